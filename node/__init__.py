@@ -1,0 +1,1 @@
+"""The service: receives, recognises, routes, segments and delivers DICOM studies."""

@@ -1,0 +1,23 @@
+"""Everything radnet raises on purpose.
+
+RadnetError
+├── UnusableVolumeError   these images do not make a volume; the message says why
+│   └── GeometryError     ... because of their positions or orientations
+└── WeightsError          a weights file is missing, altered or of another preset
+"""
+
+
+class RadnetError(Exception):
+    """Anything radnet raises on purpose."""
+
+
+class UnusableVolumeError(RadnetError):
+    """The images cannot be used as one volume."""
+
+
+class GeometryError(UnusableVolumeError):
+    """Positions or orientations do not describe one regular volume."""
+
+
+class WeightsError(RadnetError):
+    """A weights file is missing, altered or belongs to another network."""

@@ -1,0 +1,1 @@
+"""What series can be called, and how their headers say it."""
