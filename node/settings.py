@@ -1,0 +1,234 @@
+"""The one settings file (TOML): frozen, checked whole, unknown keys refused."""
+
+import tomllib
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    ValidationError,
+    model_validator,
+)
+
+from node.errors import ConfigError
+
+
+def _application_entity(title: str) -> str:
+    """Check a title against VR AE (PS3.5 Section 6.2)."""
+    stripped = title.strip(" ")
+    if not 1 <= len(stripped) <= 16 or "\\" in stripped or not stripped.isascii():
+        raise ValueError("an AE title has 1 to 16 ASCII characters and no backslash")
+    if not stripped.isprintable():
+        raise ValueError("an AE title has no control characters")
+    return stripped
+
+
+AETitle = Annotated[str, AfterValidator(_application_entity)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NodeSection(_Section):
+    """`[node]`: who we are, where we listen, where everything is kept."""
+
+    ae_title: AETitle = "RADNODE"
+    bind: str = "0.0.0.0"  # noqa: S104 - a DICOM node listens to the scanners' network
+    port: Annotated[int, Field(ge=0, le=65535)] = 11112
+    data: Path = Path("var")
+    catalog_url: str = ""
+    pipeline_url: str = ""
+
+    @property
+    def catalog(self) -> str:
+        """Database URL of our own tables; SQLite under `data` unless set."""
+        return self.catalog_url or f"sqlite:///{(self.data / 'catalog.sqlite').resolve()}"
+
+    @property
+    def pipeline(self) -> str:
+        """Database URL of the durable pipeline; SQLite under `data` unless set."""
+        return self.pipeline_url or f"sqlite:///{(self.data / 'pipeline.sqlite').resolve()}"
+
+
+class ReceiveSection(_Section):
+    """`[receive]`: limits on what the network may ask of the Storage SCP."""
+
+    maximum_associations: Annotated[int, Field(ge=1, le=1000)] = 25
+    maximum_pdu_size: Annotated[int, Field(ge=4096, le=1 << 20)] = 131072
+    network_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+
+
+class SeriesSection(_Section):
+    """`[series]`: when a series counts as whole."""
+
+    settle_s: Seconds = 2.0
+    quiet_s: Seconds = 60.0
+
+
+class ModelsSection(_Section):
+    """`[models]`: weights files (empty: the shipped ones) and arithmetic."""
+
+    classifier: Path | None = None
+    liver: Path | None = None
+    precision: Literal["auto", "f32", "bf16"] = "auto"
+    unknown_below: Annotated[float, Field(ge=0, le=1)] = 0.6
+
+
+class DimseDestination(_Section):
+    """A Storage SCP reached by C-STORE."""
+
+    kind: Literal["dimse"]
+    name: Name
+    ae_title: AETitle
+    host: str
+    port: Port
+    calling_ae: AETitle | None = None
+
+
+class DicomwebDestination(_Section):
+    """A STOW-RS service (PS3.18 Section 10.5)."""
+
+    kind: Literal["dicomweb"]
+    name: Name
+    url: HttpUrl
+
+
+class OrthancDestination(_Section):
+    """An Orthanc reached by its REST API: instances, labels, metadata."""
+
+    kind: Literal["orthanc"]
+    name: Name
+    url: HttpUrl
+    username: str | None = None
+    password_file: Path | None = None
+
+
+class FolderDestination(_Section):
+    """A folder that gets one file per instance."""
+
+    kind: Literal["folder"]
+    name: Name
+    path: Path
+
+
+Destination = Annotated[
+    DimseDestination | DicomwebDestination | OrthancDestination | FolderDestination,
+    Field(discriminator="kind"),
+]
+
+
+class Rule(_Section):
+    """One `[[rules]]` entry: a CEL condition and what follows from it."""
+
+    name: Name
+    when: str
+    deliver: tuple[Name, ...] = ()
+    segment: tuple[Literal["liver"], ...] = ()
+    results_to: tuple[Name, ...] = ()
+    stop: bool = False
+
+
+def _twice(names: Iterable[str]) -> list[str]:
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+class Settings(_Section):
+    """Contents of `node.toml`."""
+
+    node: NodeSection = NodeSection()
+    receive: ReceiveSection = ReceiveSection()
+    series: SeriesSection = SeriesSection()
+    models: ModelsSection = ModelsSection()
+    destinations: tuple[Destination, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        known = {destination.name for destination in self.destinations}
+        if repeated := _twice(d.name for d in self.destinations):
+            raise ValueError(f"destinations named twice: {', '.join(repeated)}")
+        if repeated := _twice(rule.name for rule in self.rules):
+            raise ValueError(f"rules named twice: {', '.join(repeated)}")
+        for rule in self.rules:
+            if unknown := sorted({*rule.deliver, *rule.results_to} - known):
+                raise ValueError(
+                    f"rule {rule.name!r} names destinations that do not exist: "
+                    f"{', '.join(unknown)}; there are {', '.join(sorted(known)) or 'none'}"
+                )
+        return self
+
+
+def _line_of(text: str, location: tuple[int | str, ...]) -> str:
+    """Return ' (line N)' for the key an error is about, or '' where it is not written."""
+    keys = [str(part) for part in location if isinstance(part, str)]
+    numbers = [part for part in location if isinstance(part, int)]
+    key = keys[-1] if keys else ""
+    table, start = (keys[0], numbers[0]) if numbers and keys else (key, 0)
+    lines = text.splitlines()
+    heads = [i for i, line in enumerate(lines) if line.strip() in (f"[{keys[0]}]", f"[[{table}]]")]
+    begin = heads[start] if start < len(heads) else 0
+    for number, line in enumerate(lines[begin:], begin + 1):
+        if line.split("=")[0].strip() == key:
+            return f" (line {number})"
+    return f" (line {begin + 1})" if heads else ""
+
+
+def _told(text: str, error: dict[str, Any]) -> str:
+    location = tuple(error["loc"])
+    where = ".".join(str(part) for part in location) or "the file"
+    given = f"; found {error['input']!r}" if not isinstance(error["input"], dict) else ""
+    return f"  {where}{_line_of(text, location) if location else ''}: {error['msg']}{given}"
+
+
+def load(path: Path) -> Settings:
+    """Read and check a settings file; relative paths in it start at its folder.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is not TOML, or any key is wrong; every error is named.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        settings = Settings.model_validate(tomllib.loads(text))
+    except OSError as error:
+        raise ConfigError(f"cannot read settings {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    except ValidationError as error:
+        found = [_told(text, dict(item)) for item in error.errors()]
+        raise ConfigError(f"{path} has {len(found)} error(s):\n" + "\n".join(found)) from error
+    return _rooted(settings, path.parent.resolve())
+
+
+def _rooted(settings: Settings, base: Path) -> Settings:
+    """Return `settings` with every relative path resolved against `base`."""
+    models = settings.models
+    destinations = tuple(
+        d.model_copy(update={"path": base / d.path}) if isinstance(d, FolderDestination) else d
+        for d in settings.destinations
+    )
+    return settings.model_copy(
+        update={
+            "node": settings.node.model_copy(update={"data": base / settings.node.data}),
+            "models": models.model_copy(
+                update={
+                    "classifier": base / models.classifier if models.classifier else None,
+                    "liver": base / models.liver if models.liver else None,
+                }
+            ),
+            "destinations": destinations,
+        }
+    )
