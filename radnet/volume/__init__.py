@@ -1,0 +1,1 @@
+"""Series of images to volumes: values in HU, positions in patient millimetres."""

@@ -1,0 +1,180 @@
+"""Reading DICOM files, and refusing with a reason what cannot be part of a volume."""
+
+import struct
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    EnhancedPETImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    LegacyConvertedEnhancedPETImageStorage,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+)
+
+from radnet.errors import UnusableVolumeError
+
+SINGLE_FRAME: Final = frozenset(
+    {CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage}
+)
+MULTI_FRAME: Final = frozenset(
+    {
+        EnhancedCTImageStorage,
+        EnhancedMRImageStorage,
+        EnhancedPETImageStorage,
+        LegacyConvertedEnhancedCTImageStorage,
+        LegacyConvertedEnhancedMRImageStorage,
+        LegacyConvertedEnhancedPETImageStorage,
+    }
+)
+CT_CLASSES: Final = frozenset(
+    {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
+)
+
+
+@contextmanager
+def quiet_headers() -> Iterator[None]:
+    """Silence pydicom's remarks about odd values for the time of a ``with`` block.
+
+    Scanners and archives write values that the standard forbids. pydicom warns of each and
+    quotes the value, which may be a patient's name: it must not reach a log.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\b.*")
+        yield
+
+
+def read_file(path: Path, *, pixels: bool) -> Dataset:
+    """Read one DICOM Part 10 file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    pixels
+        Whether Pixel Data is read, or everything in front of it only.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If the file is not DICOM, or ends before its end.
+    """
+    try:
+        with quiet_headers():
+            dataset = dcmread(path, stop_before_pixels=not pixels)
+            # pydicom parses an element when it is first asked for: ask here, where it is caught
+            dataset.walk(_touch)
+            return dataset
+    except (InvalidDicomError, EOFError, OSError, struct.error, ValueError, KeyError) as error:
+        raise UnusableVolumeError(
+            f"Instance file {path.name}: cannot be read as DICOM ({type(error).__name__}); "
+            "expected a whole Part 10 file."
+        ) from error
+
+
+def _touch(_dataset: Dataset, _element: Any) -> None:
+    """Do nothing: visiting an element has parsed it."""
+
+
+def read_headers(paths: Sequence[Path]) -> list[Dataset]:
+    """Read the headers of one series, in the order of `paths`, without Pixel Data.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If there is no file, one is not DICOM, or they belong to several series.
+    """
+    if not paths:
+        raise UnusableVolumeError("Found no instance; expected the instances of one series.")
+    headers = [read_file(path, pixels=False) for path in paths]
+    series = {str(header.get("SeriesInstanceUID", "")) for header in headers}
+    if len(series) != 1 or not all(series):
+        raise UnusableVolumeError(
+            f"Found the instances of {len(series)} series ({', '.join(sorted(series)[:3])}); "
+            "expected one Series Instance UID."
+        )
+    return headers
+
+
+def series_name(header: Dataset) -> str:
+    """Return how messages call the series of `header`: by its UID, the only name without PHI."""
+    return f"Series {header.get('SeriesInstanceUID', 'without UID')}"
+
+
+def refuse_unusable(headers: Sequence[Dataset]) -> None:
+    """Check that the images of a series can be slices of one volume, their positions apart.
+
+    Raises
+    ------
+    UnusableVolumeError
+        With the first reason found: class, size, samples, localizer, differing grids.
+    """
+    name = series_name(headers[0])
+    for header in headers:
+        _refuse_class(name, header)
+        _refuse_grid(name, header)
+    localizers = sum("LOCALIZER" in header.get("ImageType", ()) for header in headers)
+    if localizers:
+        raise UnusableVolumeError(
+            f"{name}: {localizers} of {len(headers)} images are localizers by their Image Type; "
+            "expected slices of one volume."
+        )
+    for keyword in ("SOPClassUID", "Rows", "Columns", "PixelSpacing", "FrameOfReferenceUID"):
+        found = {_as_text(header.get(keyword)) for header in headers}
+        if len(found) > 1:
+            raise UnusableVolumeError(
+                f"{name}: the images have {len(found)} different values of {keyword} "
+                f"({', '.join(sorted(found)[:3])}); expected one."
+            )
+
+
+def _refuse_class(name: str, header: Dataset) -> None:
+    uid = header.get("SOPClassUID", "")
+    if uid not in SINGLE_FRAME | MULTI_FRAME:
+        raise UnusableVolumeError(
+            f"{name}: SOP class {getattr(uid, 'name', uid) or 'missing'} found; "
+            "expected CT, MR or PET images."
+        )
+
+
+def _refuse_grid(name: str, header: Dataset) -> None:
+    rows, columns = header.get("Rows"), header.get("Columns")
+    if not rows or not columns:
+        raise UnusableVolumeError(
+            f"{name}: an image of {rows} rows and {columns} columns found; expected pixels."
+        )
+    if header.get("SamplesPerPixel", 1) != 1:
+        raise UnusableVolumeError(
+            f"{name}: {header.SamplesPerPixel} samples per pixel found; expected grey images."
+        )
+    if header.SOPClassUID in MULTI_FRAME:
+        return
+    for keyword, count in (
+        ("ImagePositionPatient", 3),
+        ("ImageOrientationPatient", 6),
+        ("PixelSpacing", 2),
+    ):
+        value = header.get(keyword)
+        if value is None or len(value) != count:
+            raise UnusableVolumeError(
+                f"{name}: an image has no usable {keyword}; expected {count} numbers."
+            )
+    if min(float(value) for value in header.PixelSpacing) <= 0:
+        raise UnusableVolumeError(
+            f"{name}: Pixel Spacing {list(header.PixelSpacing)} found; expected positive mm."
+        )
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        return str(value)
+    return "\\".join(f"{float(number):.5g}" for number in value)

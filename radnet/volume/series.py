@@ -1,0 +1,185 @@
+"""One series of files to one volume."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.pixels import apply_modality_lut, pixel_array
+
+from radnet.errors import GeometryError, UnusableVolumeError
+from radnet.volume.geometry import Stack, stack
+from radnet.volume.headers import (
+    CT_CLASSES,
+    MULTI_FRAME,
+    quiet_headers,
+    read_file,
+    read_headers,
+    refuse_unusable,
+    series_name,
+)
+
+__all__ = ["read_headers", "read_volume"]
+
+AIR_HU: Final = -1024.0  # what padding outside the scanned circle of a CT becomes
+PATIENT: Final = hd.CoordinateSystemNames.PATIENT
+UNDECODABLE: Final = (
+    AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip  # what pydicom and its decoders raise on pixel data that is short or damaged
+
+
+def read_volume(paths: Sequence[Path], *, tolerant: bool = False) -> hd.Volume:
+    """Read the files of one series as one volume.
+
+    Parameters
+    ----------
+    paths
+        Every instance of one series, in any order: single-frame images, or one multi-frame.
+    tolerant
+        Accept uneven gaps (the median is taken) and a tilted gantry. For recognising a series
+        only: positions inside such a volume are not exact.
+
+    Returns
+    -------
+    highdicom.Volume
+        float32 array [slice, row, column]; CT in HU, others in the modality's rescaled values.
+        The affine takes these indices to patient coordinates (LPS, mm). An axial series runs
+        from head to foot.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If the files are not slices of one volume: the message says why.
+    GeometryError
+        If positions or orientations do not describe one regular volume.
+
+    References
+    ----------
+    DICOM PS3.3 Sections C.7.6.2 (Image Plane) and C.11.1 (Modality LUT)
+    """
+    headers = read_headers(paths)
+    refuse_unusable(headers)
+    if headers[0].SOPClassUID in MULTI_FRAME:
+        return _multi_frame(paths, headers)
+    slices = stack(headers, tolerant=tolerant)
+    _refuse_unscaled(headers)
+    array = np.empty((len(headers), headers[0].Rows, headers[0].Columns), dtype=np.float32)
+    for place, index in enumerate(slices.order):
+        array[place] = _values(read_file(paths[index], pixels=True), array.shape[1:])
+    return _volume(array, headers[0], slices)
+
+
+def _volume(array: NDArray[np.float32], header: Dataset, slices: Stack) -> hd.Volume:
+    return hd.Volume.from_attributes(
+        array=array,
+        image_position=slices.position,
+        image_orientation=slices.orientation,
+        pixel_spacing=[float(value) for value in header.PixelSpacing],
+        spacing_between_slices=slices.spacing_mm,
+        coordinate_system=PATIENT,
+        frame_of_reference_uid=header.get("FrameOfReferenceUID"),
+    )
+
+
+def _refuse_unscaled(headers: Sequence[Dataset]) -> None:
+    """CT without Rescale has no Hounsfield units: a threshold in it would be a guess."""
+    if headers[0].SOPClassUID not in CT_CLASSES:
+        return
+    unscaled = sum(
+        "ModalityLUTSequence" not in header
+        and (header.get("RescaleSlope") is None or header.get("RescaleIntercept") is None)
+        for header in headers
+    )
+    if unscaled:
+        raise UnusableVolumeError(
+            f"{series_name(headers[0])}: {unscaled} of {len(headers)} CT images have no Rescale "
+            "Slope and Intercept; expected them, or values are not Hounsfield units."
+        )
+
+
+def _values(dataset: Dataset, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return one image, rescaled, with padding set to the lowest value that means nothing."""
+    name = series_name(dataset)
+    if "PixelData" not in dataset:
+        raise UnusableVolumeError(
+            f"{name}: instance {dataset.get('SOPInstanceUID')} has no Pixel Data; expected "
+            f"{shape[0]} x {shape[1]} pixels."
+        )
+    try:
+        with quiet_headers():
+            stored = pixel_array(dataset)
+            values: NDArray[np.float32] = apply_modality_lut(stored, dataset).astype(np.float32)
+    except UNDECODABLE as error:
+        raise UnusableVolumeError(
+            f"{name}: Pixel Data of instance {dataset.get('SOPInstanceUID')} cannot be decoded "
+            f"({type(error).__name__}); expected {shape[0]} x {shape[1]} pixels."
+        ) from error
+    if values.shape != shape:
+        raise UnusableVolumeError(
+            f"{name}: instance {dataset.get('SOPInstanceUID')} holds pixels of shape "
+            f"{values.shape}; expected {shape}."
+        )
+    padding = _padding(dataset, stored)
+    if padding.any():
+        air = AIR_HU if dataset.SOPClassUID in CT_CLASSES else _lowest(values[~padding])
+        values[padding] = air
+    return values
+
+
+def _lowest(values: NDArray[np.float32]) -> float:
+    return float(values.min()) if values.size else 0.0
+
+
+def _padding(dataset: Dataset, stored: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Return where an image holds padding instead of a measured value.
+
+    References
+    ----------
+    DICOM PS3.3 Section C.7.5.1.1.2
+    """
+    value = dataset.get("PixelPaddingValue")
+    if value is None:
+        return np.zeros(stored.shape, dtype=np.bool_)
+    ends = [_signed(int(value), dataset)]
+    limit = dataset.get("PixelPaddingRangeLimit")
+    ends.append(ends[0] if limit is None else _signed(int(limit), dataset))
+    inside: NDArray[np.bool_] = (stored >= min(ends)) & (stored <= max(ends))  # type: ignore[operator]
+    return inside
+
+
+def _signed(value: int, dataset: Dataset) -> int:
+    """Return a padding value as the pixels hold it: archives write -2000 as 63536 (VR US)."""
+    signed = int(dataset.get("PixelRepresentation", 0)) == 1
+    return value - 0x10000 if signed and value > 0x7FFF else value
+
+
+def _multi_frame(paths: Sequence[Path], headers: Sequence[Dataset]) -> hd.Volume:
+    """Read an enhanced image; highdicom knows its functional groups."""
+    name = series_name(headers[0])
+    if len(paths) != 1:
+        raise UnusableVolumeError(
+            f"{name}: {len(paths)} multi-frame instances found; expected one volume in one."
+        )
+    dataset = read_file(paths[0], pixels=True)
+    if "PixelData" not in dataset:
+        raise UnusableVolumeError(f"{name}: no Pixel Data found; expected multi-frame pixels.")
+    is_ct = dataset.SOPClassUID in CT_CLASSES
+    try:
+        with quiet_headers():
+            image = hd.Image.from_dataset(dataset, copy=False)
+            volume = image.get_volume(
+                dtype=np.float32,
+                apply_real_world_transform=False,
+                apply_modality_transform=True if is_ct else None,
+            )
+    except UNDECODABLE as error:
+        raise GeometryError(
+            f"{name}: the frames do not make one volume ({type(error).__name__}); expected one "
+            "stack of regularly spaced frames."
+        ) from error
+    if volume.shape[0] < 2:
+        raise GeometryError(f"{name}: 1 frame found; expected at least 2 to make a volume.")
+    return volume
