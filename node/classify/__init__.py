@@ -1,0 +1,1 @@
+"""What a series is: header and pixels, weighed together."""

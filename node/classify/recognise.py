@@ -1,0 +1,55 @@
+"""Recognise one series from its files: headers always, pixels where they make a volume."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import highdicom as hd
+
+from node.classify.fuse import fuse
+from node.identity import is_own_output
+from node.store.records import Finding
+from radnet.errors import UnusableVolumeError
+from radnet.inference.classifier import Prediction
+from radnet.labels.header import read_header, text_of
+from radnet.volume.series import read_headers, read_volume
+
+
+class SeriesClassifier(Protocol):
+    """What recognition needs of a network."""
+
+    def classify(self, volume: hd.Volume, modality: str) -> Prediction:
+        """Return the class probabilities of one volume."""
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """Findings of a series, and why its pixels could not be used ('' where they could)."""
+
+    findings: list[Finding]
+    unusable: str = ""
+    own_output: bool = False
+
+
+def recognise(
+    paths: Sequence[Path], classifier: SeriesClassifier, unknown_below: float
+) -> Recognition:
+    """Return what a series is, from its header and its pixels.
+
+    A series that makes no volume (a localizer, one slice, no pixels) is still recognised
+    from its header; the reason stands in `unusable`.
+    """
+    try:
+        headers = read_headers(paths)
+    except UnusableVolumeError as error:
+        return Recognition([], unusable=str(error))
+    if is_own_output(headers[0]):
+        return Recognition([], unusable="made by a radnet-node", own_output=True)
+    labels = read_header(headers)
+    try:
+        volume = read_volume(paths, tolerant=True)
+        prediction = classifier.classify(volume, text_of(headers[0], "Modality"))
+    except UnusableVolumeError as error:
+        return Recognition(fuse(labels, None, unknown_below), unusable=str(error))
+    return Recognition(fuse(labels, prediction, unknown_below))

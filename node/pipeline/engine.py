@@ -1,0 +1,160 @@
+"""The durable engine: the only file that knows DBOS.
+
+What DBOS needs to be safe on one machine with SQLite, and for how long we have known, is in
+README "Decisions": our connection factory (write-ahead log, full fsync, a clock with
+milliseconds), an executor id that is stable and never used by two live processes (held by a
+file lock), a pinned application version, JSON in the database, and polling no faster than
+twice a second.
+"""
+
+import fcntl
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dbos import (
+    DBOS,
+    DBOSConfig,
+    DBOSPortableJSONSerializer,
+    SetEnqueueOptions,
+    SetWorkflowID,
+)
+
+APPLICATION_VERSION: Final = "pipeline-1"
+POLLING_S: Final = 0.5
+RECOVERY_ATTEMPTS: Final = 3
+DEAD_STATES: Final = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+
+Workflow = Callable[..., Any]
+
+
+class DurableConnection(sqlite3.Connection):
+    """SQLite connection with a write-ahead log, full fsync and a clock finer than a second.
+
+    SQLite before 3.42 has no ``unixepoch('subsec')``, and DBOS's fallback counts whole
+    seconds, which loses the order of jobs; both functions are replaced on this connection.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.create_function("unixepoch", -1, lambda *_: time.time())
+        self.create_function(
+            "strftime", 2, lambda form, of: time.time() if (form, of) == ("%s", "now") else None
+        )
+        self.execute("PRAGMA journal_mode=WAL")
+        self.execute("PRAGMA synchronous=FULL")
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue and how many of its jobs run at once, here and for each key."""
+
+    name: str
+    at_once: int
+    per_key: int | None = None
+
+
+@dataclass(frozen=True)
+class DeadJob:
+    """A workflow that will not be run again by itself."""
+
+    workflow_id: str
+    workflow: str
+    arguments: tuple[Any, ...]
+    reason: str
+
+
+@contextmanager
+def executor_lock(path: Path) -> Iterator[None]:
+    """Hold the lock that makes an executor id unique among live processes; wait for it.
+
+    Two live processes with one executor id steal each other's running jobs.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+class Engine:
+    """Durable workflows with named queues; one engine a process.
+
+    Parameters
+    ----------
+    url : str
+        Database of the pipeline, ``sqlite:///...`` or ``postgresql+psycopg://...``.
+    executor_id : str
+        Stable and unique name of this process, such as ``host:worker``.
+    """
+
+    def __init__(self, url: str, executor_id: str) -> None:
+        config: DBOSConfig = {
+            "name": "radnet-node",
+            "system_database_url": url,
+            "executor_id": executor_id,
+            "application_version": APPLICATION_VERSION,
+            "serializer": DBOSPortableJSONSerializer(),
+            "log_level": "ERROR",
+            "notification_listener_polling_interval_sec": POLLING_S,
+        }
+        if url.startswith("sqlite"):
+            config["db_engine_kwargs"] = {
+                "connect_args": {"factory": DurableConnection, "timeout": 30}
+            }
+        DBOS(config=config)
+
+    def workflow(self, name: str) -> Callable[[Workflow], Workflow]:
+        """Register a function as the durable workflow `name`; its arguments are JSON."""
+        return DBOS.workflow(name=name, max_recovery_attempts=RECOVERY_ATTEMPTS)
+
+    def step(self, function: Workflow, name: str) -> Workflow:
+        """Register a function as a step: its result is kept, a crash runs it again."""
+        return DBOS.step(name=name)(function)
+
+    def launch(self, queues: list[Queue]) -> None:
+        """Start the queues and resume what this executor left unfinished."""
+        DBOS.listen_queues([queue.name for queue in queues])
+        DBOS.launch()
+        for queue in queues:
+            DBOS.register_queue(
+                queue.name,
+                worker_concurrency=queue.at_once,
+                partition_concurrency=queue.per_key,
+                polling_interval_sec=POLLING_S,
+            )
+
+    def enqueue(  # noqa: PLR0913 - each is one property of a job
+        self,
+        queue: str,
+        workflow_id: str,
+        workflow: Workflow,
+        *arguments: Any,
+        key: str | None = None,
+        delay_s: float | None = None,
+    ) -> None:
+        """Put a job on a queue; a known `workflow_id` is left as it is."""
+        with (
+            SetWorkflowID(workflow_id),
+            SetEnqueueOptions(queue_partition_key=key, delay_seconds=delay_s),
+        ):
+            DBOS.enqueue_workflow(queue, workflow, *arguments)
+
+    def dead(self) -> list[DeadJob]:
+        """Return the workflows that ended in an error or killed their process too often."""
+        return [
+            DeadJob(
+                workflow_id=found.workflow_id,
+                workflow=found.name,
+                arguments=tuple((found.input or {}).get("args", ())),
+                reason=f"{found.status}: {found.error}" if found.error else str(found.status),
+            )
+            for found in DBOS.list_workflows(status=list(DEAD_STATES))
+        ]
+
+    def close(self) -> None:
+        """Stop taking jobs; running ones are resumed by the next start."""
+        DBOS.destroy(destroy_registry=True)
