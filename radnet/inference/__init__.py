@@ -1,0 +1,1 @@
+"""From a volume to a prediction or a liver mask."""

@@ -1,0 +1,1 @@
+"""The networks: encoder, heads, decoder, presets and freezing."""

@@ -1,0 +1,71 @@
+"""The segmenter: the classifier's encoder under a V-Net decoder with skip connections."""
+
+import torch
+from torch import Tensor, nn
+
+from radnet.network.encoder import Encoder
+from radnet.network.presets import Preset
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3x3 convolutions beside a 1x1x1 shortcut."""
+
+    def __init__(self, incoming: int, outgoing: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv3d(incoming, outgoing, 3, padding=1, bias=False),
+            nn.BatchNorm3d(outgoing),
+            nn.ReLU(),
+            nn.Conv3d(outgoing, outgoing, 3, padding=1, bias=False),
+            nn.BatchNorm3d(outgoing),
+        )
+        self.shortcut = nn.Conv3d(incoming, outgoing, 1)
+        self.act = nn.ReLU()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return (B, outgoing, Z, Y, X)."""
+        out: Tensor = self.act(self.body(features) + self.shortcut(features))
+        return out
+
+
+class Up(nn.Module):
+    """Enlarge, join the skip connection, refine."""
+
+    def __init__(self, incoming: int, skip: int, outgoing: int, factor: tuple[int, int, int]):
+        super().__init__()
+        self.enlarge = nn.ConvTranspose3d(incoming, outgoing, factor, stride=factor)
+        self.refine = ResidualBlock(outgoing + skip, outgoing)
+
+    def forward(self, features: Tensor, skip: Tensor) -> Tensor:
+        """Return features on the grid of `skip`."""
+        out: Tensor = self.refine(torch.cat([self.enlarge(features), skip], dim=1))
+        return out
+
+
+class LiverNet(nn.Module):
+    """One liver logit per voxel."""
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        self.encoder = Encoder(preset)
+        incoming = preset.channels[-1]
+        ups = []
+        skips = reversed(preset.channels[:-1])
+        factors = ((1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
+        for skip, outgoing, factor in zip(skips, preset.decoder, factors, strict=True):
+            ups.append(Up(incoming, skip, outgoing, factor))
+            incoming = outgoing
+        self.ups = nn.ModuleList(ups)
+        self.last = nn.ConvTranspose3d(incoming, 8, (1, 2, 2), stride=(1, 2, 2))
+        self.liver = nn.Conv3d(8, 1, 3, padding=1)
+
+    def forward(self, stack: Tensor) -> Tensor:
+        """Return logits (B, 1, Z, Y, X) of `stack` (B, 1, Z, Y, X).
+
+        Z must be a multiple of 8, Y and X of 32.
+        """
+        *skips, features = self.encoder(stack)
+        for up, skip in zip(self.ups, reversed(skips), strict=True):
+            features = up(features, skip)
+        logits: Tensor = self.liver(torch.relu(self.last(features)))
+        return logits

@@ -1,0 +1,1 @@
+"""The shipped starter weights; read MODEL_CARD.md."""
