@@ -1,0 +1,1 @@
+"""What a table of rules says about one series."""
