@@ -136,9 +136,7 @@ def _refuse_sideways(
 
 def _refuse_uneven(name: str, distances: NDArray[np.float64], gaps: NDArray[np.float64]) -> None:
     usual = float(np.median(gaps))
-    wrong = np.flatnonzero(
-        np.abs(gaps - usual) > max(SPACING_TOLERANCE * usual, SPACING_FLOOR_MM)
-    )
+    wrong = np.flatnonzero(np.abs(gaps - usual) > max(SPACING_TOLERANCE * usual, SPACING_FLOOR_MM))
     if not wrong.size:
         return
     first = wrong[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 import highdicom as hd
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813 - the name its own documentation uses
 from numpy.typing import NDArray
 
 __all__ = ["from_itk", "onto", "resample", "to_itk"]

@@ -73,12 +73,21 @@ def read_file(path: Path, *, pixels: bool) -> Dataset:
             dataset = dcmread(path, stop_before_pixels=not pixels)
             # pydicom parses an element when it is first asked for: ask here, where it is caught
             dataset.walk(_touch)
+            _named_by_meta(dataset)
             return dataset
     except (InvalidDicomError, EOFError, OSError, struct.error, ValueError, KeyError) as error:
         raise UnusableVolumeError(
             f"Instance file {path.name}: cannot be read as DICOM ({type(error).__name__}); "
             "expected a whole Part 10 file."
         ) from error
+
+
+def _named_by_meta(dataset: Dataset) -> None:
+    """Take class and instance from the file's meta group where de-identification emptied them."""
+    for keyword in ("SOPClassUID", "SOPInstanceUID"):
+        uid = dataset.file_meta.get(f"MediaStorage{keyword}")
+        if not dataset.get(keyword) and uid:
+            setattr(dataset, keyword, uid)
 
 
 def _touch(_dataset: Dataset, _element: Any) -> None:
@@ -97,7 +106,7 @@ def read_headers(paths: Sequence[Path]) -> list[Dataset]:
         raise UnusableVolumeError("Found no instance; expected the instances of one series.")
     headers = [read_file(path, pixels=False) for path in paths]
     series = {str(header.get("SeriesInstanceUID", "")) for header in headers}
-    if len(series) != 1 or not all(series):
+    if len(series) != 1:
         raise UnusableVolumeError(
             f"Found the instances of {len(series)} series ({', '.join(sorted(series)[:3])}); "
             "expected one Series Instance UID."
