@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from node.store.records import Finding
 from radnet.inference.classifier import Prediction
+
+from node.store.records import Finding
 from radnet.labels.header import Evidence, HeaderLabels
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 

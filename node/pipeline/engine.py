@@ -127,7 +127,7 @@ class Engine:
                 polling_interval_sec=POLLING_S,
             )
 
-    def enqueue(  # noqa: PLR0913 - each is one property of a job
+    def enqueue(
         self,
         queue: str,
         workflow_id: str,

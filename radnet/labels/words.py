@@ -76,7 +76,8 @@ CONTRASTS: Final = _words(
         0.95,
     ),
     (
-        r"\b(unenhanced|plain|nativ\w*|precontrast|pre(?! (bx|biopsy|op|and))|pre contrast|nc|vnc)\b|(?<!\w)[ci]-(?!\w)",
+        r"\b(unenhanced|plain|nativ\w*|precontrast|pre(?! (bx|biopsy|op|and))|nc|vnc)\b"
+        r"|(?<!\w)[ci]-(?!\w)",
         Contrast.NONCONTRAST,
         0.9,
     ),

@@ -1,0 +1,103 @@
+"""The wiring of parts: settings in, running processes out. Nothing is decided here."""
+
+import random
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+from radnet.inference.classifier import Classifier
+from radnet.inference.segmenter import LiverSegmenter
+
+from node.deliver.build import build
+from node.pipeline import workflows
+from node.pipeline.engine import Engine, executor_lock
+from node.pipeline.stages import Stages
+from node.pipeline.sweep import Sweep
+from node.receive import storage_scp
+from node.route.rules import compile_rules
+from node.series.completeness import Policy
+from node.settings import Settings
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+from radnet.volume.series import read_headers
+
+log = structlog.get_logger()
+
+SWEEP_S: Final = 0.5
+RESCUE_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Rows and bytes of one node."""
+
+    catalog: Catalog
+    files: InstanceFiles
+
+
+def open_storage(settings: Settings) -> Storage:
+    """Open rows and bytes, creating or migrating them where needed.
+
+    Raises
+    ------
+    StoreError
+        If the database or the folder cannot be used.
+    """
+    settings.node.data.mkdir(parents=True, exist_ok=True)
+    with executor_lock(settings.node.data / "run" / "migrate.lock"):
+        catalog = Catalog(settings.node.catalog)
+        catalog.upgrade()
+    return Storage(catalog, InstanceFiles(settings.node.data))
+
+
+def receive(settings: Settings, stop: threading.Event) -> None:
+    """Run the Storage SCP until `stop` is set."""
+    storage = open_storage(settings)
+    storage_scp.serve(settings, storage.catalog, storage.files, time.time, stop)
+
+
+def _stages(settings: Settings, storage: Storage) -> Stages:
+    classifier = Classifier.load(settings.models.classifier, settings.models.precision)
+    return Stages(
+        catalog=storage.catalog,
+        files=storage.files,
+        classifier=classifier,
+        liver=LiverSegmenter.load(settings.models.liver, classifier, settings.models.precision),
+        rules=compile_rules(settings.rules),
+        destinations={d.name: build(d, settings.node.ae_title) for d in settings.destinations},
+        unknown_below=settings.models.unknown_below,
+        clock=time.time,
+        random=random.SystemRandom().random,
+    )
+
+
+def work(settings: Settings, stop: threading.Event) -> None:
+    """Run recognition, routing, segmentation and delivery until `stop` is set."""
+    storage = open_storage(settings)
+    with executor_lock(settings.node.data / "run" / "worker.lock"):
+        stages = _stages(settings, storage)
+        engine = Engine(settings.node.pipeline, f"{socket.gethostname()}:worker")
+        pipeline = workflows.register(engine, stages)
+        engine.launch(workflows.QUEUES)
+        policy = Policy(settings.series.settle_s, settings.series.quiet_s)
+        sweep = Sweep(storage.catalog, storage.files, policy, read_headers, time.time)
+
+        def settle_and_queue() -> None:
+            sweep.settle()
+            sweep.queue(pipeline)
+
+        scheduler = BackgroundScheduler(timezone="UTC")
+        for job, seconds in (
+            (settle_and_queue, SWEEP_S),
+            (lambda: sweep.rescue(engine, pipeline), RESCUE_S),
+        ):
+            scheduler.add_job(job, "interval", seconds=seconds, coalesce=True, max_instances=1)
+        scheduler.start()
+        log.info("worker ready")
+        stop.wait()
+        scheduler.shutdown(wait=True)
+        engine.close()

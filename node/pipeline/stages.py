@@ -1,0 +1,252 @@
+"""What each step does: reads rows and files by UID, works, writes rows and files.
+
+Every step may run again after a crash, so each one overwrites what it wrote before and makes
+objects whose UIDs and bytes do not change. Arguments and results are JSON.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pydicom
+import structlog
+from pydicom.dataset import Dataset
+
+from node.classify.recognise import SeriesClassifier, recognise
+from node.classify.tags import tags
+from node.deliver.attempts import next_delay
+from node.deliver.destination import Destination, OutboundInstance, TaggingDestination
+from node.errors import CertificateError, PermanentDeliveryError, TransientDeliveryError
+from node.route.facts import Facts, header_facts
+from node.route.rules import CompiledRules, decide
+from node.segment.liver import LiverModel, LiverResult, segment_liver
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+from node.store.records import Finding, StoredInstance
+from radnet.errors import UnusableVolumeError
+from radnet.volume.series import read_headers
+
+log = structlog.get_logger()
+
+OWN_OUTPUT: Final = "own_output"
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The steps of the pipeline and what they work with.
+
+    Attributes
+    ----------
+    clock : callable
+        Seconds since the epoch.
+    random : callable
+        A number in [0, 1), for the jitter between delivery attempts.
+    """
+
+    catalog: Catalog
+    files: InstanceFiles
+    classifier: SeriesClassifier
+    liver: LiverModel
+    rules: CompiledRules
+    destinations: Mapping[str, Destination]
+    unknown_below: float
+    clock: Callable[[], float]
+    random: Callable[[], float]
+
+    def classify(self, series_instance_uid: str, revision: int) -> str:
+        """Recognise a series and keep its findings.
+
+        Returns
+        -------
+        str
+            Why its pixels could not be used; '' where they could.
+        """
+        stored = self.catalog.instances(series_instance_uid, origin="received")
+        paths = [self.files.absolute(one.path) for one in stored]
+        known = recognise(paths, self.classifier, self.unknown_below)
+        findings = known.findings
+        if known.own_output:
+            findings = [Finding(OWN_OUTPUT, "1", 1.0, "header", {"because": known.unusable})]
+        self.catalog.put_findings(series_instance_uid, revision, findings)
+        if known.unusable:
+            log.info("series unusable", series=series_instance_uid, because=known.unusable)
+        return known.unusable
+
+    def route(self, series_instance_uid: str, revision: int, unusable: str) -> dict[str, Any]:
+        """Ask the rules, and note where every instance has to go.
+
+        Returns
+        -------
+        dict
+            ``deliver`` and ``results_to`` (names of destinations), ``segment`` (bool) and
+            ``batch`` (key of the deliveries).
+        """
+        batch = f"source/{series_instance_uid}/{revision}"
+        findings = self._fused(series_instance_uid, revision)
+        if OWN_OUTPUT in findings:
+            self.catalog.finish(series_instance_uid, revision, "done", unusable)
+            return {"deliver": [], "segment": False, "results_to": [], "batch": batch}
+        stored = self.catalog.instances(series_instance_uid, origin="received")
+        decision = decide(self.rules, self._facts(stored, findings))
+        for destination in decision.deliver:
+            uids = [one.sop_instance_uid for one in stored]
+            self.catalog.add_deliveries(batch, destination, uids, self.clock())
+        segment = "liver" in decision.segment and not unusable
+        if not segment:
+            reasons = [unusable] if unusable else []
+            reasons += [f"rule {name} failed: {why}" for name, why in decision.failed.items()]
+            if not decision.deliver:
+                reasons.append("no rule sends this series anywhere")
+            state = "unusable" if unusable else "done"
+            self.catalog.finish(series_instance_uid, revision, state, "; ".join(reasons))
+        return {
+            "deliver": list(decision.deliver),
+            "segment": segment,
+            "results_to": list(decision.results_to),
+            "batch": batch,
+        }
+
+    def segment(
+        self, series_instance_uid: str, revision: int, results_to: list[str]
+    ) -> str | None:
+        """Segment the liver, keep SEG and SR, and note where they have to go.
+
+        Returns
+        -------
+        str or None
+            Key of the deliveries; None where there is no result, with the reason recorded.
+        """
+        if self.catalog.revisions(series_instance_uid)[-1].revision > revision:
+            self.catalog.finish(
+                series_instance_uid, revision, "done", "superseded by a later revision"
+            )
+            return None
+        stored = self.catalog.instances(series_instance_uid, origin="received")
+        paths = [self.files.absolute(one.path) for one in stored]
+        earlier = self._earlier_reports(series_instance_uid, revision)
+        try:
+            result = segment_liver(paths, self.liver, revision, earlier)
+        except (UnusableVolumeError, CertificateError) as error:
+            reason = f"liver not segmented: {error}"
+            self.catalog.finish(series_instance_uid, revision, "unusable", reason)
+            log.warning("liver not segmented", series=series_instance_uid, because=str(error))
+            return None
+        batch = f"result/{series_instance_uid}/{revision}"
+        uids = self._keep(series_instance_uid, revision, result)
+        for destination in results_to:
+            self.catalog.add_deliveries(batch, destination, uids, self.clock())
+        self.catalog.finish(series_instance_uid, revision, "done", "")
+        return batch
+
+    def send(self, destination: str, batch: str, attempt: int) -> float | None:
+        """Try to deliver what is pending of a batch.
+
+        Returns
+        -------
+        float or None
+            Seconds until the next attempt; None when nothing is left to try.
+        """
+        pending = self.catalog.pending(batch, destination)
+        target = self.destinations.get(destination)
+        if target is None:
+            self._park(pending, destination, "there is no such destination in the settings")
+            return None
+        left = 0
+        by_uid = {one.sop_instance_uid: one for one in pending}
+        for outcome in target.send([self._outbound(one) for one in pending]):
+            del by_uid[outcome.sop_instance_uid]
+            state = {"delivered": "delivered", "refused": "parked"}.get(outcome.state, "pending")
+            self.catalog.put_delivery(
+                outcome.sop_instance_uid, destination, state, outcome.reason, self.clock()
+            )
+            left += outcome.state == "retry"
+        left += len(by_uid)
+        if not left and isinstance(target, TaggingDestination):
+            left = not self._tag(target, batch)
+        if not left:
+            return None
+        delay = next_delay(attempt, self.random)
+        if delay is None:
+            self._park(
+                self.catalog.pending(batch, destination), destination, "gave up after all attempts"
+            )
+        return delay
+
+    def _tag(self, target: TaggingDestination, batch: str) -> bool:
+        """Write the fused findings of a source series as labels; tell whether it is done."""
+        kind, series_instance_uid, revision = batch.split("/")
+        if kind != "source":
+            return True
+        stored = self.catalog.instances(series_instance_uid, origin="received")
+        findings, labels = tags(self._fused(series_instance_uid, int(revision)))
+        study = stored[0].study_instance_uid
+        try:
+            target.tag(study, series_instance_uid, findings, labels)
+        except TransientDeliveryError as error:
+            log.warning("not tagged yet", series=series_instance_uid, because=str(error))
+            return False
+        except PermanentDeliveryError as error:
+            log.error("never tagged", series=series_instance_uid, because=str(error))  # noqa: TRY400
+        return True
+
+    def _fused(self, series_instance_uid: str, revision: int) -> dict[str, Finding]:
+        found = self.catalog.findings(series_instance_uid, revision)
+        return {f.name: f for f in found if f.source == "fused" or f.name == OWN_OUTPUT}
+
+    def _facts(self, stored: list[StoredInstance], findings: Mapping[str, Finding]) -> Facts:
+        try:
+            headers = read_headers([self.files.absolute(stored[0].path)])
+        except UnusableVolumeError:
+            headers = []
+        return Facts(
+            findings={
+                name: {"value": finding.value, "probability": finding.probability}
+                for name, finding in findings.items()
+            },
+            header=header_facts(headers[0]) if headers else {},
+            source={"calling_ae": stored[0].calling_ae},
+        )
+
+    def _earlier_reports(self, series_instance_uid: str, revision: int) -> list[Dataset]:
+        return [
+            pydicom.dcmread(self.files.absolute(stored.path))
+            for earlier in range(1, revision)
+            for kind, stored in self.catalog.derived(series_instance_uid, earlier)
+            if kind == "report"
+        ]
+
+    def _keep(self, series_instance_uid: str, revision: int, result: LiverResult) -> list[str]:
+        kept = []
+        for kind, dataset in (("segmentation", result.seg), ("report", result.report)):
+            if dataset is None:
+                continue
+            stored = self.files.write_derived(dataset, self.clock())
+            self.catalog.put_derived(series_instance_uid, revision, kind, stored, self.clock())
+            kept.append(stored.sop_instance_uid)
+        finding = Finding(
+            "liver_volume_ml",
+            f"{result.volume_ml:.1f}",
+            1.0,
+            "pixels",
+            {"certificate": result.certificate},
+        )
+        self.catalog.put_findings(
+            series_instance_uid,
+            revision,
+            [*self.catalog.findings(series_instance_uid, revision), finding],
+        )
+        return kept
+
+    def _outbound(self, one: StoredInstance) -> OutboundInstance:
+        return OutboundInstance(
+            one.sop_instance_uid,
+            one.sop_class_uid,
+            one.transfer_syntax_uid,
+            self.files.absolute(one.path),
+        )
+
+    def _park(self, pending: list[StoredInstance], destination: str, reason: str) -> None:
+        for one in pending:
+            self.catalog.put_delivery(
+                one.sop_instance_uid, destination, "parked", reason, self.clock()
+            )

@@ -1,0 +1,91 @@
+"""What the worker's clock does: take whole series in, and pick up what died.
+
+Every function may run twice or be killed half-way: rows are written before jobs are queued,
+and a job's id is made of the row, so the next sweep finishes what this one began.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+from pydicom.dataset import Dataset
+
+from node.pipeline.engine import DeadJob, Engine
+from node.pipeline.workflows import Workflows
+from node.series.completeness import Policy, due, judge
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+
+log = structlog.get_logger()
+
+HeaderReader = Callable[[Sequence[Path]], Sequence[Dataset]]
+
+
+class Sweep:
+    """Looks at the catalog on each tick and moves series along.
+
+    Parameters
+    ----------
+    catalog, files
+        Where rows and bytes are.
+    policy : Policy
+        When a series counts as whole.
+    read_headers
+        Reads headers of files, tolerating broken ones.
+    clock
+        Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        files: InstanceFiles,
+        policy: Policy,
+        read_headers: HeaderReader,
+        clock: Callable[[], float],
+    ) -> None:
+        self._catalog = catalog
+        self._files = files
+        self._policy = policy
+        self._read_headers = read_headers
+        self._clock = clock
+
+    def settle(self) -> None:
+        """Give every series that is whole its next revision."""
+        for progress in self._catalog.unsettled():
+            now = self._clock()
+            if not due(progress, self._policy, now):
+                continue
+            uid = progress.series_instance_uid
+            stored = self._catalog.instances(uid, origin="received")
+            headers = self._read_headers([self._files.absolute(one.path) for one in stored])
+            verdict = judge(progress, headers, self._policy, now)
+            if verdict.complete:
+                revision = self._catalog.settle(uid, verdict.evidence, now)
+                log.info("series complete", series=uid, revision=revision, **verdict.evidence)
+
+    def queue(self, workflows: Workflows) -> None:
+        """Queue every revision that no job was queued for."""
+        for uid, revision in self._catalog.unqueued():
+            workflows.take_series(uid, revision)
+            self._catalog.mark_queued(uid, revision)
+
+    def rescue(self, engine: Engine, workflows: Workflows) -> None:
+        """Carry on where a job died for good, so that its images still travel.
+
+        A series whose recognition died is routed without; a segmentation that died is
+        recorded on its series; a delivery that died is tried again as its next attempt.
+        """
+        for job in engine.dead():
+            self._rescue(job, workflows)
+
+    def _rescue(self, job: DeadJob, workflows: Workflows) -> None:
+        match job.workflow, job.arguments:
+            case "series", (str(uid), int(revision), ""):
+                workflows.take_series(uid, revision, f"recognition died: {job.reason}")
+            case "segment", (str(uid), int(revision), *_):
+                self._catalog.finish(uid, revision, "unusable", f"segmentation died: {job.reason}")
+            case "deliver", (str(destination), str(batch), int(attempt)):
+                workflows.deliver_again(destination, batch, attempt + 1)
+            case _:
+                log.error("job died", job=job.workflow_id, reason=job.reason)

@@ -1,0 +1,1 @@
+"""What the node is doing, for people; reads rows, decides nothing."""

@@ -1,0 +1,109 @@
+"""Where every series and instance stands, as a table a person can read."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from node.store.catalog import Catalog
+from node.store.records import Delivery, Finding, SeriesSummary
+
+_SHOWN = ("sequence", "plane", "contrast", "coverage", "localizer", "own_output")
+
+
+def _value(finding: Finding) -> str:
+    if finding.value is None:
+        return "unknown"
+    return ", ".join(finding.value) if isinstance(finding.value, list) else finding.value
+
+
+def described(findings: Iterable[Finding]) -> Text:
+    """Return the fused findings as one short text with percentages."""
+    lines = []
+    for finding in findings:
+        if finding.name in _SHOWN and (finding.source == "fused" or finding.name == "own_output"):
+            if finding.name == "localizer" and finding.value != "1":
+                continue
+            lines.append(f"{finding.name}: {_value(finding)} ({finding.probability:.0%})")
+        if finding.name in ("liver", "liver_volume_ml"):
+            lines.append(f"{finding.name}: {_value(finding)}")
+    return Text("\n".join(lines) or "-")
+
+
+def whereabouts(deliveries: Iterable[Delivery]) -> Text:
+    """Return how many instances stand where, with the reason of those that are not there."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for delivery in deliveries:
+        reason = delivery.reason if delivery.state != "delivered" else ""
+        counts[delivery.destination, delivery.state, reason] += 1
+    lines = [
+        f"{destination}: {count} {state}" + (f" ({reason})" if reason else "")
+        for (destination, state, reason), count in sorted(counts.items())
+    ]
+    return Text("\n".join(lines) or "-")
+
+
+def _state(summary: SeriesSummary) -> str:
+    told = summary.state if summary.revision < 2 else f"{summary.state}, rev. {summary.revision}"
+    return f"{told}\n{summary.reason}" if summary.reason else told
+
+
+def study_table(catalog: Catalog, study_instance_uid: str) -> RenderableType:
+    """Return one study: a row for each series, and what the node made of it."""
+    table = Table(title=f"Study {study_instance_uid}", show_lines=True)
+    for heading in ("Series", "Images", "State", "Findings", "Where its instances stand"):
+        table.add_column(heading, overflow="fold")
+    deliveries = catalog.deliveries(study_instance_uid)
+    made: list[RenderableType] = []
+    for summary in catalog.series_of(study_instance_uid):
+        uid = summary.series_instance_uid
+        sources = {one.sop_instance_uid for one in catalog.instances(uid, origin="received")}
+        table.add_row(
+            uid,
+            str(summary.instance_count),
+            _state(summary),
+            described(catalog.findings(uid)),
+            whereabouts(d for d in deliveries if d.sop_instance_uid in sources),
+        )
+        for kind, stored in catalog.derived(uid):
+            where = whereabouts(
+                d for d in deliveries if d.sop_instance_uid == stored.sop_instance_uid
+            )
+            made.append(Text(f"{kind}: {stored.sop_instance_uid}  {where.plain}"))
+    conflicts = catalog.conflicts(study_instance_uid)
+    if conflicts:
+        made.append(
+            Text(f"{len(conflicts)} instance(s) came twice with different bytes, kept apart:")
+        )
+        made += [Text(f"  {conflict.path}") for conflict in conflicts]
+    return Group(table, *made)
+
+
+def studies_table(catalog: Catalog) -> Table:
+    """Return every study with what is still on its way."""
+    table = Table(title="Studies")
+    for heading in ("Study", "Series", "Images", "Deliveries"):
+        table.add_column(heading, overflow="fold")
+    for study in catalog.studies():
+        table.add_row(
+            study.study_instance_uid,
+            str(study.series_count),
+            str(study.instance_count),
+            whereabouts(catalog.deliveries(study.study_instance_uid)),
+        )
+    return table
+
+
+def is_finished(catalog: Catalog, study_instance_uid: str) -> bool:
+    """Tell whether every series of a study is through and nothing of it is on its way."""
+    summaries = catalog.series_of(study_instance_uid)
+    through = all(s.revision > 0 and s.state in ("done", "unusable") for s in summaries)
+    return (
+        bool(summaries)
+        and through
+        and not any(
+            delivery.state == "pending" for delivery in catalog.deliveries(study_instance_uid)
+        )
+    )
