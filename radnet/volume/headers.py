@@ -40,6 +40,16 @@ CT_CLASSES: Final = frozenset(
     {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
 )
 
+# what pydicom, its decoders and highdicom raise on pixels or frames that are short or damaged
+UNDECODABLE: Final = (
+    AttributeError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
 
 @contextmanager
 def quiet_headers() -> Iterator[None]:

@@ -15,6 +15,7 @@ from radnet.volume.geometry import Stack, stack
 from radnet.volume.headers import (
     CT_CLASSES,
     MULTI_FRAME,
+    UNDECODABLE,
     quiet_headers,
     read_file,
     read_headers,
@@ -26,9 +27,6 @@ __all__ = ["read_headers", "read_volume"]
 
 AIR_HU: Final = -1024.0  # what padding outside the scanned circle of a CT becomes
 PATIENT: Final = hd.CoordinateSystemNames.PATIENT
-UNDECODABLE: Final = (
-    AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError,
-)  # fmt: skip  # what pydicom and its decoders raise on pixel data that is short or damaged
 
 
 def read_volume(paths: Sequence[Path], *, tolerant: bool = False) -> hd.Volume:

@@ -1,0 +1,95 @@
+"""From a CT series to its liver: segmentation, report and certificate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydicom import Dataset, dcmwrite
+
+from node.segment.certificate import certify
+from node.segment.model import LiverModel, MaskLike
+from node.segment.report import build_report
+from node.segment.seg import build_segmentation
+from node.segment.source import read_source, voxel_ml
+
+__all__ = ["LiverModel", "LiverResult", "MaskLike", "encode", "segment_liver"]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class LiverResult:
+    """What the node says about the liver of one series.
+
+    Parameters
+    ----------
+    seg
+        The segmentation; None where there is no liver.
+    report
+        The measurement report, or the coded negative.
+    volume_ml
+        Volume of the liver in mL; 0 where there is none.
+    certificate
+        What was proven of `seg`; empty where there is none.
+    """
+
+    seg: Dataset | None
+    report: Dataset
+    volume_ml: float
+    certificate: dict[str, Any]
+
+
+def encode(dataset: Dataset) -> bytes:
+    """Return the DICOM Part 10 file of `dataset`."""
+    file = BytesIO()
+    dcmwrite(file, dataset, enforce_file_format=True)
+    return file.getvalue()
+
+
+def segment_liver(
+    paths: Sequence[Path],
+    segmenter: LiverModel,
+    revision: int,
+    previous: Sequence[Dataset] = (),
+) -> LiverResult:
+    """Segment the liver of one CT series and write it down.
+
+    Parameters
+    ----------
+    paths
+        Every instance of the series.
+    segmenter
+        The model.
+    revision
+        Revision of the series, counted from 1.
+    previous
+        Reports of earlier revisions; the new report names them as its predecessors.
+
+    Returns
+    -------
+    LiverResult
+        The same bytes for the same arguments.
+
+    Raises
+    ------
+    radnet.errors.UnusableVolumeError
+        If the series is not one regular CT volume: it will not be another time either.
+    node.errors.CertificateError
+        If the written segmentation does not agree with the mask; it must not be sent.
+    """
+    source = read_source(paths)
+    mask = segmenter.segment(source.volume).mask
+    series = source.series_instance_uid
+    if not mask.any():
+        log.info("no liver found", series=series, revision=revision)
+        report = build_report(source, segmenter, revision, None, previous)
+        return LiverResult(None, report, 0.0, {})
+    volume_ml = float(mask.sum()) * voxel_ml(source.volume)
+    segmentation = build_segmentation(source, mask, segmenter, revision)
+    certificate = certify(encode(segmentation), mask, source.volume)
+    report = build_report(source, segmenter, revision, (segmentation, volume_ml), previous)
+    log.info("liver segmented", series=series, revision=revision, volume_ml=round(volume_ml, 1))
+    return LiverResult(segmentation, report, volume_ml, certificate)

@@ -1,0 +1,139 @@
+"""The liver's volume, or that there is none, as a TID 1500 measurement report.
+
+References
+----------
+DICOM PS3.16 TID 1500, 1411, 1501, 4019; CID 240; PS3.3 Section A.35.3 (Comprehensive SR IOD)
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import highdicom as hd
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from node.identity import DEVICE_SERIAL_NUMBER, MANUFACTURER, MODEL_NAME, derived_uid
+from node.segment.model import LiverModel
+from node.segment.seg import ALGORITHM, object_uid, tracking_uid
+from node.segment.source import Source, finish, maker, series_number
+from radnet.volume.headers import quiet_headers
+
+KIND: Final = "liver report"
+MILLILITRE: Final = Code("ml", "UCUM", "milliliter")
+PRESENCE: Final = Code("705057003", "SCT", "Presence")
+ABSENT: Final = Code("2667000", "SCT", "Absent")  # CID 240
+
+
+def build_report(
+    source: Source,
+    model: LiverModel,
+    revision: int,
+    found: tuple[Dataset, float] | None,
+    previous: Sequence[Dataset] = (),
+) -> hd.sr.ComprehensiveSR:
+    """Write what was found as a structured report.
+
+    Parameters
+    ----------
+    source
+        The series that was looked at.
+    model
+        What looked; it is written as the algorithm.
+    revision
+        Revision of the source series, counted from 1.
+    found
+        The segmentation and the liver's volume in mL; None writes the coded negative "liver
+        absent", for this field of view.
+    previous
+        Reports that this one supersedes.
+
+    Returns
+    -------
+    highdicom.sr.ComprehensiveSR
+        UIDs, dates and so the bytes depend on the arguments alone.
+    """
+    group = _absence(source, model) if found is None else _volume(source, model, *found)
+    content = hd.sr.MeasurementReport(
+        observation_context=hd.sr.ObservationContext(observer_device_context=_observer()),
+        procedure_reported=codes.LN.CTUnspecifiedBodyRegion,
+        imaging_measurements=[group],
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+    evidence = [*source.headers] if found is None else [*source.headers, found[0]]
+    with quiet_headers():
+        report = hd.sr.ComprehensiveSR(
+            evidence=evidence,
+            content=content,
+            series_instance_uid=derived_uid(source.series_instance_uid, KIND),
+            series_number=series_number(source, 2),
+            sop_instance_uid=object_uid(source, model, revision, KIND),
+            instance_number=revision,
+            is_complete=True,
+            is_final=False,
+            is_verified=False,
+            previous_versions=list(previous) or None,
+            series_description="Liver volume (3D-RADNet)",
+            **maker(),
+        )
+    finish(report, source)
+    return report
+
+
+def _observer() -> hd.sr.ObserverContext:
+    return hd.sr.ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(
+            uid=derived_uid("device", DEVICE_SERIAL_NUMBER),
+            name=MODEL_NAME,
+            manufacturer_name=MANUFACTURER,
+            model_name=MODEL_NAME,
+            serial_number=DEVICE_SERIAL_NUMBER,
+        ),
+    )
+
+
+def _algorithm(model: LiverModel) -> hd.sr.AlgorithmIdentification:
+    return hd.sr.AlgorithmIdentification(
+        name=ALGORITHM,
+        version=model.version,
+        parameters=[f"preset={model.name}", f"weights_sha256={model.digest}"],
+        family=codes.DCM.ArtificialIntelligence,
+        manufacturer=MANUFACTURER,
+    )
+
+
+def _tracking(source: Source) -> hd.sr.TrackingIdentifier:
+    return hd.sr.TrackingIdentifier(uid=tracking_uid(source), identifier="Liver")
+
+
+def _volume(
+    source: Source, model: LiverModel, segmentation: Dataset, volume_ml: float
+) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
+    return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(source),
+        referenced_segment=hd.sr.ReferencedSegment(
+            sop_class_uid=segmentation.SOPClassUID,
+            sop_instance_uid=segmentation.SOPInstanceUID,
+            segment_number=1,
+            source_series=hd.sr.SourceSeriesForSegmentation(source.series_instance_uid),
+        ),
+        finding_category=codes.SCT.AnatomicalStructure,
+        finding_type=codes.SCT.Liver,
+        algorithm_id=_algorithm(model),
+        measurements=[hd.sr.Measurement(codes.SCT.Volume, round(volume_ml, 2), MILLILITRE)],
+    )
+
+
+def _absence(source: Source, model: LiverModel) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+    return hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(source),
+        finding_category=codes.SCT.AnatomicalStructure,
+        finding_type=codes.SCT.Liver,
+        algorithm_id=_algorithm(model),
+        qualitative_evaluations=[hd.sr.QualitativeEvaluation(PRESENCE, ABSENT)],
+        source_images=[
+            hd.sr.SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)
+            for header in source.headers
+        ],
+    )

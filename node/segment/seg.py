@@ -1,0 +1,95 @@
+"""The liver as a DICOM Segmentation on the grid of its source.
+
+References
+----------
+DICOM PS3.3 Section A.51 (Segmentation IOD) and C.8.20; PS3.16 CID 7150, CID 7162
+"""
+
+from typing import Final
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.sr.codedict import codes
+
+from node.identity import derived_uid
+from node.segment.model import LiverModel
+from node.segment.source import Source, finish, maker, series_number
+from radnet.volume.headers import MULTI_FRAME, quiet_headers
+
+ALGORITHM: Final = "3D-RADNet"
+LIVER_RGB: Final = (221, 130, 101)
+KIND: Final = "liver segmentation"
+
+
+def object_uid(source: Source, model: LiverModel, revision: int, kind: str) -> str:
+    """Return the SOP Instance UID of a result: the same for the same source, model, revision."""
+    return derived_uid(source.series_instance_uid, str(revision), model.digest, kind)
+
+
+def tracking_uid(source: Source) -> str:
+    """Return the Tracking UID of the liver of one series: the same in every revision."""
+    return derived_uid(source.series_instance_uid, "liver")
+
+
+def build_segmentation(
+    source: Source, mask: NDArray[np.bool_], model: LiverModel, revision: int
+) -> hd.seg.Segmentation:
+    """Write a liver mask as a BINARY Segmentation.
+
+    Parameters
+    ----------
+    source
+        The series the mask belongs to.
+    mask
+        Bool array [slice, row, column] on the grid of `source.volume`; not empty.
+    model
+        What made the mask; its name, version and digest are written.
+    revision
+        Revision of the source series, counted from 1.
+
+    Returns
+    -------
+    highdicom.seg.Segmentation
+        With a frame for every slice that holds liver. UIDs, dates and so the bytes depend on the
+        arguments alone.
+    """
+    several_frames = source.original.SOPClassUID in MULTI_FRAME
+    pixels = source.volume.with_array(mask.astype(np.uint8)) if several_frames else mask
+    description = hd.seg.SegmentDescription(
+        segment_number=1,
+        segment_label="Liver",
+        segmented_property_category=codes.SCT.AnatomicalStructure,
+        segmented_property_type=codes.SCT.Liver,
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=hd.AlgorithmIdentificationSequence(
+            name=ALGORITHM,
+            family=codes.DCM.ArtificialIntelligence,
+            version=model.version,
+            parameters={"preset": model.name, "weights_sha256": model.digest},
+        ),
+        tracking_uid=tracking_uid(source),
+        tracking_id="Liver",
+        display_color=hd.color.CIELabColor.from_rgb(*LIVER_RGB),
+    )
+    with quiet_headers():
+        segmentation = hd.seg.Segmentation(
+            source_images=list(source.headers),
+            pixel_array=pixels,
+            segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+            segment_descriptions=[description],
+            series_instance_uid=derived_uid(source.series_instance_uid, KIND),
+            series_number=series_number(source, 1),
+            sop_instance_uid=object_uid(source, model, revision, KIND),
+            instance_number=revision,
+            content_label="LIVER",
+            content_description="Liver, automatic",
+            series_description="Liver segmentation (3D-RADNet)",
+            **maker(),
+        )
+    finish(segmentation, source)
+    organization = derived_uid(segmentation.SOPInstanceUID, "dimensions")
+    segmentation.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
+    for dimension in segmentation.DimensionIndexSequence:
+        dimension.DimensionOrganizationUID = organization
+    return segmentation

@@ -1,0 +1,225 @@
+"""The series a result is made from, and what a result inherits from it."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import highdicom as hd
+import numpy as np
+from pydicom import Dataset
+
+from node.identity import (
+    DEVICE_SERIAL_NUMBER,
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    MANUFACTURER,
+    MODEL_NAME,
+    SOFTWARE_VERSION,
+    contributing_equipment,
+    derived_uid,
+)
+from radnet.errors import UnusableVolumeError
+from radnet.volume.geometry import stack
+from radnet.volume.headers import MULTI_FRAME, read_file, series_name
+from radnet.volume.series import read_headers, read_volume
+
+UTF8: Final = "ISO_IR 192"
+NO_DATE: Final = "19000101"  # Content Date is type 1; a source without any date has this one
+SEXES: Final = ("M", "F", "O")
+# PS3.3 C.7.1.1, C.7.2.1 and C.7.2.2: type 2, always written, as they came where they came well
+PATIENT_AND_STUDY: Final = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+# type 3 of the same modules, copied where the source has a value
+INHERITED: Final = (
+    "IssuerOfPatientID",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "StudyDescription",
+)
+DEIDENTIFIED: Final = (
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+)
+# acquisition, relationship, image and functional groups: where slices lie and what they hold
+NEEDED_GROUPS: Final = frozenset({0x0018, 0x0020, 0x0028, 0x5200})
+NEEDED_KEYWORDS: Final = frozenset({"SOPClassUID", "SOPInstanceUID", "Modality", "ImageType"})
+PLACEHOLDER_NAME: Final = "SOURCE^"  # highdicom quotes the name in a warning: give it no name
+
+
+@dataclass(frozen=True)
+class Source:
+    """One series, ready to be segmented and referred to.
+
+    Parameters
+    ----------
+    volume
+        CT in HU, [slice, row, column].
+    headers
+        Headers in the order of the volume's slices (one for a multi-frame instance), complete
+        enough for highdicom, with a placeholder in place of the patient.
+    original
+        The first header as it came.
+    """
+
+    volume: hd.Volume
+    headers: tuple[Dataset, ...]
+    original: Dataset
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Series Instance UID of the source."""
+        return str(self.original.SeriesInstanceUID)
+
+    @property
+    def moment(self) -> tuple[str, str]:
+        """Date and time (VR DA and TM) the content counts as made at: the source's own.
+
+        The clock is not asked: a step that runs twice makes the same bytes.
+        """
+        for event in ("Content", "Acquisition", "Series", "Study"):
+            date = str(self.original.get(f"{event}Date") or "")
+            if len(date) == 8 and date.isdigit():
+                time = str(self.original.get(f"{event}Time") or "")
+                whole = time.split(".")[0]
+                return date, whole if len(whole) == 6 and whole.isdigit() else "000000"
+        return NO_DATE, "000000"
+
+
+def read_source(paths: Sequence[Path]) -> Source:
+    """Read a CT series to be segmented.
+
+    Raises
+    ------
+    radnet.errors.UnusableVolumeError
+        If the files are not one regular CT volume, or lack a UID that a result must refer to.
+    """
+    headers = read_headers(paths)
+    first = headers[0]
+    if first.get("Modality") != "CT":
+        raise UnusableVolumeError(
+            f"{series_name(first)}: modality {first.get('Modality')} found; expected CT."
+        )
+    for header in headers:
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            if not header.get(keyword):
+                raise UnusableVolumeError(
+                    f"{series_name(first)}: an image has no {keyword}; expected one, a result "
+                    "must refer to it."
+                )
+    volume = read_volume(paths)
+    if first.SOPClassUID in MULTI_FRAME:
+        ordered = [read_file(paths[0], pixels=False)]
+    else:
+        ordered = [headers[index] for index in stack(headers).order]
+    frame = str(volume.frame_of_reference_uid or derived_uid(first.SeriesInstanceUID, "frame"))
+    thickness = float(volume.spacing[0])
+    return Source(
+        volume=volume,
+        headers=tuple(_for_highdicom(header, frame, thickness) for header in ordered),
+        original=ordered[0],
+    )
+
+
+def _for_highdicom(header: Dataset, frame: str, thickness: float) -> Dataset:
+    """Return the part of `header` that highdicom needs; it names nobody.
+
+    highdicom copies whole modules of patient and study, errors of the source included; here it
+    finds none, and `finish` writes them.
+    """
+    copy = Dataset()
+    copy.update(
+        {
+            element.tag: element
+            for element in header
+            if element.tag.group in NEEDED_GROUPS or element.keyword in NEEDED_KEYWORDS
+        }
+    )
+    copy.file_meta = header.file_meta
+    for keyword in PATIENT_AND_STUDY:
+        setattr(copy, keyword, None)
+    copy.PatientName = PLACEHOLDER_NAME
+    copy.FrameOfReferenceUID = frame
+    if header.SOPClassUID not in MULTI_FRAME and not header.get("SliceThickness"):
+        copy.SliceThickness = f"{thickness:.6g}"
+    return copy
+
+
+def finish(result: Dataset, source: Source) -> None:
+    """Give a result its patient, study, moment and maker; in place.
+
+    Parameters
+    ----------
+    result
+        A dataset built by highdicom from `source.headers`.
+    source
+        Whose patient and study it belongs to.
+    """
+    result.SpecificCharacterSet = UTF8
+    _belong(result, source.original)
+    date, time = source.moment
+    for event in ("InstanceCreation", "Content", "Series"):
+        setattr(result, f"{event}Date", date)
+        setattr(result, f"{event}Time", time)
+    result.ContributingEquipmentSequence = [contributing_equipment()]
+    result.file_meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    result.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+
+
+def _belong(result: Dataset, original: Dataset) -> None:
+    """Write the patient and study of `original` into `result`, leaving odd values out."""
+    for keyword in PATIENT_AND_STUDY:
+        setattr(result, keyword, _plain(original, keyword))
+    if result.PatientSex not in SEXES:
+        result.PatientSex = None
+    for keyword in INHERITED:
+        value = _plain(original, keyword)
+        if value:
+            setattr(result, keyword, value)
+    if original.get("PatientIdentityRemoved") == "YES":
+        for keyword in DEIDENTIFIED:
+            if original.get(keyword):
+                result[keyword] = deepcopy(original[keyword])
+
+
+def _plain(header: Dataset, keyword: str) -> str | None:
+    """Return an attribute as text, so that it is encoded anew in our character set."""
+    value = header.get(keyword)
+    return None if value is None else str(value) or None
+
+
+def series_number(source: Source, offset: int) -> int:
+    """Return a Series Number beside the source's own: 4 gives 401, 402, ...
+
+    A number that is missing or odd counts as 0.
+    """
+    number = source.original.get("SeriesNumber")
+    plain = int(number) if number is not None and 0 < int(number) < 10_000_000 else 0
+    return plain * 100 + offset
+
+
+def maker() -> dict[str, str]:
+    """Return the arguments by which highdicom writes who made an object."""
+    return {
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": MODEL_NAME,
+        "software_versions": SOFTWARE_VERSION,
+        "device_serial_number": DEVICE_SERIAL_NUMBER,
+    }
+
+
+def voxel_ml(volume: hd.Volume) -> float:
+    """Return the volume of one voxel in mL."""
+    return float(np.prod(volume.spacing)) / 1000.0
