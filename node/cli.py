@@ -15,10 +15,11 @@ import pydicom
 import structlog
 import typer
 from pydicom.errors import InvalidDicomError
+from radnet.data.phantom_study import write_phantom_study
 from rich.console import Console
 from rich.progress import Progress, track
 
-from node import app, supervise
+from node import app, demo, supervise
 from node.deliver.build import build
 from node.deliver.destination import OutboundInstance
 from node.errors import ConfigError, DeliveryError, NodeError
@@ -235,33 +236,71 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
             raise typer.Exit(FAILED)
 
 
+def _draw(storage: app.Storage, study: str, folder: Path) -> list[Path]:
+    """Draw every current segmentation of a study."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = []
+    for summary in storage.catalog.series_of(study):
+        uid = summary.series_instance_uid
+        made = [one for kind, one in storage.catalog.derived(uid) if kind == "segmentation"]
+        if made:
+            stored = storage.catalog.instances(uid, origin="received")
+            sources = [storage.files.absolute(one.path) for one in stored]
+            picture = folder / f"{made[-1].sop_instance_uid}.png"
+            pictures.draw(sources, storage.files.absolute(made[-1].path), picture)
+            drawn.append(picture)
+    return drawn
+
+
 @radnode.command()
 def preview(
     study: Annotated[str, typer.Argument(help="Study Instance UID.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for the PNG files.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = Path(),
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Draw the liver's contour over the slices, one PNG for each segmentation."""
     with _told():
-        storage = app.open_storage(load(config))
-        folder = out or Path.cwd()
-        folder.mkdir(parents=True, exist_ok=True)
-        drawn = 0
-        for summary in storage.catalog.series_of(study):
-            uid = summary.series_instance_uid
-            made = [one for kind, one in storage.catalog.derived(uid) if kind == "segmentation"]
-            if not made:
-                continue
-            sources = [
-                storage.files.absolute(one.path)
-                for one in storage.catalog.instances(uid, origin="received")
-            ]
-            picture = folder / f"{made[-1].sop_instance_uid}.png"
-            pictures.draw(sources, storage.files.absolute(made[-1].path), picture)
-            console.print(str(picture), markup=False, highlight=False)
-            drawn += 1
+        drawn = _draw(app.open_storage(load(config)), study, out)
+    for picture in drawn:
+        console.print(str(picture), markup=False, highlight=False, soft_wrap=True)
     if not drawn:
         _fail(f"study {study} has no segmentation", FAILED)
+
+
+@radnode.command("demo")
+def show(
+    study: Annotated[
+        Path | None, typer.Argument(help="Folder of DICOM files; without it, a phantom.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="End after the result.")] = False,
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Start the whole node, send it a study, and show what comes of it."""
+    with _told():
+        settings = _checked(config)
+        storage = app.open_storage(settings)
+        if study is None:
+            study = settings.node.data / "phantom"
+            console.print("Making a phantom study: abdominal CT, brain MR, localizer")
+            write_phantom_study(study, seed=1)
+        studies = demo.studies_in(study)
+        if not studies:
+            _fail(f"{study} holds no DICOM files", WRONG)
+        stop = supervise.stop_on_signals()
+        peer = _address(f"{settings.node.ae_title}@127.0.0.1:{settings.node.port}")
+        with demo.running_node(_role_command(config), stop):
+            demo.wait_until_up(build(peer, "RADNODE_DEMO"), stop)
+            refused = send_files(study, peer, "RADNODE_DEMO")
+            demo.wait_for_results(storage.catalog, studies, console, stop)
+            for uid in studies:
+                console.print(views.study_table(storage.catalog, uid))
+                for picture in _draw(storage, uid, settings.node.data / "preview"):
+                    console.print(f"picture: {picture}", markup=False, soft_wrap=True)
+            if not once:
+                console.print("The node goes on running; Ctrl-C ends it.")
+                stop.wait()
+        if refused:
+            raise typer.Exit(FAILED)
 
 
 def main() -> None:

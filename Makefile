@@ -1,0 +1,39 @@
+# The doors for people and CI. VENV chooses the virtual environment.
+VENV ?= .venv
+PYTHON ?= python3
+STUDY ?=
+ONCE ?=
+BIN = $(VENV)/bin
+INSTALLED = $(VENV)/.installed
+
+.PHONY: run test check peers pacs bench
+
+$(INSTALLED): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --editable '.[test,dev]'
+	touch $@
+
+run: $(INSTALLED)
+	RADNODE_LOG_LEVEL=warning $(BIN)/radnode demo $(if $(STUDY),'$(STUDY)') $(if $(ONCE),--once)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+peers:
+	bash .ci/peers.sh
+
+pacs: peers
+	bash orthanc/start.sh
+
+bench: $(INSTALLED)
+	$(BIN)/python tests/benchmarks/receive.py
+	$(BIN)/python tests/benchmarks/segment.py

@@ -1,0 +1,100 @@
+"""The whole node in front of one's eyes: start it, send it a study, watch the result come."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+from rich.console import Console
+
+from node.deliver.destination import Destination
+from node.errors import DeliveryError, NodeError
+from node.store.catalog import Catalog
+from node.supervise import CommandLine, Supervisor
+from node.watch.status import described, is_finished
+
+START_LIMIT_S: Final = 120.0
+RESULT_LIMIT_S: Final = 1800.0
+_LOOK_S: Final = 0.3
+
+
+@contextmanager
+def running_node(command: CommandLine, stop: threading.Event) -> Iterator[None]:
+    """Run receiver and worker while the block runs."""
+    supervisor = Supervisor(command, ("receive", "work"))
+    thread = threading.Thread(target=supervisor.run, args=(stop,), name="supervisor")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def wait_until_up(receiver: Destination, stop: threading.Event) -> None:
+    """Return when the receiver answers C-ECHO.
+
+    Raises
+    ------
+    NodeError
+        If it does not within `START_LIMIT_S`.
+    """
+    deadline = time.monotonic() + START_LIMIT_S
+    while not stop.wait(_LOOK_S):
+        try:
+            receiver.check()
+        except DeliveryError as error:
+            if time.monotonic() > deadline:
+                raise NodeError(f"the receiver does not answer: {error}") from error
+        else:
+            return
+
+
+def studies_in(folder: Path) -> list[str]:
+    """Return the Study Instance UIDs of the DICOM files in a folder (or of one file)."""
+    found: dict[str, None] = {}
+    for file in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
+        if file.is_file():
+            try:
+                header = pydicom.dcmread(file, specific_tags=["StudyInstanceUID"])
+            except (InvalidDicomError, OSError):
+                continue
+            found[str(header.get("StudyInstanceUID", ""))] = None
+    return [uid for uid in found if uid]
+
+
+def wait_for_results(
+    catalog: Catalog, studies: list[str], console: Console, stop: threading.Event
+) -> None:
+    """Print each series when its findings come; return when all is delivered.
+
+    Raises
+    ------
+    NodeError
+        If that takes longer than `RESULT_LIMIT_S`.
+    """
+    deadline = time.monotonic() + RESULT_LIMIT_S
+    told: set[str] = set()
+    with console.status("Waiting for the node"):
+        while not all(is_finished(catalog, study) for study in studies):
+            if stop.wait(_LOOK_S):
+                return
+            if time.monotonic() > deadline:
+                raise NodeError("the node did not finish; `radnode status` shows where it stands")
+            _tell_news(catalog, studies, told, console)
+    _tell_news(catalog, studies, told, console)
+
+
+def _tell_news(catalog: Catalog, studies: list[str], told: set[str], console: Console) -> None:
+    for study in studies:
+        for summary in catalog.series_of(study):
+            uid = summary.series_instance_uid
+            findings = catalog.findings(uid)
+            if findings and uid not in told:
+                told.add(uid)
+                text = described(findings).plain.replace("\n", ", ")
+                console.print(f"recognised {uid}: {text}", markup=False, highlight=False)

@@ -1,0 +1,110 @@
+"""Fusing header and pixel evidence."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from radnet.inference.classifier import Prediction
+
+from node.classify.fuse import fuse, fuse_classes, fuse_odds
+from node.classify.tags import tags
+from node.store.records import Finding
+from radnet.labels.header import Evidence, HeaderLabels
+from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+
+
+def prediction(contrast: float = 0.5, liver: float = 0.5) -> Prediction:
+    """Return a prediction that is sure of CT and axial."""
+    return Prediction(
+        sequence={s: 0.94 if s == Sequence.CT else 0.01 for s in Sequence},
+        plane={p: 0.98 if p == Plane.AXIAL else 0.01 for p in Plane},
+        contrast={Contrast.CONTRAST: contrast, Contrast.NONCONTRAST: 1 - contrast},
+        coverage={r: liver if r == Region.LIVER else 0.02 for r in Region},
+        spacing_mm=5.0,
+        cells=np.zeros((1, len(Region))),
+        cell_mm=32.0,
+    )
+
+
+def silent(**known: Evidence) -> HeaderLabels:
+    """Return header labels that say only what is given."""
+    return HeaderLabels(
+        sequence=known.get("sequence"),
+        plane=known.get("plane"),
+        contrast=known.get("contrast"),
+        coverage={},
+        localizer=None,
+        derived=None,
+    )
+
+
+def fused(findings: list[Finding]) -> dict[str, Finding]:
+    """Return the fused findings by name."""
+    return {finding.name: finding for finding in findings if finding.source == "fused"}
+
+
+def test_unsure_contrast_is_unknown() -> None:
+    """The word "unknown" is an answer (promise 7)."""
+    found = fused(fuse(silent(), prediction(contrast=0.55), unknown_below=0.6))
+
+    assert found["contrast"].value is None
+    assert found["contrast"].probability == pytest.approx(0.55)
+
+
+def test_agreeing_witnesses_are_surer_than_either() -> None:
+    """Evidence that errs independently adds up."""
+    header = silent(contrast=Evidence("contrast", 0.85, "ContrastBolusAgent"))
+
+    found = fused(fuse(header, prediction(contrast=0.8), unknown_below=0.6))
+
+    assert found["contrast"].value == "contrast"
+    assert found["contrast"].probability > 0.9
+
+
+def test_contradicting_witnesses_end_unknown() -> None:
+    """A header and pixels that disagree with equal force cancel."""
+    header = silent(contrast=Evidence("contrast", 0.85, "ContrastBolusAgent"))
+
+    found = fused(fuse(header, prediction(contrast=0.15), unknown_below=0.6))
+
+    assert found["contrast"].value is None
+
+
+def test_series_without_volume_keeps_its_header_findings() -> None:
+    """One slice is still a CT."""
+    header = silent(sequence=Evidence("CT", 0.99, "Modality CT"))
+
+    found = fused(fuse(header, None, unknown_below=0.6))
+
+    assert found["sequence"].value == "CT"
+    assert found["coverage"].value is None
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_odds_are_symmetric_and_bounded(a: float, b: float) -> None:
+    """The order of witnesses does not matter."""
+    assert fuse_odds(a, b) == pytest.approx(fuse_odds(b, a))
+    assert 0 <= fuse_odds(a, b) <= 1
+
+
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
+def test_fused_classes_are_a_distribution(shares: list[float]) -> None:
+    """Whatever comes in, the sum is one."""
+    header = dict(zip("abc", shares, strict=True))
+
+    assert sum(fuse_classes(header, header).values()) == pytest.approx(1.0)
+
+
+def test_tags_leave_unknown_out() -> None:
+    """No label is better than a wrong one."""
+    findings = {
+        "sequence": Finding("sequence", "CT", 0.99, "fused", {}),
+        "contrast": Finding("contrast", None, 0.5, "fused", {}),
+        "coverage": Finding("coverage", ["liver", "kidney"], 0.9, "fused", {}),
+        "localizer": Finding("localizer", "0", 0.9, "fused", {}),
+    }
+
+    texts, labels = tags(findings)
+
+    assert texts == {"sequence": "CT", "coverage": "liver;kidney"}
+    assert labels == ["CT", "liver", "kidney"]
