@@ -137,7 +137,7 @@ def _reasons(matched: Sequence[Rule]) -> dict[str, tuple[str, ...]]:
     return {action: tuple(names) for action, names in said.items()}
 
 
-def _context(facts: Facts) -> celpy.Context:
+def _context(facts: Facts) -> dict[str, Any]:
     findings = {name: dict(found) for name, found in facts.findings.items()}
     if "coverage" in findings and findings["coverage"].get("value") is None:
         findings["coverage"]["value"] = []  # so that `"liver" in ...` is false, not an error
@@ -148,7 +148,7 @@ def _context(facts: Facts) -> celpy.Context:
     }
 
 
-def _evaluated(program: celpy.Runner, context: celpy.Context) -> bool | str:
+def _evaluated(program: celpy.Runner, context: dict[str, Any]) -> bool | str:
     """Return whether the condition holds, or why it cannot be told."""
     try:
         value = program.evaluate(context)
@@ -187,10 +187,10 @@ def _compiled(environment: celpy.Environment, rule: Rule) -> CompiledRule:
     return CompiledRule(rule, program)
 
 
-def _problems(tree: Tree[Token]) -> Iterator[tuple[str, Token]]:
+def _problems(tree: Tree[Any]) -> Iterator[tuple[str, Token]]:
     """Yield the names in an expression that do not exist, each with where it stands."""
     bound = set(_bound(tree))
-    for node in tree.iter_subtrees_topdown():
+    for node in tree.iter_subtrees_topdown():  # type: ignore[no-untyped-call]
         token = next((child for child in node.children if isinstance(child, Token)), None)
         if token is None:
             continue
@@ -212,10 +212,9 @@ def _bound(tree: Tree[Token]) -> Iterator[str]:
     for node in tree.find_data("member_dot_arg"):
         if str(node.children[1]) in _MACROS and len(node.children) > 2:
             first = node.children[2]
-            if isinstance(first, Tree):
-                yield from (
-                    str(ident.children[0]) for ident in first.children[0].find_data("ident")
-                )
+            variable = first.children[0] if isinstance(first, Tree) else None
+            if isinstance(variable, Tree):
+                yield from (str(ident.children[0]) for ident in variable.find_data("ident"))
 
 
 def _root(node: Any) -> str:

@@ -1,0 +1,1 @@
+"""One file per kind of destination; all of them speak `destination.Destination`."""

@@ -1,0 +1,122 @@
+"""Associations we request; the one place here that reaches behind pynetdicom's public API."""
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pynetdicom import _config, evt
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+
+from node.errors import PermanentDeliveryError, TransientDeliveryError
+from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A remote application entity, and who we say we are.
+
+    Attributes
+    ----------
+    ae_title, calling_ae : str
+    host : str
+    port : int
+    connect_s : float
+        How long the TCP connection and the negotiation may each take, in seconds.
+    response_s : float
+        How long one C-STORE may take to be answered, in seconds.
+    """
+
+    ae_title: str
+    host: str
+    port: int
+    calling_ae: str
+    connect_s: float = 15.0
+    response_s: float = 120.0
+
+    def __str__(self) -> str:
+        return f"{self.ae_title}@{self.host}:{self.port}"
+
+
+@dataclass
+class _Line:
+    """Whether the TCP connection came about: pynetdicom reports its failure as an abort."""
+
+    open: bool = field(default=False)
+
+    def opened(self, event: evt.Event) -> None:
+        """Note the connection, and send small packets at once.
+
+        Nagle's algorithm against the peer's delayed acknowledgement stalls every instance by
+        about 40 ms. pynetdicom offers no option and no other way to the socket.
+        """
+        self.open = True
+        wrapped = event.assoc.dul.socket
+        if wrapped is not None and wrapped.socket is not None:
+            wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+@contextmanager
+def associated(peer: Peer, contexts: Sequence[PresentationContext]) -> Iterator[Association]:
+    """Request an association; release it at the end.
+
+    The association may have no accepted presentation context (then it is not established):
+    that is an answer about the instances, not about the peer.
+
+    Raises
+    ------
+    TransientDeliveryError
+        If the peer cannot be reached, aborts, or rejects for now.
+    PermanentDeliveryError
+        If the peer rejects us for good, for instance for our AE title.
+    """
+    association = _requested(peer, contexts)
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def _requested(peer: Peer, contexts: Sequence[PresentationContext]) -> Association:
+    # With this a file is sent as its own bytes, in pieces; without, it is decoded and encoded
+    # anew. There is no such argument to send_c_store.
+    _config.STORE_SEND_CHUNKED_DATASET = True
+    line = _Line()
+    entity = ApplicationEntity(peer.calling_ae)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    entity.connection_timeout = peer.connect_s
+    entity.acse_timeout = peer.connect_s
+    entity.dimse_timeout = peer.response_s
+    entity.network_timeout = peer.response_s
+    try:
+        association = entity.associate(
+            peer.host,
+            peer.port,
+            contexts=list(contexts),
+            ae_title=peer.ae_title,
+            evt_handlers=[(evt.EVT_CONN_OPEN, line.opened)],
+        )
+    except OSError as error:  # the host has no address
+        raise TransientDeliveryError(f"{peer}: {error.strerror}") from error
+    if association.is_rejected:
+        raise _rejection(peer, association)
+    if not line.open:
+        raise TransientDeliveryError(f"{peer}: no connection")
+    if not association.is_established and not association.rejected_contexts:
+        raise TransientDeliveryError(f"{peer}: aborted the negotiation or did not answer")
+    return association
+
+
+def _rejection(
+    peer: Peer, association: Association
+) -> TransientDeliveryError | PermanentDeliveryError:
+    """Return the rejection as the peer worded it (PS3.8 Section 9.3.4)."""
+    answer = association.acceptor.primitive
+    reason = getattr(answer, "reason_str", "no reason given")
+    text = f"{peer}: association rejected: {reason}"
+    permanent = getattr(answer, "result", None) == 0x01
+    return PermanentDeliveryError(text) if permanent else TransientDeliveryError(text)

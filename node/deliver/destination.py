@@ -1,0 +1,92 @@
+"""What every destination is to the pipeline, and the words it answers with."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+State = Literal["delivered", "retry", "refused"]
+
+
+@dataclass(frozen=True)
+class OutboundInstance:
+    """A stored instance on its way out.
+
+    Attributes
+    ----------
+    sop_instance_uid, sop_class_uid, transfer_syntax_uid : str
+        As stored.
+    path : Path
+        Absolute path of its Part 10 file.
+    """
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one instance.
+
+    Attributes
+    ----------
+    sop_instance_uid : str
+    state : {"delivered", "retry", "refused"}
+        ``retry``: it may be taken later. ``refused``: sending the same again will not help.
+    reason : str
+        Why not, or the warning it was delivered with; no patient data.
+    """
+
+    sop_instance_uid: str
+    state: State
+    reason: str = ""
+
+
+class Destination(Protocol):
+    """Where instances go."""
+
+    @property
+    def name(self) -> str:
+        """The name the settings give it."""
+
+    def send(self, instances: Sequence[OutboundInstance]) -> Iterator[Outcome]:
+        """Send instances; yield one outcome for each as it becomes known.
+
+        Trouble with an instance or with the destination is an outcome, never an exception.
+        Sending again what the destination has is harmless.
+        """
+
+    def check(self) -> str:
+        """Ask the destination whether it is there; return what it said of itself.
+
+        Raises
+        ------
+        TransientDeliveryError
+            If it cannot be reached now.
+        PermanentDeliveryError
+            If it is there and will not have us.
+        """
+
+
+@runtime_checkable
+class TaggingDestination(Destination, Protocol):
+    """A destination that keeps findings beside the images without altering them."""
+
+    def tag(
+        self,
+        study_uid: str,
+        series_uid: str,
+        findings: Mapping[str, str],
+        labels: Sequence[str],
+    ) -> None:
+        """Attach findings and labels to a series it holds; twice is the same as once.
+
+        Raises
+        ------
+        TransientDeliveryError
+            If it cannot be reached, or does not hold the series (yet).
+        PermanentDeliveryError
+            If it refuses.
+        """

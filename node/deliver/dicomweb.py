@@ -1,0 +1,156 @@
+"""Delivery by STOW-RS (PS3.18 Section 10.5).
+
+Files go out as their own bytes. dicomweb-client would encode every data set anew, and raises
+on the answer 409, in whose body the origin server says which instances it did store; so the
+request is made here, on httpx.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+import httpx
+import structlog
+from pydicom.dataset import Dataset
+
+from node.deliver.destination import OutboundInstance, Outcome
+from node.deliver.http import TIMEOUT, meaning, raise_for, told
+from node.deliver.statuses import verdict
+from node.errors import TransientDeliveryError
+
+log = structlog.get_logger()
+
+INSTANCES_PER_REQUEST: Final = 50
+BYTES_PER_REQUEST: Final = 64 << 20
+"""A request takes instances until it has as many, or as much; always at least one."""
+
+_JSON: Final = "application/dicom+json"
+_READ_ERRORS: Final = (ValueError, KeyError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True)
+class DicomwebSender:
+    """A STOW-RS user agent for one origin server."""
+
+    name: str
+    url: str
+
+    def check(self) -> str:
+        """Ask for one study by QIDO-RS; see `node.deliver.destination.Destination.check`."""
+        try:
+            with httpx.Client(timeout=TIMEOUT) as client:
+                response = client.get(
+                    f"{self._studies}?limit=1", headers={"Accept": _JSON}, follow_redirects=True
+                )
+        except httpx.HTTPError as error:
+            raise TransientDeliveryError(f"{self.url}: {told(error)}") from error
+        raise_for(response, self._studies)
+        return "DICOMweb answers"
+
+    def send(self, instances: Sequence[OutboundInstance]) -> Iterator[Outcome]:
+        """Store instances; see `node.deliver.destination.Destination.send`."""
+        with httpx.Client(timeout=TIMEOUT) as client:
+            for readable, outcomes in requests(instances):
+                yield from outcomes
+                if readable:
+                    yield from self._sent(client, readable)
+
+    @property
+    def _studies(self) -> str:
+        return f"{self.url.rstrip('/')}/studies"
+
+    def _sent(
+        self, client: httpx.Client, instances: Sequence[OutboundInstance]
+    ) -> Iterator[Outcome]:
+        boundary = uuid4().hex
+        kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
+        try:
+            response = client.post(
+                self._studies,
+                content=_multipart(instances, boundary),
+                headers={"Content-Type": kind, "Accept": _JSON},
+            )
+        except (httpx.HTTPError, OSError) as error:
+            reason = told(error) if isinstance(error, httpx.HTTPError) else "cannot read a file"
+            log.warning("STOW-RS failed", destination=self.name, reason=reason)
+            yield from (Outcome(item.sop_instance_uid, "retry", reason) for item in instances)
+            return
+        named = _named(response)
+        for item in instances:
+            yield named.get(item.sop_instance_uid) or _unnamed(item, response, bool(named))
+
+
+def requests(
+    instances: Sequence[OutboundInstance],
+) -> Iterator[tuple[list[OutboundInstance], list[Outcome]]]:
+    """Split instances into requests; each comes with outcomes of those that cannot be read."""
+    taken: list[OutboundInstance] = []
+    unreadable: list[Outcome] = []
+    size = 0
+    for item in instances:
+        try:
+            length = item.path.stat().st_size
+        except OSError as error:
+            reason = f"cannot read the stored file: {error.strerror}"
+            unreadable.append(Outcome(item.sop_instance_uid, "retry", reason))
+            continue
+        full = len(taken) >= INSTANCES_PER_REQUEST or size + length > BYTES_PER_REQUEST
+        if taken and full:
+            yield taken, unreadable
+            taken, unreadable, size = [], [], 0
+        taken.append(item)
+        size += length
+    yield taken, unreadable
+
+
+def _multipart(instances: Sequence[OutboundInstance], boundary: str) -> Iterator[bytes]:
+    for item in instances:
+        yield f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        with item.path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                yield piece
+        yield b"\r\n"
+    yield f"--{boundary}--\r\n".encode()
+
+
+def _named(response: httpx.Response) -> dict[str, Outcome]:
+    """Return what the Store Instances Response says, by SOP Instance UID.
+
+    References
+    ----------
+    DICOM PS3.18 Section I.2: Referenced SOP Sequence, Failed SOP Sequence, and their reasons.
+    """
+    try:
+        ds = Dataset.from_json(json.dumps(response.json()))
+        stored = ds.get("ReferencedSOPSequence") or []
+        failed = ds.get("FailedSOPSequence") or []
+        outcomes = [_outcome(item, "WarningReason", 0x0000) for item in stored]
+        outcomes += [_outcome(item, "FailureReason", 0x0110) for item in failed]
+    except _READ_ERRORS:  # no body, or not the one the standard asks for
+        return {}
+    return {outcome.sop_instance_uid: outcome for outcome in outcomes}
+
+
+def _outcome(item: Dataset, reason_keyword: str, otherwise: int) -> Outcome:
+    reason = item.get(reason_keyword)
+    return Outcome(
+        str(item.ReferencedSOPInstanceUID),
+        *verdict(otherwise if reason is None else int(reason)),
+    )
+
+
+def _unnamed(item: OutboundInstance, response: httpx.Response, others_named: bool) -> Outcome:
+    """Judge an instance the body says nothing about by the answer to the whole request.
+
+    200 means every instance was stored (PS3.18 Table 10.5.3-1); 202 and an incomplete list
+    leave this one in doubt.
+    """
+    status = response.status_code
+    state = meaning(status)
+    if status == httpx.codes.OK and not others_named:
+        return Outcome(item.sop_instance_uid, "delivered")
+    if state == "delivered":
+        return Outcome(item.sop_instance_uid, "retry", f"HTTP {status}, but not confirmed")
+    return Outcome(item.sop_instance_uid, state, f"HTTP {status} {response.reason_phrase}")
