@@ -1,0 +1,31 @@
+"""Fixtures of more than one kind of test."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.peers import DCMTK_TOOLS, RunningOrthanc, running_orthanc, tool
+
+
+@pytest.fixture
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningOrthanc]:
+    """Run an empty Orthanc 1.12 for one test."""
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as running:
+        yield running
+
+
+@pytest.fixture
+def dcmtk() -> dict[str, str]:
+    """Return the paths of the dcmtk and dicom3tools programs by name."""
+    return {name: tool(name) for name in DCMTK_TOOLS}
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real scans that ``RADNET_REAL_DATA`` names; skip without it."""
+    folder = os.environ.get("RADNET_REAL_DATA")
+    if not folder or not (Path(folder) / "MANIFEST.csv").is_file():
+        pytest.skip("RADNET_REAL_DATA names no folder of real scans")
+    return Path(folder)

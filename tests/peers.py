@@ -1,0 +1,166 @@
+"""The real peers the tests talk to: where they are, and how to start one for a test."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+NO_NAGLE: Final = {"TCP_NODELAY": "1"}
+"""dcmtk and Orthanc stall about 50 ms per instance on loopback without it."""
+
+DCMTK_TOOLS: Final = ("storescu", "storescp", "echoscu", "dciodvfy")
+
+
+def missing(what: str) -> None:
+    """Skip the test for want of a peer, or fail it where ``REQUIRE_PEERS=1`` forbids that."""
+    if os.environ.get("REQUIRE_PEERS") == "1":
+        pytest.fail(f"{what} is not here, and REQUIRE_PEERS=1: run `make peers`")
+    pytest.skip(f"{what} is not here: run `make peers`")
+
+
+def tool(name: str) -> str:
+    """Return the path of a program of dcmtk or dicom3tools; skip or fail without it."""
+    path = shutil.which(name)
+    if path is None:
+        missing(name)
+    return str(path)
+
+
+def orthanc_launcher() -> Path:
+    """Return what starts Orthanc 1.12: ``$RADNET_ORTHANC``, or the one of `make peers`."""
+    launcher = Path(os.environ.get("RADNET_ORTHANC", ROOT / ".peers/orthanc/orthanc"))
+    if not os.access(launcher, os.X_OK):
+        missing("Orthanc 1.12")
+    return launcher
+
+
+def free_port() -> int:
+    """Return a TCP port nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class RunningOrthanc:
+    """An Orthanc of our own, empty at the start.
+
+    Attributes
+    ----------
+    url : str
+        REST API, without a slash at the end.
+    dicomweb_url : str
+        DICOMweb root.
+    dicom_port : int
+        Where its Storage SCP listens, on 127.0.0.1.
+    ae_title : str
+    folder : Path
+        Its storage, configuration and log.
+    """
+
+    url: str
+    dicomweb_url: str
+    dicom_port: int
+    ae_title: str
+    folder: Path
+
+    def get(self, path: str) -> Any:
+        """Return the JSON at a path of the REST API."""
+        response = httpx.get(f"{self.url}{path}", timeout=30)
+        response.raise_for_status()
+        return response.json()
+
+    def text(self, path: str) -> str:
+        """Return the text at a path of the REST API."""
+        response = httpx.get(f"{self.url}{path}", timeout=30)
+        response.raise_for_status()
+        return response.text
+
+    def file(self, sop_instance_uid: str) -> bytes:
+        """Return the Part 10 file it holds under a SOP Instance UID."""
+        (found,) = httpx.post(
+            f"{self.url}/tools/lookup", content=sop_instance_uid, timeout=30
+        ).json()
+        return httpx.get(f"{self.url}{found['Path']}/file", timeout=60).content
+
+    def sop_instance_uids(self) -> set[str]:
+        """Return the UIDs of all instances it holds."""
+        expanded = self.get("/instances?expand")
+        return {str(item["MainDicomTags"]["SOPInstanceUID"]) for item in expanded}
+
+
+@contextmanager
+def running_orthanc(folder: Path, **overrides: Any) -> Iterator[RunningOrthanc]:
+    """Start an Orthanc with the configuration of ``orthanc/``; stop it at the end.
+
+    Parameters
+    ----------
+    folder : Path
+        Empty; gets its storage, configuration and log.
+    **overrides : Any
+        Keys of the configuration to set otherwise.
+    """
+    launcher = orthanc_launcher()
+    template = json.loads((ROOT / "orthanc/orthanc.json").read_text(encoding="utf-8"))
+    http_port, dicom_port = free_port(), free_port()
+    plugins = launcher.resolve().parent / "root/usr/share/orthanc/plugins"
+    configuration: Mapping[str, Any] = template | {
+        "HttpPort": http_port,
+        "DicomPort": dicom_port,
+        "StorageDirectory": str(folder / "db"),
+        "IndexDirectory": str(folder / "db"),
+        "Plugins": [str(plugins / Path(plugin).name) for plugin in template["Plugins"]],
+        "SyncStorageArea": False,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        **overrides,
+    }
+    path = folder / "orthanc.json"
+    path.write_text(json.dumps(configuration), encoding="utf-8")
+    with (folder / "orthanc.log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(launcher), str(path)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | NO_NAGLE,
+        )
+    orthanc = RunningOrthanc(
+        f"http://127.0.0.1:{http_port}",
+        f"http://127.0.0.1:{http_port}/dicom-web",
+        dicom_port,
+        str(configuration["DicomAet"]),
+        folder,
+    )
+    try:
+        _wait_until_up(orthanc, process)
+        yield orthanc
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_up(orthanc: RunningOrthanc, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{orthanc.url}/system", timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    log = (orthanc.folder / "orthanc.log").read_text(errors="replace")
+    pytest.fail(f"Orthanc did not come up:\n{log[-2000:]}")
