@@ -16,7 +16,7 @@ from pydicom.sr.coding import Code
 from node.identity import DEVICE_SERIAL_NUMBER, MANUFACTURER, MODEL_NAME, derived_uid
 from node.segment.model import LiverModel
 from node.segment.seg import ALGORITHM, object_uid, tracking_uid
-from node.segment.source import Source, finish, maker, series_number
+from node.segment.source import MAKER, Source, finish, series_number
 from radnet.volume.headers import quiet_headers
 
 KIND: Final = "liver report"
@@ -74,7 +74,7 @@ def build_report(
             is_verified=False,
             previous_versions=list(previous) or None,
             series_description="Liver volume (3D-RADNet)",
-            **maker(),
+            **MAKER,
         )
     finish(report, source)
     return report

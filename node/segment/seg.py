@@ -14,7 +14,7 @@ from pydicom.sr.codedict import codes
 
 from node.identity import derived_uid
 from node.segment.model import LiverModel
-from node.segment.source import Source, finish, maker, series_number
+from node.segment.source import MAKER, Source, finish, series_number
 from radnet.volume.headers import MULTI_FRAME, quiet_headers
 
 ALGORITHM: Final = "3D-RADNet"
@@ -85,7 +85,7 @@ def build_segmentation(
             content_label="LIVER",
             content_description="Liver, automatic",
             series_description="Liver segmentation (3D-RADNet)",
-            **maker(),
+            **MAKER,
         )
     finish(segmentation, source)
     organization = derived_uid(segmentation.SOPInstanceUID, "dimensions")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 import highdicom as hd
 import numpy as np
@@ -57,6 +57,23 @@ DEIDENTIFIED: Final = (
 NEEDED_GROUPS: Final = frozenset({0x0018, 0x0020, 0x0028, 0x5200})
 NEEDED_KEYWORDS: Final = frozenset({"SOPClassUID", "SOPInstanceUID", "Modality", "ImageType"})
 PLACEHOLDER_NAME: Final = "SOURCE^"  # highdicom quotes the name in a warning: give it no name
+
+
+class Maker(TypedDict):
+    """Who made an object, by the names of highdicom's arguments."""
+
+    manufacturer: str
+    manufacturer_model_name: str
+    software_versions: str
+    device_serial_number: str
+
+
+MAKER: Final = Maker(
+    manufacturer=MANUFACTURER,
+    manufacturer_model_name=MODEL_NAME,
+    software_versions=SOFTWARE_VERSION,
+    device_serial_number=DEVICE_SERIAL_NUMBER,
+)
 
 
 @dataclass(frozen=True)
@@ -208,16 +225,6 @@ def series_number(source: Source, offset: int) -> int:
     number = source.original.get("SeriesNumber")
     plain = int(number) if number is not None and 0 < int(number) < 10_000_000 else 0
     return plain * 100 + offset
-
-
-def maker() -> dict[str, str]:
-    """Return the arguments by which highdicom writes who made an object."""
-    return {
-        "manufacturer": MANUFACTURER,
-        "manufacturer_model_name": MODEL_NAME,
-        "software_versions": SOFTWARE_VERSION,
-        "device_serial_number": DEVICE_SERIAL_NUMBER,
-    }
 
 
 def voxel_ml(volume: hd.Volume) -> float:

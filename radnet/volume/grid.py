@@ -4,14 +4,16 @@ SimpleITK does the arithmetic. It orders indices (column, row, slice) where a
 `highdicom.Volume` has [slice, row, column]; only this file knows that.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import highdicom as hd
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - the name its own documentation uses
+import SimpleITK
 from numpy.typing import NDArray
 
 __all__ = ["from_itk", "onto", "resample", "to_itk"]
+
+sitk: Final[Any] = SimpleITK  # it marks itself as typed, and its calls are not
 
 
 def to_itk(volume: hd.Volume) -> Any:

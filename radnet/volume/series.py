@@ -8,7 +8,8 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.pixels import apply_modality_lut, pixel_array
+from pydicom.pixels.processing import apply_modality_lut
+from pydicom.pixels.utils import pixel_array
 
 from radnet.errors import GeometryError, UnusableVolumeError
 from radnet.volume.geometry import Stack, stack

@@ -1,0 +1,80 @@
+"""The contour over the images, for a person to look at."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import highdicom as hd
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+TILES: Final = 12
+COLUMNS: Final = 4
+WINDOW_HU: Final = (-160.0, 240.0)  # centre 40, width 400: soft tissue
+COLOUR: Final = "#ff8c42"
+LETTERS: Final = (("R", "L"), ("A", "P"), ("F", "H"))  # towards minus and plus of LPS x, y, z
+
+
+def direction_letter(direction: NDArray[np.float64]) -> str:
+    """Return the letter of the patient's side that a direction (LPS) points to most."""
+    axis = int(np.argmax(np.abs(direction)))
+    return LETTERS[axis][int(direction[axis] > 0)]
+
+
+def chosen_slices(mask: NDArray[np.bool_], tiles: int = TILES) -> list[int]:
+    """Return up to `tiles` slices, even over those with liver; over all where there is none."""
+    inside = np.flatnonzero(mask.any(axis=(1, 2)))
+    first, last = (inside[0], inside[-1]) if inside.size else (0, mask.shape[0] - 1)
+    return sorted({round(value) for value in np.linspace(first, last, tiles)})
+
+
+def montage(volume: hd.Volume, mask: NDArray[np.bool_], out: Path, title: str) -> None:
+    """Write a PNG of the mask's contour over about twelve slices.
+
+    Parameters
+    ----------
+    volume
+        CT in HU, [slice, row, column].
+    mask
+        Bool array of the same shape.
+    out
+        The PNG file; its folder is made.
+    title
+        Written on top. UIDs and numbers only, never a patient.
+    """
+    slices = chosen_slices(mask)
+    rows = -(-len(slices) // COLUMNS)
+    height, width = volume.shape[1] * volume.spacing[1], volume.shape[2] * volume.spacing[2]
+    figure = Figure(figsize=(12, 12 / COLUMNS * rows * height / width + 0.5), facecolor="black")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+    for panel in panels:
+        panel.set_axis_off()
+    for panel, index in zip(panels, slices, strict=False):
+        _draw(panel, volume, mask, index)
+    volume_ml = float(mask.sum() * np.prod(volume.spacing) / 1000)
+    figure.suptitle(f"{title}   {volume_ml:.0f} mL", color="white", fontsize=11)
+    figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 0.45 / figure.get_figheight(), 0.02, 0.02)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=100, facecolor="black")
+
+
+def _draw(panel: Any, volume: hd.Volume, mask: NDArray[np.bool_], index: int) -> None:
+    """Draw one slice with its contour, orientation letters and position."""
+    axes = np.asarray(volume.direction)
+    low, high = WINDOW_HU
+    aspect = volume.spacing[1] / volume.spacing[2]
+    panel.imshow(volume.array[index], cmap="gray", vmin=low, vmax=high, aspect=aspect)
+    if mask[index].any():
+        panel.contour(mask[index], levels=[0.5], colors=[COLOUR], linewidths=1.0)
+    place = float((volume.affine @ [index, 0, 0, 1])[:3] @ np.abs(axes[:, 0]))
+    edge = [withStroke(linewidth=2, foreground="black")]
+    label = {"color": "white", "fontsize": 8, "transform": panel.transAxes, "path_effects": edge}
+    letter = direction_letter
+    panel.text(0.02, 0.5, letter(-axes[:, 2]), ha="left", va="center", **label)
+    panel.text(0.98, 0.5, letter(axes[:, 2]), ha="right", va="center", **label)
+    panel.text(0.5, 0.98, letter(-axes[:, 1]), ha="center", va="top", **label)
+    panel.text(0.5, 0.02, letter(axes[:, 1]), ha="center", va="bottom", **label)
+    panel.text(0.02, 0.98, f"{index + 1}/{mask.shape[0]}  {place:.1f} mm", va="top", **label)
