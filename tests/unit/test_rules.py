@@ -1,0 +1,208 @@
+"""Rules are pure: facts and a table in, a decision out."""
+
+import pytest
+from pydicom.dataset import Dataset
+
+from node.errors import ConfigError
+from node.route.facts import Facts, header_facts
+from node.route.rules import compile_rules, decide
+from node.settings import Rule
+
+FACTS = Facts(
+    findings={
+        "sequence": {"value": "CT", "probability": 0.98},
+        "plane": {"value": None, "probability": 0.4},
+        "coverage": {"value": ["liver", "kidney"], "probability": 0.9},
+    },
+    header={
+        "Modality": "CT",
+        "SliceThickness": 1.25,
+        "Rows": 512.0,
+        "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+    },
+    source={"calling_ae": "CT1"},
+)
+
+
+def _rule(when: str, name: str = "rule", **actions: object) -> Rule:
+    return Rule.model_validate({"name": name, "when": when, "deliver": ("PACS",)} | actions)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        'findings.sequence.value == "CT" && "liver" in findings.coverage.value',
+        "findings.sequence.probability >= 0.9",
+        'header.Modality.startsWith("C")',
+        "header.Rows == 512",
+        "header.SliceThickness < 2",
+        "header.Rows > 100.5",
+        "100 < header.Rows",
+        'header.ImageType.exists(kind, kind == "PRIMARY")',
+        '"AXIAL" in header.ImageType && size(header.ImageType) == 3',
+        'source.calling_ae in ["CT1", "CT2"]',
+        "!has(header.EchoTime) || header.EchoTime > 80",
+        "findings.plane.value == null",
+        'findings["sequence"].value == "CT"',
+        "true",
+    ],
+)
+def test_true_conditions_match(when: str) -> None:
+    """What the README shows rules doing must work, whole numbers against fractions included."""
+    decision = decide([_rule(when)], FACTS)
+
+    assert decision.failed == {}
+    assert decision.deliver == ("PACS",)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        'findings.sequence.value == "T1"',
+        'findings.plane.value == "axial"',
+        '"brain" in findings.coverage.value',
+        "header.Rows != 512",
+        "has(header.EchoTime)",
+        "false",
+    ],
+)
+def test_false_conditions_do_not_match(when: str) -> None:
+    """An unknown value is none of the known ones, and no error."""
+    decision = decide([_rule(when)], FACTS)
+
+    assert decision.failed == {}
+    assert decision.deliver == ()
+
+
+@pytest.mark.parametrize(
+    ("when", "reason"),
+    [
+        ("header.EchoTime > 80", "EchoTime is absent"),
+        ("findings.contrast.value == 'contrast'", "contrast is absent"),
+        ("header.Modality > 3", "an operator does not take StringType and IntType"),
+        ("1 / 0 == 1", "modulus or divide by zero"),
+        ("header.Modality", "the condition is not true or false but StringType"),
+    ],
+)
+def test_a_rule_that_cannot_be_evaluated_does_not_match_and_says_why(
+    when: str, reason: str
+) -> None:
+    """One odd series must not stop the table, and the operator must be able to see it."""
+    rules = [_rule(when, "odd"), _rule("true", "rest", deliver=("ARCHIVE",))]
+
+    decision = decide(rules, FACTS)
+
+    assert decision.deliver == ("ARCHIVE",)
+    assert decision.matched == ("rest",)
+    assert decision.failed == {"odd": reason}
+
+
+def test_an_absent_value_does_not_hide_what_is_true_anyway() -> None:
+    """CEL's `||` is true where one side is, whatever is wrong with the other."""
+    decision = decide([_rule("header.EchoTime > 80 || header.Rows == 512")], FACTS)
+
+    assert decision.matched == ("rule",)
+
+
+def test_unknown_coverage_is_no_coverage() -> None:
+    """`"liver" in coverage` must be false, not an error, where nothing is known."""
+    facts = Facts({"coverage": {"value": None, "probability": 0.2}})
+
+    decision = decide([_rule('"liver" in findings.coverage.value')], facts)
+
+    assert decision.failed == {}
+    assert decision.matched == ()
+
+
+def test_actions_are_united_in_table_order_with_the_rules_that_said_so() -> None:
+    """A study is delivered once to each destination, and the reason can be shown."""
+    rules = [
+        _rule("true", "all", deliver=("PACS", "ARCHIVE")),
+        _rule("true", "liver", deliver=("PACS",), segment=("liver",), results_to=("PACS",)),
+        _rule("false", "never", deliver=("NOWHERE",)),
+    ]
+
+    decision = decide(compile_rules(rules), FACTS)
+
+    assert decision.deliver == ("PACS", "ARCHIVE")
+    assert decision.segment == ("liver",)
+    assert decision.results_to == ("PACS",)
+    assert decision.matched == ("all", "liver")
+    assert decision.reasons["deliver:PACS"] == ("all", "liver")
+    assert decision.reasons["segment:liver"] == ("liver",)
+
+
+def test_stop_ends_the_table_only_when_its_rule_matches() -> None:
+    """`stop` lets an exception stand before the general rule."""
+    last = _rule("true", "last", deliver=("ARCHIVE",))
+
+    stopped = decide([_rule("true", "first", stop=True), last], FACTS)
+    passed = decide([_rule("false", "first", stop=True), last], FACTS)
+
+    assert stopped.deliver == ("PACS",)
+    assert passed.deliver == ("ARCHIVE",)
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ("", "not CEL at line 1, column 1"),
+        ("header.Rows ==", "not CEL at line 1"),
+        ("header.Modality == 'CT' && header.Modalty == 'CT'", "'Modalty' is none of"),
+        ("findings.liver.value == 'x'", "'liver' is none of contrast, coverage"),
+        ("source.ip == 'x'", "'ip' is none of calling_ae"),
+        ("Modality == 'CT'", "'Modality' is none of findings, header, source"),
+        ("header.ImageType.exists(x, y == 'PRIMARY')", "'y' is none of"),
+        ("header.Modality.lower() == 'ct'", "no function 'lower' at line 1, column 17"),
+        ("__import__('os') == 1", "no function '__import__'"),
+        ("true &&\n open('x')", "no function 'open' at line 2, column 2"),
+        ("header.PatientName == 'x'", "'PatientName' is none of"),
+    ],
+)
+def test_a_wrong_condition_stops_the_node_with_the_rule_and_the_place(
+    when: str, message: str
+) -> None:
+    """A misspelt name would otherwise never match, and nobody would know."""
+    with pytest.raises(ConfigError, match=r"rule 'wrong': ") as raised:
+        compile_rules([_rule("true", "right"), _rule(when, "wrong")])
+
+    assert message in str(raised.value)
+
+
+def test_failure_reasons_do_not_repeat_header_values() -> None:
+    """Celpy's own errors print every fact, which then would be in the log."""
+    facts = Facts({}, {"SeriesDescription": "DOE JOHN"}, {})
+
+    decision = decide([_rule("header.SeriesDescription > 3 || header.KVP > 1")], facts)
+
+    assert "DOE" not in decision.failed["rule"]
+
+
+def test_header_facts_take_the_fixed_keywords_only() -> None:
+    """What names the patient is not in reach of a rule."""
+    header = Dataset()
+    header.PatientName = "Doe^John"
+    header.Modality = "MR"
+    header.ImageType = ["ORIGINAL", "PRIMARY"]
+    header.ScanningSequence = "SE"
+    header.EchoTime = "90.5"
+    header.Rows = 256
+    header.SliceThickness = None
+    header.SeriesDescription = ""
+
+    assert header_facts(header) == {
+        "Modality": "MR",
+        "ImageType": ["ORIGINAL", "PRIMARY"],
+        "ScanningSequence": ["SE"],
+        "EchoTime": 90.5,
+        "Rows": 256.0,
+    }
+
+
+def test_header_facts_leave_out_numbers_of_several_values() -> None:
+    """A rule compares with one number; of several none is the right one."""
+    header = Dataset()
+    header.EchoTime = ["20", "80"]
+    header.SequenceName = ["a", "b"]
+
+    assert header_facts(header) == {"SequenceName": ["a", "b"]}
