@@ -1,0 +1,1 @@
+"""Data to train on and to show: phantoms and manifests."""

@@ -1,0 +1,83 @@
+"""Weights on disk: safetensors in half precision, with a record of how they were made."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from radnet.errors import WeightsError
+
+KEY: Final = "radnet"
+SHIPPED: Final = Path(__file__).parents[1] / "weights"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What one weights file holds."""
+
+    state: dict[str, torch.Tensor]
+    record: dict[str, Any]
+    digest: str
+
+
+def shipped(task: str, preset: str = "radnet10-tiny") -> Path:
+    """Return the path of the shipped weights of `task`, ``classifier`` or ``liver``."""
+    return SHIPPED / f"{task}-{preset}.safetensors"
+
+
+def save_weights(path: Path, net: nn.Module, record: dict[str, Any]) -> None:
+    """Write `net` in half precision with `record`; never a half-written file under `path`."""
+    state = {
+        name: tensor.detach().cpu().contiguous().to(
+            torch.float16 if tensor.is_floating_point() else tensor.dtype
+        )
+        for name, tensor in net.state_dict().items()
+    }
+    fresh = path.with_suffix(".partial")
+    save_file(state, str(fresh), metadata={KEY: json.dumps(record, sort_keys=True)})
+    fresh.replace(path)
+
+
+def load_weights(path: Path, task: str) -> Weights:
+    """Read weights made for `task`.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged, not ours, or made for another task.
+    """
+    try:
+        content = path.read_bytes()
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path.name}: cannot be read as weights: {error}") from error
+    try:
+        record = json.loads(metadata[KEY])
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"{path.name}: no radnet record; these are other weights") from error
+    if record.get("task") != task:
+        raise WeightsError(f"{path.name}: made for {record.get('task')!r}; expected {task!r}")
+    return Weights(state, record, hashlib.sha256(content).hexdigest())
+
+
+def fill(net: nn.Module, weights: Weights, name: str) -> None:
+    """Put `weights` into `net`, every tensor by its name and shape.
+
+    Raises
+    ------
+    WeightsError
+        If a tensor is missing, left over or of another shape.
+    """
+    try:
+        net.load_state_dict(weights.state)
+    except RuntimeError as error:
+        raise WeightsError(f"{name}: the tensors do not fit the preset: {error}") from error
+    net.eval()

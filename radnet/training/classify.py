@@ -1,0 +1,199 @@
+"""Train the classifier; reads from top to bottom."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from radnet.labels.vocabulary import Region
+from radnet.network.heads import Heads, RadNet, scan_coverage, split
+from radnet.network.presets import preset
+from radnet.training.samples import (
+    Batch,
+    Sample,
+    batches,
+    collate,
+    phantom_samples,
+    real_samples,
+)
+from radnet.training.soundness import bf16_gradients_sound, finite
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train."""
+
+    preset: str
+    minutes: float
+    seed: int
+    phantoms: int = 3000
+    batch: int = 6
+    rate: float = 2e-3
+    decay: float = 0.02
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands."""
+
+    step: int
+    share: float  # of the time that was given
+    loss: float
+    skipped: int
+
+
+def known(loss: Tensor, target: Tensor) -> Tensor:
+    """Return the mean of `loss` where `target` is known; zero when nothing is."""
+    mask = (target >= 0).to(loss.dtype)
+    return (loss * mask).sum() / mask.sum().clamp(min=1)
+
+
+def masked_loss(heads: Heads, batch: Batch) -> Tensor:
+    """Return the sum of the losses of the heads, each over the samples whose truth is known."""
+    sequence = functional.cross_entropy(
+        heads.sequence, batch.sequence.clamp(min=0), reduction="none", label_smoothing=0.02
+    )
+    plane = functional.cross_entropy(heads.plane, batch.plane.clamp(min=0), reduction="none")
+    contrast = functional.cross_entropy(
+        heads.contrast, batch.contrast.clamp(min=0), reduction="none", label_smoothing=0.05
+    )
+    scan = functional.binary_cross_entropy_with_logits(
+        scan_coverage(heads.cells), batch.scan.clamp(min=0), reduction="none"
+    )
+    cells = functional.binary_cross_entropy_with_logits(
+        heads.cells, batch.cells.clamp(min=0), reduction="none"
+    )
+    spacing = functional.smooth_l1_loss(heads.log_spacing, batch.log_spacing)
+    return (
+        known(sequence, batch.sequence)
+        + known(plane, batch.plane)
+        + known(contrast, batch.contrast)
+        + 2 * known(scan, batch.scan)
+        + 2 * known(cells, batch.cells)
+        + 0.1 * spacing
+    )
+
+
+def train(net: RadNet, data: Iterator[Batch], plan: Plan) -> Iterator[Progress]:
+    """Train `net` for the minutes of `plan`; yield after every step."""
+    optimizer = torch.optim.AdamW(net.parameters(), lr=plan.rate, weight_decay=plan.decay)
+    net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    half = bf16_gradients_sound()
+    start, step, skipped = time.monotonic(), 0, 0
+    while (share := (time.monotonic() - start) / (60 * plan.minutes)) < 1:
+        batch = next(data)
+        rate = plan.rate * min(1.0, (step + 1) / 50) * (1 - share) ** 0.9
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        net.train()
+        stack = batch.stack.contiguous(memory_format=torch.channels_last_3d)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            scan, cells = net(stack)
+        loss = masked_loss(split(scan.float(), cells.float()), batch)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if finite(net):
+            nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+            optimizer.step()
+        else:
+            skipped += 1
+        step += 1
+        yield Progress(step, share, float(loss.detach()), skipped)
+
+
+@torch.inference_mode()
+def predict(net: RadNet, samples: list[Sample]) -> tuple[Heads, Batch]:
+    """Return what `net` says of `samples` one by one, cells as the scan's maximum, and truth."""
+    net.eval()
+    said, truth = [], []
+    for sample in samples:
+        batch = collate([sample])
+        heads = split(*net(batch.stack))
+        said.append((heads, scan_coverage(heads.cells)))
+        truth.append(batch)
+    heads = Heads(
+        torch.cat([h.sequence for h, _ in said]),
+        torch.cat([h.plane for h, _ in said]),
+        torch.cat([h.contrast for h, _ in said]),
+        torch.cat([h.log_spacing for h, _ in said]),
+        torch.cat([scan for _, scan in said])[:, None],
+    )
+    batch = Batch(
+        torch.zeros(0),
+        torch.cat([b.sequence for b in truth]),
+        torch.cat([b.plane for b in truth]),
+        torch.cat([b.contrast for b in truth]),
+        torch.cat([b.log_spacing for b in truth]),
+        torch.cat([b.scan for b in truth]),
+        torch.zeros(0),
+    )
+    return heads, batch
+
+
+def temperatures(heads: Heads, truth: Batch) -> dict[str, float]:
+    """Return the temperature of every head that makes its probabilities fit `truth` best."""
+    tries = torch.logspace(-0.7, 0.9, 60)
+    found = {}
+    for name in ("sequence", "plane", "contrast"):
+        logits, target = getattr(heads, name), getattr(truth, name)
+        logits, target = logits[target >= 0], target[target >= 0]
+        losses = torch.stack([functional.cross_entropy(logits / t, target) for t in tries])
+        found[name] = float(tries[int(losses.argmin())])
+    logits = heads.cells[:, 0]
+    losses = torch.stack(
+        [
+            known(
+                functional.binary_cross_entropy_with_logits(
+                    logits / t, truth.scan.clamp(min=0), reduction="none"
+                ),
+                truth.scan,
+            )
+            for t in tries
+        ]
+    )
+    found["coverage"] = float(tries[int(losses.argmin())])
+    return found
+
+
+def scores(heads: Heads, truth: Batch) -> dict[str, float]:
+    """Return the share of right answers per head, over the samples whose truth is known."""
+    result = {}
+    for name in ("sequence", "plane", "contrast"):
+        logits, target = getattr(heads, name), getattr(truth, name)
+        right = logits.argmax(dim=1) == target
+        result[name] = float(right[target >= 0].float().mean())
+    said = heads.cells[:, 0] > 0
+    right = (said == (truth.scan > 0.5)) | (truth.scan < 0)
+    for index, region in enumerate(Region):
+        seen = truth.scan[:, index] >= 0
+        result[region.value] = float(right[seen, index].float().mean())
+    result["coverage exact"] = float(right.all(dim=1).float().mean())
+    return result
+
+
+def start(plan: Plan, data: Path | None) -> tuple[RadNet, Iterator[Batch], list[Sample]]:
+    """Return a fresh network, its endless batches and 300 phantoms held out for calibration."""
+    torch.manual_seed(plan.seed)
+    net = RadNet(preset(plan.preset))
+    phantoms = phantom_samples(plan.phantoms, seed=1_000_000 * (plan.seed + 1))
+    held_out = phantom_samples(300, seed=900_000_000)
+    real = real_samples(data) if data else []
+    return net, batches(phantoms, real, plan.batch, plan.seed), held_out
+
+
+def record(plan: Plan, progress: Progress, **more: Any) -> dict[str, Any]:
+    """Return what a weights file says of its making."""
+    return {
+        "task": "classifier",
+        "preset": plan.preset,
+        "seed": plan.seed,
+        "minutes": plan.minutes,
+        "steps": progress.step,
+        "loss": round(progress.loss, 4),
+        **more,
+    }

@@ -1,0 +1,207 @@
+"""What the classifier is trained on: phantoms and real scans with their truths."""
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from radnet.data.phantom import take
+from radnet.data.protocols import random_scan
+from radnet.inference.preparation import (
+    CELL_SLICES,
+    CLASSIFIER_SPACING_MM,
+    Stack,
+    classifier_input,
+    padded_slices,
+)
+from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.training.scans import Scan, read_manifest, read_nifti, read_scan
+
+UNKNOWN: Final = -1
+COVERED, NOT_COVERED = 0.5, 0.2  # shares of a region's height; between them: unknown
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One stack and what is true of it; UNKNOWN where nobody knows."""
+
+    image: NDArray[np.float16]  # (slice, row, column) on the classifier's grid, scaled
+    empty: float
+    sequence: int
+    plane: int
+    contrast: int
+    spacing_mm: float
+    scan: NDArray[np.float32]  # (9,)
+    slices: NDArray[np.float32]  # (slice, 9)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of several samples of one length."""
+
+    stack: Tensor  # (B, 1, Z, 96, 96)
+    sequence: Tensor
+    plane: Tensor
+    contrast: Tensor
+    log_spacing: Tensor
+    scan: Tensor  # (B, 9)
+    cells: Tensor  # (B, Z / 8, 9)
+
+
+def phantom_sample(seed: int) -> Sample:
+    """Return the phantom of `seed` on the classifier's grid."""
+    rng = np.random.default_rng(seed)
+    body, wanted = random_scan(rng, CLASSIFIER_SPACING_MM)
+    phantom = take(body, wanted, seed)
+    modality = "CT" if wanted.sequence is Sequence.CT else "MR"
+    image = classifier_input(Stack(phantom.image, phantom.affine), modality)
+    image = image[: phantom.image.shape[0]]
+    share = np.array([phantom.coverage[region] for region in Region])
+    scan = np.where(share > COVERED, 1.0, np.where(share < NOT_COVERED, 0.0, UNKNOWN))
+    slices = np.stack([phantom.rows_of[region] for region in Region], axis=1)
+    return Sample(
+        image.astype(np.float16),
+        -1.0 if modality == "CT" else 0.0,
+        list(Sequence).index(wanted.sequence),
+        list(Plane).index(wanted.plane),
+        list(Contrast).index(wanted.contrast),
+        wanted.thickness_mm,
+        scan.astype(np.float32),
+        slices.astype(np.float32),
+    )
+
+
+def phantom_samples(count: int, seed: int, workers: int = 2) -> list[Sample]:
+    """Return `count` phantoms, drawn by `workers` processes."""
+    with ProcessPoolExecutor(workers) as pool:
+        return list(pool.map(phantom_sample, range(seed, seed + count), chunksize=16))
+
+
+def real_sample(folder: Path, scan: Scan) -> Sample:
+    """Return a real scan on the classifier's grid; slices known only where a mask says so."""
+    stack = read_scan(folder, scan)
+    image = classifier_input(stack, scan.modality)
+    depth = max(1, round(stack.array.shape[0] * stack.spacing_mm[0] / CLASSIFIER_SPACING_MM[0]))
+    image = image[:depth]
+    labels = np.full(len(Region), UNKNOWN, np.float32)
+    slices = np.full((depth, len(Region)), UNKNOWN, np.float32)
+    for index, region in enumerate(Region):
+        if region in scan.coverage:
+            labels[index] = 1
+        elif scan.coverage_whole or region in (Region.BRAIN, Region.UPPER_HEAD_NECK):
+            labels[index] = slices[:, index] = 0
+    if scan.kind == "liver pair":
+        mask = read_nifti(folder / "liver" / f"{scan.name}_liver.nii.gz").array > 0
+        seen = mask.any(axis=(1, 2)).astype(np.float32)
+        where = np.minimum(
+            np.arange(depth) * CLASSIFIER_SPACING_MM[0] / stack.spacing_mm[0], len(seen) - 1
+        )
+        slices[:, list(Region).index(Region.LIVER)] = seen[where.astype(int)]
+    elif len(scan.coverage) == 1:
+        slices[:, list(Region).index(next(iter(scan.coverage)))] = 1
+    return Sample(
+        image.astype(np.float16),
+        -1.0 if scan.modality == "CT" else 0.0,
+        list(Sequence).index(scan.sequence) if scan.sequence else UNKNOWN,
+        list(Plane).index(scan.plane) if scan.plane else UNKNOWN,
+        list(Contrast).index(scan.contrast) if scan.contrast else UNKNOWN,
+        stack.spacing_mm[0],
+        labels,
+        slices,
+    )
+
+
+def real_samples(folder: Path) -> list[Sample]:
+    """Return every real scan that may be trained on; the pseudo-HU of LiTS are left out."""
+    return [
+        real_sample(folder, scan)
+        for scan in read_manifest(folder)
+        if scan.role == "train" and "8bit" not in scan.name
+    ]
+
+
+def augmented(sample: Sample, rng: np.random.Generator) -> Sample:
+    """Return a variant: zoomed, turned a little, mirrored, noisier, of other brightness."""
+    image = sample.image.astype(np.float32)
+    slices = sample.slices
+    if rng.random() < 0.5:
+        turn, zoom = rng.normal(0, 0.08), np.exp(rng.normal(0, 0.08, 2))
+        cos, sin = np.cos(turn), np.sin(turn)
+        matrix = np.array([[cos * zoom[0], -sin * zoom[1]], [sin * zoom[0], cos * zoom[1]]])
+        middle = (np.array(image.shape[1:]) - 1) / 2
+        shift = middle - matrix @ middle + rng.normal(0, 2.5, 2)
+        full, offset = np.eye(3), np.zeros(3)
+        full[1:, 1:], offset[1:] = matrix, shift
+        image = ndimage.affine_transform(image, full, offset, order=1, cval=sample.empty)
+    if rng.random() < 0.12:
+        image = image[:, :, ::-1]
+    if rng.random() < 0.12:
+        image, slices = image[::-1], slices[::-1]
+    if rng.random() < 0.08:
+        image = image[:, ::-1, ::-1]
+    ct = sample.empty < 0
+    image = image + rng.normal(0, 1, image.shape).astype(np.float32) * rng.uniform(0, 0.02)
+    if ct:
+        image = np.clip(image + rng.normal(0, 0.008), -1, 1)
+    else:
+        image = np.clip(image, 0, 1) ** float(np.exp(rng.normal(0, 0.2)))
+        image = np.clip(image * rng.uniform(0.85, 1.15), 0, 1)
+    return Sample(
+        np.ascontiguousarray(image).astype(np.float16), sample.empty, sample.sequence,
+        sample.plane, sample.contrast, sample.spacing_mm, sample.scan, slices.copy(),
+    )
+
+
+def collate(samples: list[Sample]) -> Batch:
+    """Return `samples` padded to the longest of them."""
+    length = max(padded_slices(sample.image.shape[0]) for sample in samples)
+    stack = np.empty((len(samples), 1, length, *samples[0].image.shape[1:]), np.float32)
+    slices = np.full((len(samples), length, len(Region)), np.nan, np.float32)
+    for row, sample in enumerate(samples):
+        depth = sample.image.shape[0]
+        stack[row], stack[row, 0, :depth] = sample.empty, sample.image
+        slices[row, :depth] = sample.slices
+        slices[row, depth : padded_slices(depth)] = 0
+        slices[row, padded_slices(depth) :] = UNKNOWN
+    cells = slices.reshape(len(samples), length // CELL_SLICES, CELL_SLICES, len(Region))
+    unknown = (cells == UNKNOWN).any(axis=2)
+    share = np.where(cells == UNKNOWN, 0, cells).mean(axis=2)
+    verdict = np.where(share >= 0.375, 1.0, np.where(share <= 0.05, 0.0, UNKNOWN))
+
+    def whole(values: list[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.int64)
+
+    return Batch(
+        torch.from_numpy(stack),
+        whole([sample.sequence for sample in samples]),
+        whole([sample.plane for sample in samples]),
+        whole([sample.contrast for sample in samples]),
+        torch.tensor([float(np.log(max(sample.spacing_mm, 0.5))) for sample in samples]),
+        torch.from_numpy(np.stack([sample.scan for sample in samples])),
+        torch.from_numpy(np.where(unknown, UNKNOWN, verdict).astype(np.float32)),
+    )
+
+
+def batches(
+    phantoms: list[Sample], real: list[Sample], size: int, seed: int, real_share: float = 0.3
+) -> Iterator[Batch]:
+    """Yield batches for ever, of samples of like length; about `real_share` are real."""
+    rng = np.random.default_rng(seed)
+    lengths = np.array([padded_slices(sample.image.shape[0]) for sample in phantoms])
+    real_lengths = np.array([padded_slices(sample.image.shape[0]) for sample in real])
+    while True:
+        first = int(rng.integers(len(phantoms)))
+        near = np.flatnonzero(lengths == lengths[first])
+        chosen = [phantoms[int(i)] for i in rng.choice(near, size)]
+        alike = np.flatnonzero(np.abs(real_lengths - lengths[first]) <= 16)
+        for place in range(size):
+            if len(alike) and rng.random() < real_share:
+                chosen[place] = real[int(rng.choice(alike))]
+        yield collate([augmented(sample, rng) for sample in chosen])
