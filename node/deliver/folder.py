@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom import config
 from pydicom.uid import UID
 
 from node.deliver.destination import OutboundInstance, Outcome
@@ -48,7 +49,7 @@ class FolderSender:
 
     def _sent(self, instance: OutboundInstance) -> Outcome:
         uid = instance.sop_instance_uid
-        if not UID(uid).is_valid:  # it becomes a file name: "../x" must not pass
+        if not UID(uid, config.IGNORE).is_valid:  # it becomes a file name: "../x" must not pass
             return Outcome(uid, "refused", "the SOP Instance UID is not a UID")
         try:
             self.path.mkdir(exist_ok=True)

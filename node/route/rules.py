@@ -168,7 +168,9 @@ def _told(error: Exception) -> str:
     kinds = re.findall(r"<class '(?:celpy\.celtypes\.)?(\w+)'>", text)
     if text.startswith("found no matching overload") and kinds:
         return f"an operator does not take {' and '.join(kinds)}"
-    return text.split(" (in activation", 1)[0][:200]
+    if "field selection" in text:
+        return "a value that is not a map has no members"
+    return text.split("(", 1)[0].strip()[:200]
 
 
 def _compiled(environment: celpy.Environment, rule: Rule) -> CompiledRule:

@@ -169,12 +169,22 @@ def test_a_wrong_condition_stops_the_node_with_the_rule_and_the_place(
     assert message in str(raised.value)
 
 
-def test_failure_reasons_do_not_repeat_header_values() -> None:
+@pytest.mark.parametrize(
+    "when",
+    [
+        "header.SeriesDescription > 3 || header.KVP > 1",
+        "header.SeriesDescription.name == 'x'",
+        "int(header.SeriesDescription) > 3",
+        "header.KVP == 3 && header.SeriesDescription",
+    ],
+)
+def test_failure_reasons_do_not_repeat_header_values(when: str) -> None:
     """Celpy's own errors print every fact, which then would be in the log."""
     facts = Facts({}, {"SeriesDescription": "DOE JOHN"}, {})
 
-    decision = decide([_rule("header.SeriesDescription > 3 || header.KVP > 1")], facts)
+    decision = decide([_rule(when)], facts)
 
+    assert decision.failed["rule"]
     assert "DOE" not in decision.failed["rule"]
 
 
