@@ -112,8 +112,14 @@ class Engine:
         return DBOS.workflow(name=name, max_recovery_attempts=RECOVERY_ATTEMPTS)
 
     def step(self, function: Workflow, name: str) -> Workflow:
-        """Register a function as a step: its result is kept, a crash runs it again."""
-        return DBOS.step(name=name)(function)
+        """Register a callable as a step: its result is kept, a crash runs it again."""
+
+        # DBOS marks what it registers, and a bound method cannot be marked.
+        @DBOS.step(name=name)
+        def run(*arguments: Any) -> Any:
+            return function(*arguments)
+
+        return run
 
     def launch(self, queues: list[Queue]) -> None:
         """Start the queues and resume what this executor left unfinished."""

@@ -1,0 +1,108 @@
+"""The durable engine on SQLite: once, in order, and dead jobs are seen."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.pipeline.engine import Engine, Queue
+from tests.node_process import wait_for
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """Make an engine with its own database."""
+    made = Engine(f"sqlite:///{tmp_path / 'pipeline.sqlite'}", "test:worker")
+    yield made
+    made.close()
+
+
+def test_a_known_id_runs_once(engine: Engine) -> None:
+    """Deterministic ids make every enqueue safe to repeat."""
+    ran: list[str] = []
+    step = engine.step(ran.append, "note")
+
+    @engine.workflow("job")
+    def job(word: str) -> None:
+        step(word)
+
+    engine.launch([Queue("jobs", 1)])
+    for _ in range(3):
+        engine.enqueue("jobs", "job/1", job, "one")
+    engine.enqueue("jobs", "job/2", job, "two")
+
+    wait_for(lambda: "two" in ran, "both jobs", patience_s=60)
+    assert ran == ["one", "two"]
+
+
+def test_jobs_run_in_the_order_they_came(engine: Engine) -> None:
+    """DBOS's own SQLite clock counts whole seconds and loses this."""
+    ran: list[int] = []
+
+    @engine.workflow("count")
+    def count(number: int) -> None:
+        ran.append(number)
+
+    engine.launch([Queue("jobs", 1)])
+    for number in range(12):
+        engine.enqueue("jobs", f"count/{number}", count, number)
+
+    wait_for(lambda: len(ran) == 12, "twelve jobs", patience_s=60)
+    assert ran == list(range(12))
+
+
+def test_a_job_that_raises_is_listed_as_dead(engine: Engine) -> None:
+    """What will not run again by itself must be seen."""
+
+    @engine.workflow("broken")
+    def broken(uid: str, revision: int) -> None:
+        raise ValueError(f"cannot do {uid} {revision}")
+
+    engine.launch([Queue("jobs", 1)])
+    engine.enqueue("jobs", "broken/1", broken, "1.2.3", 4)
+
+    wait_for(lambda: bool(engine.dead()), "the dead job", patience_s=60)
+    (dead,) = engine.dead()
+    assert (dead.workflow, dead.arguments) == ("broken", ("1.2.3", 4))
+    assert "cannot do 1.2.3 4" in dead.reason
+
+
+def test_two_live_processes_never_share_an_executor_id(tmp_path: Path) -> None:
+    """The second waits for the lock; it gets it when the first one dies."""
+    script = (
+        "import sys, pathlib\n"
+        "from node.pipeline.engine import executor_lock\n"
+        "with executor_lock(pathlib.Path(sys.argv[1])):\n"
+        "    print('mine', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    argv = [sys.executable, "-c", script, str(tmp_path / "worker.lock")]
+    with (
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first,
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as second,
+    ):
+        assert first.stdout is not None
+        assert second.stdout is not None
+        holders = {first, second}
+        wait_for(lambda: bool(_holders(tmp_path / "worker.lock")), "a holder", patience_s=60)
+        (pid,) = _holders(tmp_path / "worker.lock")
+        holder = next(one for one in holders if one.pid == pid)
+        (other,) = holders - {holder}
+
+        holder.kill()
+        holder.wait()
+
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"mine\n"
+        other.kill()
+
+
+def _holders(lock: Path) -> list[int]:
+    """Return who holds the lock of a file, as the kernel lists it."""
+    if not lock.exists():
+        return []
+    inode = str(lock.stat().st_ino)
+    rows = [line.split() for line in Path("/proc/locks").read_text("ascii").splitlines()]
+    return [int(r[4]) for r in rows if r[1] == "FLOCK" and r[5].endswith(f":{inode}")]
