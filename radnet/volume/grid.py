@@ -4,6 +4,7 @@ SimpleITK does the arithmetic. It orders indices (column, row, slice) where a
 `highdicom.Volume` has [slice, row, column]; only this file knows that.
 """
 
+import math
 from typing import Any, Final
 
 import highdicom as hd
@@ -58,13 +59,13 @@ def resample(
     Returns
     -------
     highdicom.Volume
-        Of the same dtype, covering what `volume` covered to within half a new voxel. At the
-        border the outermost values go on.
+        Of the same dtype, covering all that `volume` covered and less than one new voxel more;
+        there the outermost values go on.
     """
     image = to_itk(volume)
     wanted = [float(value) for value in reversed(spacing_mm)]
     size = [
-        max(1, round(count * old / new))
+        max(1, math.ceil(count * old / new - 1e-3))
         for count, old, new in zip(image.GetSize(), image.GetSpacing(), wanted, strict=True)
     ]
     centre = np.array(

@@ -1,0 +1,289 @@
+"""Files to volumes, and everything that must not become one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from highdicom.legacy import LegacyConvertedEnhancedCTImage
+from openjpeg.utils import encode_array
+from pydicom import Dataset, dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, SegmentationStorage
+
+from radnet.errors import GeometryError, UnusableVolumeError
+from radnet.volume.series import read_headers, read_volume
+from tests.made_ct import AXIAL, SERIES, SHAPE, SPACING, Edit, made_slice, rotation, write_ct
+
+CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
+SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
+TURN = rotation(25, 0) @ rotation(-10, 2)
+OBLIQUE = (*TURN[:, 0], *TURN[:, 1])
+ORIENTATIONS = {"axial": AXIAL, "coronal": CORONAL, "sagittal": SAGITTAL, "oblique": OBLIQUE}
+
+
+@pytest.mark.parametrize("upwards", [True, False], ids=["upwards", "downwards"])
+@pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
+def test_every_voxel_lies_where_its_header_says(
+    tmp_path: Path, orientation: tuple[float, ...], upwards: bool
+) -> None:
+    """One affine serves any plane and any order of slices; values are HU."""
+    paths = write_ct(tmp_path, orientation=orientation, upwards=upwards)
+    volume = read_volume(paths[::-1])
+
+    assert volume.array.dtype == np.float32
+    assert volume.shape == SHAPE
+    assert volume.spacing == pytest.approx(SPACING)
+    assert np.linalg.det(volume.affine[:3, :3]) > 0
+    for index in range(SHAPE[0]):
+        header = made_slice(index, orientation, upwards)
+        row, column = np.array(orientation[:3]), np.array(orientation[3:])
+        point = (
+            np.array(header.ImagePositionPatient, dtype=float)
+            + 7 * SPACING[1] * column
+            + 11 * SPACING[2] * row
+        )
+        found = np.linalg.inv(volume.affine) @ [*point, 1]
+        at = np.rint(found[:3]).astype(int)
+        assert found[:3] == pytest.approx(at, abs=1e-4)
+        assert volume.array[tuple(at)] == 100 * index + 7 - 11
+
+
+def _set(keyword: str, value: object, only: int | None = None) -> Edit:
+    def edit(ds: Dataset, index: int) -> None:
+        if only is None or index == only:
+            setattr(ds, keyword, value)
+
+    return edit
+
+
+def _drop(keyword: str, only: int | None = None) -> Edit:
+    def edit(ds: Dataset, index: int) -> None:
+        if only is None or index == only:
+            delattr(ds, keyword)
+
+    return edit
+
+
+def _zero_by_zero(ds: Dataset, _index: int) -> None:
+    ds.Rows = ds.Columns = 0
+    ds.PixelData = b""
+
+
+def _localizer(ds: Dataset, _index: int) -> None:
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+
+def _seg(ds: Dataset, _index: int) -> None:
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = SegmentationStorage
+
+
+UNUSABLE = {
+    "no pixel data": (_drop("PixelData", 2), "no Pixel Data"),
+    "short pixel data": (_set("PixelData", bytes(64), 2), "cannot be decoded"),
+    "0 x 0": (_zero_by_zero, "0 rows and 0 columns"),
+    "localizer": (_localizer, "6 of 6 images are localizers"),
+    "not an image": (_seg, "SOP class Segmentation Storage found"),
+    "colour": (_set("SamplesPerPixel", 3), "3 samples per pixel"),
+    "no position": (_drop("ImagePositionPatient", 1), "no usable ImagePositionPatient"),
+    "rows differ": (_set("Rows", 16, 1), "different values of Rows"),
+    "spacing differs": (_set("PixelSpacing", [1.5, 1.5], 1), "different values of PixelSpacing"),
+    "spacing of nothing": (_set("PixelSpacing", [0, 0]), "expected positive mm"),
+    "frames differ": (_set("FrameOfReferenceUID", "1.2.3", 1), "FrameOfReferenceUID"),
+    "no rescale": (_drop("RescaleSlope", 3), "1 of 6 CT images have no Rescale"),
+}
+
+
+@pytest.mark.parametrize(("edit", "reason"), UNUSABLE.values(), ids=UNUSABLE.keys())
+@pytest.mark.parametrize("tolerant", [False, True], ids=["strict", "tolerant"])
+def test_unusable_images_are_refused_by_name(
+    tmp_path: Path, edit: Edit, reason: str, tolerant: bool
+) -> None:
+    """A person must read which series and why, and never who."""
+    paths = write_ct(tmp_path, edit)
+
+    with pytest.raises(UnusableVolumeError, match=reason) as refusal:
+        read_volume(paths, tolerant=tolerant)
+
+    assert SERIES in str(refusal.value)
+    assert "Made" not in str(refusal.value)
+
+
+def _at(*places: float) -> Edit:
+    def edit(ds: Dataset, index: int) -> None:
+        ds.ImagePositionPatient = [-30, -40, places[index]]
+
+    return edit
+
+
+def _tilted(ds: Dataset, index: int) -> None:
+    ds.ImagePositionPatient = [-30, -40 + 1.5 * index, 100 + 4 * index]
+
+
+def _other_orientation(ds: Dataset, index: int) -> None:
+    if index > 3:
+        ds.ImageOrientationPatient = list(CORONAL)
+
+
+def _skewed(ds: Dataset, _index: int) -> None:
+    ds.ImageOrientationPatient = [1, 0, 0, 0.5, 0.866, 0]
+
+
+STACKS: dict[str, tuple[Edit, str, bool]] = {
+    "hole": (_at(0, 4, 8, 16, 20, 24), r"slice is missing between -16\.00 mm and -8\.00", True),
+    "uneven": (_at(0, 4, 8, 11, 15, 19), "1 of 5 gaps differ from the usual 4.000 mm", True),
+    "tilt": (_tilted, "gantry tilt, 20.6 degrees", True),
+    "twice": (_at(0, 4, 8, 8, 12, 16), r"two slices at -8\.00 mm", False),
+    "two planes": (_other_orientation, "2 orientations among 6 images", False),
+    "skewed": (_skewed, "expected two perpendicular unit vectors", False),
+}
+
+
+@pytest.mark.parametrize(("edit", "reason", "readable"), STACKS.values(), ids=STACKS.keys())
+def test_irregular_stacks_are_refused_for_measuring(
+    tmp_path: Path, edit: Edit, reason: str, readable: bool
+) -> None:
+    """A volume in mL or a contour needs one spacing; recognising a series may do with less."""
+    paths = write_ct(tmp_path, edit)
+
+    with pytest.raises(GeometryError, match=reason):
+        read_volume(paths)
+
+    if readable:
+        volume = read_volume(paths, tolerant=True)
+        assert volume.spacing == pytest.approx(SPACING)
+    else:
+        with pytest.raises(GeometryError, match=reason):
+            read_volume(paths, tolerant=True)
+
+
+def test_one_slice_is_not_a_volume(tmp_path: Path) -> None:
+    """One slice has no spacing and no content to recognise in three dimensions."""
+    with pytest.raises(GeometryError, match="1 slice found; expected at least 2"):
+        read_volume(write_ct(tmp_path)[:1], tolerant=True)
+
+
+def test_positions_rounded_by_an_archive_are_one_spacing(tmp_path: Path) -> None:
+    """Two decimals of a 0.625 mm spacing are not a missing slice."""
+    places = [round(0.625 * index, 2) for index in range(SHAPE[0])]
+
+    assert read_volume(write_ct(tmp_path, _at(*places))).spacing[0] == pytest.approx(0.625, 0.01)
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def _cut_header(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def _other_bytes(path: Path) -> None:
+    path.write_bytes(b"This is not DICOM." * 100)
+
+
+@pytest.mark.parametrize("damage", [_truncate, _cut_header, _other_bytes])
+def test_damaged_files_are_refused(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    """A file cut by a full disk is bad input, not a crash."""
+    paths = write_ct(tmp_path)
+    damage(paths[3])
+
+    with pytest.raises(UnusableVolumeError):
+        read_volume(paths)
+
+
+def test_no_files_and_two_series_are_refused(tmp_path: Path) -> None:
+    """A volume is one series, not what lies in a folder."""
+    with pytest.raises(UnusableVolumeError, match="no instance"):
+        read_headers([])
+    paths = write_ct(tmp_path, _set("SeriesInstanceUID", "1.2.3", 2))
+    with pytest.raises(UnusableVolumeError, match="instances of 2 series"):
+        read_headers(paths)
+
+
+def test_padding_of_ct_becomes_air(tmp_path: Path) -> None:
+    """Padding is no measured value; -2000 written as 63536 (VR US) is padding all the same."""
+
+    def pad(ds: Dataset, _index: int) -> None:
+        pixels = np.zeros(SHAPE[1:], dtype="<i2")
+        pixels[0, 0] = -2000
+        ds.PixelRepresentation, ds.BitsStored, ds.HighBit = 1, 16, 15
+        ds.RescaleIntercept = "0"
+        ds.PixelData = pixels.tobytes()
+        ds.add_new("PixelPaddingValue", "US", 63536)
+
+    array = read_volume(write_ct(tmp_path, pad)).array
+
+    assert array[:, 0, 0] == pytest.approx(-1024)
+    assert array[:, 0, 1:] == pytest.approx(0)
+
+
+def test_odd_header_values_do_not_speak(tmp_path: Path) -> None:
+    """An odd value is quoted in pydicom's warnings: here that would be a name (warnings fail)."""
+
+    def odd(ds: Dataset, _index: int) -> None:
+        ds.PatientBirthDate = "19700101"
+
+    paths = write_ct(tmp_path, odd)
+    for path in paths:
+        path.write_bytes(path.read_bytes().replace(b"19700101", b"1970/1/1"))
+
+    assert read_volume(paths).shape == SHAPE
+
+
+@pytest.mark.parametrize(
+    "syntax", [JPEG2000Lossless, JPEGLSLossless, RLELossless], ids=["j2k", "jpegls", "rle"]
+)
+def test_compressed_slices_are_the_same_volume(tmp_path: Path, syntax: str) -> None:
+    """Archives send compressed; the decoders must be there and lossless."""
+    plain = read_volume(write_ct(tmp_path / "plain")).array
+
+    def compress(ds: Dataset, _index: int) -> None:
+        if syntax == JPEG2000Lossless:
+            codestream = encode_array(ds.pixel_array, bits_stored=12)
+            ds.PixelData = encapsulate([codestream])
+            ds["PixelData"].VR = "OB"
+            ds["PixelData"].is_undefined_length = True
+            ds.file_meta.TransferSyntaxUID = syntax
+        else:
+            ds.compress(syntax)
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID
+
+    assert np.array_equal(read_volume(write_ct(tmp_path / "small", compress)).array, plain)
+
+
+def test_enhanced_ct_is_the_same_volume(tmp_path: Path) -> None:
+    """One multi-frame instance holds the same voxels at the same places."""
+    paths = write_ct(tmp_path / "single")
+    sources = [dcmread(path) for path in paths]
+    enhanced = LegacyConvertedEnhancedCTImage(sources, "1.2.3.4", 5, "1.2.3.4.5", 1)
+    enhanced.save_as(tmp_path / "enhanced.dcm")
+
+    single, multi = read_volume(paths), read_volume([tmp_path / "enhanced.dcm"])
+
+    assert np.array_equal(single.array, multi.array)
+    assert multi.affine == pytest.approx(single.affine, abs=1e-5)
+
+
+@pytest.mark.real_data
+def test_every_real_series_is_read_or_refused_with_its_reason(real_data: Path) -> None:
+    """What scanners and archives really write: tilt, gaps, emptied UIDs, JPEG 2000, padding."""
+    reasons = {}
+    for folder in sorted((real_data / "dicom").iterdir()):
+        paths = sorted(folder.glob("*.dcm"))
+        for tolerant in (False, True):
+            try:
+                volume = read_volume(paths, tolerant=tolerant)
+            except UnusableVolumeError as error:
+                reasons[folder.name, tolerant] = str(error)
+            else:
+                assert volume.shape[0] == len(paths)
+                assert np.isfinite(volume.array).all()
+
+    told = {key: reason.split(";")[0].split(": ")[1][:24] for key, reason in reasons.items()}
+    assert told == {
+        ("ct_head_ge", False): "slices are shifted sidew",
+        ("mr_localizer_knix", False): "3 orientations among 27 ",
+        ("mr_localizer_knix", True): "3 orientations among 27 ",
+        ("mr_t2_brain_adi", False): "gaps between slices rang",
+    }
