@@ -146,21 +146,18 @@ def running_orthanc(folder: Path, **overrides: Any) -> Iterator[RunningOrthanc]:
         _wait_until_up(orthanc, process)
         yield orthanc
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()  # it takes 3 s to end in good order, and its storage is thrown away
+        process.wait()
 
 
 def _wait_until_up(orthanc: RunningOrthanc, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if httpx.get(f"{orthanc.url}/system", timeout=5).is_success:
-                return
+            httpx.get(f"{orthanc.url}/system", timeout=5)  # 401 is an answer too
         except httpx.TransportError:
             time.sleep(0.05)
+        else:
+            return
     log = (orthanc.folder / "orthanc.log").read_text(errors="replace")
     pytest.fail(f"Orthanc did not come up:\n{log[-2000:]}")

@@ -1,0 +1,317 @@
+"""C-STORE to real and to badly behaved peers."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+)
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import MRImageStorage, Verification  # type: ignore[attr-defined]
+
+from node.deliver.association import Peer
+from node.deliver.destination import OutboundInstance, Outcome
+from node.deliver.dimse import DimseSender
+from node.errors import PermanentDeliveryError, TransientDeliveryError
+from tests.outbound import ct_slice, series, written
+from tests.peers import RunningOrthanc, free_port, running_orthanc
+
+LEAKED_SOCKET = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+"""Pynetdicom drops the socket of a connection that did not come about without closing it."""
+
+
+@dataclass
+class Scp:
+    """A Storage SCP that answers as a test tells it to."""
+
+    answer: Callable[[evt.Event, int], int]
+    received: list[tuple[str, str, bytes]] = field(default_factory=list)
+    port: int = 0
+
+    def stored(self, event: evt.Event) -> int:
+        """Remember UID, transfer syntax and bytes; answer."""
+        request = event.request
+        self.received.append(
+            (
+                str(request.AffectedSOPInstanceUID),
+                str(event.context.transfer_syntax),
+                request.DataSet.getvalue(),
+            )
+        )
+        return self.answer(event, len(self.received))
+
+
+@contextmanager
+def storage_scp(
+    syntaxes: Sequence[str] = (ExplicitVRLittleEndian,),
+    answer: Callable[[evt.Event, int], int] = lambda event, count: 0x0000,
+    sop_class: str = CTImageStorage,
+) -> Iterator[Scp]:
+    """Run a Storage SCP for one SOP Class on a free port."""
+    scp = Scp(answer)
+    ae = AE("PACS")
+    ae.add_supported_context(sop_class, list(syntaxes))
+    ae.add_supported_context(Verification)
+    server = ae.start_server(
+        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, scp.stored)]
+    )
+    scp.port = server.server_address[1]
+    try:
+        yield scp
+    finally:
+        server.shutdown()
+
+
+def _sender(port: int, ae_title: str = "PACS") -> DimseSender:
+    peer = Peer(ae_title, "127.0.0.1", port, "RADNODE", connect_s=10, response_s=10)
+    return DimseSender("pacs", peer)
+
+
+def _states(outcomes: Sequence[Outcome]) -> list[str]:
+    return [outcome.state for outcome in outcomes]
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless])
+def test_bytes_arrive_as_stored(tmp_path: Path, syntax: str) -> None:
+    """A data set that is decoded and encoded anew on its way can lose what nobody expected."""
+    sent = series(tmp_path, 3, syntax)
+
+    with storage_scp([syntax]) as scp:
+        outcomes = list(_sender(scp.port).send(sent))
+
+    assert _states(outcomes) == ["delivered"] * 3
+    assert {received for _, received, _ in scp.received} == {syntax}
+    for item, (uid, _, data) in zip(sent, scp.received, strict=True):
+        assert uid == item.sop_instance_uid
+        assert item.path.read_bytes().endswith(data)
+        assert len(item.path.read_bytes()) - len(data) < 600  # preamble and File Meta only
+
+
+@pytest.mark.parametrize("accepted", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_peer_without_the_compressed_syntax_gets_the_same_pixels(
+    tmp_path: Path, accepted: str
+) -> None:
+    """Every peer takes a plain syntax (PS3.5 Section 10.1); UIDs and values must not change."""
+    original = ct_slice(7)
+    pixels = original.PixelData
+    sent = [written(original, tmp_path, RLELossless)]
+
+    with storage_scp([accepted]) as scp:
+        outcomes = list(_sender(scp.port).send(sent))
+
+    assert _states(outcomes) == ["delivered"]
+    (received,) = scp.received
+    assert received[0] == sent[0].sop_instance_uid
+    assert received[1] == accepted
+    assert pixels in received[2]
+
+
+def test_a_sop_class_the_peer_does_not_take_is_refused_and_the_rest_goes(tmp_path: Path) -> None:
+    """A PACS without SEG must not keep the CT from arriving."""
+    mr = ct_slice(1)
+    mr.SOPClassUID = MRImageStorage
+    mr.SOPInstanceUID = "1.2.3.4"
+    sent = [written(mr, tmp_path), *series(tmp_path, 2)]
+
+    with storage_scp() as scp:
+        outcomes = list(_sender(scp.port).send(sent))
+
+    assert _states(outcomes) == ["refused", "delivered", "delivered"]
+    assert "SOP Class not accepted: MR Image Storage" in outcomes[0].reason
+
+
+def test_a_peer_that_takes_none_of_the_sop_classes_refuses_all(tmp_path: Path) -> None:
+    """With no accepted context there is no association, which is not the peer being away."""
+    with storage_scp(sop_class=MRImageStorage) as scp:
+        outcomes = list(_sender(scp.port).send(series(tmp_path, 2)))
+
+    assert _states(outcomes) == ["refused", "refused"]
+    assert "SOP Class not accepted" in outcomes[0].reason
+
+
+def test_big_endian_is_not_converted(tmp_path: Path) -> None:
+    """Swapping bytes is right for some elements only; better refused than garbled."""
+    (plain,) = series(tmp_path, 1)
+    item = OutboundInstance(
+        plain.sop_instance_uid, plain.sop_class_uid, ExplicitVRBigEndian, plain.path
+    )
+
+    with storage_scp() as scp:
+        (outcome,) = _sender(scp.port).send([item])
+
+    assert outcome.state == "refused"
+    assert "Big Endian" in outcome.reason
+
+
+def test_pixels_that_cannot_be_decoded_are_refused(tmp_path: Path) -> None:
+    """It will not decode tomorrow either."""
+    (item,) = series(tmp_path, 1, RLELossless)
+    ds = dcmread(item.path)
+    ds.file_meta.TransferSyntaxUID = JPEG2000Lossless  # which the bytes are not
+    ds.save_as(item.path)
+    item = OutboundInstance(item.sop_instance_uid, item.sop_class_uid, JPEG2000Lossless, item.path)
+
+    with storage_scp() as scp:
+        (outcome,) = _sender(scp.port).send([item])
+
+    assert outcome.state == "refused"
+    assert "cannot be decoded" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        *[(0xB000, "delivered"), (0xB007, "delivered"), (0xA700, "retry"), (0x0110, "retry")],
+        *[(0xA900, "refused"), (0xC001, "refused")],
+    ],
+)
+def test_statuses_are_heard_for_each_instance(tmp_path: Path, status: int, state: str) -> None:
+    """One bad answer is about one instance; the association goes on."""
+
+    def second_differs(event: evt.Event, count: int) -> int:
+        return status if count == 2 else 0x0000
+
+    with storage_scp(answer=second_differs) as scp:
+        outcomes = list(_sender(scp.port).send(series(tmp_path, 3)))
+
+    assert _states(outcomes) == ["delivered", state, "delivered"]
+    assert f"status {status:04X}" in outcomes[1].reason
+
+
+def test_what_is_left_when_the_peer_aborts_is_tried_again(tmp_path: Path) -> None:
+    """Unanswered is not delivered, and answered is not sent again."""
+
+    def abort_at_third(event: evt.Event, count: int) -> int:
+        if count == 3:
+            event.assoc.abort()
+        return 0x0000
+
+    with storage_scp(answer=abort_at_third) as scp:
+        outcomes = list(_sender(scp.port).send(series(tmp_path, 5)))
+
+    assert _states(outcomes) == ["delivered", "delivered", "retry", "retry", "retry"]
+
+
+def test_a_vanished_file_is_tried_again_and_the_rest_goes(tmp_path: Path) -> None:
+    """A share that blinks is not the end of an instance."""
+    sent = series(tmp_path, 3)
+    sent[1].path.unlink()
+
+    with storage_scp() as scp:
+        outcomes = list(_sender(scp.port).send(sent))
+
+    assert _states(outcomes) == ["delivered", "retry", "delivered"]
+
+
+def test_a_stored_file_that_is_no_dicom_is_refused(tmp_path: Path) -> None:
+    """Whatever happened to our disk, the other instances go."""
+    sent = series(tmp_path, 2)
+    sent[0].path.write_bytes(b"not DICOM at all")
+
+    with storage_scp() as scp:
+        outcomes = list(_sender(scp.port).send(sent))
+
+    assert _states(outcomes) == ["refused", "delivered"]
+
+
+@LEAKED_SOCKET
+def test_a_peer_that_is_down_means_retry(tmp_path: Path) -> None:
+    """Promise 2: down for days, delivered in the end."""
+    sender = _sender(free_port())
+
+    outcomes = list(sender.send(series(tmp_path, 2)))
+
+    assert _states(outcomes) == ["retry", "retry"]
+    assert "no connection" in outcomes[0].reason
+    with pytest.raises(TransientDeliveryError, match="no connection"):
+        sender.check()
+
+
+@LEAKED_SOCKET
+def test_a_host_without_an_address_means_retry(tmp_path: Path) -> None:
+    """Name servers fail too."""
+    sender = DimseSender("pacs", Peer("PACS", "nowhere.invalid", 104, "RADNODE"))
+
+    (outcome,) = sender.send(series(tmp_path, 1))
+
+    assert outcome.state == "retry"
+
+
+def test_the_caller_may_stop_listening(tmp_path: Path) -> None:
+    """A worker that is told to stop closes the generator; the peer sees a release."""
+    ended: list[str] = []
+    with storage_scp() as scp:
+        outcomes = _sender(scp.port).send(series(tmp_path, 3))
+        ended.append(next(outcomes).state)
+        outcomes.close()  # type: ignore[attr-defined]
+
+    assert ended == ["delivered"]
+    assert len(scp.received) == 1
+
+
+@pytest.mark.orthanc
+def test_orthanc_holds_the_bytes_we_sent(tmp_path: Path, orthanc: RunningOrthanc) -> None:
+    """The real thing: C-STORE, and the data set read back over REST."""
+    sent = series(tmp_path, 20)
+    sender = _sender(orthanc.dicom_port, orthanc.ae_title)
+
+    outcomes = list(sender.send(sent))
+
+    assert _states(outcomes) == ["delivered"] * 20
+    assert orthanc.sop_instance_uids() == {item.sop_instance_uid for item in sent}
+    theirs = orthanc.file(sent[0].sop_instance_uid)
+    (tmp_path / "theirs.dcm").write_bytes(theirs)
+    assert dcmread(tmp_path / "theirs.dcm") == dcmread(sent[0].path)
+    assert sender.check() == "C-ECHO answered with status 0000"
+
+
+@pytest.mark.orthanc
+def test_orthanc_that_checks_its_title_rejects_a_wrong_one(tmp_path: Path) -> None:
+    """Both sides of a typing error: the operator sees it, and nothing is lost over it."""
+    folder = tmp_path / "orthanc"
+    folder.mkdir()
+    with running_orthanc(folder, DicomCheckCalledAet=True) as orthanc:
+        sender = _sender(orthanc.dicom_port, "WRONG")
+
+        outcomes = list(sender.send(series(tmp_path, 2)))
+
+        assert _states(outcomes) == ["retry", "retry"]
+        assert "rejected" in outcomes[0].reason
+        with pytest.raises(PermanentDeliveryError, match=r"WRONG@.*rejected"):
+            sender.check()
+
+
+@pytest.mark.orthanc
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["mr_t1_knee", "mr_localizer_knix"])
+def test_compressed_real_series_arrive_compressed(
+    name: str, real_data: Path, orthanc: RunningOrthanc
+) -> None:
+    """JPEG 2000 and JPEG Lossless from scanners, as they are on disk."""
+    paths = sorted((real_data / "dicom" / name).glob("*.dcm"))
+    headers = [dcmread(path, stop_before_pixels=True) for path in paths]
+    sent = [
+        OutboundInstance(
+            str(header.file_meta.MediaStorageSOPInstanceUID),
+            str(header.file_meta.MediaStorageSOPClassUID),
+            str(header.file_meta.TransferSyntaxUID),
+            path,
+        )
+        for header, path in zip(headers, paths, strict=True)
+    ]
+
+    outcomes = list(_sender(orthanc.dicom_port, orthanc.ae_title).send(sent))
+
+    assert _states(outcomes) == ["delivered"] * len(sent)
+    kept = orthanc.get("/instances")[0]
+    metadata = orthanc.text(f"/instances/{kept}/metadata/TransferSyntax")
+    assert metadata in {item.transfer_syntax_uid for item in sent}

@@ -1,0 +1,328 @@
+"""STOW-RS and Orthanc's REST API: the real Orthanc, and servers that answer badly."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+from pydicom import dcmread
+from pydicom.uid import RLELossless
+
+from node.deliver.destination import OutboundInstance, Outcome
+from node.deliver.dicomweb import DicomwebSender
+from node.deliver.orthanc import OrthancSender
+from node.errors import PermanentDeliveryError, TransientDeliveryError
+from tests.outbound import SERIES, STUDY, ct_slice, series, written
+from tests.peers import RunningOrthanc, free_port, running_orthanc
+
+Answer = Callable[[str, bytes], tuple[int, object]]
+
+
+@contextmanager
+def http_server(answer: Answer) -> Iterator[str]:
+    """Serve what `answer` returns for a path and body: a status, and JSON or None."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+            self._say(*answer(self.path, body))
+
+        def do_GET(self) -> None:
+            self._say(*answer(self.path, b""))
+
+        def _say(self, status: int, content: object) -> None:
+            body = b"" if content is None else json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/dicom+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class ChunkedHandler(Handler):
+        """Reads the chunked bodies that streaming clients send."""
+
+        def do_POST(self) -> None:
+            if self.headers.get("Transfer-Encoding") != "chunked":
+                super().do_POST()
+                return
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            self._say(*answer(self.path, body))
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ChunkedHandler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _states(outcomes: Sequence[Outcome]) -> list[str]:
+    return [outcome.state for outcome in outcomes]
+
+
+def _item(uid: str, **reasons: int) -> dict[str, Any]:
+    tags = {"warning": "00081196", "failure": "00081197"}
+    item: dict[str, Any] = {"00081155": {"vr": "UI", "Value": [uid]}}
+    return item | {tags[kind]: {"vr": "US", "Value": [code]} for kind, code in reasons.items()}
+
+
+def _response(stored: list[dict[str, Any]], failed: list[dict[str, Any]]) -> dict[str, Any]:
+    sequences = {"00081199": stored, "00081198": failed}
+    return {tag: {"vr": "SQ", "Value": items} for tag, items in sequences.items() if items}
+
+
+def test_stow_hears_each_instance_out_of_one_answer(tmp_path: Path) -> None:
+    """202 and 409 tell in their body which instances were stored; the others say why not."""
+    sent = series(tmp_path, 6)
+    uids = [item.sop_instance_uid for item in sent]
+    body = _response(
+        [_item(uids[0]), _item(uids[1], warning=0xB000)],
+        [_item(uids[2], failure=0xC122), _item(uids[3], failure=0xA700), _item(uids[4])],
+    )
+
+    with http_server(lambda path, content: (202, body)) as url:
+        outcomes = list(DicomwebSender("web", url).send(sent))
+
+    assert [outcome.sop_instance_uid for outcome in outcomes] == uids
+    assert _states(outcomes) == ["delivered", "delivered", "refused", "retry", "retry", "retry"]
+    assert "coerced" in outcomes[1].reason
+    assert "not confirmed" in outcomes[5].reason
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [(409, "refused"), (400, "refused"), (401, "retry"), (404, "retry"), (503, "retry")],
+)
+def test_stow_without_a_body_goes_by_the_http_status(
+    tmp_path: Path, status: int, state: str
+) -> None:
+    """A proxy answers in place of the server, and knows no DICOM."""
+    with http_server(lambda path, content: (status, None)) as url:
+        outcomes = list(DicomwebSender("web", url).send(series(tmp_path, 2)))
+
+    assert _states(outcomes) == [state, state]
+    assert str(status) in outcomes[0].reason
+
+
+def test_stow_200_without_a_body_is_delivered(tmp_path: Path) -> None:
+    """PS3.18 Table 10.5.3-1: 200 is said of all instances."""
+    with http_server(lambda path, content: (200, None)) as url:
+        outcomes = list(DicomwebSender("web", url).send(series(tmp_path, 2)))
+
+    assert _states(outcomes) == ["delivered", "delivered"]
+
+
+def test_stow_sends_the_stored_bytes(tmp_path: Path) -> None:
+    """Compressed pixels and odd elements arrive as they are."""
+    sent = series(tmp_path, 2, RLELossless)
+    bodies: list[tuple[str, bytes]] = []
+
+    def remember(path: str, content: bytes) -> tuple[int, object]:
+        bodies.append((path, content))
+        return 200, None
+
+    with http_server(remember) as url:
+        list(DicomwebSender("web", f"{url}/dicom-web/").send(sent))
+
+    ((path, content),) = bodies
+    assert path == "/dicom-web/studies"
+    assert all(item.path.read_bytes() in content for item in sent)
+
+
+def test_a_server_that_is_down_means_retry(tmp_path: Path) -> None:
+    """Promise 2: down for days, delivered in the end."""
+    sent = series(tmp_path, 2)
+    url = f"http://127.0.0.1:{free_port()}"
+
+    for sender in (DicomwebSender("web", url), OrthancSender("orthanc", url)):
+        outcomes = list(sender.send(sent))
+
+        assert _states(outcomes) == ["retry", "retry"]
+        with pytest.raises(TransientDeliveryError, match="no answer"):
+            sender.check()
+    with pytest.raises(TransientDeliveryError, match="no answer"):
+        OrthancSender("orthanc", url).tag(STUDY, SERIES, {}, [])
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "state"),
+    [
+        (200, {"Status": "Success"}, "delivered"),
+        (200, {"Status": "AlreadyStored"}, "delivered"),
+        (200, {"Status": "FilteredOut"}, "refused"),
+        (200, {"Status": "Failure"}, "retry"),
+        (200, None, "retry"),
+        (400, None, "refused"),
+        (401, None, "retry"),
+        (507, None, "retry"),
+    ],
+)
+def test_what_orthanc_says_of_an_upload(
+    tmp_path: Path, status: int, content: object, state: str
+) -> None:
+    """Orthanc answers 200 also when a filter threw the instance away."""
+    with http_server(lambda path, body: (status, content)) as url:
+        (outcome,) = OrthancSender("orthanc", url).send(series(tmp_path, 1))
+
+    assert outcome.state == state
+
+
+def test_an_unreadable_password_means_retry(tmp_path: Path) -> None:
+    """A secret that is not mounted yet."""
+    sender = OrthancSender("orthanc", "http://127.0.0.1:1", "user", tmp_path / "missing")
+
+    (outcome,) = sender.send(series(tmp_path, 1))
+
+    assert outcome.state == "retry"
+    with pytest.raises(TransientDeliveryError, match="password file"):
+        sender.check()
+
+
+def test_a_server_that_is_no_orthanc_is_told(tmp_path: Path) -> None:
+    """`radnode check` with the wrong URL."""
+    with (
+        http_server(lambda path, body: (200, None)) as url,
+        pytest.raises(PermanentDeliveryError, match="is no Orthanc"),
+    ):
+        OrthancSender("orthanc", url).check()
+
+
+@pytest.mark.orthanc
+def test_orthanc_takes_stow_and_keeps_the_data_set(
+    tmp_path: Path, orthanc: RunningOrthanc
+) -> None:
+    """The real thing, with one file that is no DICOM in the midst."""
+    sent = series(tmp_path, 4)
+    bad = tmp_path / "bad.dcm"
+    bad.write_bytes(b"not DICOM at all" * 100)
+    mixed = [sent[0], OutboundInstance("1.2.3", sent[0].sop_class_uid, "1.2", bad), *sent[1:]]
+    sender = DicomwebSender("web", orthanc.dicomweb_url)
+
+    outcomes = list(sender.send(mixed))
+
+    assert [o.state == "delivered" for o in outcomes] == [True, False, True, True, True]
+    assert orthanc.sop_instance_uids() == {item.sop_instance_uid for item in sent}
+    assert dcmread(BytesIO(orthanc.file(sent[0].sop_instance_uid))) == dcmread(sent[0].path)
+    assert sender.check() == "DICOMweb answers"
+
+
+@pytest.mark.orthanc
+def test_orthanc_takes_uploads_once(tmp_path: Path, orthanc: RunningOrthanc) -> None:
+    """Promise 3: sending again is harmless, and says so."""
+    sent = series(tmp_path, 3, RLELossless)
+    sender = OrthancSender("orthanc", orthanc.url)
+
+    first, second = list(sender.send(sent)), list(sender.send(sent))
+
+    assert _states(first) == _states(second) == ["delivered"] * 3
+    assert "already" in second[0].reason
+    assert orthanc.file(sent[0].sop_instance_uid) == sent[0].path.read_bytes()
+    assert sender.check().startswith("Orthanc 1.12.")
+
+
+@pytest.mark.orthanc
+def test_orthanc_refuses_what_is_no_dicom(tmp_path: Path, orthanc: RunningOrthanc) -> None:
+    """It will not be DICOM tomorrow; the other instance goes."""
+    sent = series(tmp_path, 2)
+    sent[0].path.write_bytes(b"not DICOM at all" * 100)
+
+    outcomes = list(OrthancSender("orthanc", orthanc.url).send(sent))
+
+    assert _states(outcomes) == ["refused", "delivered"]
+
+
+def _found(orthanc: RunningOrthanc, kind: str) -> str:
+    (identifier,) = orthanc.get(f"/{kind}")
+    return f"/{kind}/{identifier}"
+
+
+@pytest.mark.orthanc
+def test_findings_become_labels_and_metadata(tmp_path: Path, orthanc: RunningOrthanc) -> None:
+    """Where Orthanc's own rules and searches can use them; the images stay as they are."""
+    list((sender := OrthancSender("orthanc", orthanc.url)).send(series(tmp_path, 2)))
+    findings = {"sequence": "CT", "coverage": "liver, kidney", "other": "x"}
+
+    for _ in range(2):
+        sender.tag(STUDY, SERIES, findings, ["radnet-CT", "radnet-liver"])
+
+    place = _found(orthanc, "series")
+    assert orthanc.text(f"{place}/metadata/RadnetSequence") == "CT"
+    assert orthanc.text(f"{place}/metadata/4204") == "liver, kidney"
+    summary = json.loads(orthanc.text(f"{place}/metadata/RadnetFindings"))
+    assert summary["findings"] == findings
+    assert set(orthanc.get(f"{place}/labels")) == {"radnet-CT", "radnet-liver"}
+    assert set(orthanc.get(f"{_found(orthanc, 'studies')}/labels")) == {
+        "radnet-CT",
+        "radnet-liver",
+    }
+
+
+@pytest.mark.orthanc
+def test_a_revision_replaces_our_labels_and_leaves_those_of_others(
+    tmp_path: Path, orthanc: RunningOrthanc
+) -> None:
+    """Promise 8; and a label that another series of the study has stays on the study."""
+    other = ct_slice(99, series_uid="1.2.3.99")
+    sender = OrthancSender("orthanc", orthanc.url)
+    list(sender.send([*series(tmp_path, 2), written(other, tmp_path)]))
+    sender.tag(STUDY, "1.2.3.99", {}, ["CT"])
+    sender.tag(STUDY, SERIES, {"plane": "axial"}, ["CT", "liver", "axial"])
+    study = _found(orthanc, "studies")
+    place = next(
+        f"/series/{item['ID']}"
+        for item in orthanc.get(f"{study}/series")
+        if item["MainDicomTags"]["SeriesInstanceUID"] == SERIES
+    )
+    _put_label(orthanc, place, "reviewed")
+
+    sender.tag(STUDY, SERIES, {}, ["kidney"])
+
+    assert set(orthanc.get(f"{place}/labels")) == {"kidney", "reviewed"}
+    assert set(orthanc.get(f"{study}/labels")) == {"CT", "kidney"}
+    assert "RadnetPlane" not in orthanc.get(f"{place}/metadata")
+
+
+def _put_label(orthanc: RunningOrthanc, place: str, label: str) -> None:
+    httpx.put(f"{orthanc.url}{place}/labels/{label}", content=b"").raise_for_status()
+
+
+@pytest.mark.orthanc
+def test_a_series_orthanc_does_not_hold_cannot_be_tagged_yet(orthanc: RunningOrthanc) -> None:
+    """The images may still be on their way to it."""
+    with pytest.raises(TransientDeliveryError, match="does not hold Series"):
+        OrthancSender("orthanc", orthanc.url).tag(STUDY, SERIES, {}, [])
+
+
+@pytest.mark.orthanc
+def test_an_orthanc_with_a_password(tmp_path: Path) -> None:
+    """The password comes from a file, and a wrong one is no reason to give an instance up."""
+    folder = tmp_path / "orthanc"
+    folder.mkdir()
+    (tmp_path / "right").write_text("secret\n")
+    (tmp_path / "wrong").write_text("public\n")
+    sent = series(tmp_path, 1)
+    locked = {"AuthenticationEnabled": True, "RegisteredUsers": {"node": "secret"}}
+    with running_orthanc(folder, **locked) as orthanc:
+        right = OrthancSender("orthanc", orthanc.url, "node", tmp_path / "right")
+        wrong = OrthancSender("orthanc", orthanc.url, "node", tmp_path / "wrong")
+
+        assert _states(list(wrong.send(sent))) == ["retry"]
+        assert _states(list(right.send(sent))) == ["delivered"]
+        with pytest.raises(TransientDeliveryError, match="401"):
+            wrong.check()
