@@ -67,10 +67,11 @@ class DicomwebSender:
         boundary = uuid4().hex
         kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
         try:
+            length = str(_length(instances, boundary))
             response = client.post(
                 self._studies,
                 content=_multipart(instances, boundary),
-                headers={"Content-Type": kind, "Accept": _JSON},
+                headers={"Content-Type": kind, "Content-Length": length, "Accept": _JSON},
             )
         except (httpx.HTTPError, OSError) as error:
             reason = told(error) if isinstance(error, httpx.HTTPError) else "cannot read a file"
@@ -107,12 +108,26 @@ def requests(
 
 def _multipart(instances: Sequence[OutboundInstance], boundary: str) -> Iterator[bytes]:
     for item in instances:
-        yield f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        yield _head(boundary)
         with item.path.open("rb") as file:
             while piece := file.read(1 << 20):
                 yield piece
         yield b"\r\n"
-    yield f"--{boundary}--\r\n".encode()
+    yield _tail(boundary)
+
+
+def _length(instances: Sequence[OutboundInstance], boundary: str) -> int:
+    """Return the length of the body, in bytes: not every proxy takes a chunked one."""
+    around = len(_head(boundary)) + len(b"\r\n")
+    return sum(item.path.stat().st_size + around for item in instances) + len(_tail(boundary))
+
+
+def _head(boundary: str) -> bytes:
+    return f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+
+
+def _tail(boundary: str) -> bytes:
+    return f"--{boundary}--\r\n".encode()
 
 
 def _named(response: httpx.Response) -> dict[str, Outcome]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -16,6 +17,7 @@ from pydicom.uid import (
     RLELossless,
 )
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import MRImageStorage, Verification  # type: ignore[attr-defined]
 
 from node.deliver.association import Peer
@@ -40,6 +42,8 @@ class Scp:
     def stored(self, event: evt.Event) -> int:
         """Remember UID, transfer syntax and bytes; answer."""
         request = event.request
+        assert isinstance(request, C_STORE)
+        assert request.DataSet is not None
         self.received.append(
             (
                 str(request.AffectedSOPInstanceUID),
@@ -64,6 +68,7 @@ def storage_scp(
     server = ae.start_server(
         ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, scp.stored)]
     )
+    assert server is not None
     scp.port = server.server_address[1]
     try:
         yield scp
@@ -81,7 +86,7 @@ def _states(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless])
-def test_bytes_arrive_as_stored(tmp_path: Path, syntax: str) -> None:
+def test_bytes_arrive_as_stored(tmp_path: Path, syntax: UID) -> None:
     """A data set that is decoded and encoded anew on its way can lose what nobody expected."""
     sent = series(tmp_path, 3, syntax)
 

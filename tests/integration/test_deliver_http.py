@@ -47,21 +47,7 @@ def http_server(answer: Answer) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    class ChunkedHandler(Handler):
-        """Reads the chunked bodies that streaming clients send."""
-
-        def do_POST(self) -> None:
-            if self.headers.get("Transfer-Encoding") != "chunked":
-                super().do_POST()
-                return
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-            self._say(*answer(self.path, body))
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), ChunkedHandler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
