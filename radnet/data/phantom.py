@@ -128,8 +128,11 @@ class Phantom:
 
     @property
     def liver(self) -> NDArray[np.bool_]:
-        """True where there is liver, its vessels and lesions left out."""
-        return np.asarray(self.tissue == T.LIVER)
+        """True where there is liver, with the vessels and lesions inside it."""
+        part = self.tissue == T.LIVER
+        reach = tuple(max(1, round(8 / step)) for step in self.acquisition.spacing_mm)
+        closed = ndimage.binary_closing(np.pad(part, 4), np.ones(reach))[4:-4, 4:-4, 4:-4]
+        return np.asarray(part | (closed & np.isin(self.tissue, (T.VEIN, T.LESION))))
 
 
 def take(body: Body, acquisition: Acquisition, seed: int) -> Phantom:

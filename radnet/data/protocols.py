@@ -92,7 +92,7 @@ def random_scan(
         sequence=sequence,
         contrast=_agent(rng, sequence),
         plane=plane,
-        shape=(shape[0], min(shape[1], 150), min(shape[2], 150)),
+        shape=(shape[0], min(shape[1], 192), min(shape[2], 192)),
         spacing_mm=spacing_mm,
         centre_mm=centre,
         phase=int(rng.choice([1, 2, 2, 3])),

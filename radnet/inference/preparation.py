@@ -13,6 +13,8 @@ Affine = NDArray[np.float64]
 AIR_HU: Final = -1024.0
 CLASSIFIER_SPACING_MM: Final = (4.0, 5.0, 5.0)
 CLASSIFIER_SIDE: Final = 96
+CT_HU: Final = (-1000.0, -200.0, 0.0, 200.0, 1000.0)  # soft tissue gets most of the range,
+CT_LEVELS: Final = (-1.0, -0.6, -0.2, 0.6, 1.0)  # for there an agent shows
 LIVER_SPACING_MM: Final = (4.0, 2.5, 2.5)
 LIVER_WINDOW: Final = (48, 192, 192)
 LIVER_HU: Final = (-160.0, 240.0)
@@ -98,7 +100,7 @@ def padded_slices(slices: int) -> int:
 def scaled(array: Array, modality: str) -> Array:
     """Return `array` as the classifier wants it: CT [-1, 1] from HU, anything else [0, 1]."""
     if modality == "CT":
-        return np.asarray(np.clip(array, -1000, 1000) / 1000, np.float32)
+        return np.interp(array, CT_HU, CT_LEVELS).astype(np.float32)
     low, high = np.percentile(array, (1, 99.5))
     return np.asarray(np.clip((array - low) / max(high - low, 1e-6), 0, 1), np.float32)
 

@@ -41,6 +41,7 @@ def save_weights(path: Path, net: nn.Module, record: dict[str, Any]) -> None:
     }
     fresh = path.with_suffix(".partial")
     save_file(state, str(fresh), metadata={KEY: json.dumps(record, sort_keys=True)})
+    fresh.chmod(0o644)  # safetensors leaves it readable by its owner alone
     fresh.replace(path)
 
 

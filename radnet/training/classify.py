@@ -21,6 +21,7 @@ from radnet.training.samples import (
     phantom_samples,
     real_samples,
 )
+from radnet.training.loading import ahead
 from radnet.training.soundness import bf16_gradients_sound, finite
 
 
@@ -31,7 +32,7 @@ class Plan:
     preset: str
     minutes: float
     seed: int
-    phantoms: int = 3000
+    phantoms: int = 1400
     batch: int = 6
     rate: float = 2e-3
     decay: float = 0.02
@@ -183,7 +184,8 @@ def start(plan: Plan, data: Path | None) -> tuple[RadNet, Iterator[Batch], list[
     phantoms = phantom_samples(plan.phantoms, seed=1_000_000 * (plan.seed + 1))
     held_out = phantom_samples(300, seed=900_000_000)
     real = real_samples(data) if data else []
-    return net, batches(phantoms, real, plan.batch, plan.seed), held_out
+    data_ahead = ahead(batches(phantoms, real, plan.batch, plan.seed))
+    return net, data_ahead, held_out
 
 
 def record(plan: Plan, progress: Progress, **more: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 from radnet.training.scans import Scan, read_manifest, read_nifti, read_scan
 
 UNKNOWN: Final = -1
+LONGEST: Final = 64  # slices of a training stack
 COVERED, NOT_COVERED = 0.5, 0.2  # shares of a region's height; between them: unknown
 
 
@@ -146,16 +147,23 @@ def augmented(sample: Sample, rng: np.random.Generator) -> Sample:
         image, slices = image[::-1], slices[::-1]
     if rng.random() < 0.08:
         image = image[:, ::-1, ::-1]
+    scan = sample.scan
+    longest = LONGEST if rng.random() < 0.7 else int(rng.integers(24, LONGEST))
+    if image.shape[0] > longest:
+        at = int(rng.integers(image.shape[0] - longest + 1))
+        image, slices = image[at : at + longest], slices[at : at + longest]
+        part = np.where(slices == UNKNOWN, np.nan, slices).mean(axis=0)
+        scan = np.where(part > 0.3, 1, np.where(scan == 1, UNKNOWN, scan)).astype(np.float32)
     ct = sample.empty < 0
-    image = image + rng.normal(0, 1, image.shape).astype(np.float32) * rng.uniform(0, 0.02)
+    image = image + rng.normal(0, 1, image.shape).astype(np.float32) * rng.uniform(0, 0.05)
     if ct:
-        image = np.clip(image + rng.normal(0, 0.008), -1, 1)
+        image = np.clip(image + rng.normal(0, 0.02), -1, 1)
     else:
         image = np.clip(image, 0, 1) ** float(np.exp(rng.normal(0, 0.2)))
         image = np.clip(image * rng.uniform(0.85, 1.15), 0, 1)
     return Sample(
         np.ascontiguousarray(image).astype(np.float16), sample.empty, sample.sequence,
-        sample.plane, sample.contrast, sample.spacing_mm, sample.scan, slices.copy(),
+        sample.plane, sample.contrast, sample.spacing_mm, scan, slices.copy(),
     )
 
 
@@ -194,8 +202,8 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield batches for ever, of samples of like length; about `real_share` are real."""
     rng = np.random.default_rng(seed)
-    lengths = np.array([padded_slices(sample.image.shape[0]) for sample in phantoms])
-    real_lengths = np.array([padded_slices(sample.image.shape[0]) for sample in real])
+    lengths = _lengths(phantoms)
+    real_lengths = _lengths(real)
     while True:
         first = int(rng.integers(len(phantoms)))
         near = np.flatnonzero(lengths == lengths[first])
@@ -205,3 +213,10 @@ def batches(
             if len(alike) and rng.random() < real_share:
                 chosen[place] = real[int(rng.choice(alike))]
         yield collate([augmented(sample, rng) for sample in chosen])
+
+
+def _lengths(samples: list[Sample]) -> NDArray[np.int64]:
+    """Return how long the stacks of `samples` are once cut and padded."""
+    return np.array(
+        [padded_slices(min(sample.image.shape[0], LONGEST)) for sample in samples], np.int64
+    )

@@ -1,0 +1,138 @@
+"""What is in this scan: sequence, plane, contrast, spacing and coverage of one volume."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+
+from radnet.errors import UnusableVolumeError, WeightsError
+from radnet.inference.preparation import (
+    CELL_SLICES,
+    CLASSIFIER_SIDE,
+    CLASSIFIER_SPACING_MM,
+    Stack,
+    classifier_input,
+)
+from radnet.inference.runtime import Precision, Runtime, runtime
+from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.network.heads import HEAD_SIZES, RadNet
+from radnet.network.presets import preset
+from radnet.network.weights import fill, load_weights, shipped
+
+Label = TypeVar("Label", bound=StrEnum)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the classifier says of one scan; every number is a probability unless named."""
+
+    sequence: dict[Sequence, float]
+    plane: dict[Plane, float]
+    contrast: dict[Contrast, float]
+    coverage: dict[Region, float]  # independent of each other
+    spacing_mm: float  # distance of the slices as the pixels look
+    cells: NDArray[np.float32]  # (cell, 9): coverage of each slab along the slice axis
+    cell_mm: float  # thickness of a slab
+
+
+def stack_of(volume: hd.Volume) -> Stack:
+    """Return `volume` as the array and affine the networks' preparation works on.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If the volume has no three axes of voxels, or holds values that are not numbers.
+    """
+    array = np.asarray(volume.array, np.float32)
+    if array.ndim != 3 or 0 in array.shape:
+        raise UnusableVolumeError(f"a volume of shape {array.shape}; expected three axes")
+    if not np.isfinite(array).all():
+        raise UnusableVolumeError("the volume holds voxels that are not finite numbers")
+    return Stack(array, np.asarray(volume.affine, np.float64))
+
+
+class Classifier:
+    """A trained RadNet, warm."""
+
+    def __init__(self, run: Runtime, record: dict[str, Any], digest: str, name: str) -> None:
+        self._run = run
+        self.record = record
+        self.digest = digest
+        self.name = name
+        self.version = str(record.get("version", ""))
+
+    @classmethod
+    def load(cls, path: Path | None = None, precision: Precision = "auto") -> Self:
+        """Load weights, the shipped ones by default.
+
+        Raises
+        ------
+        WeightsError
+            If they are missing, damaged, altered in layout, or not a classifier's.
+        """
+        path = path or shipped("classifier")
+        weights = load_weights(path, "classifier")
+        spacing = tuple(weights.record.get("spacing_mm", ()))
+        if spacing != CLASSIFIER_SPACING_MM:
+            raise WeightsError(
+                f"{path.name}: trained at {spacing} mm; this code prepares {CLASSIFIER_SPACING_MM}"
+            )
+        net = RadNet(preset(weights.record["preset"]))
+        fill(net, weights, path.name)
+        side = (CLASSIFIER_SIDE, CLASSIFIER_SIDE)
+        run = runtime(net, side, precision)
+        return cls(run, weights.record, weights.digest, f"classifier-{weights.record['preset']}")
+
+    def classify(self, volume: hd.Volume, modality: str) -> Prediction:
+        """Classify one volume in a single pass.
+
+        Parameters
+        ----------
+        volume
+            [slice, row, column] in its acquisition axes; HU when it is CT.
+        modality
+            (0008,0060); it decides how voxel values are scaled and nothing else.
+
+        Raises
+        ------
+        UnusableVolumeError
+            If the volume has no three axes, or voxels that are not numbers.
+        """
+        stack = stack_of(volume)
+        scan, cells = self._run(classifier_input(stack, modality)[None, None])
+        depth = stack.array.shape[0] * stack.spacing_mm[0] / CLASSIFIER_SPACING_MM[0]
+        filled = max(1, -(-round(depth) // CELL_SLICES))
+        ends = np.cumsum(HEAD_SIZES)[:-1]
+        sequence, plane, contrast, spacing = np.split(scan[0], ends)
+        heat = float(self._heat("coverage"))
+        probability = _sigmoid(cells[0, :filled] / heat)
+        whole = probability.max(axis=0)
+        return Prediction(
+            self._named(Sequence, "sequence", sequence),
+            self._named(Plane, "plane", plane),
+            self._named(Contrast, "contrast", contrast),
+            {region: float(p) for region, p in zip(Region, whole, strict=True)},
+            float(np.exp(np.clip(spacing[0], -3, 5))),
+            probability,
+            CELL_SLICES * CLASSIFIER_SPACING_MM[0],
+        )
+
+    def _heat(self, head: str) -> float:
+        return max(float(self.record.get("temperature", {}).get(head, 1.0)), 0.05)
+
+    def _named(
+        self, labels: type[Label], head: str, logits: NDArray[np.float32]
+    ) -> dict[Label, float]:
+        scaled = logits.astype(np.float64) / self._heat(head)
+        powers = np.exp(scaled - scaled.max())
+        return {
+            label: float(p) for label, p in zip(labels, powers / powers.sum(), strict=True)
+        }
+
+
+def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -40, 40))), np.float32)

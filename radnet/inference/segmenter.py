@@ -1,0 +1,252 @@
+"""Where is the liver: region of proposal, then the mask, on the scan's own grid."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from radnet.errors import WeightsError
+from radnet.inference.classifier import Classifier, Prediction, stack_of
+from radnet.inference.preparation import (
+    LIVER_HU,
+    LIVER_SPACING_MM,
+    LIVER_WINDOW,
+    Array,
+    Stack,
+    axial,
+)
+from radnet.inference.runtime import Precision, Runtime, runtime
+from radnet.labels.vocabulary import Region
+from radnet.network.decoder import LiverNet
+from radnet.network.presets import preset
+from radnet.network.weights import fill, load_weights, shipped
+
+LIVER: Final = list(Region).index(Region.LIVER)
+SMALLEST_ML: Final = 20.0
+SURE, POSSIBLE = 0.5, 0.3  # hysteresis of the proposal
+SHORT_MM: Final = 130.0  # a scan no longer than this is searched whole if liver is possible
+OVERLAP: Final = 16  # slices by which neighbouring windows overlap
+
+Ticker = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class LiverMask:
+    """A liver, or the finding that there is none."""
+
+    mask: NDArray[np.bool_]  # [slice, row, column] on the source grid; empty: no liver
+    proposal: tuple[int, int] | None  # first and last source slice that was searched
+    mean_probability: float  # over the mask; 0 when it is empty
+
+
+def propose(prediction: Prediction, slices: int, spacing_mm: float) -> tuple[int, int] | None:
+    """Return the first and last slice to search for liver, or None.
+
+    The longest run of cells above `POSSIBLE` that holds one above `SURE`, one cell more at
+    either end. In a short scan the coverage head sees little around the liver; there a merely
+    possible liver is enough, since the mask itself is the second gate.
+    """
+    liver = prediction.cells[:, LIVER]
+    short = slices * spacing_mm <= SHORT_MM
+    needed = POSSIBLE / 2 if short else SURE
+    runs, count = ndimage.label(liver > min(POSSIBLE, needed))
+    best: tuple[int, int] | None = None
+    for run in range(1, int(count) + 1):
+        where = np.flatnonzero(runs == run)
+        if liver[where].max() <= needed:
+            continue
+        if best is None or len(where) > best[1] - best[0] + 1:
+            best = (int(where[0]), int(where[-1]))
+    if best is None:
+        return None
+    if short:
+        return (0, slices - 1)
+    per_cell = prediction.cell_mm / spacing_mm
+    first = int((best[0] - 1) * per_cell)
+    last = int(np.ceil((best[1] + 2) * per_cell))
+    return (max(0, first), min(slices - 1, last))
+
+
+def liver_window(array: Array) -> Array:
+    """Return HU in the liver window as [0, 1]."""
+    low, high = LIVER_HU
+    return np.asarray((np.clip(array, low, high) - low) / (high - low), np.float32)
+
+
+class LiverSegmenter:
+    """A trained liver network and the classifier that tells it where to look."""
+
+    def __init__(
+        self, run: Runtime, classifier: Classifier, record: dict[str, Any], digest: str
+    ) -> None:
+        self._run = run
+        self._classifier = classifier
+        self.record = record
+        self.digest = digest
+        self.name = f"liver-{record['preset']}"
+        self.version = str(record.get("version", ""))
+        self.threshold = float(record.get("threshold", 0.5))
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | None = None,
+        classifier: Classifier | None = None,
+        precision: Precision = "auto",
+    ) -> Self:
+        """Load weights, the shipped ones by default.
+
+        Raises
+        ------
+        WeightsError
+            If they are missing, damaged, altered in layout, or not a liver network's.
+        """
+        path = path or shipped("liver")
+        weights = load_weights(path, "liver")
+        spacing = tuple(weights.record.get("spacing_mm", ()))
+        if spacing != LIVER_SPACING_MM:
+            raise WeightsError(
+                f"{path.name}: trained at {spacing} mm; this code prepares {LIVER_SPACING_MM}"
+            )
+        net = LiverNet(preset(weights.record["preset"]))
+        fill(net, weights, path.name)
+        run = runtime(net, (LIVER_WINDOW[1], LIVER_WINDOW[2]), precision)
+        classifier = classifier or Classifier.load(precision=precision)
+        return cls(run, classifier, weights.record, weights.digest)
+
+    def segment(self, volume: hd.Volume, progress: Ticker | None = None) -> LiverMask:
+        """Find the liver in a CT volume.
+
+        Parameters
+        ----------
+        volume
+            [slice, row, column] in HU, any orientation.
+        progress
+            Called with the share of the work that is done, 0 to 1.
+
+        Returns
+        -------
+        LiverMask
+            On the grid of `volume`; empty where there is no liver of at least 20 mL.
+
+        Raises
+        ------
+        UnusableVolumeError
+            If the volume has no three axes, or voxels that are not numbers.
+        """
+        tick = progress or _silent
+        stack = stack_of(volume)
+        tick(0.0)
+        prediction = self._classifier.classify(volume, "CT")
+        proposal = self._proposal(stack, prediction)
+        tick(0.1)
+        nothing = LiverMask(np.zeros(stack.array.shape, bool), proposal, 0.0)
+        if proposal is None:
+            tick(1.0)
+            return nothing
+        grid = axial(stack, proposal)
+        probability = self.probability(grid.array, lambda done: tick(0.1 + 0.7 * done))
+        mask, mean = on_source(Stack(probability, grid.affine), stack, self.threshold)
+        tick(1.0)
+        voxel_ml = float(abs(np.linalg.det(stack.affine[:3, :3]))) / 1000
+        if mask.sum() * voxel_ml < SMALLEST_ML:
+            return nothing
+        return LiverMask(mask, proposal, mean)
+
+    @staticmethod
+    def _proposal(stack: Stack, prediction: Prediction) -> tuple[int, int] | None:
+        """Return the slices to search; of a sagittal or coronal stack, every slice."""
+        slices = stack.array.shape[0]
+        normal = np.abs(stack.affine[:3, 0]).argmax()
+        if normal == 2:
+            return propose(prediction, slices, stack.spacing_mm[0])
+        return (0, slices - 1) if prediction.coverage[Region.LIVER] > POSSIBLE else None
+
+    def probability(self, hounsfield: Array, progress: Ticker | None = None) -> Array:
+        """Return the liver probability of an LPS-axial stack at 4 x 2.5 x 2.5 mm.
+
+        Parameters
+        ----------
+        hounsfield
+            (Z, 192, 192) in HU, any Z.
+        progress
+            Called with the share of the windows that are done.
+        """
+        tick = progress or _silent
+        window = LIVER_WINDOW[0]
+        depth = hounsfield.shape[0]
+        padded = liver_window(hounsfield)
+        if depth < window:
+            before = (window - depth) // 2
+            padded = np.pad(padded, ((before, window - depth - before), (0, 0), (0, 0)))
+        starts = window_starts(padded.shape[0])
+        total, weight = np.zeros(padded.shape, np.float32), np.zeros(padded.shape[0], np.float32)
+        hill = np.minimum(np.arange(1, window + 1), np.arange(window, 0, -1)).astype(np.float32)
+        for done, start in enumerate(starts, 1):
+            logits = self._run(padded[None, None, start : start + window])[0][0, 0]
+            value = 1 / (1 + np.exp(-np.clip(logits, -40, 40)))
+            total[start : start + window] += value * hill[:, None, None]
+            weight[start : start + window] += hill
+            tick(done / len(starts))
+        total /= weight[:, None, None]
+        if depth < window:
+            total = total[before : before + depth]
+        return total
+
+
+def window_starts(depth: int) -> list[int]:
+    """Return the first slices of windows that cover `depth` slices, evenly spread."""
+    window = LIVER_WINDOW[0]
+    if depth <= window:
+        return [0]
+    count = int(np.ceil((depth - OVERLAP) / (window - OVERLAP)))
+    return [round(at) for at in np.linspace(0, depth - window, count)]
+
+
+def on_source(
+    probability: Stack, source: Stack, threshold: float
+) -> tuple[NDArray[np.bool_], float]:
+    """Return the largest connected liver on the grid of `source`, and its mean probability.
+
+    Only the box of `source` that can hold liver is interpolated.
+    """
+    mask = np.zeros(source.array.shape, bool)
+    coarse = probability.array > threshold / 2
+    if not coarse.any():
+        return mask, 0.0
+    where = np.array([(axis.min() - 1, axis.max() + 1) for axis in np.nonzero(coarse)], float)
+    corners = np.array([(z, y, x, 1.0) for z in where[0] for y in where[1] for x in where[2]])
+    index = (np.linalg.inv(source.affine) @ probability.affine @ corners.T)[:3]
+    low = np.maximum(np.floor(index.min(axis=1)), 0).astype(int)
+    high = np.minimum(np.ceil(index.max(axis=1)) + 1, source.array.shape).astype(int)
+    if np.any(high <= low):
+        return mask, 0.0
+    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    to_grid = np.linalg.inv(probability.affine) @ source.affine
+    fine = ndimage.affine_transform(
+        probability.array,
+        to_grid[:3, :3],
+        to_grid[:3, 3] + to_grid[:3, :3] @ low,
+        output_shape=tuple(int(n) for n in high - low),
+        order=1,
+        mode="nearest",
+        output=np.float32,
+    )
+    parts, count = ndimage.label(fine > threshold)
+    if count == 0:
+        return mask, 0.0
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    largest = parts == sizes.argmax()
+    mask[box] = ndimage.binary_fill_holes(largest)
+    return mask, float(fine[largest].mean())
+
+
+def _silent(done: float) -> None:
+    """Report nothing."""
+    del done
