@@ -151,11 +151,13 @@ def running_orthanc(folder: Path, **overrides: Any) -> Iterator[RunningOrthanc]:
 
 
 def _wait_until_up(orthanc: RunningOrthanc, process: "subprocess.Popen[bytes]") -> None:
+    """Poll both of its ports: HTTP answers before the Storage SCP listens."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
             httpx.get(f"{orthanc.url}/system", timeout=5)  # 401 is an answer too
-        except httpx.TransportError:
+            socket.create_connection(("127.0.0.1", orthanc.dicom_port), timeout=5).close()
+        except (httpx.TransportError, OSError):
             time.sleep(0.05)
         else:
             return

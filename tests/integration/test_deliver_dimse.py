@@ -101,6 +101,20 @@ def test_bytes_arrive_as_stored(tmp_path: Path, syntax: UID) -> None:
         assert len(item.path.read_bytes()) - len(data) < 600  # preamble and File Meta only
 
 
+def test_a_group_length_survives(tmp_path: Path) -> None:
+    """Retired, legal, and dropped by whoever decodes and encodes: so the bytes were not."""
+    (item,) = series(tmp_path, 1)
+    content = item.path.read_bytes()
+    start = content.index(b"\x08\x00\x16\x00UI")  # SOP Class UID opens the data set
+    group_length = b"\x08\x00\x00\x00UL\x04\x00" + (92).to_bytes(4, "little")
+    item.path.write_bytes(content[:start] + group_length + content[start:])
+
+    with storage_scp() as scp:
+        list(_sender(scp.port).send([item]))
+
+    assert scp.received[0][2].startswith(group_length)
+
+
 @pytest.mark.parametrize("accepted", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 def test_a_peer_without_the_compressed_syntax_gets_the_same_pixels(
     tmp_path: Path, accepted: str

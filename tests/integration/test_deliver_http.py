@@ -91,6 +91,17 @@ def test_stow_hears_each_instance_out_of_one_answer(tmp_path: Path) -> None:
     assert "not confirmed" in outcomes[5].reason
 
 
+def test_stow_200_with_an_incomplete_list_leaves_the_rest_in_doubt(tmp_path: Path) -> None:
+    """Two statements that disagree: the careful one counts, and sending again is harmless."""
+    sent = series(tmp_path, 2)
+    body = _response([_item(sent[0].sop_instance_uid)], [])
+
+    with http_server(lambda path, content: (200, body)) as url:
+        outcomes = list(DicomwebSender("web", url).send(sent))
+
+    assert _states(outcomes) == ["delivered", "retry"]
+
+
 @pytest.mark.parametrize(
     ("status", "state"),
     [(409, "refused"), (400, "refused"), (401, "retry"), (404, "retry"), (503, "retry")],
