@@ -16,6 +16,7 @@ SHAPE = (6, 32, 40)  # slices, rows, columns: all different, an exchange of axes
 SPACING = (4.0, 1.5, 1.25)
 
 Edit = Callable[[Dataset, int], None]
+Find = Callable[[tuple[int, ...]], NDArray[np.bool_]]
 
 
 def rotation(degrees: float, axis: int) -> NDArray[np.float64]:
@@ -111,7 +112,7 @@ class MadeModel:
     name = "radnet10-tiny"
     version = "0.1.0"
 
-    def __init__(self, find: Callable[[tuple[int, ...]], NDArray[np.bool_]] = lopsided) -> None:
+    def __init__(self, find: Find = lopsided) -> None:
         self.digest = "ab" * 32
         self._find = find
 

@@ -14,6 +14,7 @@ from node.segment.model import LiverModel, MaskLike
 from node.segment.report import build_report
 from node.segment.seg import build_segmentation
 from node.segment.source import read_source, voxel_ml
+from radnet.volume.headers import quiet_headers
 
 __all__ = ["LiverModel", "LiverResult", "MaskLike", "encode", "segment_liver"]
 
@@ -45,7 +46,8 @@ class LiverResult:
 def encode(dataset: Dataset) -> bytes:
     """Return the DICOM Part 10 file of `dataset`."""
     file = BytesIO()
-    dcmwrite(file, dataset, enforce_file_format=True)
+    with quiet_headers():
+        dcmwrite(file, dataset, enforce_file_format=True)
     return file.getvalue()
 
 

@@ -9,6 +9,10 @@ from typing import Final, TypedDict
 import highdicom as hd
 import numpy as np
 from pydicom import Dataset
+from pydicom.config import RAISE
+from pydicom.datadict import dictionary_VR
+from pydicom.multival import MultiValue
+from pydicom.valuerep import validate_value
 
 from node.identity import (
     DEVICE_SERIAL_NUMBER,
@@ -22,7 +26,7 @@ from node.identity import (
 )
 from radnet.errors import UnusableVolumeError
 from radnet.volume.geometry import stack
-from radnet.volume.headers import MULTI_FRAME, read_file, series_name
+from radnet.volume.headers import MULTI_FRAME, quiet_headers, read_file, series_name
 from radnet.volume.series import read_headers, read_volume
 
 UTF8: Final = "ISO_IR 192"
@@ -56,6 +60,7 @@ DEIDENTIFIED: Final = (
 # acquisition, relationship, image and functional groups: where slices lie and what they hold
 NEEDED_GROUPS: Final = frozenset({0x0018, 0x0020, 0x0028, 0x5200})
 NEEDED_KEYWORDS: Final = frozenset({"SOPClassUID", "SOPInstanceUID", "Modality", "ImageType"})
+CHECKED_VRS: Final = frozenset({"AS", "CS", "DA", "DS", "TM"})
 PLACEHOLDER_NAME: Final = "SOURCE^"  # highdicom quotes the name in a warning: give it no name
 
 
@@ -108,10 +113,9 @@ class Source:
         """
         for event in ("Content", "Acquisition", "Series", "Study"):
             date = str(self.original.get(f"{event}Date") or "")
-            if len(date) == 8 and date.isdigit():
-                time = str(self.original.get(f"{event}Time") or "")
-                whole = time.split(".")[0]
-                return date, whole if len(whole) == 6 and whole.isdigit() else "000000"
+            if len(date) == 8 and _valid("DA", date):
+                time = str(self.original.get(f"{event}Time") or "").split(".")[0]
+                return date, time if len(time) == 6 and _valid("TM", time) else "000000"
         return NO_DATE, "000000"
 
 
@@ -185,7 +189,8 @@ def finish(result: Dataset, source: Source) -> None:
         Whose patient and study it belongs to.
     """
     result.SpecificCharacterSet = UTF8
-    _belong(result, source.original)
+    with quiet_headers():
+        _belong(result, source.original)
     date, time = source.moment
     for event in ("InstanceCreation", "Content", "Series"):
         setattr(result, f"{event}Date", date)
@@ -198,23 +203,39 @@ def finish(result: Dataset, source: Source) -> None:
 def _belong(result: Dataset, original: Dataset) -> None:
     """Write the patient and study of `original` into `result`, leaving odd values out."""
     for keyword in PATIENT_AND_STUDY:
+        if keyword in result:
+            del result[keyword]  # highdicom shares the element with the header it came from
         setattr(result, keyword, _plain(original, keyword))
     if result.PatientSex not in SEXES:
         result.PatientSex = None
-    for keyword in INHERITED:
-        value = _plain(original, keyword)
-        if value:
-            setattr(result, keyword, value)
+    for keyword in filter(original.get, INHERITED):
+        setattr(result, keyword, _plain(original, keyword))
     if original.get("PatientIdentityRemoved") == "YES":
-        for keyword in DEIDENTIFIED:
-            if original.get(keyword):
-                result[keyword] = deepcopy(original[keyword])
+        for element in (original[keyword] for keyword in DEIDENTIFIED if original.get(keyword)):
+            result[element.tag] = deepcopy(element)
 
 
 def _plain(header: Dataset, keyword: str) -> str | None:
-    """Return an attribute as text, so that it is encoded anew in our character set."""
+    """Return an attribute as text, so that it is encoded anew in our character set.
+
+    A date, number or code that its VR forbids is left out: it says nothing. A name or an
+    identifier is carried as it is: without it the result would belong to someone else.
+    """
     value = header.get(keyword)
-    return None if value is None else str(value) or None
+    if value is None:
+        return None
+    text = "\\".join(map(str, value)) if isinstance(value, MultiValue) else str(value)
+    vr = dictionary_VR(keyword)
+    return None if vr in CHECKED_VRS and not _valid(vr, text) else text or None
+
+
+def _valid(vr: str, text: str) -> bool:
+    """Tell whether `text` is a value that this VR allows (PS3.5 Section 6.2)."""
+    try:
+        validate_value(vr, text, RAISE)
+    except ValueError:
+        return False
+    return True
 
 
 def series_number(source: Source, offset: int) -> int:

@@ -1,5 +1,6 @@
 """Reading DICOM files, and refusing with a reason what cannot be part of a volume."""
 
+import logging
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
@@ -55,12 +56,25 @@ UNDECODABLE: Final = (
 def quiet_headers() -> Iterator[None]:
     """Silence pydicom's remarks about odd values for the time of a ``with`` block.
 
-    Scanners and archives write values that the standard forbids. pydicom warns of each and
-    quotes the value, which may be a patient's name: it must not reach a log.
+    Scanners and archives write values that the standard forbids. pydicom warns of each and logs
+    it too, and quotes the value, which may be a patient's name: it must not reach a log.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\b.*")
-        yield
+    silence = _Silence()
+    logger = logging.getLogger("pydicom")
+    logger.addFilter(silence)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\b.*")
+            yield
+    finally:
+        logger.removeFilter(silence)
+
+
+class _Silence(logging.Filter):
+    """Let errors through and nothing below; one object for each ``with``, they may nest."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
 
 
 def read_file(path: Path, *, pixels: bool) -> Dataset:

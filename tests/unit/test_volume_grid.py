@@ -23,13 +23,13 @@ def _volume(array: NDArray[np.generic], turn: NDArray[np.float64]) -> hd.Volume:
 def _ball(shape: tuple[int, int, int], centre: tuple[int, int, int]) -> NDArray[np.float32]:
     index = np.indices(shape) - np.array(centre)[:, None, None, None]
     distance = np.linalg.norm(index * SPACING[:, None, None, None], axis=0)
-    return np.clip(12 - distance, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(12 - distance, 0, 1), dtype=np.float32)
 
 
 def _centroid(volume: hd.Volume) -> NDArray[np.float64]:
     weights = volume.array / volume.array.sum()
     index = [(np.indices(volume.shape)[axis] * weights).sum() for axis in range(3)]
-    return (volume.affine @ [*index, 1])[:3]
+    return np.asarray((volume.affine @ [*index, 1])[:3])
 
 
 TURNS = [np.eye(3), rotation(20, 0) @ rotation(-35, 2), np.diag([-1.0, 1.0, 1.0])]

@@ -9,7 +9,7 @@ from highdicom.legacy import LegacyConvertedEnhancedCTImage
 from openjpeg.utils import encode_array
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, SegmentationStorage
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless, SegmentationStorage
 
 from radnet.errors import GeometryError, UnusableVolumeError
 from radnet.volume.series import read_headers, read_volume
@@ -218,7 +218,7 @@ def test_padding_of_ct_becomes_air(tmp_path: Path) -> None:
     assert array[:, 0, 1:] == pytest.approx(0)
 
 
-def test_odd_header_values_do_not_speak(tmp_path: Path) -> None:
+def test_odd_header_values_do_not_speak(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """An odd value is quoted in pydicom's warnings: here that would be a name (warnings fail)."""
 
     def odd(ds: Dataset, _index: int) -> None:
@@ -229,12 +229,13 @@ def test_odd_header_values_do_not_speak(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes().replace(b"19700101", b"1970/1/1"))
 
     assert read_volume(paths).shape == SHAPE
+    assert "1970" not in caplog.text
 
 
 @pytest.mark.parametrize(
     "syntax", [JPEG2000Lossless, JPEGLSLossless, RLELossless], ids=["j2k", "jpegls", "rle"]
 )
-def test_compressed_slices_are_the_same_volume(tmp_path: Path, syntax: str) -> None:
+def test_compressed_slices_are_the_same_volume(tmp_path: Path, syntax: UID) -> None:
     """Archives send compressed; the decoders must be there and lossless."""
     plain = read_volume(write_ct(tmp_path / "plain")).array
 
