@@ -51,11 +51,18 @@ class DicomwebSender:
 
     def send(self, instances: Sequence[OutboundInstance]) -> Iterator[Outcome]:
         """Store instances; see `node.deliver.destination.Destination.send`."""
+        down = ""
         with httpx.Client(timeout=TIMEOUT) as client:
             for readable, outcomes in requests(instances):
                 yield from outcomes
-                if readable:
-                    yield from self._sent(client, readable)
+                if readable and not down:
+                    try:
+                        yield from self._sent(client, readable)
+                    except TransientDeliveryError as error:
+                        down = str(error)  # nobody there: do not wait once per request
+                        log.warning("STOW-RS failed", destination=self.name, reason=down)
+                if down:
+                    yield from (Outcome(i.sop_instance_uid, "retry", down) for i in readable)
 
     @property
     def _studies(self) -> str:
@@ -64,6 +71,13 @@ class DicomwebSender:
     def _sent(
         self, client: httpx.Client, instances: Sequence[OutboundInstance]
     ) -> Iterator[Outcome]:
+        """Make one request.
+
+        Raises
+        ------
+        TransientDeliveryError
+            If there is no answer; nothing has been yielded then.
+        """
         boundary = uuid4().hex
         kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
         try:
@@ -73,9 +87,10 @@ class DicomwebSender:
                 content=_multipart(instances, boundary),
                 headers={"Content-Type": kind, "Content-Length": length, "Accept": _JSON},
             )
-        except (httpx.HTTPError, OSError) as error:
-            reason = told(error) if isinstance(error, httpx.HTTPError) else "cannot read a file"
-            log.warning("STOW-RS failed", destination=self.name, reason=reason)
+        except httpx.HTTPError as error:
+            raise TransientDeliveryError(told(error)) from error
+        except OSError as error:
+            reason = f"cannot read a stored file: {error.strerror}"
             yield from (Outcome(item.sop_instance_uid, "retry", reason) for item in instances)
             return
         named = _named(response)

@@ -54,10 +54,14 @@ class OrthancSender:
             yield from (Outcome(item.sop_instance_uid, "retry", str(error)) for item in instances)
             return
         with client:
-            for instance in instances:
-                state, reason = _uploaded(client, instance)
-                if state == "retry":
-                    log.warning("upload failed", destination=self.name, reason=reason)
+            for number, instance in enumerate(instances):
+                try:
+                    state, reason = _uploaded(client, instance)
+                except httpx.HTTPError as error:  # nobody there: do not wait once per instance
+                    log.warning("upload failed", destination=self.name, reason=told(error))
+                    for rest in instances[number:]:
+                        yield Outcome(rest.sop_instance_uid, "retry", told(error))
+                    return
                 yield Outcome(instance.sop_instance_uid, state, reason)
 
     def tag(
@@ -130,12 +134,17 @@ class OrthancSender:
 
 
 def _uploaded(client: Orthanc, instance: OutboundInstance) -> tuple[State, str]:
+    """Upload one file.
+
+    Raises
+    ------
+    httpx.HTTPError
+        If there is no answer.
+    """
     try:
         response = client.post_instances(content=instance.path.read_bytes())
     except OSError as error:
         return "retry", f"cannot read the stored file: {error.strerror}"
-    except httpx.HTTPError as error:
-        return "retry", told(error)
     state = meaning(response.status_code)
     if state != "delivered":
         return state, f"HTTP {response.status_code} {response.reason_phrase}"

@@ -47,7 +47,11 @@ def http_server(answer: Answer) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Hang up without a traceback on the test's output."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -155,6 +159,23 @@ def test_a_server_that_is_down_means_retry(tmp_path: Path) -> None:
             sender.check()
     with pytest.raises(TransientDeliveryError, match="no answer"):
         OrthancSender("orthanc", url).tag(STUDY, SERIES, {}, [])
+
+
+def test_a_server_that_goes_away_is_not_asked_for_each_instance(tmp_path: Path) -> None:
+    """With a time-out to wait for, three hundred questions would hold a worker for an hour."""
+    sent = series(tmp_path, 120)
+    asked: list[str] = []
+
+    def hang_up(path: str, body: bytes) -> tuple[int, object]:
+        asked.append(path)
+        raise ConnectionAbortedError
+
+    with http_server(hang_up) as url:
+        stow = list(DicomwebSender("web", url).send(sent))
+        rest = list(OrthancSender("orthanc", url).send(sent))
+
+    assert _states(stow) == _states(rest) == ["retry"] * 120
+    assert asked == ["/studies", "/instances"]
 
 
 @pytest.mark.parametrize(

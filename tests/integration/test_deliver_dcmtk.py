@@ -1,0 +1,94 @@
+"""C-STORE to dcmtk's storescp, well and badly behaved on its own account."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+
+from node.deliver.association import Peer
+from node.deliver.dimse import DimseSender
+from tests.outbound import series
+from tests.peers import NO_NAGLE, free_port
+
+pytestmark = pytest.mark.dcmtk
+
+
+@contextmanager
+def storescp(program: str, folder: Path, *options: str) -> Iterator[DimseSender]:
+    """Run storescp on a free port, writing what it gets to `folder`."""
+    folder.mkdir()
+    port = free_port()
+    process = subprocess.Popen(
+        [program, "-od", str(folder), *options, str(port)],
+        env=os.environ | NO_NAGLE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(port, process)
+        peer = Peer("STORESCP", "127.0.0.1", port, "RADNODE", connect_s=10, response_s=10)
+        yield DimseSender("storescp", peer)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail("storescp did not come up")
+
+
+def test_compressed_instances_arrive_compressed(tmp_path: Path, dcmtk: dict[str, str]) -> None:
+    """A toolkit that is not ours reads what we sent, in the syntax it was stored in."""
+    sent = series(tmp_path / "in", 3, RLELossless)
+
+    with storescp(dcmtk["storescp"], tmp_path / "out", "+xa") as sender:
+        outcomes = list(sender.send(sent))
+
+    received = [dcmread(path) for path in (tmp_path / "out").iterdir()]
+    assert [outcome.state for outcome in outcomes] == ["delivered"] * 3
+    assert {ds.SOPInstanceUID for ds in received} == {item.sop_instance_uid for item in sent}
+    assert {ds.file_meta.TransferSyntaxUID for ds in received} == {RLELossless}
+
+
+def test_a_peer_of_few_syntaxes_gets_plain_pixels(tmp_path: Path, dcmtk: dict[str, str]) -> None:
+    """Storescp takes no RLE unless told to."""
+    sent = series(tmp_path / "in", 2, RLELossless)
+
+    with storescp(dcmtk["storescp"], tmp_path / "out") as sender:
+        outcomes = list(sender.send(sent))
+
+    received = [dcmread(path) for path in (tmp_path / "out").iterdir()]
+    assert [outcome.state for outcome in outcomes] == ["delivered"] * 2
+    assert {ds.file_meta.TransferSyntaxUID for ds in received} == {ExplicitVRLittleEndian}
+    for ds in received:
+        original = next(item for item in sent if item.sop_instance_uid == ds.SOPInstanceUID)
+        assert (ds.pixel_array == dcmread(original.path).pixel_array).all()
+
+
+@pytest.mark.parametrize("option", ["--refuse", "--abort-after", "--abort-during"])
+def test_every_way_of_failing_means_retry(
+    tmp_path: Path, dcmtk: dict[str, str], option: str
+) -> None:
+    """Rejected, or dropped before or within an instance: nothing is lost, nothing hangs."""
+    sent = series(tmp_path / "in", 2)
+
+    with storescp(dcmtk["storescp"], tmp_path / "out", option) as sender:
+        outcomes = list(sender.send(sent))
+
+    assert [outcome.state for outcome in outcomes] == ["retry", "retry"]
+    assert all(outcome.reason for outcome in outcomes)
