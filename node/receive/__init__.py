@@ -1,0 +1,1 @@
+"""How instances come in. Success means that they are durable."""

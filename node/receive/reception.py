@@ -1,0 +1,134 @@
+"""One instance, from the wire to durable: file first, then row, then Success."""
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+from pydicom.uid import UID
+
+from node.errors import StoreError
+from node.receive.encoded import file_head, identify
+from node.receive.statuses import StoreStatus
+from node.store.catalog import Catalog
+from node.store.instances import Identity, InstanceFiles, Octets, apart
+from node.store.records import StoredInstance
+
+log = structlog.get_logger()
+
+_LOCKS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One C-STORE request.
+
+    Attributes
+    ----------
+    sop_class_uid, sop_instance_uid : str
+        As the command set names them.
+    data : bytes-like
+        The data set as encoded by the sender.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax: UID
+    data: Octets
+    calling_ae: str
+    association_id: int | None
+
+
+class Reception:
+    """Makes instances durable; safe to use from many associations at once.
+
+    Parameters
+    ----------
+    catalog, files
+        Where rows and bytes go.
+    clock : callable
+        Seconds since the epoch.
+    """
+
+    def __init__(self, catalog: Catalog, files: InstanceFiles, clock: Callable[[], float]) -> None:
+        self._catalog = catalog
+        self._files = files
+        self._clock = clock
+        # The same UID on two associations at once must not race for one file name.
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
+
+    def take(self, arrival: Arrival) -> StoreStatus:
+        """Keep an instance and say so, or say why not (PS3.4 Section B.2.3)."""
+        try:
+            identity = identify(arrival.data, arrival.transfer_syntax)
+        except StoreError as error:
+            log.warning("instance refused", calling_ae=arrival.calling_ae, because=str(error))
+            return StoreStatus.CANNOT_UNDERSTAND
+        named = (arrival.sop_class_uid, arrival.sop_instance_uid)
+        if named != (identity.sop_class_uid, identity.sop_instance_uid):
+            log.warning(
+                "instance refused",
+                instance=identity.sop_instance_uid,
+                because="command and data set name different SOP classes or instances",
+            )
+            return StoreStatus.DATA_SET_DOES_NOT_MATCH
+        with self._locks[hash(identity.sop_instance_uid) % _LOCKS]:
+            return self._keep(identity, arrival)
+
+    def _keep(self, identity: Identity, arrival: Arrival) -> StoreStatus:
+        uid = identity.sop_instance_uid
+        sha256 = hashlib.sha256(arrival.data).hexdigest()
+        try:
+            path, here = self._place(identity, sha256)
+            if not here:
+                head = file_head(identity.sop_class_uid, uid, arrival.transfer_syntax)
+                self._files.write(path, head, arrival.data)
+            recorded = self._catalog.record(
+                self._row(identity, arrival, path, sha256), self._clock()
+            )
+        except OSError as error:
+            log.error("instance not kept", instance=uid, because=error.strerror)  # noqa: TRY400
+            return StoreStatus.OUT_OF_RESOURCES
+        except StoreError as error:
+            log.error("instance not recorded", instance=uid, because=str(error))  # noqa: TRY400
+            return StoreStatus.PROCESSING_FAILURE
+        if recorded == "conflict":
+            log.warning("known UID with other bytes, kept apart", instance=uid)
+        return StoreStatus.SUCCESS
+
+    def _place(self, identity: Identity, sha256: str) -> tuple[Path, bool]:
+        """Return where the bytes go, and whether they are there already.
+
+        A file without a row was left by a kill before the commit: nobody was told Success, so
+        it is written again.
+        """
+        path = identity.path
+        if not self._files.absolute(path).exists():
+            return path, False
+        known = self._catalog.instance(identity.sop_instance_uid)
+        if known is None:
+            return path, False
+        if known.origin == "derived" or known.sha256 == sha256:
+            return known.path, True
+        return apart(path, sha256), self._files.absolute(apart(path, sha256)).exists()
+
+    def _row(
+        self, identity: Identity, arrival: Arrival, path: Path, sha256: str
+    ) -> StoredInstance:
+        return StoredInstance(
+            sop_instance_uid=identity.sop_instance_uid,
+            series_instance_uid=identity.series_instance_uid,
+            study_instance_uid=identity.study_instance_uid,
+            sop_class_uid=identity.sop_class_uid,
+            transfer_syntax_uid=str(arrival.transfer_syntax),
+            path=path,
+            size=memoryview(arrival.data).nbytes,
+            sha256=sha256,
+            calling_ae=arrival.calling_ae,
+            association_id=arrival.association_id,
+            origin="received",
+            received_at=self._clock(),
+        )

@@ -1,0 +1,167 @@
+"""The Storage SCP: C-ECHO, and C-STORE of every storage SOP class in every transfer syntax.
+
+Nothing is decoded and nothing is transcoded: the sender's first transfer syntax is accepted
+and its bytes are kept. The handler stores and answers; it does not think.
+"""
+
+import socket
+import threading
+from collections.abc import Callable
+from io import BytesIO
+from typing import Final, cast
+
+import structlog
+from pydicom.uid import UID
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import Event
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.transport import ThreadedAssociationServer
+
+from node.errors import StoreError
+from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.receive.reception import Arrival, Reception
+from node.settings import Settings
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+
+log = structlog.get_logger()
+
+_ACSE_TIMEOUT_S: Final = 30.0
+
+
+class StorageScp:
+    """A running Storage SCP.
+
+    Parameters
+    ----------
+    settings : Settings
+        AE title, address and limits; port 0 takes any free one.
+    catalog, files
+        Where rows and bytes go.
+    clock : callable
+        Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        files: InstanceFiles,
+        clock: Callable[[], float],
+    ) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._reception = Reception(catalog, files, clock)
+        self._open: dict[Association, int] = {}
+        self._server = self._start(settings)
+
+    @property
+    def server_address(self) -> tuple[str, int]:
+        """The address and port that is listened on."""
+        host, port = self._server.server_address[:2]
+        return str(host), int(port)
+
+    def shutdown(self) -> None:
+        """Stop listening and abort what is still associated."""
+        self._server.shutdown()
+
+    def _start(self, settings: Settings) -> ThreadedAssociationServer:
+        # Every storage-like SOP class, private and unknown ones too, in the first transfer
+        # syntax that is proposed. pynetdicom offers this as a module-wide switch only.
+        _config.UNRESTRICTED_STORAGE_SERVICE = True
+        ae = AE(settings.node.ae_title)
+        ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        ae.require_called_aet = True
+        ae.maximum_associations = settings.receive.maximum_associations
+        ae.maximum_pdu_size = settings.receive.maximum_pdu_size
+        ae.network_timeout = settings.receive.network_timeout_s
+        ae.dimse_timeout = settings.receive.network_timeout_s
+        ae.acse_timeout = _ACSE_TIMEOUT_S
+        ae.add_supported_context(Verification)
+        handlers: list[evt.EventHandlerType] = [
+            (evt.EVT_CONN_OPEN, _send_at_once),
+            (evt.EVT_ACCEPTED, self._opened),
+            (evt.EVT_RELEASED, self._released),
+            (evt.EVT_CONN_CLOSE, self._closed),
+            (evt.EVT_C_STORE, self._store),
+        ]
+        address = (settings.node.bind, settings.node.port)
+        server = ae.start_server(address, block=False, evt_handlers=handlers)
+        return cast("ThreadedAssociationServer", server)
+
+    def _opened(self, event: Event) -> None:
+        requestor = event.assoc.requestor
+        address = str(requestor.address)
+        try:
+            self._open[event.assoc] = self._catalog.open_association(
+                requestor.ae_title, event.assoc.acceptor.ae_title, address, self._clock()
+            )
+        except StoreError as error:
+            # Its instances will fail one by one and be sent again; do not answer for them here.
+            log.error("association not recorded", because=str(error))  # noqa: TRY400
+            return
+        log.info("association opened", calling_ae=requestor.ae_title, address=address)
+
+    def _released(self, event: Event) -> None:
+        self._end(event.assoc, released=True)
+
+    def _closed(self, event: Event) -> None:
+        self._end(event.assoc, released=False)
+
+    def _end(self, assoc: Association, *, released: bool) -> None:
+        """Record the end once: a release is followed by the closing of the connection."""
+        association_id = self._open.pop(assoc, None)
+        if association_id is None:
+            return
+        try:
+            self._catalog.close_association(association_id, released, self._clock())
+        except StoreError as error:
+            log.error("end of association not recorded", because=str(error))  # noqa: TRY400
+        log.info("association ended", calling_ae=assoc.requestor.ae_title, released=released)
+
+    def _store(self, event: Event) -> int:
+        request = cast("C_STORE", event.request)
+        return self._reception.take(
+            Arrival(
+                sop_class_uid=str(request.AffectedSOPClassUID),
+                sop_instance_uid=str(request.AffectedSOPInstanceUID),
+                transfer_syntax=UID(event.context.transfer_syntax),
+                data=cast("BytesIO", request.DataSet).getbuffer(),
+                calling_ae=event.assoc.requestor.ae_title,
+                association_id=self._open.get(event.assoc),
+            )
+        )
+
+
+def _send_at_once(event: Event) -> None:
+    """Turn off Nagle's algorithm, which waits 40 ms for an acknowledgement before each reply.
+
+    pynetdicom offers no option for it and no other way to the socket.
+    """
+    wrapped = event.assoc.dul.socket
+    if wrapped is not None and wrapped.socket is not None:
+        wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def serve(
+    settings: Settings,
+    catalog: Catalog,
+    files: InstanceFiles,
+    clock: Callable[[], float],
+    stop: threading.Event,
+) -> None:
+    """Run the Storage SCP until `stop` is set.
+
+    What an earlier receiver left behind is put in order first: half-written files go, and
+    associations that nobody closed count as aborted.
+    """
+    removed = files.clear_incoming()
+    catalog.close_stale_associations(clock())
+    scp = StorageScp(settings, catalog, files, clock)
+    host, port = scp.server_address
+    log.info("receiver ready", host=host, port=port, half_written_removed=removed)
+    stop.wait()
+    scp.shutdown()

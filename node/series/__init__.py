@@ -1,0 +1,1 @@
+"""Is a series whole? DICOM does not say; here is the evidence."""

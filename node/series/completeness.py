@@ -1,0 +1,161 @@
+"""Judge whether a series is whole. Pure: rows, headers and the time come in.
+
+DICOM has no end of series. Four things are evidence: the association that brought the images
+was released, nothing came for a while, a header says how many there are, and no slice is
+missing between others. The verdict is kept with what it rests on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from node.store.records import SeriesProgress
+
+# Images of this acquisition, of the series as its archive counts it, of a PET or NM stack.
+COUNT_KEYWORDS: Final = ("NumberOfSeriesRelatedInstances", "ImagesInAcquisition", "NumberOfSlices")
+_SAME_DIRECTION: Final = 1e-3
+_GAP: Final = 1.5  # of the usual spacing: a missing slice leaves twice as much
+_SAME_PLACE_MM: Final = 1e-3
+_HEAD: Final = 20  # problems that are spelt out
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How long to wait, in seconds."""
+
+    settle_s: float
+    quiet_s: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a series is whole, and why.
+
+    Attributes
+    ----------
+    complete : bool
+    evidence : dict
+        JSON: what was seen, and what decided.
+    problems : list of str
+        What speaks against it being whole.
+    """
+
+    complete: bool
+    evidence: dict[str, Any]
+    problems: list[str] = field(default_factory=list)
+
+
+def _released(progress: SeriesProgress, policy: Policy, now: float) -> bool:
+    since = progress.last_released_at
+    return (
+        progress.open_associations == 0
+        and not progress.aborted
+        and since is not None
+        and now - since >= policy.settle_s
+    )
+
+
+def _quiet(progress: SeriesProgress, policy: Policy, now: float) -> bool:
+    return now - progress.last_instance_at >= policy.quiet_s
+
+
+def due(progress: SeriesProgress, policy: Policy, now: float) -> bool:
+    """Tell whether it is worth reading the headers of a series now."""
+    return _released(progress, policy, now) or _quiet(progress, policy, now)
+
+
+def judge(
+    progress: SeriesProgress, headers: Sequence[Dataset], policy: Policy, now: float
+) -> Verdict:
+    """Return whether a series is whole.
+
+    Parameters
+    ----------
+    progress : SeriesProgress
+        How its instances came.
+    headers : sequence of Dataset
+        Of the instances that are there; may be empty where none can be read.
+    policy : Policy
+        How long to wait.
+    now : float
+        Seconds since the epoch.
+    """
+    expected = expected_count(headers)
+    problems = position_problems(headers)
+    if expected is not None and progress.instance_count < expected:
+        problems.append(f"{progress.instance_count} of {expected} announced instances are there")
+    quiet = _quiet(progress, policy, now)
+    released = _released(progress, policy, now)
+    evidence: dict[str, Any] = {
+        "instances": progress.instance_count,
+        "announced": expected,
+        "association": "aborted" if progress.aborted else "released" if released else "open",
+        "quiet_s": round(now - progress.last_instance_at, 1),
+        "problems": problems,
+    }
+    if released and not problems:
+        evidence["because"] = "the association was released and nothing is missing"
+    elif quiet:
+        evidence["because"] = f"nothing came for {policy.quiet_s:g} s"
+    return Verdict("because" in evidence, evidence, problems)
+
+
+def expected_count(headers: Sequence[Dataset]) -> int | None:
+    """Return how many instances the headers announce, None where they do not agree or tell."""
+    for keyword in COUNT_KEYWORDS:
+        found = {str(header.get(keyword) or "") for header in headers}
+        if len(found) == 1:
+            (text,) = found
+            if text.isdecimal() and int(text) > 0:
+                return int(text)
+    return None
+
+
+def position_problems(headers: Sequence[Dataset]) -> list[str]:
+    """Return what is wrong with the slice positions of one stack; empty where nothing is.
+
+    Slices of several orientations are several stacks (a localizer) and are not judged; nor are
+    images without positions, or several images at each position (echoes, time points), as long
+    as each position has as many.
+    """
+    stack = _positions(headers)
+    if stack is None or len(stack) < 3:
+        return []
+    places, counts = np.unique(np.round(stack / _SAME_PLACE_MM), return_counts=True)
+    places = places * _SAME_PLACE_MM
+    problems = []
+    if counts.max() != counts.min():
+        few = places[counts < counts.max()]
+        problems.append(
+            f"{len(few)} positions hold fewer images than the others, the first at {few[0]:.3f} mm"
+        )
+    gaps = np.diff(places)
+    if len(gaps) > 1:
+        usual = float(np.median(gaps))
+        problems += [
+            f"a slice is missing between {places[i]:.3f} mm and {places[i + 1]:.3f} mm"
+            for i in np.flatnonzero(gaps > _GAP * usual)[:_HEAD]
+        ]
+    return problems
+
+
+def _positions(headers: Sequence[Dataset]) -> NDArray[np.float64] | None:
+    """Return positions in mm along the common normal (PS3.3 Section C.7.6.2.1.1), or None."""
+    try:
+        orientations = np.array(
+            [[float(v) for v in header.ImageOrientationPatient] for header in headers]
+        )
+        places = np.array([[float(v) for v in header.ImagePositionPatient] for header in headers])
+    except (AttributeError, TypeError, ValueError):
+        return None
+    if orientations.shape[1:] != (6,) or places.shape[1:] != (3,):
+        return None
+    if np.abs(orientations - orientations[0]).max() > _SAME_DIRECTION:
+        return None
+    normal = np.cross(orientations[0, :3], orientations[0, 3:])
+    along = np.asarray(places @ normal, dtype=np.float64)
+    return np.sort(along) if np.isfinite(along).all() else None

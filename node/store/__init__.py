@@ -1,0 +1,1 @@
+"""Files and rows: the only state of the node."""

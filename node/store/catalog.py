@@ -1,0 +1,20 @@
+"""The catalog: every row of the node, one method for one transaction."""
+
+from node.store.deliveries import Deliveries
+from node.store.reception import Reception
+from node.store.results import Results
+from node.store.revisions import Revisions
+
+
+class Catalog(Reception, Revisions, Results, Deliveries):
+    """All tables behind one URL.
+
+    Every method is one transaction and is durable when it returns. All of them raise
+    `node.errors.StoreError` where the database cannot be read or written. Safe to share between
+    threads; every process makes its own.
+
+    Parameters
+    ----------
+    url : str
+        ``sqlite:///path`` or ``postgresql+psycopg://…``; call `upgrade` once before use.
+    """

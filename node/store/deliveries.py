@@ -1,0 +1,93 @@
+"""What is to go where, and where it stands."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from node.store.database import Database
+from node.store.records import Delivery, DeliveryState, StoredInstance
+from node.store.rows import instance_columns, instance_of
+from node.store.tables import delivery, instance
+
+
+class Deliveries(Database):
+    """The catalog as delivery sees it."""
+
+    def add_deliveries(
+        self, batch: str, destination: str, sop_instance_uids: Sequence[str], now: float
+    ) -> None:
+        """Ask for instances at a destination; rows that exist, of any batch, are kept."""
+        rows = [
+            {
+                "sop_instance_uid": uid,
+                "destination": destination,
+                "batch": batch,
+                "state": "pending",
+                "attempts": 0,
+                "reason": "",
+                "added_at": now,
+                "changed_at": now,
+            }
+            for uid in sop_instance_uids
+        ]
+        if not rows:
+            return
+        with self._write() as connection:
+            connection.execute(self._insert(delivery).on_conflict_do_nothing(), rows)
+
+    def pending(self, batch: str, destination: str) -> list[StoredInstance]:
+        """Return the instances of a batch that the destination has yet to take."""
+        query = (
+            sa.select(*instance_columns())
+            .join(delivery, delivery.c.sop_instance_uid == instance.c.sop_instance_uid)
+            .where(
+                delivery.c.batch == batch,
+                delivery.c.destination == destination,
+                delivery.c.state == "pending",
+            )
+            .order_by(instance.c.series_instance_uid, instance.c.sop_instance_uid)
+        )
+        with self._read() as connection:
+            return [instance_of(row) for row in connection.execute(query)]
+
+    def put_delivery(
+        self,
+        sop_instance_uid: str,
+        destination: str,
+        state: DeliveryState,
+        reason: str,
+        now: float,
+    ) -> None:
+        """Note the outcome of one attempt."""
+        with self._write() as connection:
+            connection.execute(
+                sa.update(delivery)
+                .where(
+                    delivery.c.sop_instance_uid == sop_instance_uid,
+                    delivery.c.destination == destination,
+                )
+                .values(
+                    state=state,
+                    reason=reason,
+                    attempts=delivery.c.attempts + 1,
+                    changed_at=now,
+                )
+            )
+
+    def deliveries(self, study_instance_uid: str) -> list[Delivery]:
+        """Return where every instance of a study, received or derived, stands."""
+        query = (
+            sa.select(
+                delivery.c.sop_instance_uid,
+                delivery.c.destination,
+                delivery.c.batch,
+                delivery.c.state,
+                delivery.c.attempts,
+                delivery.c.reason,
+            )
+            .join(instance, instance.c.sop_instance_uid == delivery.c.sop_instance_uid)
+            .where(instance.c.study_instance_uid == study_instance_uid)
+            .order_by(delivery.c.destination, delivery.c.sop_instance_uid)
+        )
+        with self._read() as connection:
+            return [Delivery(*row) for row in connection.execute(query)]

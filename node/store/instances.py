@@ -1,0 +1,168 @@
+"""Instances as files: durable under their final name, or not there.
+
+::
+
+    <root>/instances/<Study Instance UID>/<Series Instance UID>/<SOP Instance UID>.dcm
+    <root>/incoming/<random>.part     being written; removed when the receiver starts
+"""
+
+import hashlib
+import os
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from node.errors import StoreError
+from node.identity import SOFTWARE_VERSION
+from node.store.records import StoredInstance
+
+Octets = bytes | memoryview
+
+INSTANCES: Final = Path("instances")
+INCOMING: Final = Path("incoming")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The UIDs of one instance, checked before any of them becomes a path.
+
+    Raises
+    ------
+    StoreError
+        If one of them is not a UID (PS3.5 Section 9.1): ``../../x`` arrives, too.
+    """
+
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    sop_class_uid: str
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if not value or not UID(value).is_valid:
+                raise StoreError(
+                    f"{name} is {value[:80]!r}: expected digits and dots, at most 64 characters"
+                )
+
+    @property
+    def path(self) -> Path:
+        """Where the instance belongs, relative to the storage root."""
+        folder = INSTANCES / self.study_instance_uid / self.series_instance_uid
+        return folder / f"{self.sop_instance_uid}.dcm"
+
+
+class InstanceFiles:
+    """The files of one node under one folder, on one file system."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def absolute(self, path: Path) -> Path:
+        """Return where a stored path is."""
+        return self.root / path
+
+    def clear_incoming(self) -> int:
+        """Remove what a killed receiver left half-written; return how many files."""
+        left = list((self.root / INCOMING).glob("*.part"))
+        for path in left:
+            path.unlink(missing_ok=True)
+        return len(left)
+
+    def write(self, path: Path, *chunks: Octets) -> None:
+        """Put bytes under a relative path, durably: all of them, or no such file.
+
+        Data are fsynced before the file gets its name, and the name is fsynced after.
+
+        Raises
+        ------
+        OSError
+            If the file system refuses (full, read-only, gone); nothing is left behind.
+        """
+        final = self.root / path
+        _make_folder(final.parent, self.root)
+        incoming = self.root / INCOMING
+        incoming.mkdir(exist_ok=True)
+        part = incoming / f"{uuid.uuid4().hex}.part"
+        try:
+            with part.open("xb", buffering=0) as file:
+                for chunk in chunks:
+                    _write_all(file.fileno(), memoryview(chunk))
+                os.fsync(file.fileno())
+            part.replace(final)
+        except OSError:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+        _sync_folder(final.parent)
+
+    def write_derived(self, dataset: Dataset, now: float) -> StoredInstance:
+        """Keep an object that the node made; the same object twice is one file.
+
+        Raises
+        ------
+        StoreError
+            If the file system refuses.
+        """
+        identity = Identity(
+            str(dataset.SOPInstanceUID),
+            str(dataset.SeriesInstanceUID),
+            str(dataset.StudyInstanceUID),
+            str(dataset.SOPClassUID),
+        )
+        file = BytesIO()
+        pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+        data = file.getbuffer()
+        try:
+            self.write(identity.path, data)
+        except OSError as error:
+            raise StoreError(f"cannot keep {identity.path}: {error.strerror}") from error
+        return StoredInstance(
+            sop_instance_uid=identity.sop_instance_uid,
+            series_instance_uid=identity.series_instance_uid,
+            study_instance_uid=identity.study_instance_uid,
+            sop_class_uid=identity.sop_class_uid,
+            transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
+            path=identity.path,
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            calling_ae=f"radnet-node {SOFTWARE_VERSION}"[:16],
+            association_id=None,
+            origin="derived",
+            received_at=now,
+        )
+
+
+def apart(path: Path, sha256: str) -> Path:
+    """Return where an instance is kept that has a known UID and other bytes."""
+    return path.with_name(f"{path.stem}.{sha256[:16]}.dcm")
+
+
+def _write_all(descriptor: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _make_folder(folder: Path, root: Path) -> None:
+    """Make a folder and fsync the names of all that were missing up to `root`."""
+    if folder.is_dir():
+        return
+    if folder != root:
+        _make_folder(folder.parent, root)
+    folder.mkdir(parents=True, exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

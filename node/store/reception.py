@@ -1,0 +1,177 @@
+"""What the receiver writes: associations, instances, conflicts."""
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from node.store.database import Database
+from node.store.records import Conflict, Origin, Recorded, StoredInstance
+from node.store.rows import instance_columns, instance_of, instance_values
+from node.store.tables import association, conflict, instance, series
+
+
+class Reception(Database):
+    """The catalog as the receiver sees it."""
+
+    def open_association(self, calling_ae: str, called_ae: str, address: str, now: float) -> int:
+        """Note that a peer has connected and return the association's number."""
+        with self._write() as connection:
+            result = connection.execute(
+                sa.insert(association).returning(association.c.id),
+                {
+                    "calling_ae": calling_ae,
+                    "called_ae": called_ae,
+                    "address": address,
+                    "opened_at": now,
+                },
+            )
+            return int(result.scalar_one())
+
+    def close_association(self, association_id: int, released: bool, now: float) -> None:
+        """Note how an association ended: by release, or else aborted or lost."""
+        with self._write() as connection:
+            connection.execute(
+                sa.update(association)
+                .where(association.c.id == association_id, association.c.closed_at.is_(None))
+                .values(closed_at=now, released=released)
+            )
+
+    def close_stale_associations(self, now: float) -> None:
+        """Count the associations that a killed receiver left open as aborted."""
+        with self._write() as connection:
+            connection.execute(
+                sa.update(association)
+                .where(association.c.closed_at.is_(None))
+                .values(closed_at=now, released=False)
+            )
+
+    def record(self, stored: StoredInstance, now: float) -> Recorded:
+        """Commit one received instance; when this returns, the row is durable.
+
+        Returns
+        -------
+        Recorded
+            "new"; "repeated" for the same bytes, or for an object of our own that came back;
+            "conflict" for other bytes under a known UID, noted beside the first ones.
+
+        Raises
+        ------
+        StoreError
+            If the row was not committed; the peer must not be told Success.
+        """
+        with self._write() as connection:
+            added = connection.execute(
+                self._insert(instance).on_conflict_do_nothing(), instance_values(stored)
+            )
+            if added.rowcount == 1:
+                self._count(connection, stored, now)
+                return "new"
+            known = connection.execute(_KNOWN, {"sop": stored.sop_instance_uid}).one()
+            if known.origin == "derived":
+                return "repeated"
+            if known.sha256 == stored.sha256:
+                self._see_again(connection, stored, known)
+                return "repeated"
+            connection.execute(
+                self._insert(conflict).on_conflict_do_nothing(), _conflict_values(stored)
+            )
+            return "conflict"
+
+    def instance(self, sop_instance_uid: str) -> StoredInstance | None:
+        """Return one instance, received or derived, or None."""
+        with self._read() as connection:
+            row = connection.execute(_INSTANCE, {"sop": sop_instance_uid}).one_or_none()
+        return instance_of(row) if row is not None else None
+
+    def instances(
+        self, series_instance_uid: str, origin: Origin | None = None
+    ) -> list[StoredInstance]:
+        """Return the instances of a series in the order of their UIDs."""
+        query = (
+            sa.select(*instance_columns())
+            .where(instance.c.series_instance_uid == series_instance_uid)
+            .order_by(instance.c.sop_instance_uid)
+        )
+        if origin is not None:
+            query = query.where(instance.c.origin == origin)
+        with self._read() as connection:
+            return [instance_of(row) for row in connection.execute(query)]
+
+    def conflicts(self, study_instance_uid: str) -> list[Conflict]:
+        """Return what came to a study under a known UID with other bytes."""
+        query = (
+            sa.select(conflict)
+            .where(conflict.c.study_instance_uid == study_instance_uid)
+            .order_by(conflict.c.received_at)
+        )
+        with self._read() as connection:
+            return [_conflict_of(row) for row in connection.execute(query)]
+
+    def _count(self, connection: sa.Connection, stored: StoredInstance, now: float) -> None:
+        """Count a new instance in its series, which is receiving from here on."""
+        row = {
+            "series_instance_uid": stored.series_instance_uid,
+            "study_instance_uid": stored.study_instance_uid,
+            "instance_count": 1,
+            "unsettled": True,
+            "revision": 0,
+            "first_instance_at": now,
+            "last_instance_at": now,
+        }
+        counted = self._insert(series).on_conflict_do_update(
+            index_elements=[series.c.series_instance_uid],
+            set_={
+                "instance_count": series.c.instance_count + 1,
+                "unsettled": sa.true(),
+                "last_instance_at": sa.literal_column("excluded.last_instance_at"),
+            },
+        )
+        connection.execute(counted, row)
+
+    def _see_again(
+        self, connection: sa.Connection, stored: StoredInstance, known: sa.Row[*tuple[Any, ...]]
+    ) -> None:
+        """Let a repeat before the verdict vouch: what an abort cut short, the retry completes."""
+        if known.revision is None and stored.association_id is not None:
+            connection.execute(
+                sa.update(instance)
+                .where(instance.c.sop_instance_uid == stored.sop_instance_uid)
+                .values(association_id=stored.association_id)
+            )
+
+
+_KNOWN = sa.select(instance.c.origin, instance.c.sha256, instance.c.revision).where(
+    instance.c.sop_instance_uid == sa.bindparam("sop")
+)
+_INSTANCE = sa.select(*instance_columns()).where(
+    instance.c.sop_instance_uid == sa.bindparam("sop")
+)
+
+
+def _conflict_values(stored: StoredInstance) -> dict[str, object]:
+    """Return the row of table `conflict` for an instance that was kept apart."""
+    return {
+        "sop_instance_uid": stored.sop_instance_uid,
+        "series_instance_uid": stored.series_instance_uid,
+        "study_instance_uid": stored.study_instance_uid,
+        "path": stored.path.as_posix(),
+        "size": stored.size,
+        "sha256": stored.sha256,
+        "calling_ae": stored.calling_ae,
+        "received_at": stored.received_at,
+    }
+
+
+def _conflict_of(row: sa.Row[*tuple[Any, ...]]) -> Conflict:
+    """Return the record of a row."""
+    return Conflict(
+        sop_instance_uid=row.sop_instance_uid,
+        series_instance_uid=row.series_instance_uid,
+        study_instance_uid=row.study_instance_uid,
+        path=Path(row.path),
+        size=row.size,
+        sha256=row.sha256,
+        calling_ae=row.calling_ae,
+        received_at=row.received_at,
+    )

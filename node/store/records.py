@@ -1,0 +1,124 @@
+"""What the catalog holds, as plain values. Times are seconds since the epoch (UTC)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Origin = Literal["received", "derived"]
+Recorded = Literal["new", "repeated", "conflict"]
+RevisionState = Literal["complete", "queued", "done", "unusable"]
+DeliveryState = Literal["pending", "delivered", "parked"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """One SOP Instance on disk.
+
+    `path` is relative to the storage root. `sha256` is that of the data set as encoded, without
+    preamble and File Meta Information: the same instance sent twice, by whomever, has it equal.
+    """
+
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    path: Path
+    size: int
+    sha256: str
+    calling_ae: str
+    association_id: int | None
+    origin: Origin
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was recognised about a series; `value` None means unknown."""
+
+    name: str
+    value: str | list[str] | None
+    probability: float
+    source: Literal["header", "pixels", "fused"]
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where one instance stands at one destination."""
+
+    sop_instance_uid: str
+    destination: str
+    batch: str
+    state: DeliveryState
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesProgress:
+    """How a series that holds instances newer than its last revision is coming in.
+
+    `revision` is the last one settled, 0 for none. `instance_count` counts every received
+    instance; the times and the associations are those of the new instances only.
+    """
+
+    series_instance_uid: str
+    study_instance_uid: str
+    revision: int
+    instance_count: int
+    first_instance_at: float
+    last_instance_at: float
+    open_associations: int
+    last_released_at: float | None
+    aborted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One verdict that a series was whole, and what became of it."""
+
+    series_instance_uid: str
+    revision: int
+    state: RevisionState
+    reason: str
+    evidence: dict[str, Any]
+    completed_at: float
+    instance_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSummary:
+    """One series for a person; `state` is "receiving" while new instances are unsettled."""
+
+    series_instance_uid: str
+    study_instance_uid: str
+    instance_count: int
+    revision: int
+    state: RevisionState | Literal["receiving"]
+    reason: str
+    last_instance_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StudySummary:
+    """One study for a person."""
+
+    study_instance_uid: str
+    series_count: int
+    instance_count: int
+    last_instance_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """An instance that came with a known UID and different bytes, kept apart at `path`."""
+
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    path: Path
+    size: int
+    sha256: str
+    calling_ae: str
+    received_at: float

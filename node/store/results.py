@@ -1,0 +1,115 @@
+"""What the pipeline found and made: findings and derived objects."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from node.store.database import Database
+from node.store.records import Finding, StoredInstance
+from node.store.rows import instance_columns, instance_of, instance_values
+from node.store.tables import derived, finding, instance
+
+
+class Results(Database):
+    """The catalog as classification and segmentation see it."""
+
+    def put_findings(
+        self, series_instance_uid: str, revision: int, findings: Sequence[Finding]
+    ) -> None:
+        """Replace the findings of one revision; the order is kept."""
+        rows = [
+            {
+                "series_instance_uid": series_instance_uid,
+                "revision": revision,
+                "position": position,
+                "name": one.name,
+                "source": one.source,
+                "value": one.value,
+                "probability": one.probability,
+                "evidence": one.evidence,
+            }
+            for position, one in enumerate(findings)
+        ]
+        with self._write() as connection:
+            connection.execute(
+                sa.delete(finding).where(
+                    finding.c.series_instance_uid == series_instance_uid,
+                    finding.c.revision == revision,
+                )
+            )
+            if rows:
+                connection.execute(sa.insert(finding), rows)
+
+    def findings(self, series_instance_uid: str, revision: int | None = None) -> list[Finding]:
+        """Return the findings of one revision, by default of the latest that has any."""
+        of_series = finding.c.series_instance_uid == series_instance_uid
+        wanted = (
+            revision
+            if revision is not None
+            else sa.select(sa.func.max(finding.c.revision)).where(of_series).scalar_subquery()
+        )
+        query = (
+            sa.select(finding)
+            .where(of_series, finding.c.revision == wanted)
+            .order_by(finding.c.position)
+        )
+        with self._read() as connection:
+            return [
+                Finding(row.name, row.value, row.probability, row.source, row.evidence)
+                for row in connection.execute(query)
+            ]
+
+    def put_derived(
+        self,
+        source_series_uid: str,
+        revision: int,
+        kind: str,
+        stored: StoredInstance,
+        now: float,
+    ) -> None:
+        """Note an object made from one revision of a series; a second call replaces the row."""
+        instance_row = instance_values(stored) | {"origin": "derived"}
+        derived_row = {
+            "source_series_uid": source_series_uid,
+            "revision": revision,
+            "kind": kind,
+            "sop_instance_uid": stored.sop_instance_uid,
+            "created_at": now,
+        }
+        with self._write() as connection:
+            connection.execute(
+                self._insert(instance).on_conflict_do_update(
+                    index_elements=[instance.c.sop_instance_uid], set_=instance_row
+                ),
+                instance_row,
+            )
+            connection.execute(
+                self._insert(derived).on_conflict_do_update(
+                    index_elements=[
+                        derived.c.source_series_uid,
+                        derived.c.revision,
+                        derived.c.kind,
+                    ],
+                    set_=derived_row,
+                ),
+                derived_row,
+            )
+
+    def derived(
+        self, source_series_uid: str, revision: int | None = None
+    ) -> list[tuple[str, StoredInstance]]:
+        """Return (kind, instance) made from one revision, by default the latest with any."""
+        of_series = derived.c.source_series_uid == source_series_uid
+        wanted = (
+            revision
+            if revision is not None
+            else sa.select(sa.func.max(derived.c.revision)).where(of_series).scalar_subquery()
+        )
+        query = (
+            sa.select(*instance_columns(), derived.c.kind)
+            .join(derived, derived.c.sop_instance_uid == instance.c.sop_instance_uid)
+            .where(of_series, derived.c.revision == wanted)
+            .order_by(derived.c.kind)
+        )
+        with self._read() as connection:
+            return [(row.kind, instance_of(row)) for row in connection.execute(query)]

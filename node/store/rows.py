@@ -1,0 +1,31 @@
+"""Between rows of table `instance` and `StoredInstance`."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from node.store.records import StoredInstance
+from node.store.tables import instance
+
+_NAMES = tuple(field.name for field in fields(StoredInstance))
+
+
+def instance_columns() -> list[sa.Column[Any]]:
+    """Return the columns that make a `StoredInstance`."""
+    return [instance.c[name] for name in _NAMES]
+
+
+def instance_of(row: sa.Row[*tuple[Any, ...]]) -> StoredInstance:
+    """Return the record of a row that begins with `instance_columns`."""
+    values = dict(zip(_NAMES, row, strict=False))
+    values["path"] = Path(values["path"])
+    return StoredInstance(**values)
+
+
+def instance_values(stored: StoredInstance) -> dict[str, Any]:
+    """Return the row of a record."""
+    values = {name: getattr(stored, name) for name in _NAMES}
+    values["path"] = stored.path.as_posix()
+    return values

@@ -1,0 +1,131 @@
+"""The catalog's tables; `migrations` makes them, this is what the code reads and writes."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+UID = String(64)  # VR UI, PS3.5 Section 6.2
+AE = String(16)  # VR AE
+NAME = String(64)
+
+metadata = MetaData()
+
+association = Table(
+    "association",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("calling_ae", AE, nullable=False),
+    Column("called_ae", AE, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("opened_at", Float(53), nullable=False),
+    Column("closed_at", Float(53)),
+    Column("released", Boolean),
+)
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("sop_instance_uid", UID, primary_key=True),
+    Column("series_instance_uid", UID, nullable=False),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("sop_class_uid", UID, nullable=False),
+    Column("transfer_syntax_uid", UID, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("calling_ae", AE, nullable=False),
+    Column("association_id", Integer),
+    Column("origin", String(8), nullable=False),
+    Column("received_at", Float(53), nullable=False),
+    Column("revision", Integer),  # the first revision of its series that holds it
+    Index("instance_of_series", "series_instance_uid", "revision"),
+    Index("instance_of_study", "study_instance_uid"),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("series_instance_uid", UID, primary_key=True),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("instance_count", Integer, nullable=False),
+    Column("unsettled", Boolean, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("first_instance_at", Float(53), nullable=False),
+    Column("last_instance_at", Float(53), nullable=False),
+    Index("series_of_study", "study_instance_uid"),
+    Index("series_unsettled", "unsettled"),
+)
+
+revision = Table(
+    "revision",
+    metadata,
+    Column("series_instance_uid", UID, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("completed_at", Float(53), nullable=False),
+    Column("instance_count", Integer, nullable=False),
+    Index("revision_state", "state"),
+)
+
+conflict = Table(
+    "conflict",
+    metadata,
+    Column("sop_instance_uid", UID, primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("series_instance_uid", UID, nullable=False),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("calling_ae", AE, nullable=False),
+    Column("received_at", Float(53), nullable=False),
+    Index("conflict_of_study", "study_instance_uid"),
+)
+
+finding = Table(
+    "finding",
+    metadata,
+    Column("series_instance_uid", UID, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", NAME, nullable=False),
+    Column("source", String(8), nullable=False),
+    Column("value", JSON),
+    Column("probability", Float(53), nullable=False),
+    Column("evidence", JSON, nullable=False),
+)
+
+derived = Table(
+    "derived",
+    metadata,
+    Column("source_series_uid", UID, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("kind", NAME, primary_key=True),
+    Column("sop_instance_uid", UID, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("sop_instance_uid", UID, primary_key=True),
+    Column("destination", NAME, primary_key=True),
+    Column("batch", String(255), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("added_at", Float(53), nullable=False),
+    Column("changed_at", Float(53), nullable=False),
+    Index("delivery_of_batch", "batch", "destination", "state"),
+)
