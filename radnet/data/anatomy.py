@@ -86,13 +86,13 @@ class Grid:
 
 def level(grid: Grid, shape: Shape, box: tuple[slice, ...]) -> Array:
     """Return the level set of `shape` in `box`: below 1 is inside."""
-    x, y, z = (
-        grid.xyz[axis][box] - np.float32(shape.centre[axis]) for axis in range(3)
-    )
+    x, y, z = (grid.xyz[axis][box] - np.float32(shape.centre[axis]) for axis in range(3))
     if shape.tilt:
         cos, sin = np.float32(np.cos(shape.tilt)), np.float32(np.sin(shape.tilt))
         x, z = cos * x + sin * z, cos * z - sin * x
-    scaled = [np.abs(value / np.float32(r)) for value, r in zip((x, y, z), shape.radii, strict=True)]
+    scaled = [
+        np.abs(value / np.float32(r)) for value, r in zip((x, y, z), shape.radii, strict=True)
+    ]
     if shape.power == 2.0:
         out = scaled[0] ** 2 + scaled[1] ** 2 + scaled[2] ** 2
     else:

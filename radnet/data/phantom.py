@@ -155,9 +155,7 @@ def take(body: Body, acquisition: Acquisition, seed: int) -> Phantom:
     finish = _finish_ct if is_ct else _finish_mr
     image = finish(image, acquisition, rng)
     coverage, rows_of = _truth(body, grid, tissue)
-    return Phantom(
-        image.astype(np.float32), tissue, grid.affine, acquisition, coverage, rows_of
-    )
+    return Phantom(image.astype(np.float32), tissue, grid.affine, acquisition, coverage, rows_of)
 
 
 def _hounsfield(acquisition: Acquisition, rng: np.random.Generator) -> Array:
@@ -200,9 +198,7 @@ def _signal(acquisition: Acquisition, rng: np.random.Generator) -> Array:
     return np.asarray(signal / max(float(signal.max()), 1e-3), np.float32)
 
 
-def _timing(
-    sequence: Sequence, rng: np.random.Generator
-) -> tuple[float, float, float, float]:
+def _timing(sequence: Sequence, rng: np.random.Generator) -> tuple[float, float, float, float]:
     """Return echo time, repetition time, inversion time (ms) and the factor on T2."""
     pick = rng.uniform
     if sequence is Sequence.T1:
@@ -223,7 +219,9 @@ def _timing(
 def _finish_ct(image: Array, acquisition: Acquisition, rng: np.random.Generator) -> Array:
     """Return `image` with quantum noise and the round field of a reconstruction."""
     sigma = acquisition.noise * rng.uniform(4, 18)
-    noise = ndimage.gaussian_filter(rng.standard_normal(image.shape).astype(np.float32), (0, 0.5, 0.5))
+    noise = ndimage.gaussian_filter(
+        rng.standard_normal(image.shape).astype(np.float32), (0, 0.5, 0.5)
+    )
     image = image + sigma * noise / max(float(noise.std()), 1e-3)
     if acquisition.plane is Plane.AXIAL:
         rows, columns = image.shape[1:]
@@ -269,8 +267,11 @@ def _truth(
         upper, lower = body.region_mm(region)
         share[region] = max(0.0, min(high, upper) - max(low, lower)) / (upper - lower)
         wanted = (T.GREY, T.WHITE) if region is Region.BRAIN else ()
-        organ = {Region.LIVER: (T.LIVER,), Region.LUNG: (T.LUNG,),
-                 Region.KIDNEY: (T.CORTEX, T.MEDULLA)}.get(region, wanted)
+        organ = {
+            Region.LIVER: (T.LIVER,),
+            Region.LUNG: (T.LUNG,),
+            Region.KIDNEY: (T.CORTEX, T.MEDULLA),
+        }.get(region, wanted)
         here = np.isin(tissue, organ) if organ else filled & (z < upper) & (z > lower)
         if region is Region.BREAST:
             here &= (np.abs(x) > 40) & (grid.xyz[1] < -40)

@@ -77,7 +77,8 @@ def random_scan(
         bottom = top - rng.uniform(40, 130)
     field = rng.uniform(*protocol.field_mm) * (body.girth if protocol.top[0] < -150 else 1)
     centre = (
-        float(rng.normal(0, 8)), float(protocol.middle_y + rng.normal(0, 8)),
+        float(rng.normal(0, 8)),
+        float(protocol.middle_y + rng.normal(0, 8)),
         float((top + bottom) / 2),
     )
     height = top - bottom
@@ -87,7 +88,10 @@ def random_scan(
         Plane.CORONAL: (spread, max(height, field * 0.8), max(height * 0.8, field)),
         Plane.SAGITTAL: (spread, max(height, field * 0.8), max(height * 0.8, field)),
     }[plane]
-    shape = [max(4, round(mm / step)) for mm, step in zip((through, rows, columns), spacing_mm, strict=True)]
+    shape = [
+        max(4, round(mm / step))
+        for mm, step in zip((through, rows, columns), spacing_mm, strict=True)
+    ]
     return body, Acquisition(
         sequence=sequence,
         contrast=_agent(rng, sequence),
@@ -105,10 +109,12 @@ def random_scan(
 
 def _sequence(rng: np.random.Generator, protocol: Protocol) -> Sequence:
     names = list(MR_SEQUENCES)
-    weights = np.array([
-        value * (0.15 if name is Sequence.T2_FLAIR and "head" not in protocol.name else 1)
-        for name, value in MR_SEQUENCES.items()
-    ])
+    weights = np.array(
+        [
+            value * (0.15 if name is Sequence.T2_FLAIR and "head" not in protocol.name else 1)
+            for name, value in MR_SEQUENCES.items()
+        ]
+    )
     return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 

@@ -129,9 +129,7 @@ class Classifier:
     ) -> dict[Label, float]:
         scaled = logits.astype(np.float64) / self._heat(head)
         powers = np.exp(scaled - scaled.max())
-        return {
-            label: float(p) for label, p in zip(labels, powers / powers.sum(), strict=True)
-        }
+        return {label: float(p) for label, p in zip(labels, powers / powers.sum(), strict=True)}
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:

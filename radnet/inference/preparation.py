@@ -86,9 +86,7 @@ def acquisition_grid(stack: Stack) -> tuple[Affine, tuple[int, int, int]]:
     shape = (int(slices), CLASSIFIER_SIDE, CLASSIFIER_SIDE)
     start = np.array([-0.5, 0, 0]) + np.array([0, 1, 1]) * (np.array(stack.array.shape) - 1) / 2
     offset = np.array([0.5, -(shape[1] - 1) / 2, -(shape[2] - 1) / 2])
-    affine[:3, 3] = (
-        stack.affine[:3, :3] @ start + stack.affine[:3, 3] + affine[:3, :3] @ offset
-    )
+    affine[:3, 3] = stack.affine[:3, :3] @ start + stack.affine[:3, 3] + affine[:3, :3] @ offset
     return affine, shape
 
 

@@ -38,7 +38,7 @@ class OpenVinoRuntime:
     def __init__(self, net: nn.Module, side: tuple[int, int], precision: Precision) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the converter and the tracer; not ours to mend
-            import openvino as ov  # noqa: PLC0415 (a second to import; not needed on a GPU)
+            import openvino as ov
 
             example = torch.zeros(1, 1, 24, *side)
             model = ov.convert_model(

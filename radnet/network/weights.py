@@ -34,9 +34,10 @@ def shipped(task: str, preset: str = "radnet10-tiny") -> Path:
 def save_weights(path: Path, net: nn.Module, record: dict[str, Any]) -> None:
     """Write `net` in half precision with `record`; never a half-written file under `path`."""
     state = {
-        name: tensor.detach().cpu().contiguous().to(
-            torch.float16 if tensor.is_floating_point() else tensor.dtype
-        )
+        name: tensor.detach()
+        .cpu()
+        .contiguous()
+        .to(torch.float16 if tensor.is_floating_point() else tensor.dtype)
         for name, tensor in net.state_dict().items()
     }
     fresh = path.with_suffix(".partial")

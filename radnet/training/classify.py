@@ -13,6 +13,7 @@ from torch.nn import functional
 from radnet.labels.vocabulary import Region
 from radnet.network.heads import Heads, RadNet, scan_coverage, split
 from radnet.network.presets import preset
+from radnet.training.loading import ahead
 from radnet.training.samples import (
     Batch,
     Sample,
@@ -21,7 +22,6 @@ from radnet.training.samples import (
     phantom_samples,
     real_samples,
 )
-from radnet.training.loading import ahead
 from radnet.training.soundness import bf16_gradients_sound, finite
 
 

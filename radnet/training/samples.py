@@ -162,8 +162,14 @@ def augmented(sample: Sample, rng: np.random.Generator) -> Sample:
         image = np.clip(image, 0, 1) ** float(np.exp(rng.normal(0, 0.2)))
         image = np.clip(image * rng.uniform(0.85, 1.15), 0, 1)
     return Sample(
-        np.ascontiguousarray(image).astype(np.float16), sample.empty, sample.sequence,
-        sample.plane, sample.contrast, sample.spacing_mm, scan, slices.copy(),
+        np.ascontiguousarray(image).astype(np.float16),
+        sample.empty,
+        sample.sequence,
+        sample.plane,
+        sample.contrast,
+        sample.spacing_mm,
+        scan,
+        slices.copy(),
     )
 
 

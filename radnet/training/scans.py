@@ -110,7 +110,11 @@ def read_dicom(paths: list[Path]) -> Stack:
     gap = float(np.median(np.diff(places))) if len(places) > 1 else 5.0
     rows, columns = (float(value) for value in images[0].PixelSpacing)
     affine = np.eye(4)
-    affine[:3, 0], affine[:3, 1], affine[:3, 2] = normal * max(gap, 0.1), column * rows, row * columns
+    affine[:3, 0], affine[:3, 1], affine[:3, 2] = (
+        normal * max(gap, 0.1),
+        column * rows,
+        row * columns,
+    )
     affine[:3, 3] = np.array(images[0].ImagePositionPatient, float)
     return Stack(np.stack([_values(ds) for ds in images]), affine)
 

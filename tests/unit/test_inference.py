@@ -1,0 +1,238 @@
+"""Preparation, region of proposal, the way back to the source grid, and the shipped weights."""
+
+import highdicom as hd
+import numpy as np
+import pytest
+
+from radnet.data.body import Body
+from radnet.data.phantom import Acquisition, Phantom, take
+from radnet.errors import UnusableVolumeError
+from radnet.inference.classifier import Classifier, Prediction
+from radnet.inference.preparation import (
+    AIR_HU,
+    Stack,
+    axial,
+    block_mean,
+    classifier_input,
+    sample,
+)
+from radnet.inference.segmenter import LIVER, LiverSegmenter, on_source, propose, window_starts
+from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+
+RNG = np.random.default_rng(5)
+TURN = np.array([[0.0, 0.0, -2.0], [0.0, 2.0, 0.0], [3.0, 0.0, 0.0]])
+
+
+def ramp(shape: tuple[int, int, int], matrix: np.ndarray = TURN) -> Stack:
+    """Return a stack whose value is 10 times its patient z plus its patient x."""
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = matrix, (30, -20, 100)
+    index = np.indices(shape).reshape(3, -1)
+    patient = affine[:3, :3] @ index + affine[:3, 3:]
+    value = 10 * patient[2] + patient[0]
+    return Stack(value.reshape(shape).astype(np.float32), affine)
+
+
+def prediction(liver: list[float]) -> Prediction:
+    """Return a prediction whose liver cells are `liver`."""
+    cells = np.zeros((len(liver), 9), np.float32)
+    cells[:, LIVER] = liver
+    coverage = dict.fromkeys(Region, 0.0) | {Region.LIVER: max(liver)}
+    return Prediction(
+        dict.fromkeys(Sequence, 0.0),
+        dict.fromkeys(Plane, 0.0),
+        dict.fromkeys(Contrast, 0.0),
+        coverage,
+        4.0,
+        cells,
+        32.0,
+    )
+
+
+def test_block_means_stay_where_they_were() -> None:
+    """A mean over a block of a linear field is its value at the block's centre."""
+    stack = ramp((6, 9, 8))
+
+    coarse = block_mean(stack, (6.0, 6.0, 4.0))
+
+    assert coarse.array.shape == (3, 3, 4)
+    patient = coarse.affine @ [1, 1, 2, 1]
+    assert coarse.array[1, 1, 2] == pytest.approx(10 * patient[2] + patient[0], abs=1e-3)
+
+
+@pytest.mark.parametrize("flip", [1.0, -1.0])
+def test_the_liver_grid_is_axial_whatever_the_scan(flip: float) -> None:
+    """One affine, LPS: a flipped or reformatted scan shows the network the same picture."""
+    matrix = TURN[:, [1, 0, 2]] * [1, flip, 1]
+    grid = axial(ramp((40, 30, 40), matrix))
+
+    inside = np.argwhere(grid.array > AIR_HU)
+    middle = tuple(inside[len(inside) // 2])
+    patient = grid.affine @ [*middle, 1]
+    assert grid.array[middle] == pytest.approx(10 * patient[2] + patient[0], abs=0.5)
+    assert np.all(grid.affine[[2, 1, 0], [0, 1, 2]] > 0)
+
+
+def test_a_mask_returns_to_the_place_it_came_from() -> None:
+    """To the liver grid and back, an ellipsoid keeps its centroid within a voxel."""
+    source = ramp((50, 60, 60))
+    z, y, x = np.indices(source.array.shape)
+    ball = (((z - 20) / 14) ** 2 + ((y - 25) / 20) ** 2 + ((x - 35) / 18) ** 2) < 1
+    grid = axial(Stack(ball.astype(np.float32), source.affine))
+    probability = Stack(np.clip(grid.array, 0, 1), grid.affine)
+
+    mask, mean = on_source(probability, source, 0.5)
+
+    both = 2 * (mask & ball).sum() / (mask.sum() + ball.sum())
+    assert both > 0.95
+    assert np.abs(np.argwhere(mask).mean(axis=0) - np.argwhere(ball).mean(axis=0)).max() < 0.3
+    assert mean > 0.8
+
+
+def test_only_the_largest_part_is_the_liver() -> None:
+    """A speck far away is not a second liver."""
+    source = ramp((30, 40, 40))
+    array = np.zeros(source.array.shape, np.float32)
+    array[5:20, 5:20, 5:20] = 1
+    array[25:28, 35:38, 35:38] = 1
+
+    mask, _ = on_source(Stack(array, source.affine), source, 0.5)
+
+    assert mask[10, 10, 10]
+    assert not mask[26, 36, 36]
+
+
+def test_the_classifier_sees_hu_on_one_scale() -> None:
+    """Padding and air are the darkest; the length is whole cells."""
+    array = np.full((20, 50, 50), 50, np.float32)
+    array[:, :5] = -2000
+    stack = classifier_input(Stack(array, np.diag([5.0, 5.0, 5.0, 1.0])), "CT")
+
+    assert stack.shape == (32, 96, 96)
+    assert stack.min() == -1.0
+    assert stack[10, 48, 48] == pytest.approx(0.0)
+    assert np.all(stack[25:] == -1.0)
+
+
+def test_mr_is_scaled_by_its_own_range() -> None:
+    """MR has no unit: a scan and its double are one picture."""
+    array = RNG.uniform(0, 500, (24, 40, 40)).astype(np.float32)
+    affine = np.diag([4.0, 5.0, 5.0, 1.0])
+
+    one, two = (classifier_input(Stack(array * k, affine), "MR") for k in (1, 2))
+
+    np.testing.assert_allclose(one, two, atol=1e-5)
+    assert one.min() == 0.0
+    assert one.max() == pytest.approx(1.0)
+
+
+def test_nothing_is_invented_outside_a_scan() -> None:
+    """Beyond the scanned volume there is air, not the last slice repeated."""
+    stack = ramp((4, 4, 4))
+    far = np.eye(4)
+    far[:3, 3] = 5000
+
+    assert np.all(sample(stack, far, (3, 3, 3), AIR_HU) == AIR_HU)
+
+
+def test_the_proposal_is_the_longest_run_and_one_cell_more() -> None:
+    """Cells of 32 mm are 8 slices of 4 mm; weak cells beside sure ones belong to the run."""
+    said = prediction([0.0, 0.9, 0.0, 0.0, 0.4, 0.9, 0.8, 0.1, 0.0, 0.0])
+
+    assert propose(said, 80, 4.0) == (24, 64)
+
+
+def test_a_merely_possible_liver_is_no_proposal_in_a_long_scan() -> None:
+    """Hysteresis: without one sure cell there is nothing to search."""
+    assert propose(prediction([0.4] * 10), 80, 4.0) is None
+
+
+def test_a_short_scan_is_searched_on_a_suspicion() -> None:
+    """Ten slices of a lower liver show the coverage head little; the mask is the second gate."""
+    assert propose(prediction([0.2, 0.1]), 11, 5.0) == (0, 10)
+    assert propose(prediction([0.01, 0.02]), 11, 5.0) is None
+
+
+@pytest.mark.parametrize("depth", [1, 48, 49, 97, 200])
+def test_windows_cover_every_slice(depth: int) -> None:
+    """No slice of the proposal goes unseen, and no window leaves the stack."""
+    seen = np.zeros(max(depth, 48), bool)
+    for start in window_starts(depth):
+        assert 0 <= start <= max(depth, 48) - 48
+        seen[start : start + 48] = True
+
+    assert seen.all()
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    """Return the shipped classifier in full precision."""
+    return Classifier.load(precision="f32")
+
+
+def phantom(centre_z: float, sequence: Sequence = Sequence.CT) -> Phantom:
+    """Return an axial scan of a body no network was trained on."""
+    body = Body(123456, 1.0, 1.0, 15.0, female=False, arms_down=False)
+    wanted = Acquisition(
+        sequence,
+        Contrast.CONTRAST if sequence is Sequence.CT else Contrast.NONCONTRAST,
+        Plane.AXIAL,
+        (44, 100, 100),
+        (5.0, 4.0, 4.0),
+        (0.0, 5.0, centre_z),
+    )
+    return take(body, wanted, seed=9)
+
+
+def volume(picture: Phantom) -> hd.Volume:
+    """Return a phantom as a volume."""
+    return hd.Volume(picture.image, affine=picture.affine, coordinate_system="PATIENT")
+
+
+def test_the_shipped_classifier_knows_an_abdomen(classifier: Classifier) -> None:
+    """The weights in the package fit the code in the package."""
+    said = classifier.classify(volume(phantom(-560)), "CT")
+
+    assert max(said.sequence, key=lambda key: said.sequence[key]) is Sequence.CT
+    assert max(said.plane, key=lambda key: said.plane[key]) is Plane.AXIAL
+    assert said.coverage[Region.LIVER] > 0.5
+    assert said.coverage[Region.BRAIN] < 0.5
+    assert said.cells.shape == (7, 9)
+    assert said.cell_mm == 32.0
+    assert sum(said.sequence.values()) == pytest.approx(1)
+
+
+def test_voxels_that_are_no_numbers_are_refused(classifier: Classifier) -> None:
+    """A NaN would come out as a confident label."""
+    array = np.zeros((8, 32, 32), np.float32)
+    array[3, 3, 3] = np.nan
+    broken = hd.Volume(array, affine=np.eye(4), coordinate_system="PATIENT")
+
+    with pytest.raises(UnusableVolumeError, match="finite"):
+        classifier.classify(broken, "CT")
+
+
+def test_the_shipped_segmenter_finds_a_phantoms_liver(classifier: Classifier) -> None:
+    """The whole way: proposal, windows, mask on the source grid, with its progress."""
+    picture = phantom(-560)
+    ticks: list[float] = []
+
+    segmenter = LiverSegmenter.load(classifier=classifier, precision="f32")
+    found = segmenter.segment(volume(picture), ticks.append)
+
+    truth = picture.liver
+    assert found.mask.shape == truth.shape
+    assert 2 * (found.mask & truth).sum() / (found.mask.sum() + truth.sum()) > 0.8
+    assert found.proposal is not None
+    assert ticks == sorted(ticks)
+    assert (ticks[0], ticks[-1]) == (0.0, 1.0)
+
+
+def test_a_head_has_no_liver(classifier: Classifier) -> None:
+    """No liver is an answer: an empty mask, not an exception."""
+    segmenter = LiverSegmenter.load(classifier=classifier, precision="f32")
+
+    found = segmenter.segment(volume(phantom(-90)))
+
+    assert not found.mask.any()
+    assert found.mean_probability == 0.0

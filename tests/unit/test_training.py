@@ -1,0 +1,200 @@
+"""Training: what is unknown teaches nothing, what is held out is never learned from."""
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from radnet.errors import WeightsError
+from radnet.inference.preparation import AIR_HU, Stack
+from radnet.labels.vocabulary import Region
+from radnet.network.decoder import LiverNet
+from radnet.network.heads import RadNet, split
+from radnet.network.presets import preset
+from radnet.network.weights import save_weights
+from radnet.training import classify, transfer
+from radnet.training.liver_cases import PATCH, Case, make_case, patches
+from radnet.training.samples import UNKNOWN, Sample, augmented, batches, collate, phantom_sample
+from radnet.training.scans import read_manifest, read_nifti
+from radnet.training.soundness import bf16_gradients_sound, finite
+
+TINY = preset("radnet10-tiny")
+MANIFEST = """id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use
+a,dicom,1,CT,CT,axial,,liver;kidney,,S,CC BY 4.0,train
+ct_abdomen_ts,dicom,1,CT,CT,axial,contrast,liver,,S,Apache-2.0,train
+ts_dicom,liver pair,2,CT,CT,axial,,liver,,S,Apache-2.0,train
+b,dicom,1,MR,T1,coronal,noncontrast,,knee: none of the nine regions,S,none,test only
+"""
+
+
+def sample(depth: int, contrast: int = 1, liver: float = 1.0) -> Sample:
+    """Return a sample of `depth` slices with liver in its first half."""
+    slices = np.zeros((depth, len(Region)), np.float32)
+    slices[: depth // 2, list(Region).index(Region.LIVER)] = liver
+    image = np.zeros((depth, 96, 96), np.float16)
+    return Sample(image, -1.0, 0, 0, contrast, 5.0, np.zeros(9, np.float32), slices)
+
+
+def test_an_unknown_label_teaches_nothing() -> None:
+    """An empty (0018,0010) is unknown and not `no`: the poster's contrast head fell into that."""
+    batch = collate([sample(24, UNKNOWN), sample(24, UNKNOWN)])
+    scan = torch.zeros(2, 13, requires_grad=True)
+    heads = split(scan, torch.zeros(2, 3, 9))
+
+    classify.masked_loss(heads, batch).backward()
+
+    assert scan.grad is not None
+    assert torch.all(scan.grad[:, 10:12] == 0)
+    assert torch.any(scan.grad[:, :7] != 0)
+
+
+def test_cells_say_where_a_region_is() -> None:
+    """Half a stack of liver is liver in half its cells; padding is known to hold nothing."""
+    batch = collate([sample(32), sample(20)])
+    liver = batch.cells[:, :, list(Region).index(Region.LIVER)]
+
+    assert liver[0].tolist() == [1, 1, 0, 0]
+    assert liver[1].tolist() == [1, UNKNOWN, 0, UNKNOWN]
+    assert batch.stack.shape == (2, 1, 32, 96, 96)
+
+
+def test_a_cut_stack_no_longer_claims_what_was_cut_off() -> None:
+    """A region in the part that was cut away is unknown, not present."""
+    whole = sample(120)
+    whole.scan[:] = 1
+
+    seen = [augmented(whole, np.random.default_rng(seed)) for seed in range(12)]
+
+    assert all(part.image.shape[0] <= 64 for part in seen)
+    assert all(part.scan[list(Region).index(Region.BRAIN)] == UNKNOWN for part in seen)
+
+
+def test_one_patient_never_stands_on_both_sides(tmp_path: Path) -> None:
+    """ct_abdomen_ts and ts_dicom are one person; test-only items stay test-only."""
+    (tmp_path / "MANIFEST.csv").write_text(MANIFEST)
+
+    roles = {scan.name: scan.role for scan in read_manifest(tmp_path)}
+
+    assert roles == {"a": "train", "ct_abdomen_ts": "test", "ts_dicom": "test", "b": "test"}
+
+
+def test_an_empty_label_of_the_manifest_is_unknown(tmp_path: Path) -> None:
+    """Empty means that nobody could tell; a knee's empty coverage is a known nothing."""
+    (tmp_path / "MANIFEST.csv").write_text(MANIFEST)
+
+    a, _, pair, knee = read_manifest(tmp_path)
+
+    assert a.contrast is None
+    assert not pair.coverage_whole
+    assert knee.coverage_whole
+    assert not knee.coverage
+
+
+def test_a_nifti_is_read_in_patient_coordinates(tmp_path: Path) -> None:
+    """NIfTI counts to the right and front; DICOM to the left and back."""
+    nib = pytest.importorskip("nibabel")
+    array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    nib.save(nib.Nifti1Image(array, np.diag([2.0, 3.0, 4.0, 1.0])), tmp_path / "a.nii.gz")
+
+    stack = read_nifti(tmp_path / "a.nii.gz")
+
+    assert stack.array.shape == (4, 3, 2)
+    assert stack.array[3, 2, 1] == array[1, 2, 3]
+    assert (stack.affine @ [3, 2, 1, 1]).tolist() == [-2.0, -6.0, 12.0, 1.0]
+
+
+def liver_case() -> Case:
+    """Return a small bright cube in an otherwise empty scan of 100 mm."""
+    image = np.full((25, 80, 80), -50, np.float32)
+    mask = np.zeros_like(image)
+    mask[8:18, 20:50, 20:50] = 1
+    image[mask > 0] = 110
+    affine = np.eye(4)
+    affine[:3, :3] = [[0, 0, 3], [0, 3, 0], [4, 0, 0]]
+    return make_case("cube", Stack(image, affine), mask, phantom=False)
+
+
+def test_nothing_is_learned_outside_the_scan() -> None:
+    """Some sets stop where the liver does: beyond them there is no truth."""
+    case = liver_case()
+    batch = next(patches([case], [], 2, seed=1))
+
+    assert case.hounsfield[:, 0, 0].max() == AIR_HU
+    assert batch.stack.shape == (2, 1, *PATCH)
+    outside = batch.scanned == 0
+    assert outside.any()
+    assert torch.all(batch.stack[outside] == 0)
+    logits = torch.zeros_like(batch.stack, requires_grad=True)
+    transfer.liver_loss(logits, batch.liver, batch.scanned).backward()
+    assert logits.grad is not None
+    assert torch.all(logits.grad[outside] == 0)
+
+
+def test_the_encoder_is_transferred(tmp_path: Path) -> None:
+    """The liver network begins with what the classifier has learned to see."""
+    classifier = RadNet(TINY)
+    path = tmp_path / "c.safetensors"
+    save_weights(path, classifier, {"task": "classifier", "preset": TINY.name})
+    net = LiverNet(TINY)
+
+    transfer.transfer(net, path)
+
+    torch.testing.assert_close(
+        net.encoder.stem[0].weight, classifier.encoder.stem[0].weight, atol=1e-3, rtol=1e-3
+    )
+    with pytest.raises(WeightsError, match="another preset"):
+        transfer.transfer(LiverNet(preset("radnet10")), path)
+
+
+def test_training_lowers_the_loss_of_one_batch() -> None:
+    """The loop learns: one phantom by heart in a few steps."""
+    torch.manual_seed(0)
+    data = batches([phantom_sample(4)], [], 2, seed=0)
+    one = next(data)
+    plan = classify.Plan(TINY.name, minutes=5, seed=0)
+
+    losses = [
+        progress.loss
+        for progress in islice(classify.train(RadNet(TINY), iter([one] * 9), plan), 9)
+    ]
+
+    assert min(losses[-2:]) < losses[0]
+
+
+def test_temperature_cools_an_overconfident_head() -> None:
+    """Ten-fold logits that are right nine times in ten need a temperature well above one."""
+    torch.manual_seed(0)
+    truth = torch.randint(0, 3, (500,))
+    wrong = torch.rand(500) < 0.1
+    said = torch.where(wrong, (truth + 1) % 3, truth)
+    logits = 10 * torch.nn.functional.one_hot(said, 3).float()
+    flat = torch.zeros(500, 1, 9)
+    heads = classify.Heads(torch.zeros(500, 7), logits, torch.zeros(500, 2), truth.float(), flat)
+    unknown = torch.full((500,), UNKNOWN)
+    batch = classify.Batch(
+        torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(500, 9), flat
+    )
+
+    assert classify.temperatures(heads, batch)["plane"] > 2
+
+
+def test_gradients_are_checked() -> None:
+    """A single NaN is seen; the depth that torch gets wrong is why there is a check."""
+    layer = torch.nn.Linear(2, 1)
+    layer(torch.ones(1, 2)).sum().backward()
+    assert finite(layer)
+
+    layer(torch.tensor([[1.0, float("nan")]])).sum().backward()
+    assert not finite(layer)
+    assert bf16_gradients_sound() in (True, False)
+
+
+def test_dice_of_two_masks() -> None:
+    """Two empty masks agree."""
+    one, none = np.ones((2, 2), bool), np.zeros((2, 2), bool)
+
+    assert transfer.dice(one, one) == 1
+    assert transfer.dice(one, none) == 0
+    assert transfer.dice(none, none) == 1
