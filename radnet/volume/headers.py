@@ -95,8 +95,7 @@ def read_file(path: Path, *, pixels: bool) -> Dataset:
     try:
         with quiet_headers():
             dataset = dcmread(path, stop_before_pixels=not pixels)
-            # pydicom parses an element when it is first asked for: ask here, where it is caught
-            dataset.walk(_touch)
+            _drop_unreadable(dataset)
             _named_by_meta(dataset)
             return dataset
     except (InvalidDicomError, EOFError, OSError, struct.error, ValueError, KeyError) as error:
@@ -112,6 +111,22 @@ def _named_by_meta(dataset: Dataset) -> None:
         uid = dataset.file_meta.get(f"MediaStorage{keyword}")
         if not dataset.get(keyword) and uid:
             setattr(dataset, keyword, uid)
+
+
+def _drop_unreadable(dataset: Dataset) -> None:
+    """Delete the elements whose values are no values of their VR, a weight of ``12,5`` say.
+
+    pydicom parses an element when it is first asked for. Asked here, one bad value costs that
+    element; what needs it will find it missing and say so.
+    """
+    for tag in list(dataset.keys()):
+        try:
+            element = dataset[tag]
+            if element.VR == "SQ":
+                for item in element.value:
+                    item.walk(_touch)
+        except UNDECODABLE:
+            del dataset[tag]
 
 
 def _touch(_dataset: Dataset, _element: Any) -> None:
@@ -197,7 +212,7 @@ def _refuse_grid(name: str, header: Dataset) -> None:
         ("PixelSpacing", 2),
     ):
         value = header.get(keyword)
-        if value is None or len(value) != count:
+        if not _numbers(value, count):
             raise UnusableVolumeError(
                 f"{name}: an image has no usable {keyword}; expected {count} numbers."
             )
@@ -205,6 +220,14 @@ def _refuse_grid(name: str, header: Dataset) -> None:
         raise UnusableVolumeError(
             f"{name}: Pixel Spacing {list(header.PixelSpacing)} found; expected positive mm."
         )
+
+
+def _numbers(value: Any, count: int) -> bool:
+    """Tell whether `value` is `count` numbers; pydicom leaves text it cannot parse as text."""
+    try:
+        return value is not None and len([float(one) for one in value]) == count
+    except (TypeError, ValueError):
+        return False
 
 
 def _as_text(value: Any) -> str:

@@ -174,6 +174,19 @@ def test_a_symmetric_exchange_is_seen_voxel_by_voxel(tmp_path: Path) -> None:
         certify(encode(result.seg), bar(volume.shape, along_rows=False), volume)
 
 
+def test_a_thinner_mask_of_the_same_centroid_is_refused(tmp_path: Path) -> None:
+    """The volume in the report must be that of the contour in the viewer."""
+    paths = write_ct(tmp_path)
+    thick, thin = np.zeros((2, 6, 32, 40), dtype=np.bool_)
+    thick[1:5, 5:25, 5:25] = True
+    thin[1:5, 6:24, 6:24] = True
+    result = segment_liver(paths, MadeModel(lambda _shape: thin), 1)
+    assert result.seg is not None
+
+    with pytest.raises(CertificateError, match=r"volume is 9\.72 mL and the mask's 12\.00 mL"):
+        certify(encode(result.seg), thick, read_volume(paths))
+
+
 def test_no_result_leaves_when_the_decoder_sees_another_mask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

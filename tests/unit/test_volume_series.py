@@ -219,17 +219,26 @@ def test_padding_of_ct_becomes_air(tmp_path: Path) -> None:
 
 
 def test_odd_header_values_do_not_speak(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """An odd value is quoted in pydicom's warnings: here that would be a name (warnings fail)."""
-
-    def odd(ds: Dataset, _index: int) -> None:
-        ds.PatientBirthDate = "19700101"
-
-    paths = write_ct(tmp_path, odd)
+    """An odd value is quoted by pydicom's warnings and log: here it is a person's name."""
+    paths = write_ct(tmp_path, _set("SynchronizationFrameOfReferenceUID", "1.22.33.44"))
     for path in paths:
-        path.write_bytes(path.read_bytes().replace(b"19700101", b"1970/1/1"))
+        path.write_bytes(path.read_bytes().replace(b"1.22.33.44", b"doe^joanna"))
 
     assert read_volume(paths).shape == SHAPE
-    assert "1970" not in caplog.text
+    assert "doe" not in caplog.text
+
+
+def test_one_bad_number_costs_one_attribute(tmp_path: Path) -> None:
+    """A weight of 12,5 is no reason to lose the scan; a position of 12,5 is."""
+    paths = write_ct(tmp_path, _set("PatientWeight", "123.45678"))
+    for path in paths:
+        path.write_bytes(path.read_bytes().replace(b"123.45678", b"123,45678"))
+    assert read_volume(paths).shape == SHAPE
+
+    paths = write_ct(tmp_path, _set("ImagePositionPatient", ["7777.7777", 0, 1], 2))
+    paths[2].write_bytes(paths[2].read_bytes().replace(b"7777.7777", b"7777,7777"))
+    with pytest.raises(UnusableVolumeError, match="no usable ImagePositionPatient"):
+        read_volume(paths)
 
 
 @pytest.mark.parametrize(
