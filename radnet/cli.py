@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,6 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from radnet import __version__
 from radnet.errors import RadnetError, UnusableVolumeError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -56,11 +56,9 @@ class _Request:
             "preset": self.preset,
             "seed": self.seed,
             "minutes": self.minutes,
-            "version": __version__,
+            "version": version("radnet-node"),
             "command": command,
-            "manifest_sha256": hashlib.sha256(manifest.read_bytes()).hexdigest()
-            if manifest
-            else "",
+            "manifest_sha256": hashlib.sha256(manifest).hexdigest() if manifest else "",
         }
 
 
@@ -253,8 +251,8 @@ def segment(
         task = bar.add_task("liver", total=1.0)
         found = segmenter.segment(volume, lambda done: bar.update(task, completed=done))
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(volume.affine)[:, [2, 1, 0, 3]]
-    image = nib.Nifti1Image(found.mask.transpose(2, 1, 0).astype(np.uint8), affine)  # type: ignore[attr-defined]
-    nib.save(image, out)  # type: ignore[attr-defined]
+    image = nib.Nifti1Image(found.mask.transpose(2, 1, 0).astype(np.uint8), affine)
+    nib.save(image, out)
     voxel_ml = abs(float(np.linalg.det(np.asarray(volume.affine)[:3, :3]))) / 1000
     verdict = f"{found.mask.sum() * voxel_ml:.0f} mL" if found.mask.any() else "no liver"
     Console().print(f"{out}: {verdict}")

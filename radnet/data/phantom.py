@@ -131,7 +131,9 @@ class Phantom:
         """True where there is liver, with the vessels and lesions inside it."""
         part = self.tissue == T.LIVER
         reach = tuple(max(1, round(8 / step)) for step in self.acquisition.spacing_mm)
-        closed = ndimage.binary_closing(np.pad(part, 4), np.ones(reach))[4:-4, 4:-4, 4:-4]
+        closed = ndimage.binary_closing(np.pad(part, 4), np.ones(reach, np.uint8))[
+            4:-4, 4:-4, 4:-4
+        ]
         return np.asarray(part | (closed & np.isin(self.tissue, (T.VEIN, T.LESION))))
 
 

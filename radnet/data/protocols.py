@@ -71,8 +71,8 @@ def random_scan(
     body = Body.random(rng, "knee" if protocol.name == "knee" else "body")
     sequence = Sequence.CT if ct else _sequence(rng, protocol)
     plane = _plane(rng, ct)
-    top = rng.uniform(*sorted(protocol.top)) * body.stature
-    bottom = rng.uniform(*sorted(protocol.bottom)) * body.stature
+    top = rng.uniform(min(protocol.top), max(protocol.top)) * body.stature
+    bottom = rng.uniform(min(protocol.bottom), max(protocol.bottom)) * body.stature
     if protocol.name == "slab":
         bottom = top - rng.uniform(40, 130)
     field = rng.uniform(*protocol.field_mm) * (body.girth if protocol.top[0] < -150 else 1)

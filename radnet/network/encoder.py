@@ -5,7 +5,7 @@ three 8,16,16; four 8,32,32. The last stage does not halve the slices, so that o
 coverage head is eight slices.
 """
 
-from typing import Final, cast
+from typing import Final
 
 from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
@@ -27,8 +27,8 @@ class Encoder(nn.Module):
             list(preset.layers),
             [64, 128, 256, 512],
             n_input_channels=1,
-            conv1_t_size=(3, 7, 7),
-            conv1_t_stride=(1, 2, 2),
+            conv1_t_size=(3, 7, 7),  # type: ignore[arg-type]
+            conv1_t_stride=(1, 2, 2),  # type: ignore[arg-type]
             widen_factor=preset.width,
             feed_forward=False,
             bias_downsample=False,
@@ -74,7 +74,7 @@ def frozen_parts(encoder: Encoder, mode: str) -> list[nn.Module]:
     if mode == "none":
         return []
     stages = len(encoder.stages) if mode == "all" else int(mode[-1])
-    return [encoder.stem, *(cast("nn.Module", part) for part in list(encoder.stages)[:stages])]
+    return [encoder.stem, *list(encoder.stages)[:stages]]
 
 
 def hold_frozen(encoder: Encoder, mode: str) -> None:

@@ -55,5 +55,5 @@ class RadNet(nn.Module):
 
 def split(scan: Tensor, cells: Tensor) -> Heads:
     """Name the columns of what `RadNet` returns."""
-    sequence, plane, contrast, spacing = torch.split(scan, HEAD_SIZES, dim=1)
+    sequence, plane, contrast, spacing = torch.split(scan, list(HEAD_SIZES), dim=1)
     return Heads(sequence, plane, contrast, spacing[:, 0], cells)

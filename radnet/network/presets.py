@@ -29,7 +29,7 @@ class Preset:
         """Channels of the five feature maps: stem, then the four stages."""
         base = int(64 * self.width)
         expansion = 4 if self.block == "bottleneck" else 1
-        return (base, *(base * 2**stage * expansion for stage in range(4)))  # type: ignore[return-value]
+        return (base, *(base * 2**stage * expansion for stage in range(4)))
 
 
 PRESETS: Final[dict[str, Preset]] = {

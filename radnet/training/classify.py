@@ -97,7 +97,7 @@ def train(net: RadNet, data: Iterator[Batch], plan: Plan) -> Iterator[Progress]:
             scan, cells = net(stack)
         loss = masked_loss(split(scan.float(), cells.float()), batch)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if finite(net):
             nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimizer.step()

@@ -65,8 +65,8 @@ def verdicts(scan: Scan, prediction: Prediction) -> list[Verdict]:
             found.append(Verdict(head, truth, best[0], best[1]))
     if scan.coverage_whole:
         for region, p in prediction.coverage.items():
-            truth = "covered" if region in scan.coverage else "not"
-            found.append(Verdict(region, truth, "covered" if p > 0.5 else "not", max(p, 1 - p)))
+            there = "covered" if region in scan.coverage else "not"
+            found.append(Verdict(region, there, "covered" if p > 0.5 else "not", max(p, 1 - p)))
     return found
 
 

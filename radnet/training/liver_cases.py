@@ -48,8 +48,7 @@ class Patches:
 def make_case(name: str, image: Stack, mask: NDArray[np.float32], phantom: bool) -> Case:
     """Return `image` and its `mask` on the liver grid."""
     grid = axial(image)
-    liver = axial(Stack(mask, image.affine))
-    liver = np.clip(liver.array, 0, 1)
+    liver = np.clip(axial(Stack(mask, image.affine)).array, 0, 1)
     scanned = axial(Stack(np.ones(image.array.shape, np.float32), image.affine)).array > 0.5
     sure = grid.array[liver > 0.9]
     median = float(np.median(sure)) if sure.size else float("nan")

@@ -100,7 +100,7 @@ def real_sample(folder: Path, scan: Scan) -> Sample:
             labels[index] = slices[:, index] = 0
     if scan.kind == "liver pair":
         mask = read_nifti(folder / "liver" / f"{scan.name}_liver.nii.gz").array > 0
-        seen = mask.any(axis=(1, 2)).astype(np.float32)
+        seen: NDArray[np.bool_] = np.asarray(mask.any(axis=(1, 2)))
         where = np.minimum(
             np.arange(depth) * CLASSIFIER_SPACING_MM[0] / stack.spacing_mm[0], len(seen) - 1
         )

@@ -85,7 +85,7 @@ def digest(folder: Path, scan: Scan) -> str:
 
 def read_nifti(path: Path) -> Stack:
     """Return a NIfTI volume as (slice, row, column) with its affine in LPS mm."""
-    image = nib.load(path)  # type: ignore[attr-defined]
+    image = nib.load(path)
     array = np.asarray(image.dataobj, np.float32)  # type: ignore[attr-defined]
     if array.ndim != 3:
         raise ValueError(f"{path.name}: {array.ndim} dimensions; expected 3")

@@ -84,7 +84,7 @@ def train(net: LiverNet, data: Iterator[Patches], plan: Plan) -> Iterator[Progre
             logits = net(stack)
         loss = liver_loss(logits.float(), batch.liver, batch.scanned)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if finite(net):
             nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimizer.step()

@@ -30,7 +30,7 @@ def ramp(shape: tuple[int, int, int], matrix: np.ndarray = TURN) -> Stack:
     index = np.indices(shape).reshape(3, -1)
     patient = affine[:3, :3] @ index + affine[:3, 3:]
     value = 10 * patient[2] + patient[0]
-    return Stack(value.reshape(shape).astype(np.float32), affine)
+    return Stack(np.asarray(value, np.float32).reshape(shape), affine)
 
 
 def prediction(liver: list[float]) -> Prediction:

@@ -100,4 +100,4 @@ def test_the_same_seed_draws_the_same_scan() -> None:
         rng = np.random.default_rng(11)
         pictures.append(take(*random_scan(rng, (8.0, 10.0, 10.0)), seed=11).image)
 
-    np.testing.assert_array_equal(*pictures)
+    np.testing.assert_array_equal(pictures[0], pictures[1])

@@ -11,12 +11,20 @@ from radnet.errors import WeightsError
 from radnet.inference.preparation import AIR_HU, Stack
 from radnet.labels.vocabulary import Region
 from radnet.network.decoder import LiverNet
-from radnet.network.heads import RadNet, split
+from radnet.network.heads import Heads, RadNet, split
 from radnet.network.presets import preset
 from radnet.network.weights import save_weights
 from radnet.training import classify, transfer
 from radnet.training.liver_cases import PATCH, Case, make_case, patches
-from radnet.training.samples import UNKNOWN, Sample, augmented, batches, collate, phantom_sample
+from radnet.training.samples import (
+    UNKNOWN,
+    Batch,
+    Sample,
+    augmented,
+    batches,
+    collate,
+    phantom_sample,
+)
 from radnet.training.scans import read_manifest, read_nifti
 from radnet.training.soundness import bf16_gradients_sound, finite
 
@@ -171,9 +179,9 @@ def test_temperature_cools_an_overconfident_head() -> None:
     said = torch.where(wrong, (truth + 1) % 3, truth)
     logits = 10 * torch.nn.functional.one_hot(said, 3).float()
     flat = torch.zeros(500, 1, 9)
-    heads = classify.Heads(torch.zeros(500, 7), logits, torch.zeros(500, 2), truth.float(), flat)
+    heads = Heads(torch.zeros(500, 7), logits, torch.zeros(500, 2), truth.float(), flat)
     unknown = torch.full((500,), UNKNOWN)
-    batch = classify.Batch(
+    batch = Batch(
         torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(500, 9), flat
     )
 
