@@ -1,11 +1,15 @@
 """Resampling keeps things where they are in the patient."""
 
+from pathlib import Path
+
 import highdicom as hd
+import nibabel as nib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from radnet.volume.grid import from_itk, onto, resample, to_itk
+from radnet.volume.series import read_volume
 from tests.made_ct import rotation
 
 SPACING = np.array([4.0, 1.0, 1.5])
@@ -106,3 +110,16 @@ def test_itk_sees_the_same_points() -> None:
     point = volume.affine @ [3, 5, 7, 1]
     assert image.TransformIndexToPhysicalPoint((7, 5, 3)) == pytest.approx(point[:3])
     assert from_itk(image, volume).affine == pytest.approx(volume.affine)
+
+
+@pytest.mark.real_data
+def test_a_real_scan_agrees_with_its_nifti_by_another_program(real_data: Path) -> None:
+    """Every voxel in HU and in place, as TotalSegmentator's own conversion has it."""
+    volume = read_volume(sorted((real_data / "dicom" / "ct_abdomen_ts").glob("*.dcm")))
+    nifti = nib.load(real_data / "liver" / "ts_dicom_ct.nii.gz")
+    assert isinstance(nifti, nib.Nifti1Image)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ nifti.affine  # RAS to LPS
+    array = np.asarray(nifti.dataobj, dtype=np.float32)
+    other = hd.Volume(array, affine=affine, coordinate_system="PATIENT")
+
+    assert np.abs(onto(other, volume) - volume.array).max() < 0.5
