@@ -38,7 +38,8 @@ radnode = typer.Typer(
     pretty_exceptions_enable=False,
     help="A DICOM node that recognises series, routes them and segments the liver.",
 )
-console = Console()
+# A table piped into a file or a log has no terminal to fit: give it room.
+console = Console(width=None if sys.stdout.isatty() else 160)
 errors = Console(stderr=True)
 
 ConfigFile = Annotated[

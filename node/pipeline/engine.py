@@ -155,7 +155,7 @@ class Engine:
             DeadJob(
                 workflow_id=found.workflow_id,
                 workflow=found.name,
-                arguments=tuple((found.input or {}).get("args", ())),
+                arguments=tuple(found.input["args"]) if found.input else (),
                 reason=f"{found.status}: {found.error}" if found.error else str(found.status),
             )
             for found in DBOS.list_workflows(status=list(DEAD_STATES))

@@ -200,7 +200,7 @@ class Stages:
             headers = []
         return Facts(
             findings={
-                name: {"value": finding.value, "probability": finding.probability}
+                name: {"value": _fact(finding), "probability": finding.probability}
                 for name, finding in findings.items()
             },
             header=header_facts(headers[0]) if headers else {},
@@ -223,17 +223,13 @@ class Stages:
             stored = self.files.write_derived(dataset, self.clock())
             self.catalog.put_derived(series_instance_uid, revision, kind, stored, self.clock())
             kept.append(stored.sop_instance_uid)
-        finding = Finding(
-            "liver_volume_ml",
-            f"{result.volume_ml:.1f}",
-            1.0,
-            "pixels",
-            {"certificate": result.certificate},
-        )
         self.catalog.put_findings(
             series_instance_uid,
             revision,
-            [*self.catalog.findings(series_instance_uid, revision), finding],
+            [
+                *self.catalog.findings(series_instance_uid, revision),
+                *_liver_findings(result),
+            ],
         )
         return kept
 
@@ -250,3 +246,18 @@ class Stages:
             self.catalog.put_delivery(
                 one.sop_instance_uid, destination, "parked", reason, self.clock()
             )
+
+
+def _fact(finding: Finding) -> str | list[str] | None:
+    """Return a value as rules see it: unknown coverage is an empty list, so that `in` works."""
+    return [] if finding.name == "coverage" and finding.value is None else finding.value
+
+
+def _liver_findings(result: LiverResult) -> list[Finding]:
+    """Return presence and volume; the probability is the mean over the mask's voxels."""
+    present = "present" if result.seg is not None else "absent"
+    sure = result.mean_probability
+    return [
+        Finding("liver", present, sure, "pixels", {"certificate": result.certificate}),
+        Finding("liver_volume_ml", f"{result.volume_ml:.1f}", sure, "pixels", {}),
+    ]

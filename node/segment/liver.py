@@ -35,12 +35,15 @@ class LiverResult:
         Volume of the liver in mL; 0 where there is none.
     certificate
         What was proven of `seg`; empty where there is none.
+    mean_probability
+        Mean of the network's output over the voxels of the mask; 0 where there is none.
     """
 
     seg: Dataset | None
     report: Dataset
     volume_ml: float
     certificate: dict[str, Any]
+    mean_probability: float = 0.0
 
 
 def encode(dataset: Dataset) -> bytes:
@@ -83,7 +86,8 @@ def segment_liver(
         If the written segmentation does not agree with the mask; it must not be sent.
     """
     source = read_source(paths)
-    mask = segmenter.segment(source.volume).mask
+    found = segmenter.segment(source.volume)
+    mask = found.mask
     series = source.series_instance_uid
     if not mask.any():
         log.info("no liver found", series=series, revision=revision)
@@ -94,4 +98,4 @@ def segment_liver(
     certificate = certify(encode(segmentation), mask, source.volume)
     report = build_report(source, segmenter, revision, (segmentation, volume_ml), previous)
     log.info("liver segmented", series=series, revision=revision, volume_ml=round(volume_ml, 1))
-    return LiverResult(segmentation, report, volume_ml, certificate)
+    return LiverResult(segmentation, report, volume_ml, certificate, found.mean_probability)

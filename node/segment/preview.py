@@ -1,5 +1,6 @@
 """The contour over the images, for a person to look at."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
+
+from node.segment.certificate import decode
+from radnet.volume.series import read_volume
 
 TILES: Final = 12
 COLUMNS: Final = 4
@@ -28,6 +32,22 @@ def chosen_slices(mask: NDArray[np.bool_], tiles: int = TILES) -> list[int]:
     inside = np.flatnonzero(mask.any(axis=(1, 2)))
     first, last = (inside[0], inside[-1]) if inside.size else (0, mask.shape[0] - 1)
     return sorted({round(value) for value in np.linspace(first, last, tiles)})
+
+
+def draw(sources: Sequence[Path], segmentation: Path, out: Path) -> None:
+    """Write a PNG of what a segmentation file says over the images it was made from.
+
+    Raises
+    ------
+    radnet.errors.UnusableVolumeError
+        If the sources make no volume.
+    CertificateError
+        If the segmentation cannot be decoded.
+    """
+    volume = read_volume(sources)
+    mask = decode(segmentation.read_bytes()).match_geometry(volume).array > 0
+    millilitres = np.count_nonzero(mask) * volume.voxel_volume / 1000
+    montage(volume, mask, out, f"{segmentation.stem}: {millilitres:.0f} mL")
 
 
 def montage(volume: hd.Volume, mask: NDArray[np.bool_], out: Path, title: str) -> None:

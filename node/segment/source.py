@@ -146,15 +146,26 @@ def read_source(paths: Sequence[Path]) -> Source:
     else:
         ordered = [headers[index] for index in stack(headers).order]
     frame = str(volume.frame_of_reference_uid or derived_uid(first.SeriesInstanceUID, "frame"))
-    thickness = float(volume.spacing[0])
-    return Source(
-        volume=volume,
-        headers=tuple(_for_highdicom(header, frame, thickness) for header in ordered),
-        original=ordered[0],
-    )
+    source_headers = [_for_highdicom(header, frame) for header in ordered]
+    if first.SOPClassUID not in MULTI_FRAME:
+        _share_geometry(source_headers, float(volume.spacing[0]))
+    return Source(volume, tuple(source_headers), ordered[0])
 
 
-def _for_highdicom(header: Dataset, frame: str, thickness: float) -> Dataset:
+def _share_geometry(headers: Sequence[Dataset], spacing: float) -> None:
+    """Write orientation and spacings alike into every header, as they were found to be.
+
+    highdicom compares them to the last digit, which archives write differently.
+    """
+    thickness = str(headers[0].get("SliceThickness") or "")
+    for header in headers:
+        header.ImageOrientationPatient = list(headers[0].ImageOrientationPatient)
+        header.PixelSpacing = list(headers[0].PixelSpacing)
+        header.SliceThickness = thickness if _valid("DS", thickness) else f"{spacing:.6g}"
+        header.SpacingBetweenSlices = f"{spacing:.6g}"
+
+
+def _for_highdicom(header: Dataset, frame: str) -> Dataset:
     """Return the part of `header` that highdicom needs; it names nobody.
 
     highdicom copies whole modules of patient and study, errors of the source included; here it
@@ -173,8 +184,6 @@ def _for_highdicom(header: Dataset, frame: str, thickness: float) -> Dataset:
         setattr(copy, keyword, None)
     copy.PatientName = PLACEHOLDER_NAME
     copy.FrameOfReferenceUID = frame
-    if header.SOPClassUID not in MULTI_FRAME and not header.get("SliceThickness"):
-        copy.SliceThickness = f"{thickness:.6g}"
     return copy
 
 
@@ -243,9 +252,8 @@ def series_number(source: Source, offset: int) -> int:
 
     A number that is missing or odd counts as 0.
     """
-    number = source.original.get("SeriesNumber")
-    plain = int(number) if number is not None and 0 < int(number) < 10_000_000 else 0
-    return plain * 100 + offset
+    number = str(source.original.get("SeriesNumber"))
+    return (int(number) if number.isdecimal() and len(number) <= 7 else 0) * 100 + offset
 
 
 def voxel_ml(volume: hd.Volume) -> float:

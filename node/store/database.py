@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from node.errors import StoreError
 
 BUSY_TIMEOUT_S = 30.0  # receiver and workers share the file; a writer waits for its turn
+RESERVED_LOG_OCTETS = 5 << 20  # a little over the 1000 pages after which SQLite starts anew
 MIGRATION_LOCK = 0x5241444E  # any constant; PostgreSQL's lock name for migrations
 
 
@@ -45,6 +46,31 @@ class Database:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def reserve_log(self) -> None:
+        """Grow SQLite's write-ahead log once, so that commits overwrite it in place.
+
+        A commit that makes the log longer waits for the file system's journal too: 4.0 ms
+        against 1.1 ms on the ext4 disk this was measured on. The log lasts as long as this
+        `Database` keeps a connection open. Nothing to do on PostgreSQL.
+
+        Raises
+        ------
+        StoreError
+            If the database cannot be reached or changed.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return
+        with self._write() as connection:
+            connection.exec_driver_sql("CREATE TABLE reserve (octets BLOB)")
+            connection.exec_driver_sql(
+                "INSERT INTO reserve VALUES (zeroblob(?))", (RESERVED_LOG_OCTETS,)
+            )
+            connection.exec_driver_sql("DROP TABLE reserve")
+        with self.engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            if driver is not None:
+                driver.execute("PRAGMA wal_checkpoint(RESTART)")
 
     def close(self) -> None:
         """Close every connection."""

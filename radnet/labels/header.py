@@ -210,9 +210,10 @@ def read_header(headers: Listing[Dataset]) -> HeaderLabels:
         One or more instances of the series, without pixels.
     """
     first = headers[0]
+    planes = {plane.value for plane in map(plane_of, headers) if plane}
     return HeaderLabels(
         sequence=sequence_of(first),
-        plane=plane_of(first),
+        plane=plane_of(first) if len(planes) == 1 else None,
         contrast=contrast_of(first),
         coverage=coverage_of(first),
         localizer=localizer_of(headers),
