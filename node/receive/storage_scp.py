@@ -4,7 +4,6 @@ Nothing is decoded and nothing is transcoded: the sender's first transfer syntax
 and its bytes are kept. The handler stores and answers; it does not think.
 """
 
-import socket
 import threading
 from collections.abc import Callable
 from io import BytesIO
@@ -21,6 +20,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from node.errors import StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.receive.reactor import quicken
 from node.receive.reception import Arrival, Reception
 from node.settings import Settings
 from node.store.catalog import Catalog
@@ -71,6 +71,7 @@ class StorageScp:
         # Every storage-like SOP class, private and unknown ones too, in the first transfer
         # syntax that is proposed. pynetdicom offers this as a module-wide switch only.
         _config.UNRESTRICTED_STORAGE_SERVICE = True
+        _config.LOG_HANDLER_LEVEL = "none"  # would format every PDU, and names of patients
         ae = AE(settings.node.ae_title)
         ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -82,7 +83,7 @@ class StorageScp:
         ae.acse_timeout = _ACSE_TIMEOUT_S
         ae.add_supported_context(Verification)
         handlers: list[evt.EventHandlerType] = [
-            (evt.EVT_CONN_OPEN, _send_at_once),
+            (evt.EVT_CONN_OPEN, quicken),
             (evt.EVT_ACCEPTED, self._opened),
             (evt.EVT_RELEASED, self._released),
             (evt.EVT_CONN_CLOSE, self._closed),
@@ -136,16 +137,6 @@ class StorageScp:
         )
 
 
-def _send_at_once(event: Event) -> None:
-    """Turn off Nagle's algorithm, which waits 40 ms for an acknowledgement before each reply.
-
-    pynetdicom offers no option for it and no other way to the socket.
-    """
-    wrapped = event.assoc.dul.socket
-    if wrapped is not None and wrapped.socket is not None:
-        wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
 def serve(
     settings: Settings,
     catalog: Catalog,
@@ -160,6 +151,7 @@ def serve(
     """
     removed = files.clear_incoming()
     catalog.close_stale_associations(clock())
+    catalog.reserve_log()
     scp = StorageScp(settings, catalog, files, clock)
     host, port = scp.server_address
     log.info("receiver ready", host=host, port=port, half_written_removed=removed)
