@@ -9,8 +9,6 @@ from typing import Final
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
-from radnet.inference.classifier import Classifier
-from radnet.inference.segmenter import LiverSegmenter
 
 from node.deliver.build import build
 from node.pipeline import workflows
@@ -23,6 +21,8 @@ from node.series.completeness import Policy
 from node.settings import Settings
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
+from radnet.inference.classifier import Classifier
+from radnet.inference.segmenter import LiverSegmenter
 from radnet.volume.series import read_headers
 
 log = structlog.get_logger()

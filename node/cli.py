@@ -15,7 +15,6 @@ import pydicom
 import structlog
 import typer
 from pydicom.errors import InvalidDicomError
-from radnet.data.phantom_study import write_phantom_study
 from rich.console import Console
 from rich.progress import Progress, track
 
@@ -27,6 +26,7 @@ from node.route.rules import compile_rules
 from node.segment import preview as pictures
 from node.settings import DimseDestination, Settings, load
 from node.watch import status as views
+from radnet.data.phantom_study import write_phantom_study
 from radnet.errors import RadnetError
 
 FAILED: Final = 1

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from radnet.inference.classifier import Prediction
-
 from node.store.records import Finding
+from radnet.inference.classifier import Prediction
 from radnet.labels.header import Evidence, HeaderLabels
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Protocol
 
 import highdicom as hd
-from radnet.inference.classifier import Prediction
 
 from node.classify.fuse import fuse
 from node.identity import is_own_output
 from node.store.records import Finding
 from radnet.errors import UnusableVolumeError
+from radnet.inference.classifier import Prediction
 from radnet.labels.header import read_header, text_of
 from radnet.volume.series import read_headers, read_volume
 

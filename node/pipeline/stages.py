@@ -15,20 +15,25 @@ from pydicom.dataset import Dataset
 from node.classify.recognise import SeriesClassifier, recognise
 from node.classify.tags import tags
 from node.deliver.attempts import next_delay
-from node.deliver.destination import Destination, OutboundInstance, TaggingDestination
+from node.deliver.destination import Destination, OutboundInstance, State, TaggingDestination
 from node.errors import CertificateError, PermanentDeliveryError, TransientDeliveryError
 from node.route.facts import Facts, header_facts
 from node.route.rules import CompiledRules, decide
 from node.segment.liver import LiverModel, LiverResult, segment_liver
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
-from node.store.records import Finding, StoredInstance
+from node.store.records import DeliveryState, Finding, RevisionState, StoredInstance
 from radnet.errors import UnusableVolumeError
 from radnet.volume.series import read_headers
 
 log = structlog.get_logger()
 
 OWN_OUTPUT: Final = "own_output"
+_AFTER: Final[dict[State, DeliveryState]] = {
+    "delivered": "delivered",
+    "refused": "parked",
+    "retry": "pending",
+}
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class Stages:
             reasons += [f"rule {name} failed: {why}" for name, why in decision.failed.items()]
             if not decision.deliver:
                 reasons.append("no rule sends this series anywhere")
-            state = "unusable" if unusable else "done"
+            state: RevisionState = "unusable" if unusable else "done"
             self.catalog.finish(series_instance_uid, revision, state, "; ".join(reasons))
         return {
             "deliver": list(decision.deliver),
@@ -155,9 +160,12 @@ class Stages:
         by_uid = {one.sop_instance_uid: one for one in pending}
         for outcome in target.send([self._outbound(one) for one in pending]):
             del by_uid[outcome.sop_instance_uid]
-            state = {"delivered": "delivered", "refused": "parked"}.get(outcome.state, "pending")
             self.catalog.put_delivery(
-                outcome.sop_instance_uid, destination, state, outcome.reason, self.clock()
+                outcome.sop_instance_uid,
+                destination,
+                _AFTER[outcome.state],
+                outcome.reason,
+                self.clock(),
             )
             left += outcome.state == "retry"
         left += len(by_uid)

@@ -1,7 +1,7 @@
 """The series a result is made from, and what a result inherits from it."""
 
 from collections.abc import Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypedDict
@@ -171,20 +171,20 @@ def _for_highdicom(header: Dataset, frame: str) -> Dataset:
     highdicom copies whole modules of patient and study, errors of the source included; here it
     finds none, and `finish` writes them.
     """
-    copy = Dataset()
-    copy.update(
+    part = Dataset()
+    part.update(
         {
-            element.tag: element
+            element.tag: copy(element)
             for element in header
             if element.tag.group in NEEDED_GROUPS or element.keyword in NEEDED_KEYWORDS
         }
     )
-    copy.file_meta = header.file_meta
+    part.file_meta = header.file_meta
     for keyword in PATIENT_AND_STUDY:
-        setattr(copy, keyword, None)
-    copy.PatientName = PLACEHOLDER_NAME
-    copy.FrameOfReferenceUID = frame
-    return copy
+        setattr(part, keyword, None)
+    part.PatientName = PLACEHOLDER_NAME
+    part.FrameOfReferenceUID = frame
+    return part
 
 
 def finish(result: Dataset, source: Source) -> None:

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pydicom
@@ -11,7 +12,9 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
+from pynetdicom.transport import ThreadedAssociationServer
 
 from node.deliver.build import build
 from node.deliver.destination import OutboundInstance
@@ -29,13 +32,14 @@ class RecordingScp:
         ae = AE("RECORDER")
         ae.add_supported_context(CTImageStorage)
         ae.add_supported_context("1.2.840.10008.1.1")
-        self._server = ae.start_server(
+        server = ae.start_server(
             ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
         )
-        self.port = int(self._server.socket.getsockname()[1])
+        self._server = cast("ThreadedAssociationServer", server)
+        self.port = int(self._server.server_address[1])
 
     def _store(self, event: Event) -> int:
-        self.received.append(str(event.request.AffectedSOPInstanceUID))
+        self.received.append(str(cast("C_STORE", event.request).AffectedSOPInstanceUID))
         return 0x0000
 
     def close(self) -> None:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from radnet.inference.classifier import Prediction
 
 from node.classify.fuse import fuse, fuse_classes, fuse_odds
 from node.classify.tags import tags
 from node.store.records import Finding
+from radnet.inference.classifier import Prediction
 from radnet.labels.header import Evidence, HeaderLabels
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 
@@ -21,7 +21,7 @@ def prediction(contrast: float = 0.5, liver: float = 0.5) -> Prediction:
         contrast={Contrast.CONTRAST: contrast, Contrast.NONCONTRAST: 1 - contrast},
         coverage={r: liver if r == Region.LIVER else 0.02 for r in Region},
         spacing_mm=5.0,
-        cells=np.zeros((1, len(Region))),
+        cells=np.zeros((1, len(Region)), np.float32),
         cell_mm=32.0,
     )
 
