@@ -15,7 +15,8 @@ SAME_PLACE_MM: Final = 0.01  # positions nearer than this are one place, written
 SPACING_TOLERANCE: Final = 0.01  # of the median gap: half a voxel is reached after 50 slices
 SPACING_FLOOR_MM: Final = 0.02  # thin slices: positions written with two decimals
 SIDEWAYS_MM: Final = 0.5  # more than this is seen at the far end of a contour
-SAME_DIRECTION: Final = 1e-3  # of a direction cosine; archives write 3 to 6 decimals
+SAME_DIRECTION: Final = 2e-4  # of a direction cosine: 0.1 mm at the far end of a 500 mm row
+ALIKE_DIRECTION: Final = 1e-2  # the same where only a recognisable picture is wanted
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def stack(headers: Sequence[Dataset], *, tolerant: bool = False) -> Stack:
     name = series_name(headers[0])
     if len(headers) < 2:
         raise GeometryError(f"{name}: 1 slice found; expected at least 2 to make a volume.")
-    orientation = _one_orientation(name, headers)
+    orientation = _one_orientation(name, headers, ALIKE_DIRECTION if tolerant else SAME_DIRECTION)
     # minus the normal: slice, row and column indices make a right-handed set, as highdicom's do
     along = -np.cross(orientation[:3], orientation[3:])
     positions = np.array([h.ImagePositionPatient for h in headers], dtype=np.float64)
@@ -88,11 +89,13 @@ def stack(headers: Sequence[Dataset], *, tolerant: bool = False) -> Stack:
     )
 
 
-def _one_orientation(name: str, headers: Sequence[Dataset]) -> NDArray[np.float64]:
+def _one_orientation(
+    name: str, headers: Sequence[Dataset], tolerance: float
+) -> NDArray[np.float64]:
     cosines = np.array([h.ImageOrientationPatient for h in headers], dtype=np.float64)
     kinds: list[NDArray[np.float64]] = []
     for one in cosines:
-        if not any(np.abs(one - kind).max() < SAME_DIRECTION for kind in kinds):
+        if not any(np.abs(one - kind).max() <= tolerance for kind in kinds):
             kinds.append(one)
     if len(kinds) > 1:
         raise GeometryError(

@@ -18,7 +18,17 @@ from node.segment.liver import LiverResult, encode, segment_liver
 from node.segment.report import ABSENT, PRESENCE
 from radnet.errors import UnusableVolumeError
 from radnet.volume.series import read_volume
-from tests.made_ct import AXIAL, SHAPE, SPACING, Find, MadeModel, lopsided, rotation, write_ct
+from tests.made_ct import (
+    AXIAL,
+    SHAPE,
+    SPACING,
+    Edit,
+    Find,
+    MadeModel,
+    lopsided,
+    rotation,
+    write_ct,
+)
 
 TURN = rotation(25, 0) @ rotation(-10, 2)
 OBLIQUE = (*TURN[:, 0], *TURN[:, 1])
@@ -202,6 +212,19 @@ def test_the_node_knows_its_own_output(result: LiverResult) -> None:
         assert is_own_output(dataset)
 
 
+def test_patient_and_study_are_those_of_the_source(paths: list[Path], result: LiverResult) -> None:
+    """An archive files a result by these."""
+    source = dcmread(paths[0])
+    for dataset in (result.seg, result.report):
+        assert dataset is not None
+        for keyword in ("PatientID", "PatientName", "PatientSex", "StudyInstanceUID"):
+            assert dataset[keyword].value == source[keyword].value
+        for keyword in ("StudyDate", "StudyTime", "StudyID"):
+            assert dataset[keyword].value == source[keyword].value
+        assert (dataset.ContentDate, dataset.ContentTime) == ("20260102", "030406")
+        assert dataset.SeriesInstanceUID != source.SeriesInstanceUID
+
+
 def _odd_patient(ds: Dataset, _index: int) -> None:
     ds.SpecificCharacterSet = "ISO_IR 100"
     ds.PatientName = "Groß"  # no caret: highdicom would quote it in a warning
@@ -274,3 +297,40 @@ def test_a_source_without_study_uid_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UnusableVolumeError, match="no StudyInstanceUID"):
         segment_liver(write_ct(tmp_path, anonymous), MadeModel(), 1)
+
+
+def _turned(ds: Dataset, index: int) -> None:
+    ds.ImageOrientationPatient = [1, 0.00001 * index, 0, -0.00001 * index, 1, 0]
+
+
+def _other_digits(ds: Dataset, index: int) -> None:
+    ds.PixelSpacing = [f"{1.5 + 1e-7 * index:.8f}", "1.25"]
+
+
+def _jittered(ds: Dataset, index: int) -> None:
+    ds.ImagePositionPatient = [
+        -30,
+        -40 + 0.01 * (index % 2),
+        100 + 4 * index + 0.015 * (index % 2),
+    ]
+
+
+def _no_frame_of_reference(ds: Dataset, _index: int) -> None:
+    del ds.FrameOfReferenceUID
+
+
+def _odd_thickness(ds: Dataset, _index: int) -> None:
+    ds.SliceThickness = None
+    ds.SpacingBetweenSlices = -4
+
+
+@pytest.mark.parametrize(
+    "edit", [_turned, _other_digits, _jittered, _no_frame_of_reference, _odd_thickness]
+)
+def test_last_digits_of_a_source_do_not_stop_a_result(tmp_path: Path, edit: Edit) -> None:
+    """Archives round; what is one grid to a tenth of a millimetre is one grid."""
+    result = segment_liver(write_ct(tmp_path, edit), MadeModel(), 1)
+
+    assert result.certificate["grid_error_mm"] < 0.1
+    measures = _seg(result).SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert float(measures.SpacingBetweenSlices) == pytest.approx(SPACING[0], abs=0.01)

@@ -163,6 +163,20 @@ def test_one_slice_is_not_a_volume(tmp_path: Path) -> None:
         read_volume(write_ct(tmp_path)[:1], tolerant=True)
 
 
+def test_slightly_turned_slices_are_for_recognising_only(tmp_path: Path) -> None:
+    """Half a degree is nothing to see and 4 mm at the end of a contour."""
+
+    def turned(ds: Dataset, index: int) -> None:
+        if index == 3:
+            ds.ImageOrientationPatient = [0.99998, 0.006, 0, -0.006, 0.99998, 0]
+
+    paths = write_ct(tmp_path, turned)
+
+    with pytest.raises(GeometryError, match="2 orientations"):
+        read_volume(paths)
+    assert read_volume(paths, tolerant=True).shape == SHAPE
+
+
 def test_positions_rounded_by_an_archive_are_one_spacing(tmp_path: Path) -> None:
     """Two decimals of a 0.625 mm spacing are not a missing slice."""
     places = [round(0.625 * index, 2) for index in range(SHAPE[0])]
