@@ -85,7 +85,7 @@ class Reception:
             path, here = self._place(identity, sha256)
             if not here:
                 head = file_head(identity.sop_class_uid, uid, arrival.transfer_syntax)
-                self._files.write(path, head, arrival.data)
+                self._files.write_new(path, head, arrival.data)
             recorded = self._catalog.record(
                 self._row(identity, arrival, path, sha256), self._clock()
             )

@@ -1,5 +1,6 @@
 """What the receiver writes: associations, instances, conflicts."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,7 @@ class Reception(Database):
             If the row was not committed; the peer must not be told Success.
         """
         with self._write() as connection:
-            added = connection.execute(
-                self._insert(instance).on_conflict_do_nothing(), instance_values(stored)
-            )
+            added = connection.execute(self._add_instance, instance_values(stored))
             if added.rowcount == 1:
                 self._count(connection, stored, now)
                 return "new"
@@ -119,7 +118,16 @@ class Reception(Database):
             "first_instance_at": now,
             "last_instance_at": now,
         }
-        counted = self._insert(series).on_conflict_do_update(
+        connection.execute(self._count_instance, row)
+
+    @cached_property
+    def _add_instance(self) -> sa.Insert:
+        """Made once: making it takes longer than SQLite takes to run it."""
+        return self._insert(instance).on_conflict_do_nothing()
+
+    @cached_property
+    def _count_instance(self) -> sa.Insert:
+        return self._insert(series).on_conflict_do_update(
             index_elements=[series.c.series_instance_uid],
             set_={
                 "instance_count": series.c.instance_count + 1,
@@ -127,7 +135,6 @@ class Reception(Database):
                 "last_instance_at": sa.literal_column("excluded.last_instance_at"),
             },
         )
-        connection.execute(counted, row)
 
     def _see_again(
         self, connection: sa.Connection, stored: StoredInstance, known: sa.Row[*tuple[Any, ...]]
