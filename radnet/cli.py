@@ -42,14 +42,17 @@ class _Request:
     minutes: float
     seed: int
     data: Path | None
+    start: Path | None
     out: Path
 
     def record(self) -> dict[str, Any]:
         """Return the part of the weights' record that is known before training."""
         manifest = (self.data / "MANIFEST.csv").read_bytes() if self.data else b""
+        before = self.start.read_bytes() if self.start else b""
         command = (
             f"radnet train {self.task} --preset {self.preset} --minutes {self.minutes:g} "
             f"--seed {self.seed}{' --data DIR' if self.data else ''}"
+            f"{' --start CLASSIFIER' if self.start else ''}"
         )
         return {
             "task": self.task.value,
@@ -58,6 +61,7 @@ class _Request:
             "minutes": self.minutes,
             "version": version("radnet-node"),
             "command": command,
+            "start_sha256": hashlib.sha256(before).hexdigest() if before else "",
             "manifest_sha256": hashlib.sha256(manifest).hexdigest() if manifest else "",
         }
 
@@ -75,18 +79,18 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
     seed: Annotated[int, typer.Option(help="Drives every random choice.")] = 0,
     data: Annotated[Path | None, typer.Option(help="Folder of real scans.")] = None,
     out: Annotated[Path, typer.Option(help="The weights file to write.")] = Path("weights"),
-    encoder: Annotated[
-        Path | None, typer.Option(help="Classifier weights to start the liver network from.")
+    start: Annotated[
+        Path | None, typer.Option(help="Classifier weights to go on from, or to transfer.")
     ] = None,
 ) -> None:
     """Train a network; a checkpoint is written under OUT every minute."""
     if data is not None and not (data / "MANIFEST.csv").is_file():
         raise UnusableVolumeError(f"{data} holds no MANIFEST.csv; see radnet/training/scans.py")
-    request = _Request(task, preset, minutes, seed, data, out)
+    request = _Request(task, preset, minutes, seed, data, start, out)
     if task is Task.CLASSIFIER:
         _train_classifier(request)
     else:
-        _train_liver(request, encoder)
+        _train_liver(request)
 
 
 def _train_classifier(request: _Request) -> None:
@@ -97,7 +101,7 @@ def _train_classifier(request: _Request) -> None:
     plan = classify.Plan(request.preset, request.minutes, request.seed)
     record = request.record() | {"spacing_mm": CLASSIFIER_SPACING_MM, "temperature": {}}
     with shown.status("Drawing phantoms and reading scans"):
-        net, batches, held_out = classify.start(plan, request.data)
+        net, batches, held_out = classify.start(plan, request.data, request.start)
     for steps in _watched(classify.train(net, batches, plan)):
         save_weights(request.out, net, record | steps)
         last = steps
@@ -109,7 +113,7 @@ def _train_classifier(request: _Request) -> None:
     shown.print(f"{request.out}: {last}; on 300 held-out phantoms {record['held_out_phantoms']}")
 
 
-def _train_liver(request: _Request, encoder: Path | None) -> None:
+def _train_liver(request: _Request) -> None:
     from radnet.inference.preparation import (
         LIVER_HU,
         LIVER_SPACING_MM,
@@ -124,10 +128,9 @@ def _train_liver(request: _Request, encoder: Path | None) -> None:
         "window": LIVER_WINDOW,
         "hu": LIVER_HU,
         "threshold": 0.5,
-        "encoder_sha256": hashlib.sha256(encoder.read_bytes()).hexdigest() if encoder else "",
     }
     with shown.status("Drawing phantoms and reading scans"):
-        net, batches = transfer.start(plan, request.data, encoder)
+        net, batches = transfer.start(plan, request.data, request.start)
     for steps in _watched(transfer.train(net, batches, plan)):
         save_weights(request.out, net, record | steps)
     shown.print(f"{request.out}: written")

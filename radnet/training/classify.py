@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from torch.nn import functional
 from radnet.labels.vocabulary import Region
 from radnet.network.heads import Heads, RadNet, scan_coverage, split
 from radnet.network.presets import preset
+from radnet.network.weights import fill, load_weights
 from radnet.training.loading import ahead
 from radnet.training.samples import (
     Batch,
@@ -177,25 +177,24 @@ def scores(heads: Heads, truth: Batch) -> dict[str, float]:
     return result
 
 
-def start(plan: Plan, data: Path | None) -> tuple[RadNet, Iterator[Batch], list[Sample]]:
-    """Return a fresh network, its endless batches and 300 phantoms held out for calibration."""
+def start(
+    plan: Plan, data: Path | None, weights: Path | None = None
+) -> tuple[RadNet, Iterator[Batch], list[Sample]]:
+    """Return the network, its endless batches and 300 phantoms held out for calibration.
+
+    The network is fresh, or goes on from the classifier in `weights`.
+
+    Raises
+    ------
+    WeightsError
+        If `weights` are not a classifier's, or of another preset.
+    """
     torch.manual_seed(plan.seed)
     net = RadNet(preset(plan.preset))
+    if weights:
+        fill(net, load_weights(weights, "classifier"), weights.name)
     phantoms = phantom_samples(plan.phantoms, seed=1_000_000 * (plan.seed + 1))
     held_out = phantom_samples(300, seed=900_000_000)
     real = real_samples(data) if data else []
     data_ahead = ahead(batches(phantoms, real, plan.batch, plan.seed))
     return net, data_ahead, held_out
-
-
-def record(plan: Plan, progress: Progress, **more: Any) -> dict[str, Any]:
-    """Return what a weights file says of its making."""
-    return {
-        "task": "classifier",
-        "preset": plan.preset,
-        "seed": plan.seed,
-        "minutes": plan.minutes,
-        "steps": progress.step,
-        "loss": round(progress.loss, 4),
-        **more,
-    }

@@ -28,7 +28,7 @@ class Plan:
     preset: str
     minutes: float
     seed: int
-    phantoms: int = 60
+    phantoms: int = 48
     batch: int = 2
     rate: float = 1e-3
     decay: float = 1e-3
