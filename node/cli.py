@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or input.
 import logging
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,9 @@ def _told() -> Iterator[None]:
 
 
 def _logging(level: str) -> None:
+    # pydicom quotes odd header values in its messages: a patient's name may be one.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="pydicom")
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -1,0 +1,340 @@
+"""The durable pipeline with real rows, files and engine; network and models are made up."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+from pydicom import Dataset
+from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, SegmentationStorage
+from pynetdicom.dsutils import encode
+
+from node.deliver.destination import OutboundInstance, Outcome
+from node.identity import contributing_equipment
+from node.pipeline import workflows
+from node.pipeline.engine import Engine
+from node.pipeline.stages import Stages
+from node.pipeline.sweep import Sweep
+from node.receive.reception import Arrival, Reception
+from node.receive.statuses import StoreStatus
+from node.route.rules import compile_rules
+from node.series.completeness import Policy
+from node.settings import Rule
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+from node.store.records import Revision
+from radnet.inference.classifier import Prediction
+from radnet.labels.vocabulary import Contrast, Plane, Region
+from radnet.labels.vocabulary import Sequence as Weighting
+from radnet.volume.series import read_headers
+from tests.made_ct import SERIES, STUDY, MadeModel, made_slice
+from tests.node_process import wait_for
+
+RULES = (
+    Rule(name="all", when="true", deliver=("pacs",)),
+    Rule(
+        name="liver",
+        when='"liver" in findings.coverage.value',
+        segment=("liver",),
+        results_to=("pacs",),
+    ),
+)
+
+
+class AbdomenClassifier:
+    """Says CT abdomen of everything, or fails as a test wants."""
+
+    def __init__(self) -> None:
+        self.fails = False
+
+    def classify(self, volume: hd.Volume, modality: str) -> Prediction:
+        """Return an axial CT of the liver."""
+        if self.fails:
+            raise RuntimeError("the network fell over")
+        return Prediction(
+            sequence={s: 0.94 if s == Weighting.CT else 0.01 for s in Weighting},
+            plane={p: 0.98 if p == Plane.AXIAL else 0.01 for p in Plane},
+            contrast={Contrast.CONTRAST: 0.9, Contrast.NONCONTRAST: 0.1},
+            coverage={r: 0.9 if r == Region.LIVER else 0.05 for r in Region},
+            spacing_mm=4.0,
+            cells=np.zeros((1, len(Region)), np.float32),
+            cell_mm=32.0,
+        )
+
+
+class SwitchableModel(MadeModel):
+    """A liver model that can be told to find nothing."""
+
+    def find_nothing(self) -> None:
+        """Find no liver from now on."""
+        self._find = lambda shape: np.zeros(shape, np.bool_)
+
+
+class RecordingDestination:
+    """A destination that remembers; `refuses` and `down` make it answer otherwise."""
+
+    name = "pacs"
+
+    def __init__(self) -> None:
+        self.sent: list[Dataset] = []
+        self.down = False
+
+    def send(self, instances: Sequence[OutboundInstance]) -> Iterator[Outcome]:
+        """Take every instance, or none."""
+        for one in instances:
+            if self.down:
+                yield Outcome(one.sop_instance_uid, "retry", "nobody there")
+            else:
+                self.sent.append(pydicom.dcmread(one.path))
+                yield Outcome(one.sop_instance_uid, "delivered")
+
+    def check(self) -> str:
+        """Answer that all is well."""
+        return "here"
+
+
+class Bench:
+    """A node without its network: instances in by hand, time by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
+        self.catalog.upgrade()
+        self.files = InstanceFiles(folder)
+        self.now = 1000.0
+        self.classifier = AbdomenClassifier()
+        self.liver = SwitchableModel()
+        self.pacs = RecordingDestination()
+        self.reception = Reception(self.catalog, self.files, self.clock)
+        self.stages = Stages(
+            catalog=self.catalog,
+            files=self.files,
+            classifier=self.classifier,
+            liver=self.liver,
+            rules=compile_rules(RULES),
+            destinations={"pacs": self.pacs},
+            unknown_below=0.6,
+            clock=self.clock,
+            random=lambda: 0.0,
+        )
+        self.engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "test:worker")
+        self.workflows = workflows.register(self.engine, self.stages)
+        self.engine.launch(workflows.QUEUES)
+        self.sweep = Sweep(
+            self.catalog, self.files, Policy(settle_s=2, quiet_s=60), read_headers, self.clock
+        )
+
+    def clock(self) -> float:
+        """Return the made-up time."""
+        return self.now
+
+    def receive(self, *slices: Dataset) -> None:
+        """Take instances over one association that is released at the end."""
+        association = self.catalog.open_association("SCANNER", "NODE", "127.0.0.1", self.now)
+        for ds in slices:
+            data = encode(ds, is_implicit_vr=False, is_little_endian=True)
+            assert data is not None
+            arrival = Arrival(
+                str(ds.SOPClassUID),
+                str(ds.SOPInstanceUID),
+                ExplicitVRLittleEndian,
+                data,
+                "SCANNER",
+                association,
+            )
+            assert self.reception.take(arrival) == StoreStatus.SUCCESS
+        self.catalog.close_association(association, released=True, now=self.now)
+
+    def tick(self, seconds: float) -> None:
+        """Let time pass, and look once."""
+        self.now += seconds
+        self.sweep.settle()
+        self.sweep.queue(self.workflows)
+
+    def last(self) -> Revision | None:
+        """Return the newest revision of the made-up series."""
+        rows = self.catalog.revisions(SERIES)
+        return rows[-1] if rows else None
+
+    def ends(self, state: str) -> Callable[[], bool]:
+        """Return a condition: the newest revision is in this state."""
+
+        def ended() -> bool:
+            row = self.last()
+            return row is not None and row.state == state
+
+        return ended
+
+    def sent(self, sop_class: str) -> list[Dataset]:
+        """Return what arrived of a SOP class."""
+        return [ds for ds in self.pacs.sent if ds.SOPClassUID == sop_class]
+
+    def nothing_pending(self) -> bool:
+        """Tell whether every delivery is through."""
+        return all(d.state != "pending" for d in self.catalog.deliveries(STUDY))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """Make a bench for one test."""
+    made = Bench(tmp_path)
+    yield made
+    made.engine.close()
+    made.catalog.close()
+
+
+def slices(*indices: int) -> list[Dataset]:
+    """Return these slices of the made-up CT."""
+    return [made_slice(index) for index in indices]
+
+
+def test_a_whole_series_ends_as_images_segmentation_and_report(bench: Bench) -> None:
+    """The picture in workflows.py, once through."""
+    bench.receive(*slices(*range(6)))
+    bench.tick(3)
+
+    wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
+
+    assert bench.ends("done")()
+    assert len(bench.sent(SegmentationStorage)) == 1
+    assert len(bench.sent(ComprehensiveSRStorage)) == 1
+    found = {f.name: f.value for f in bench.catalog.findings(SERIES) if f.source != "header"}
+    assert found["liver"] == "present"
+
+
+def test_a_late_slice_is_a_revision(bench: Bench) -> None:
+    """Promise 8: same series, next revision, one new image sent, the report names the old one."""
+    bench.receive(*slices(0, 1, 2, 3, 4))
+    bench.tick(3)
+    wait_for(lambda: len(bench.pacs.sent) == 7 and bench.nothing_pending(), "revision 1", 60)
+
+    bench.receive(*slices(5))
+    bench.tick(3)
+    wait_for(lambda: len(bench.pacs.sent) == 10 and bench.nothing_pending(), "revision 2", 60)
+
+    row = bench.last()
+    assert row is not None
+    assert row.revision == 2
+    first, second = bench.sent(ComprehensiveSRStorage)
+    (predecessor,) = second.PredecessorDocumentsSequence
+    referenced = predecessor.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert referenced.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    one, two = bench.sent(SegmentationStorage)
+    assert one.SeriesInstanceUID == two.SeriesInstanceUID
+    assert one.SOPInstanceUID != two.SOPInstanceUID
+
+
+def test_no_liver_is_a_coded_negative(bench: Bench) -> None:
+    """Promise 7: an answer, not silence."""
+    bench.liver.find_nothing()
+    bench.receive(*slices(*range(6)))
+    bench.tick(3)
+
+    wait_for(lambda: len(bench.pacs.sent) == 7 and bench.nothing_pending(), "everything", 60)
+
+    assert not bench.sent(SegmentationStorage)
+    (report,) = bench.sent(ComprehensiveSRStorage)
+    assert "2667000" in str(report)  # SNOMED CT: Absent
+
+
+def test_a_series_with_a_gap_waits_and_is_never_segmented(bench: Bench) -> None:
+    """A hole in the volume must never reach the network; the images still travel."""
+    bench.receive(*slices(0, 1, 2, 4, 5))
+    bench.tick(3)
+    assert bench.last() is None
+
+    bench.tick(60)
+    wait_for(bench.ends("unusable"), "the verdict", 60)
+    wait_for(lambda: len(bench.pacs.sent) == 5 and bench.nothing_pending(), "the images", 60)
+
+    row = bench.last()
+    assert row is not None
+    assert "missing" in str(row.evidence["problems"])
+    assert "missing" in row.reason
+    assert not bench.sent(SegmentationStorage)
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (slices(0), "slice"),
+        ([*slices(0, 1, 2)], ""),
+    ],
+    ids=["one slice", "three slices"],
+)
+def test_few_slices_are_delivered(bench: Bench, broken: list[Dataset], told: str) -> None:
+    """Whatever cannot be used is said so, and sent on."""
+    bench.receive(*broken)
+    bench.tick(3)
+
+    wait_for(lambda: len(bench.pacs.sent) >= len(broken) and bench.nothing_pending(), "images", 60)
+    wait_for(lambda: bench.ends("done")() or bench.ends("unusable")(), "the end", 60)
+
+    row = bench.last()
+    assert row is not None
+    assert told in row.reason
+
+
+def test_images_travel_even_where_recognition_dies(bench: Bench) -> None:
+    """A series whose recognition fails for good is routed by its header alone."""
+    bench.classifier.fails = True
+    bench.receive(*slices(*range(6)))
+    bench.tick(3)
+    wait_for(lambda: bool(bench.engine.dead()), "the dead job", 60)
+
+    bench.sweep.rescue(bench.engine, bench.workflows)
+    bench.sweep.rescue(bench.engine, bench.workflows)
+
+    wait_for(lambda: len(bench.pacs.sent) == 6 and bench.nothing_pending(), "the images", 60)
+    wait_for(bench.ends("unusable"), "the reason", 60)
+    row = bench.last()
+    assert row is not None
+    assert "the network fell over" in row.reason
+
+
+def test_own_output_that_comes_back_goes_nowhere(bench: Bench) -> None:
+    """Promise 9, even when another node of ours made it."""
+    made = slices(*range(3))
+    for ds in made:
+        ds.ContributingEquipmentSequence = [contributing_equipment()]
+    bench.receive(*made)
+    bench.tick(3)
+
+    wait_for(bench.ends("done"), "the verdict", 60)
+
+    row = bench.last()
+    assert row is not None
+    assert "radnet-node" in row.reason
+    assert not bench.pacs.sent
+    assert not bench.catalog.deliveries(STUDY)
+
+
+def test_what_a_destination_does_not_take_stays_pending(bench: Bench) -> None:
+    """Down for days is not lost: the rows say so."""
+    bench.pacs.down = True
+    bench.receive(*slices(0, 1, 2))
+    bench.tick(3)
+
+    wait_for(
+        lambda: any(d.attempts for d in bench.catalog.deliveries(STUDY)), "the first attempt", 60
+    )
+
+    states = {(d.state, d.reason) for d in bench.catalog.deliveries(STUDY)}
+    assert ("pending", "nobody there") in states
+
+
+def test_a_derived_object_is_the_same_bytes_twice(bench: Bench) -> None:
+    """Promise 3: a step that runs twice makes the same file and sends nothing twice."""
+    bench.receive(*slices(*range(6)))
+    bench.tick(3)
+    wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
+    before = bench.catalog.derived(SERIES, 1)
+
+    bench.stages.segment(SERIES, 1, ["pacs"])
+
+    after = bench.catalog.derived(SERIES, 1)
+    assert [(kind, one.sop_instance_uid, one.sha256) for kind, one in after] == [
+        (kind, one.sop_instance_uid, one.sha256) for kind, one in before
+    ]
+    assert bench.nothing_pending()
