@@ -40,8 +40,8 @@ radnode = typer.Typer(
     help="A DICOM node that recognises series, routes them and segments the liver.",
 )
 # A table piped into a file or a log has no terminal to fit: give it room.
-console = Console(width=None if sys.stdout.isatty() else 160)
-errors = Console(stderr=True)
+console = Console(width=None if sys.stdout.isatty() else 160, emoji=False)
+errors = Console(stderr=True, emoji=False)
 
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", envvar="RADNODE_CONFIG", help="The settings (TOML).")

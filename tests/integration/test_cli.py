@@ -1,0 +1,129 @@
+"""Commands: exit codes 0 done, 1 failed, 2 wrong usage or input; messages that help."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from node.cli import radnode
+from node.settings import Settings
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+runner = CliRunner()
+
+
+def config(folder: Path, text: str = "") -> str:
+    """Write a settings file and return its path."""
+    path = folder / "node.toml"
+    path.write_text(f'[node]\ndata = "data"\n{text}', encoding="utf-8")
+    return str(path)
+
+
+def test_check_of_a_node_without_destinations_is_done(tmp_path: Path) -> None:
+    """Exit code 0."""
+    result = runner.invoke(radnode, ["check", "--config", config(tmp_path)])
+
+    assert result.exit_code == 0
+    assert "settings valid" in result.output
+
+
+def test_check_names_every_destination_that_does_not_answer(tmp_path: Path) -> None:
+    """Exit code 1, and the reachable one is still reported."""
+    (tmp_path / "out").mkdir()
+    text = (
+        '[[destinations]]\nname = "outbox"\nkind = "folder"\npath = "out"\n'
+        '[[destinations]]\nname = "pacs"\nkind = "dimse"\nae_title = "PACS"\n'
+        'host = "127.0.0.1"\nport = 1\n'
+    )
+
+    result = runner.invoke(radnode, ["check", "--config", config(tmp_path, text)])
+
+    assert result.exit_code == 1
+    assert "outbox: ok" in result.output
+    assert "pacs: PACS@127.0.0.1:1: no connection" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["check", "--config", "nowhere.toml"], "cannot read settings"),
+        (["send", "nowhere", "--to", "A@b:1"], "does not exist"),
+        (["--log-level", "loud", "status"], "expected debug, info, warning or error"),
+    ],
+    ids=["no settings", "no files", "log level"],
+)
+def test_wrong_input_is_exit_code_2(arguments: list[str], told: str) -> None:
+    """The message says what was found and what was expected."""
+    result = runner.invoke(radnode, arguments)
+
+    assert result.exit_code == 2
+    assert told in result.output
+
+
+@pytest.mark.parametrize("to", ["RADNODE", "RADNODE@host", "@host:1", "A@host:x", "A@h:99999"])
+def test_a_malformed_address_is_explained(to: str, tmp_path: Path) -> None:
+    """AE@host:port, and an example."""
+    result = runner.invoke(radnode, ["send", str(tmp_path), "--to", to])
+
+    assert result.exit_code == 2
+    assert to in result.output
+
+
+def test_a_rule_that_is_no_cel_stops_the_node(tmp_path: Path) -> None:
+    """Found at start, not at the first study."""
+    text = '[[rules]]\nname = "broken"\nwhen = "findings.sequence.value =="\n'
+
+    result = runner.invoke(radnode, ["check", "--config", config(tmp_path, text)])
+
+    assert result.exit_code == 2
+    assert "broken" in result.output
+
+
+def test_status_of_an_empty_node_and_of_an_unknown_study(tmp_path: Path) -> None:
+    """Nothing is not an error; asking for what is not there is."""
+    path = config(tmp_path)
+
+    assert runner.invoke(radnode, ["status", "--config", path]).exit_code == 0
+    unknown = runner.invoke(radnode, ["status", "1.2.3", "--config", path])
+    assert unknown.exit_code == 2
+    assert "1.2.3" in unknown.output
+
+
+def test_preview_without_a_segmentation_fails(tmp_path: Path) -> None:
+    """Exit code 1: there is nothing to draw."""
+    result = runner.invoke(radnode, ["preview", "1.2.3", "--config", config(tmp_path)])
+
+    assert result.exit_code == 1
+    assert "no segmentation" in result.output
+
+
+@pytest.mark.parametrize("command", [c.name or "" for c in radnode.registered_commands])
+def test_every_command_explains_itself(command: str) -> None:
+    """`radnode X --help` works for all of them."""
+    for name in [command] if command else ["run", "send", "status", "check", "preview"]:
+        assert runner.invoke(radnode, [name, "--help"]).exit_code == 0
+
+
+def _keys() -> list[str]:
+    found = []
+    for name, field in Settings.model_fields.items():
+        nested = getattr(field.annotation, "model_fields", None)
+        found += [f"{name}.{key}" for key in nested] if nested else [name]
+    return found
+
+
+@pytest.mark.parametrize("key", _keys())
+def test_every_setting_is_documented(key: str) -> None:
+    """Each key of node.toml has a row in the README."""
+    assert f"`{key}`" in README
+
+
+def test_open_storage_can_be_repeated(tmp_path: Path) -> None:
+    """Receiver and worker both migrate; the second finds nothing to do."""
+    for _ in range(2):
+        catalog = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+        catalog.upgrade()
+        catalog.close()
+    assert InstanceFiles(tmp_path).clear_incoming() == 0
