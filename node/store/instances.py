@@ -8,6 +8,7 @@
 
 import hashlib
 import os
+import re
 import struct
 import uuid
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,6 @@ from typing import Final
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
 from node.errors import StoreError
 from node.identity import SOFTWARE_VERSION
@@ -30,6 +30,7 @@ Octets = bytes | memoryview
 
 INSTANCES: Final = Path("instances")
 INCOMING: Final = Path("incoming")
+_UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Identity:
     Raises
     ------
     StoreError
-        If one of them is not a UID (PS3.5 Section 9.1): ``../../x`` arrives, too.
+        If one of them is not a UID (PS3.5 Section 9.1): ``../../x`` arrives, too. Components
+        that begin with 0 are let in: scanners send them, and they harm nobody.
     """
 
     sop_instance_uid: str
@@ -50,7 +52,7 @@ class Identity:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if not value or not UID(value).is_valid:
+            if len(value) > 64 or not _UID.fullmatch(value):
                 raise StoreError(
                     f"{name} is {value[:80]!r}: expected digits and dots, at most 64 characters"
                 )

@@ -1,0 +1,35 @@
+"""Rows for the tests of the catalog."""
+
+from pathlib import Path
+
+from node.store.records import Origin, StoredInstance
+
+STUDY = "1.2.3"
+SERIES = "1.2.3.4"
+
+
+def stored(
+    number: int,
+    *,
+    sha256: str = "0" * 64,
+    association_id: int | None = None,
+    at: float = 100.0,
+    series: str = SERIES,
+    origin: Origin = "received",
+) -> StoredInstance:
+    """Return the record of a made-up instance."""
+    uid = f"{series}.{number}"
+    return StoredInstance(
+        sop_instance_uid=uid,
+        series_instance_uid=series,
+        study_instance_uid=STUDY,
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        path=Path("instances") / STUDY / series / f"{uid}.dcm",
+        size=1000 + number,
+        sha256=sha256,
+        calling_ae="SCANNER",
+        association_id=association_id,
+        origin=origin,
+        received_at=at,
+    )

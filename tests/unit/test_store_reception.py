@@ -1,0 +1,173 @@
+"""What the receiver writes: new, repeated and conflicting instances, and associations."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from node.errors import StoreError
+from node.store.catalog import Catalog
+from tests.store_rows import SERIES, STUDY, stored
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    """Return an empty catalog on SQLite."""
+    made = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+    made.upgrade()
+    yield made
+    made.close()
+
+
+def test_a_new_instance_is_durable_and_counted(catalog: Catalog, tmp_path: Path) -> None:
+    """Another process reads it at once, as the sender was promised."""
+    one = stored(1)
+
+    assert catalog.record(one, 100.0) == "new"
+
+    other = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+    assert other.instance(one.sop_instance_uid) == one
+    (summary,) = other.series_of(STUDY)
+    assert (summary.instance_count, summary.state, summary.revision) == (1, "receiving", 0)
+    other.close()
+
+
+def test_the_database_syncs_every_commit(catalog: Catalog) -> None:
+    """WAL alone would lose the last commits with the power: synchronous must be FULL (2)."""
+    with catalog.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
+
+
+def test_a_repeated_instance_changes_nothing(catalog: Catalog) -> None:
+    """Promise 3: the same bytes twice are one instance."""
+    catalog.record(stored(1), 100.0)
+    catalog.settle(SERIES, {}, 150.0)
+
+    assert catalog.record(stored(1, at=200.0), 200.0) == "repeated"
+
+    assert catalog.unsettled() == []
+    (summary,) = catalog.series_of(STUDY)
+    assert (summary.instance_count, summary.last_instance_at) == (1, 100.0)
+    assert catalog.conflicts(STUDY) == []
+
+
+def test_other_bytes_under_a_known_uid_are_a_conflict(catalog: Catalog) -> None:
+    """The first stays what it was; the second is noted once, however often it comes."""
+    first = stored(1)
+    second = replace(first, sha256="1" * 64, path=Path("elsewhere.dcm"), received_at=200.0)
+    catalog.record(first, 100.0)
+
+    assert catalog.record(second, 200.0) == "conflict"
+    assert catalog.record(second, 300.0) == "conflict"
+
+    assert catalog.instance(first.sop_instance_uid) == first
+    (conflict,) = catalog.conflicts(STUDY)
+    assert (conflict.path, conflict.sha256) == (Path("elsewhere.dcm"), "1" * 64)
+    (summary,) = catalog.series_of(STUDY)
+    assert summary.instance_count == 1
+
+
+def test_our_own_object_coming_back_starts_nothing(catalog: Catalog) -> None:
+    """A PACS that forwards results to us must not start a loop, even if it changed the bytes."""
+    catalog.record(stored(1), 100.0)
+    catalog.settle(SERIES, {}, 150.0)
+    seg = stored(9, series="1.2.3.5", origin="derived")
+    catalog.put_derived(SERIES, 1, "seg", seg, 160.0)
+
+    back = replace(seg, origin="received", sha256="1" * 64)
+
+    assert catalog.record(back, 200.0) == "repeated"
+    assert catalog.unsettled() == []
+    assert catalog.conflicts(STUDY) == []
+    kept = catalog.instance(seg.sop_instance_uid)
+    assert kept is not None
+    assert kept.origin == "derived"
+
+
+def test_instances_of_a_series_by_origin(catalog: Catalog) -> None:
+    """In the order of their UIDs."""
+    for number in (2, 1):
+        catalog.record(stored(number), 100.0)
+    catalog.put_derived(SERIES, 1, "seg", stored(3, origin="derived"), 160.0)
+
+    assert [i.size for i in catalog.instances(SERIES)] == [1001, 1002, 1003]
+    assert [i.size for i in catalog.instances(SERIES, "received")] == [1001, 1002]
+    assert [i.size for i in catalog.instances(SERIES, "derived")] == [1003]
+    assert catalog.instances("9.9") == []
+    assert catalog.instance("9.9") is None
+
+
+def test_associations_are_open_released_or_aborted(catalog: Catalog) -> None:
+    """The three ends a series can see."""
+    number = catalog.open_association("SCANNER", "RADNODE", "127.0.0.1", 90.0)
+    catalog.record(stored(1, association_id=number), 100.0)
+    (progress,) = catalog.unsettled()
+    assert (progress.open_associations, progress.last_released_at, progress.aborted) == (
+        1,
+        None,
+        False,
+    )
+
+    catalog.close_association(number, True, 110.0)
+    (progress,) = catalog.unsettled()
+    assert (progress.open_associations, progress.last_released_at) == (0, 110.0)
+
+    catalog.close_association(number, False, 120.0)  # the connection closes after a release
+    (progress,) = catalog.unsettled()
+    assert (progress.last_released_at, progress.aborted) == (110.0, False)
+
+
+def test_what_a_killed_receiver_left_open_counts_as_aborted(catalog: Catalog) -> None:
+    """Those that were released stay so."""
+    done = catalog.open_association("SCANNER", "RADNODE", "127.0.0.1", 90.0)
+    left = catalog.open_association("SCANNER", "RADNODE", "127.0.0.1", 90.0)
+    catalog.record(stored(1, association_id=done), 100.0)
+    catalog.record(stored(1, association_id=left, series="1.2.3.5"), 101.0)
+    catalog.close_association(done, True, 110.0)
+
+    catalog.close_stale_associations(200.0)
+
+    found = {p.series_instance_uid: (p.open_associations, p.aborted) for p in catalog.unsettled()}
+    assert found == {SERIES: (0, False), "1.2.3.5": (0, True)}
+
+
+def test_a_retry_completes_what_an_abort_cut_short(catalog: Catalog) -> None:
+    """All instances come again over an association that is released: no sign of the abort."""
+    cut = catalog.open_association("SCANNER", "RADNODE", "127.0.0.1", 90.0)
+    catalog.record(stored(1, association_id=cut), 100.0)
+    catalog.close_association(cut, False, 101.0)
+    retry = catalog.open_association("SCANNER", "RADNODE", "127.0.0.1", 110.0)
+    catalog.record(stored(1, association_id=retry), 111.0)
+    catalog.record(stored(2, association_id=retry), 112.0)
+    catalog.close_association(retry, True, 113.0)
+
+    (progress,) = catalog.unsettled()
+
+    assert not progress.aborted
+    assert progress.last_released_at == 113.0
+
+
+def test_without_its_table_the_catalog_says_so(catalog: Catalog, tmp_path: Path) -> None:
+    """StoreError, which the receiver answers with a Failure status; no half transaction."""
+    database = sqlite3.connect(tmp_path / "catalog.sqlite")
+    database.execute("ALTER TABLE series RENAME TO gone")
+
+    with pytest.raises(StoreError, match="not changed: no such table"):
+        catalog.record(stored(1), 100.0)
+
+    database.execute("ALTER TABLE gone RENAME TO series")
+    database.close()
+    assert catalog.instance(stored(1).sop_instance_uid) is None
+    assert catalog.record(stored(1), 100.0) == "new"
+
+
+def test_upgrade_may_run_again(catalog: Catalog) -> None:
+    """Every process upgrades when it starts."""
+    catalog.record(stored(1), 100.0)
+
+    catalog.upgrade()
+
+    assert catalog.instance(stored(1).sop_instance_uid) is not None
