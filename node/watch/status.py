@@ -20,13 +20,19 @@ def _value(finding: Finding) -> str:
 
 
 def described(findings: Iterable[Finding]) -> Text:
-    """Return the fused findings as one short text with percentages."""
+    """Return the fused findings as one short text, with probability and witnesses."""
     lines = []
+    findings = list(findings)
+    witnesses: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.source != "fused":
+            witnesses.setdefault(finding.name, []).append(finding.source)
     for finding in findings:
         if finding.name in _SHOWN and (finding.source == "fused" or finding.name == "own_output"):
             if finding.name == "localizer" and finding.value != "1":
                 continue
-            lines.append(f"{finding.name}: {_value(finding)} ({finding.probability:.0%})")
+            by = " + ".join(witnesses.get(finding.name, ["header"]))
+            lines.append(f"{finding.name}: {_value(finding)} ({finding.probability:.0%}, {by})")
         if finding.name in ("liver", "liver_volume_ml"):
             lines.append(f"{finding.name}: {_value(finding)}")
     return Text("\n".join(lines) or "-")

@@ -1,5 +1,6 @@
 """The durable pipeline with real rows, files and engine; network and models are made up."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -255,25 +256,65 @@ def test_a_series_with_a_gap_waits_and_is_never_segmented(bench: Bench) -> None:
     assert not bench.sent(SegmentationStorage)
 
 
-@pytest.mark.parametrize(
-    ("broken", "told"),
-    [
-        (slices(0), "slice"),
-        ([*slices(0, 1, 2)], ""),
-    ],
-    ids=["one slice", "three slices"],
-)
-def test_few_slices_are_delivered(bench: Bench, broken: list[Dataset], told: str) -> None:
-    """Whatever cannot be used is said so, and sent on."""
-    bench.receive(*broken)
-    bench.tick(3)
+def _without_pixels(ds: Dataset, _index: int) -> None:
+    del ds.PixelData
 
-    wait_for(lambda: len(bench.pacs.sent) >= len(broken) and bench.nothing_pending(), "images", 60)
-    wait_for(lambda: bench.ends("done")() or bench.ends("unusable")(), "the end", 60)
+
+def _of_no_size(ds: Dataset, _index: int) -> None:
+    ds.Rows = ds.Columns = 0
+    ds.PixelData = b""
+
+
+def _cut_short(ds: Dataset, _index: int) -> None:
+    ds.PixelData = ds.PixelData[:100]
+
+
+def _in_one_place(ds: Dataset, index: int) -> None:
+    if index == 2:
+        ds.ImagePositionPatient = made_slice(1).ImagePositionPatient
+
+
+def _localizer(ds: Dataset, _index: int) -> None:
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+
+@pytest.mark.parametrize(
+    ("count", "edit", "told"),
+    [
+        (1, lambda _ds, _index: None, "1 slice|one slice|single"),
+        (4, _without_pixels, "pixel"),
+        (4, _of_no_size, "0 rows"),
+        (4, _cut_short, "pixel|bytes"),
+        (4, _in_one_place, "two|same|position"),
+        (4, _localizer, "[Ll]ocalizer"),
+    ],
+    ids=["one slice", "no pixels", "0 x 0", "truncated", "duplicate positions", "localizer"],
+)
+def test_what_makes_no_volume_says_why_and_travels(
+    bench: Bench, count: int, edit: Callable[[Dataset, int], None], told: str
+) -> None:
+    """Unusable, because ...: recorded on the series; the images and other series go on."""
+    broken = slices(*range(count))
+    for index, ds in enumerate(broken):
+        edit(ds, index)
+    other = slices(0, 1, 2)
+    for ds in other:
+        ds.SeriesInstanceUID = f"{SERIES}.77"
+        ds.SOPInstanceUID = f"{ds.SOPInstanceUID}.77"
+    bench.receive(*broken)
+    bench.receive(*other)
+    bench.tick(3)
+    bench.tick(60)
+
+    everything = count + len(other) + 2
+    wait_for(
+        lambda: len(bench.pacs.sent) == everything and bench.nothing_pending(), "all of it", 60
+    )
+    wait_for(bench.ends("unusable"), "the reason", 60)
 
     row = bench.last()
     assert row is not None
-    assert told in row.reason
+    assert re.search(told, row.reason)
 
 
 def test_images_travel_even_where_recognition_dies(bench: Bench) -> None:
