@@ -80,12 +80,8 @@ class Reception:
 
     def _keep(self, identity: Identity, arrival: Arrival) -> StoreStatus:
         uid = identity.sop_instance_uid
-        sha256 = hashlib.sha256(arrival.data).hexdigest()
         try:
-            path, here = self._place(identity, sha256)
-            if not here:
-                head = file_head(identity.sop_class_uid, uid, arrival.transfer_syntax)
-                self._files.write_new(path, head, arrival.data)
+            path, sha256 = self._write(identity, arrival)
             recorded = self._catalog.record(
                 self._row(identity, arrival, path, sha256), self._clock()
             )
@@ -99,21 +95,29 @@ class Reception:
             log.warning("known UID with other bytes, kept apart", instance=uid)
         return StoreStatus.SUCCESS
 
-    def _place(self, identity: Identity, sha256: str) -> tuple[Path, bool]:
-        """Return where the bytes go, and whether they are there already.
+    def _write(self, identity: Identity, arrival: Arrival) -> tuple[Path, str]:
+        """Make the bytes durable; return where, and their digest.
 
-        A file without a row was left by a kill before the commit: nobody was told Success, so
-        it is written again.
+        A file without a row was left by a kill before the commit: nobody was told Success and
+        its bytes may be torn, so it is written again, and so is one that is kept apart.
         """
         path = identity.path
-        if not self._files.absolute(path).exists():
-            return path, False
-        known = self._catalog.instance(identity.sop_instance_uid)
+        head = file_head(
+            identity.sop_class_uid, identity.sop_instance_uid, arrival.transfer_syntax
+        )
+        known = None
+        if self._files.absolute(path).exists():
+            known = self._catalog.instance(identity.sop_instance_uid)
         if known is None:
-            return path, False
+            writing = self._files.write_new(path, head, arrival.data)
+            sha256 = hashlib.sha256(arrival.data).hexdigest()
+            writing.wait()
+            return path, sha256
+        sha256 = hashlib.sha256(arrival.data).hexdigest()
         if known.origin == "derived" or known.sha256 == sha256:
-            return known.path, True
-        return apart(path, sha256), self._files.absolute(apart(path, sha256)).exists()
+            return known.path, sha256
+        self._files.write(apart(path, sha256), head, arrival.data)
+        return apart(path, sha256), sha256
 
     def _row(
         self, identity: Identity, arrival: Arrival, path: Path, sha256: str

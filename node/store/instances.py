@@ -12,7 +12,7 @@ import re
 import struct
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -30,6 +30,7 @@ Octets = bytes | memoryview
 
 INSTANCES: Final = Path("instances")
 INCOMING: Final = Path("incoming")
+_SYNCS: Final = 32  # at the same time; two for each instance that is being received
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
@@ -64,12 +65,35 @@ class Identity:
         return folder / f"{self.sop_instance_uid}.dcm"
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A file under its name, whose bytes are on their way to the disk."""
+
+    path: Path
+    syncs: tuple["Future[None]", ...]
+
+    def wait(self) -> None:
+        """Return when file and name are durable.
+
+        Raises
+        ------
+        OSError
+            If the file system refuses; nothing is left behind.
+        """
+        try:
+            for sync in self.syncs:
+                sync.result()
+        except OSError:
+            self.path.unlink(missing_ok=True)
+            raise
+
+
 class InstanceFiles:
     """The files of one node under one folder, on one file system."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._syncing = ThreadPoolExecutor(thread_name_prefix="sync")
+        self._syncing = ThreadPoolExecutor(_SYNCS, thread_name_prefix="sync")
 
     def absolute(self, path: Path) -> Path:
         """Return where a stored path is."""
@@ -100,12 +124,13 @@ class InstanceFiles:
             part.replace(final)
         _sync_folder(final.parent)
 
-    def write_new(self, path: Path, *chunks: Octets) -> None:
-        """Put bytes under a relative path that no row names yet; durable on return.
+    def write_new(self, path: Path, *chunks: Octets) -> "Writing":
+        """Begin to put bytes under a relative path that no row names yet.
 
         The file gets its name first; data and name are then fsynced at the same time, which
-        takes half as long. Cut short by a loss of power, it leaves a torn file that nobody was
-        told of and that the sender's next attempt replaces.
+        takes half as long, and in other threads: there is something else to do meanwhile. Cut
+        short by a loss of power, it leaves a torn file that nobody was told of and that the
+        sender's next attempt replaces.
 
         Raises
         ------
@@ -116,13 +141,9 @@ class InstanceFiles:
         _make_folder(final.parent, self.root)
         with self._part(chunks) as (part, descriptor):
             part.replace(final)
-            named = self._syncing.submit(_sync_folder, final.parent)
-            try:
-                os.fsync(descriptor)
-                named.result()
-            except OSError:
-                final.unlink(missing_ok=True)
-                raise
+            kept = os.dup(descriptor)
+        data = self._syncing.submit(_sync_and_close, kept)
+        return Writing(final, (data, self._syncing.submit(_sync_folder, final.parent)))
 
     @contextmanager
     def _part(self, chunks: Sequence[Octets]) -> Iterator[tuple[Path, int]]:
@@ -203,9 +224,12 @@ def _make_folder(folder: Path, root: Path) -> None:
     _sync_folder(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync_and_close(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    _sync_and_close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))

@@ -22,6 +22,14 @@ def files(tmp_path: Path) -> InstanceFiles:
     return InstanceFiles(tmp_path)
 
 
+def put(files: InstanceFiles, write: str, path: Path, *chunks: bytes | memoryview) -> None:
+    """Write a file in one of the two ways."""
+    if write == "write":
+        files.write(path, *chunks)
+    else:
+        files.write_new(path, *chunks).wait()
+
+
 def found(files: InstanceFiles) -> list[Path]:
     """Return every file under the root."""
     return [path for path in files.root.rglob("*") if path.is_file()]
@@ -30,8 +38,8 @@ def found(files: InstanceFiles) -> list[Path]:
 @pytest.mark.parametrize("write", ["write", "write_new"])
 def test_bytes_are_kept_in_order(files: InstanceFiles, write: str) -> None:
     """In as many pieces as they come; a file of that name is replaced."""
-    getattr(files, write)(HERE, b"first")
-    getattr(files, write)(HERE, b"head", memoryview(b"data"), b"")
+    put(files, write, HERE, b"first")
+    put(files, write, HERE, b"head", memoryview(b"data"), b"")
 
     assert files.absolute(HERE).read_bytes() == b"headdata"
     assert found(files) == [files.absolute(HERE)]
@@ -50,7 +58,7 @@ def test_the_file_and_every_new_name_are_synced(
         sync(descriptor)
 
     monkeypatch.setattr("os.fsync", noted)
-    getattr(files, write)(HERE, b"data")
+    put(files, write, HERE, b"data")
 
     folder = files.absolute(HERE).parent
     assert {folder, folder.parent, folder.parent.parent, files.root} <= set(synced)
@@ -63,7 +71,7 @@ def test_a_failure_leaves_nothing(
     files: InstanceFiles, write: str, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever the disk is full, no part and no file stays behind."""
-    getattr(files, write)(Path("instances/1.2/1.2.3/other.dcm"), b"makes the folders")
+    put(files, write, Path("instances/1.2/1.2.3/other.dcm"), b"makes the folders")
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -71,7 +79,7 @@ def test_a_failure_leaves_nothing(
     with monkeypatch.context() as patched:
         patched.setattr("pathlib.Path.open" if call == "open" else f"os.{call}", full)
         with pytest.raises(OSError, match="No space left"):
-            getattr(files, write)(HERE, b"data")
+            put(files, write, HERE, b"data")
 
     assert [path.name for path in found(files)] == ["other.dcm"]
 

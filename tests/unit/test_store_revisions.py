@@ -153,7 +153,8 @@ def test_a_delivery_is_pending_until_it_is_not(catalog: Catalog) -> None:
     catalog.add_deliveries("batch", "archive", uids[:1], 200.0)
 
     catalog.put_delivery(uids[0], "pacs", "delivered", "", 201.0)
-    catalog.put_delivery(uids[1], "pacs", "pending", "A700", 201.0)
+    catalog.put_delivery(uids[1], "pacs", "pending", "no answer", 201.0)
+    catalog.put_delivery(uids[1], "pacs", "pending", "A700", 202.0)
     catalog.put_delivery(uids[2], "pacs", "parked", "C000", 201.0)
 
     assert [i.sop_instance_uid for i in catalog.pending("batch", "pacs")] == [uids[1]]
@@ -162,7 +163,7 @@ def test_a_delivery_is_pending_until_it_is_not(catalog: Catalog) -> None:
     assert catalog.deliveries(STUDY) == [
         Delivery(uids[0], "archive", "batch", "pending", 0, ""),
         Delivery(uids[0], "pacs", "batch", "delivered", 1, ""),
-        Delivery(uids[1], "pacs", "batch", "pending", 1, "A700"),
+        Delivery(uids[1], "pacs", "batch", "pending", 2, "A700"),
         Delivery(uids[2], "pacs", "batch", "parked", 1, "C000"),
     ]
 
