@@ -11,6 +11,7 @@ import queue
 import select
 import socket
 import ssl
+from io import BytesIO
 from typing import Any, Final, cast
 
 from pynetdicom.association import Association
@@ -78,10 +79,16 @@ class _StoringQueue(queue.Queue[Any]):
         """Serve a C-STORE request; queue any other message."""
         context_id, message = item
         context = self._assoc._accepted_cx.get(context_id)
-        stores = isinstance(message, C_STORE) and message.is_valid_request
-        if not stores or context is None or not self._assoc.is_established:
+        if (
+            not isinstance(message, C_STORE)
+            or message.MessageID is None
+            or context is None
+            or not self._assoc.is_established
+        ):
             super().put(item, block, timeout)
             return
+        if message.DataSet is None:  # pynetdicom would not answer, and the peer would wait
+            message.DataSet = BytesIO()
         try:
             StorageServiceClass(self._assoc).SCP(message, context)
         except (ValueError, TypeError, AttributeError, KeyError):

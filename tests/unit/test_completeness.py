@@ -1,0 +1,186 @@
+"""When a series counts as whole, and what is kept as evidence."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
+from node.series.completeness import (
+    Policy,
+    due,
+    expected_count,
+    judge,
+    position_problems,
+)
+from node.store.records import SeriesProgress
+
+POLICY = Policy(settle_s=2.0, quiet_s=60.0)
+RELEASED = SeriesProgress(
+    series_instance_uid="1.2.3",
+    study_instance_uid="1.2",
+    revision=0,
+    instance_count=10,
+    first_instance_at=100.0,
+    last_instance_at=110.0,
+    open_associations=0,
+    last_released_at=111.0,
+    aborted=False,
+)
+
+
+def headers(*heights: float, step: tuple[float, float, float] = (0.0, 0.0, 1.0)) -> list[Dataset]:
+    """Return axial headers at these heights, in mm along `step`."""
+    made = []
+    for height in heights:
+        header = Dataset()
+        header.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        header.ImagePositionPatient = [height * axis for axis in step]
+        made.append(header)
+    return made
+
+
+WHOLE = headers(*range(10))
+
+
+def test_released_and_without_a_gap_is_whole() -> None:
+    """The usual case: no need to wait for the quiet time."""
+    verdict = judge(RELEASED, WHOLE, POLICY, now=113.0)
+
+    assert verdict.complete
+    assert verdict.problems == []
+    assert verdict.evidence["because"] == "the association was released and nothing is missing"
+
+
+@pytest.mark.parametrize(
+    "progress",
+    [
+        replace(RELEASED, last_released_at=112.5),
+        replace(RELEASED, open_associations=1),
+        replace(RELEASED, last_released_at=None),
+        replace(RELEASED, aborted=True),
+    ],
+    ids=["not settled", "still open", "never released", "aborted"],
+)
+def test_without_a_release_it_waits_for_quiet(progress: SeriesProgress) -> None:
+    """An abort often means that the rest comes on the next association."""
+    assert not judge(progress, WHOLE, POLICY, now=113.0).complete
+    assert not due(progress, POLICY, now=113.0)
+    assert judge(progress, WHOLE, POLICY, now=170.0).complete
+    assert due(progress, POLICY, now=170.0)
+
+
+def test_a_gap_waits_for_quiet_and_is_recorded() -> None:
+    """A slice that never comes must not hold the study for ever."""
+    gap = headers(0, 1, 2, 4, 5)
+
+    early, late = (judge(RELEASED, gap, POLICY, now) for now in (113.0, 170.0))
+
+    assert not early.complete
+    assert late.complete
+    assert late.problems == ["a slice is missing between 2.000 mm and 4.000 mm"]
+    assert late.evidence["problems"] == late.problems
+
+
+def test_fewer_than_announced_waits_for_quiet() -> None:
+    """The announced number is a hint: it makes us wait, and never for ever."""
+    for header in (announced := headers(*range(10))):
+        header.ImagesInAcquisition = "12"
+
+    assert not judge(RELEASED, announced, POLICY, now=113.0).complete
+    late = judge(RELEASED, announced, POLICY, now=170.0)
+    assert late.complete
+    assert late.problems == ["10 of 12 announced instances are there"]
+
+
+@pytest.mark.parametrize("value", ["", "0", "-3"])
+def test_a_useless_announcement_is_none(value: str) -> None:
+    """Scanners write anything."""
+    header = Dataset()
+    header.ImagesInAcquisition = value
+
+    assert expected_count([header]) is None
+
+
+def test_announcements_that_differ_are_none() -> None:
+    """Several acquisitions in one series."""
+    first, second = Dataset(), Dataset()
+    first.ImagesInAcquisition, second.ImagesInAcquisition = "10", "20"
+
+    assert expected_count([first, second]) is None
+
+
+def test_a_localizer_is_not_judged_by_position() -> None:
+    """Slices of three orientations have no common normal."""
+    mixed = headers(0, 1, 5)
+    mixed[1].ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+
+    assert position_problems(mixed) == []
+
+
+def test_a_position_with_fewer_images_is_a_problem() -> None:
+    """Two echoes at each place but one: an image is still on its way."""
+    assert position_problems(headers(0, 0, 1, 1, 2, 2)) == []
+    assert position_problems(headers(0, 0, 1, 2, 2)) == [
+        "1 positions hold fewer images than the others, the first at 1.000 mm"
+    ]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [[0.0], ["", "", ""], None],
+    ids=["one value", "empty values", "none"],
+)
+def test_headers_without_positions_are_not_judged(broken: object) -> None:
+    """Ultrasound, secondary capture, or a header that nobody checked."""
+    bad = headers(0, 1, 5)
+    if broken is None:
+        del bad[1].ImagePositionPatient
+    else:
+        bad[1].ImagePositionPatient = broken
+
+    assert position_problems(bad) == []
+    assert judge(RELEASED, [], POLICY, now=113.0).complete
+
+
+@given(
+    count=st.integers(6, 60),
+    spacing=st.floats(0.3, 12.0),
+    start=st.floats(-500.0, 500.0),
+    data=st.data(),
+)
+def test_any_single_missing_slice_is_seen(
+    count: int, spacing: float, start: float, data: st.DataObject
+) -> None:
+    """Whatever the spacing and the order of arrival; rounding of headers is no gap."""
+    heights = [round(start + spacing * index, 3) for index in range(count)]
+    shuffled = data.draw(st.permutations(heights))
+    missing = data.draw(st.integers(1, count - 2))
+
+    assert position_problems(headers(*shuffled)) == []
+    assert len(position_problems(headers(*(h for h in shuffled if h != heights[missing])))) == 1
+
+
+@given(
+    now=st.floats(110.0, 1e4),
+    opened=st.integers(0, 2),
+    released=st.none() | st.floats(110.0, 200.0),
+    aborted=st.booleans(),
+    heights=st.lists(st.floats(-100.0, 100.0), max_size=6),
+)
+def test_a_verdict_is_never_given_before_it_is_due(
+    now: float, opened: int, released: float | None, aborted: bool, heights: list[float]
+) -> None:
+    """`due` may be asked instead of reading headers; and the evidence is JSON."""
+    progress = replace(
+        RELEASED, open_associations=opened, last_released_at=released, aborted=aborted
+    )
+
+    verdict = judge(progress, headers(*heights), POLICY, now)
+
+    assert due(progress, POLICY, now) or not verdict.complete
+    assert verdict.complete == ("because" in json.loads(json.dumps(verdict.evidence)))
+    if now - progress.last_instance_at >= POLICY.quiet_s:
+        assert verdict.complete

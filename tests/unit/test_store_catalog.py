@@ -1,0 +1,103 @@
+"""The database under the catalog: its migrations, its log, and several writers at once."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from node.errors import StoreError
+from node.store.catalog import Catalog
+from node.store.records import StoredInstance
+from node.store.tables import metadata
+
+SERIES, STUDY = "1.2.3", "1.2"
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    """Give an empty catalog."""
+    made = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+    made.upgrade()
+    yield made
+    made.close()
+
+
+def stored(number: int, association: int | None = None, at: float = 100.0) -> StoredInstance:
+    """Return one received instance."""
+    uid = f"{SERIES}.{number}"
+    return StoredInstance(
+        sop_instance_uid=uid,
+        series_instance_uid=SERIES,
+        study_instance_uid=STUDY,
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        path=Path("instances") / STUDY / SERIES / f"{uid}.dcm",
+        size=10,
+        sha256=f"{number:064x}",
+        calling_ae="SCANNER",
+        association_id=association,
+        origin="received",
+        received_at=at,
+    )
+
+
+def test_migrations_make_what_the_code_expects(catalog: Catalog) -> None:
+    """A column that is only in `tables.py` would fail in a hospital, not here."""
+    with catalog.engine.connect() as connection:
+        found = compare_metadata(MigrationContext.configure(connection), metadata)
+    assert found == []
+
+
+def test_upgrade_and_reserve_twice_is_once(catalog: Catalog) -> None:
+    """Every process upgrades at its start."""
+    catalog.record(stored(1), 100.0)
+
+    for _ in range(2):
+        catalog.upgrade()
+        catalog.reserve_log()
+
+    assert catalog.instance(stored(1).sop_instance_uid) == stored(1)
+    with catalog.engine.connect() as connection:
+        assert "reserve" not in sa.inspect(connection).get_table_names()
+
+
+def test_writers_of_several_threads_wait_for_each_other(catalog: Catalog, tmp_path: Path) -> None:
+    """Receiver and workers share the file: nobody sees "database is locked"."""
+    other = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+    failed: list[StoreError] = []
+
+    def write(who: Catalog, first: int) -> None:
+        try:
+            for number in range(first, first + 20):
+                who.record(stored(number), 100.0)
+                who.unsettled()
+        except StoreError as error:
+            failed.append(error)
+
+    threads = [
+        threading.Thread(target=write, args=(who, 100 * index))
+        for index, who in enumerate((catalog, other, catalog, other))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    other.close()
+    assert failed == []
+    assert catalog.series_of(STUDY)[0].instance_count == 80
+
+
+def test_a_database_that_is_gone_is_a_store_error(tmp_path: Path) -> None:
+    """The receiver knows one exception of ours."""
+    catalog = Catalog(f"sqlite:///{tmp_path / 'none' / 'catalog.sqlite'}")
+
+    with pytest.raises(StoreError, match="not changed"):
+        catalog.record(stored(1), 100.0)
+    with pytest.raises(StoreError, match="not read"):
+        catalog.unsettled()
+    catalog.close()
