@@ -11,6 +11,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -78,7 +79,8 @@ def send_bytes(assoc: Association, sop_class: str, sop_instance: str, data: byte
     request = C_STORE()
     request.MessageID = 1
     request.AffectedSOPClassUID = sop_class
-    request._affected_sop_instance_uid = sop_instance  # the property refuses what we want to send
+    # the property refuses what we want to send
+    request._affected_sop_instance_uid = UID(sop_instance)
     request.Priority = 2
     request.DataSet = BytesIO(data) if data else None
     (context,) = [c for c in assoc.accepted_contexts if c.abstract_syntax == sop_class]
