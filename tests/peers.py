@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +32,10 @@ def missing(what: str) -> None:
 
 def tool(name: str) -> str:
     """Return the path of a program of dcmtk or dicom3tools; skip or fail without it."""
-    path = shutil.which(name)
+    # pynetdicom installs programs of the same names in an activated environment.
+    ours = str(Path(sys.prefix) / "bin")
+    elsewhere = [folder for folder in os.get_exec_path() if folder != ours]
+    path = shutil.which(name, path=os.pathsep.join(elsewhere))
     if path is None:
         missing(name)
     return str(path)

@@ -46,8 +46,7 @@ def draw(sources: Sequence[Path], segmentation: Path, out: Path) -> None:
     """
     volume = read_volume(sources)
     mask = decode(segmentation.read_bytes()).match_geometry(volume).array > 0
-    millilitres = np.count_nonzero(mask) * volume.voxel_volume / 1000
-    montage(volume, mask, out, f"{segmentation.stem}: {millilitres:.0f} mL")
+    montage(volume, mask, out, segmentation.stem)
 
 
 def montage(volume: hd.Volume, mask: NDArray[np.bool_], out: Path, title: str) -> None:
