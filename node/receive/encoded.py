@@ -1,4 +1,4 @@
-"""What must be known of an encoded data set to keep it, without decoding it."""
+"""What must be read of a data set to keep it, and what is written around it, byte by byte."""
 
 import struct
 import zlib
@@ -100,10 +100,31 @@ def file_head(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
     return bytes(128) + b"DICM" + length + elements
 
 
+def store_response(sop_class: str, sop_instance: str, message_id: int, status: int) -> bytes:
+    """Return the command set of a C-STORE response (PS3.7 Table 9.3-2), implicit VR."""
+    elements = (
+        _command(0x0002, _padded(sop_class, "\0"))
+        + _command(0x0100, b"\x01\x80")  # Command Field: C-STORE-RSP
+        + _command(0x0120, struct.pack("<H", message_id))
+        + _command(0x0800, b"\x01\x01")  # Command Data Set Type: none
+        + _command(0x0900, struct.pack("<H", status))
+        + _command(0x1000, _padded(sop_instance, "\0"))
+    )
+    return _command(0x0000, struct.pack("<I", len(elements))) + elements
+
+
+def _command(element: int, value: bytes) -> bytes:
+    return struct.pack("<HHI", 0x0000, element, len(value)) + value
+
+
+def _padded(text: str, pad: str) -> bytes:
+    return (text + pad * (len(text) % 2)).encode("ascii")
+
+
 def _unique(element: int, uid: str) -> bytes:
     return _short(element, "UI", uid, "\0")
 
 
 def _short(element: int, vr: str, text: str, pad: str) -> bytes:
-    value = (text + pad * (len(text) % 2)).encode("ascii")
+    value = _padded(text, pad)
     return struct.pack("<HH2sH", 0x0002, element, vr.encode("ascii"), len(value)) + value

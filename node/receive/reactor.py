@@ -15,10 +15,14 @@ from io import BytesIO
 from typing import Any, Final, cast
 
 from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AssociationSocket
+
+from node.receive.encoded import store_response
 
 _WAIT_S: Final = 0.005  # how long a response of the other thread (C-ECHO, release) may wait
 _PIECE: Final = 1 << 20  # read at most; the length of a PDU is what the peer says it is
@@ -34,6 +38,7 @@ def quicken(event: Event) -> None:
     wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     wrapped.__class__ = _WaitingSocket
     assoc.dimse.msg_queue = _StoringQueue(assoc)
+    assoc.dimse.__class__ = _BriefDimse
 
 
 class _WaitingSocket(AssociationSocket):
@@ -62,6 +67,30 @@ class _WaitingSocket(AssociationSocket):
                 break
             received += piece
         return received
+
+
+class _BriefDimse(DIMSEServiceProvider):
+    """Sends the response of a C-STORE, a few dozen bytes, without making a `Dataset` of it."""
+
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        """Send a C-STORE response; leave any other message to pynetdicom."""
+        if not isinstance(primitive, C_STORE) or primitive.MessageIDBeingRespondedTo is None:
+            super().send_msg(primitive, context_id)
+            return
+        command = store_response(
+            str(primitive.AffectedSOPClassUID or ""),
+            str(primitive.AffectedSOPInstanceUID or ""),
+            primitive.MessageIDBeingRespondedTo,
+            cast("int", primitive.Status),
+        )
+        if 0 < self.maximum_pdu_size < len(command) + 6:  # PDV item header, PS3.8 Table 9-23
+            super().send_msg(primitive, context_id)
+            return
+        message = P_DATA()
+        # Message control header 3: a command, and its last fragment (PS3.8 Section E.2).
+        value: Any = [context_id, b"\x03" + command]
+        message.presentation_data_value_list = [value]
+        self.dul.send_pdu(message)
 
 
 class _StoringQueue(queue.Queue[Any]):

@@ -4,6 +4,7 @@ import errno
 import sqlite3
 import threading
 from collections.abc import Iterator
+from functools import partialmethod
 from io import BytesIO
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from pydicom.uid import (
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.transport import ThreadedAssociationServer
 
 from node.receive.statuses import StoreStatus
 from node.receive.storage_scp import StorageScp
@@ -58,8 +60,10 @@ class Node:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    """Run a receiver on a free port."""
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
+    """Run a receiver on a free port; its server looks often whether it should end."""
+    often = partialmethod(ThreadedAssociationServer.serve_forever, poll_interval=0.01)
+    monkeypatch.setattr(ThreadedAssociationServer, "serve_forever", often)
     made = Node(tmp_path)
     yield made
     made.scp.shutdown()
