@@ -5,6 +5,7 @@ was released, nothing came for a while, a header says how many there are, and no
 missing between others. The verdict is kept with what it rests on.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,6 +18,7 @@ from node.store.records import SeriesProgress
 
 # Images of this acquisition, of the series as its archive counts it, of a PET or NM stack.
 COUNT_KEYWORDS: Final = ("NumberOfSeriesRelatedInstances", "ImagesInAcquisition", "NumberOfSlices")
+_COUNT: Final = re.compile("[0-9]{1,9}")
 _SAME_DIRECTION: Final = 1e-3
 _GAP: Final = 1.5  # of the usual spacing: a missing slice leaves twice as much
 _SAME_PLACE_MM: Final = 1e-3
@@ -107,12 +109,20 @@ def judge(
 def expected_count(headers: Sequence[Dataset]) -> int | None:
     """Return how many instances the headers announce, None where they do not agree or tell."""
     for keyword in COUNT_KEYWORDS:
-        found = {str(header.get(keyword) or "") for header in headers}
+        found = {_text(header, keyword) for header in headers}
         if len(found) == 1:
             (text,) = found
-            if text.isdecimal() and int(text) > 0:
+            if _COUNT.fullmatch(text) and int(text) > 0:
                 return int(text)
     return None
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    """Return a value as text; "" where there is none, or none that can be read."""
+    try:
+        return str(header.get(keyword) or "")
+    except (ValueError, TypeError, OverflowError):
+        return ""
 
 
 def position_problems(headers: Sequence[Dataset]) -> list[str]:
@@ -150,12 +160,13 @@ def _positions(headers: Sequence[Dataset]) -> NDArray[np.float64] | None:
             [[float(v) for v in header.ImageOrientationPatient] for header in headers]
         )
         places = np.array([[float(v) for v in header.ImagePositionPatient] for header in headers])
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, OverflowError):
         return None
     if orientations.shape[1:] != (6,) or places.shape[1:] != (3,):
         return None
-    if np.abs(orientations - orientations[0]).max() > _SAME_DIRECTION:
+    if not np.allclose(orientations, orientations[0], rtol=0, atol=_SAME_DIRECTION):
         return None
-    normal = np.cross(orientations[0, :3], orientations[0, 3:])
-    along = np.asarray(places @ normal, dtype=np.float64)
+    with np.errstate(all="ignore"):  # headers hold NaN and 1e300, too
+        normal = np.cross(orientations[0, :3], orientations[0, 3:])
+        along = np.asarray(places @ normal, dtype=np.float64)
     return np.sort(along) if np.isfinite(along).all() else None

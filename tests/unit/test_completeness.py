@@ -1,12 +1,15 @@
 """When a series counts as whole, and what is kept as evidence."""
 
 import json
+import struct
 from dataclasses import replace
+from io import BytesIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
 
 from node.series.completeness import (
     Policy,
@@ -184,3 +187,38 @@ def test_a_verdict_is_never_given_before_it_is_due(
     assert verdict.complete == ("because" in json.loads(json.dumps(verdict.evidence)))
     if now - progress.last_instance_at >= POLICY.quiet_s:
         assert verdict.complete
+
+
+def element(group: int, number: int, value: bytes) -> bytes:
+    """Return one element in implicit VR."""
+    value += b" " * (len(value) % 2)
+    return struct.pack("<HHI", group, number, len(value)) + value
+
+
+NUMBERS = [b"", b"9" * 5000, b"abc", b"1.5", b"-3", b"\xff"]
+VECTORS = [b"0\\0\\1", b"nan\\nan\\0", b"1e999\\0\\0", b"1e308\\1e308\\1e308", b"1\\2"]
+AXES = [b"1\\0\\0\\0\\1\\0", b"0\\0\\0\\0\\0\\0", b"1e200\\0\\0\\0\\1e200\\0"]
+ODD = st.sampled_from([*NUMBERS, *VECTORS, *AXES]) | st.binary(max_size=24)
+
+
+@pytest.mark.filterwarnings("ignore")  # pydicom remarks on what it reads
+@given(st.lists(st.tuples(ODD, ODD, ODD), min_size=3, max_size=6))
+def test_no_header_stops_the_judge(values: list[tuple[bytes, bytes, bytes]]) -> None:
+    """One broken header of one series must not keep all others from being settled."""
+    read = [
+        read_dataset(
+            BytesIO(
+                element(0x0020, 0x0032, position)
+                + element(0x0020, 0x0037, orientation)
+                + element(0x0020, 0x1002, count)
+            ),
+            is_implicit_VR=True,
+            is_little_endian=True,
+        )
+        for position, orientation, count in values
+    ]
+
+    verdict = judge(RELEASED, read, POLICY, now=200.0)
+
+    assert verdict.complete
+    json.dumps(verdict.evidence, allow_nan=False)

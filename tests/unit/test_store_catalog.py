@@ -11,10 +11,8 @@ from alembic.migration import MigrationContext
 
 from node.errors import StoreError
 from node.store.catalog import Catalog
-from node.store.records import StoredInstance
 from node.store.tables import metadata
-
-SERIES, STUDY = "1.2.3", "1.2"
+from tests.store_rows import STUDY, stored
 
 
 @pytest.fixture
@@ -24,25 +22,6 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     made.upgrade()
     yield made
     made.close()
-
-
-def stored(number: int, association: int | None = None, at: float = 100.0) -> StoredInstance:
-    """Return one received instance."""
-    uid = f"{SERIES}.{number}"
-    return StoredInstance(
-        sop_instance_uid=uid,
-        series_instance_uid=SERIES,
-        study_instance_uid=STUDY,
-        sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
-        transfer_syntax_uid="1.2.840.10008.1.2.1",
-        path=Path("instances") / STUDY / SERIES / f"{uid}.dcm",
-        size=10,
-        sha256=f"{number:064x}",
-        calling_ae="SCANNER",
-        association_id=association,
-        origin="received",
-        received_at=at,
-    )
 
 
 def test_migrations_make_what_the_code_expects(catalog: Catalog) -> None:
