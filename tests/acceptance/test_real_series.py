@@ -1,0 +1,61 @@
+"""Real series, shipped weights: what is said of them is what a person sees, or "unknown"."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from node.classify.recognise import recognise
+from radnet.inference.classifier import Classifier
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    """Load the shipped classifier once."""
+    return Classifier.load()
+
+
+SERIES = (
+    "ct_abdomen_hcc007_pre",
+    "ct_abdomen_hcc015_recon",
+    "ct_abdomen_ts",
+    "ct_chest_acrin013",
+    "ct_head_ge",
+    "ct_headneck_acrin001",
+    "mr_epi_brainix",
+    "mr_flair_brainix",
+    "mr_flair_rembrandt",
+    "mr_localizer_knix",
+    "mr_t1_ax_cptac",
+    "mr_t1_knee",
+    "mr_t1_sag_hfdr",
+    "mr_t1_sag_hfs",
+    "mr_t2_brain_adi",
+    "mr_t2_cor_abdomen",
+    "mr_t2_knee",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+@pytest.mark.parametrize("series", SERIES)
+def test_fused_findings_are_true_or_unknown(
+    series: str, real_data: Path, classifier: Classifier
+) -> None:
+    """A wrong hanging label is worse than no label (the manifest is the truth).
+
+    Coverage is not judged here: the headers of the ACRIN series name the wrong region and the
+    starter weights do not overrule them (`radnet/weights/MODEL_CARD.md`).
+    """
+    with (real_data / "MANIFEST.csv").open(encoding="utf-8") as file:
+        truth = next(row for row in csv.DictReader(file) if row["id"] == series)
+    paths = sorted((real_data / "dicom" / series).glob("*.dcm"))
+
+    known = recognise(paths, classifier, unknown_below=0.6)
+
+    fused = {f.name: f.value for f in known.findings if f.source == "fused"}
+    for head in ("sequence", "plane", "contrast"):
+        if truth[head]:
+            assert fused[head] in (truth[head], None)
+    assert fused["sequence"] == truth["sequence"]
+    assert ("localizer" in series) == (fused["localizer"] == "1")
