@@ -64,8 +64,10 @@ class StorageScp:
         return str(host), int(port)
 
     def shutdown(self) -> None:
-        """Stop listening and abort what is still associated."""
+        """Stop listening and abort what is still associated: its sender will try again."""
         self._server.shutdown()
+        for assoc in self._server.active_associations:
+            assoc.abort()
 
     def _start(self, settings: Settings) -> ThreadedAssociationServer:
         # Every storage-like SOP class, private and unknown ones too, in the first transfer

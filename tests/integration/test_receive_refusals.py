@@ -1,0 +1,166 @@
+"""The Storage SCP against what is broken or hostile: peers, bytes, the disk, the database."""
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage
+from pynetdicom import AE
+
+from node.receive.statuses import StoreStatus
+from node.store.instances import apart
+from tests.outbound import STUDY, ct_slice
+from tests.receiver import Node, encoded, running_receiver, send, send_bytes
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    """Run a receiver on a free port."""
+    with running_receiver(tmp_path) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("data", "uid", "status"),
+    [
+        (b"not DICOM at all, but long enough to be read", "1.2.3", StoreStatus.CANNOT_UNDERSTAND),
+        (b"", "1.2.3", StoreStatus.CANNOT_UNDERSTAND),
+        (encoded(ct_slice(1))[:150], "1.2.3", StoreStatus.CANNOT_UNDERSTAND),
+        (encoded(ct_slice(1)), "1.2.3", StoreStatus.DATA_SET_DOES_NOT_MATCH),
+    ],
+    ids=["not DICOM", "empty", "truncated before its UIDs", "command names another instance"],
+)
+def test_what_cannot_be_understood_is_refused(
+    node: Node, data: bytes, uid: str, status: StoreStatus
+) -> None:
+    """The peer is told, nothing is kept, and the association goes on."""
+    assoc = node.associate()
+
+    assert send_bytes(assoc, CTImageStorage, uid, data) == status
+    assert node.stored() == []
+    assert send(assoc, ct_slice(2)) == StoreStatus.SUCCESS
+    assoc.release()
+
+
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"])
+@pytest.mark.parametrize("uid", ["../../x", "1.2/../../x", "", "1..2", "1." * 40 + "1"])
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+@pytest.mark.filterwarnings("ignore:The value length")
+def test_a_malformed_uid_never_becomes_a_path(node: Node, keyword: str, uid: str) -> None:
+    """``../../x`` arrives: pynetdicom does not check UIDs."""
+    assoc = node.associate()
+    ds = ct_slice(1)
+    setattr(ds, keyword, uid)
+
+    named = str(ds.SOPInstanceUID)
+    named = named if 0 < len(named) <= 64 else "1.2"  # pynetdicom aborts on others by itself
+    status = send_bytes(assoc, CTImageStorage, named, encoded(ds))
+
+    assert status == StoreStatus.CANNOT_UNDERSTAND
+    assert node.stored() == []
+    assert not list(node.files.root.parent.rglob("x*.dcm"))
+    assoc.release()
+
+
+def test_wrong_called_ae_is_rejected(node: Node) -> None:
+    """Whoever calls somebody else is not let in."""
+    ae = AE("SCANNER")
+    ae.add_requested_context(CTImageStorage)
+    host, port = node.scp.server_address
+
+    assoc = ae.associate(host, port, ae_title="SOMEBODY")
+
+    assert assoc.is_rejected
+
+
+def test_a_full_disk_is_out_of_resources(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A700, nothing half-written, and the node goes on when there is room again."""
+    assoc = node.associate()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        assert send(assoc, ct_slice(1)) == StoreStatus.OUT_OF_RESOURCES
+
+    assert node.stored() == []
+    assert not list(node.files.root.rglob("*.part"))
+    assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
+    assoc.release()
+
+
+def test_without_the_database_nothing_is_acknowledged(node: Node, tmp_path: Path) -> None:
+    """0110 while the table is gone; the same instance is taken once it is back."""
+    assoc = node.associate()
+    with sqlite3.connect(tmp_path / "catalog.sqlite") as database:
+        database.execute("ALTER TABLE instance RENAME TO gone")
+    assert send(assoc, ct_slice(1)) == StoreStatus.PROCESSING_FAILURE
+
+    with sqlite3.connect(tmp_path / "catalog.sqlite") as database:
+        database.execute("ALTER TABLE gone RENAME TO instance")
+    database.close()
+    assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
+    assoc.release()
+
+
+@pytest.mark.filterwarnings("ignore:The value length")
+def test_an_overlong_uid_in_the_command_ends_the_association(node: Node) -> None:
+    """This is pynetdicom's own answer; nothing is kept, and the next association is served."""
+    assoc = node.associate()
+
+    assert send_bytes(assoc, CTImageStorage, "1." * 40 + "1", encoded(ct_slice(1))) is None
+
+    assert node.stored() == []
+    again = node.associate()
+    assert send(again, ct_slice(1)) == StoreStatus.SUCCESS
+    again.release()
+
+
+def test_a_torn_file_kept_apart_is_written_again(node: Node) -> None:
+    """A loss of power before its row leaves a name with too few bytes under it."""
+    assoc = node.associate()
+    first, second = ct_slice(1), ct_slice(1)
+    second.PixelData = bytes(len(second.PixelData))
+    assert send(assoc, first) == StoreStatus.SUCCESS
+    assert send(assoc, second) == StoreStatus.SUCCESS
+    (conflict,) = node.catalog.conflicts(STUDY)
+    path = node.files.absolute(conflict.path)
+    whole = path.read_bytes()
+    assert path.name == apart(path.parent / f"{first.SOPInstanceUID}.dcm", conflict.sha256).name
+    path.write_bytes(whole[:100])
+
+    assert send(assoc, second) == StoreStatus.SUCCESS
+
+    assert path.read_bytes() == whole
+    assoc.release()
+
+
+def test_a_fault_of_ours_is_never_a_success(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong in the handler, the peer keeps its copy."""
+    assoc = node.associate()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a fault")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(node.catalog, "record", broken)
+        assert send(assoc, ct_slice(1)) == 0xC211  # pynetdicom's
+
+    assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
+    assoc.release()
+
+
+def test_what_is_associated_at_the_end_is_aborted(node: Node) -> None:
+    """The sender hears it at once and tries again later."""
+    assoc = node.associate()
+    send(assoc, ct_slice(1))
+
+    node.shut()
+
+    assoc.join(timeout=10)
+    assert assoc.is_aborted
+    (progress,) = node.catalog.unsettled()
+    assert progress.aborted

@@ -1,0 +1,112 @@
+"""A receiver on loopback, and peers that send what they should and what they should not."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partialmethod
+from io import BytesIO
+from pathlib import Path
+from unittest.mock import patch
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
+from pynetdicom.transport import ThreadedAssociationServer
+
+from node.receive.storage_scp import StorageScp
+from node.settings import NodeSection, Settings
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+
+
+class Node:
+    """A receiver with its rows and files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
+        self.catalog.upgrade()
+        self.files = InstanceFiles(folder)
+        self.now = 1000.0
+        self._shut = False
+        section = NodeSection(ae_title="RADNODE", bind="127.0.0.1", port=0, data=folder)
+        self.scp = StorageScp(Settings(node=section), self.catalog, self.files, lambda: self.now)
+
+    def associate(self, *classes: str, syntax: str = ExplicitVRLittleEndian) -> Association:
+        """Open an association that proposes one transfer syntax."""
+        ae = AE("SCANNER")
+        for sop_class in classes or (CTImageStorage,):
+            ae.add_requested_context(sop_class, syntax)
+        ae.add_requested_context("1.2.840.10008.1.1")
+        host, port = self.scp.server_address
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 10
+        return ae.associate(host, port, ae_title="RADNODE")
+
+    def shut(self) -> None:
+        """End in good order; a second time does nothing."""
+        if not self._shut:
+            self._shut = True
+            self.scp.shutdown()
+
+    def stored(self) -> list[Path]:
+        """Return every file under the storage root that holds an instance."""
+        return sorted((self.files.root / "instances").rglob("*.dcm"))
+
+
+@contextmanager
+def running_receiver(folder: Path) -> Iterator[Node]:
+    """Run a receiver on a free port; its server looks often whether it should end."""
+    often = partialmethod(ThreadedAssociationServer.serve_forever, poll_interval=0.01)
+    with patch.object(ThreadedAssociationServer, "serve_forever", often):
+        node = Node(folder)
+    try:
+        yield node
+    finally:
+        node.shut()
+        node.catalog.close()
+
+
+def send(assoc: Association, ds: Dataset) -> int:
+    """Send one data set and return the status."""
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return int(assoc.send_c_store(ds).Status)
+
+
+def send_bytes(assoc: Association, sop_class: str, sop_instance: str, data: bytes) -> int | None:
+    """Send raw bytes as a C-STORE, as a broken or hostile peer does.
+
+    Returns
+    -------
+    int or None
+        The status; None where the association ended without one.
+    """
+    pause = threading.Event()
+    request = C_STORE()
+    request.MessageID = 1
+    request.AffectedSOPClassUID = sop_class
+    # the property refuses what we want to send
+    request._affected_sop_instance_uid = UID(sop_instance)
+    request.Priority = 2
+    request.DataSet = BytesIO(data) if data else None
+    (context,) = [c for c in assoc.accepted_contexts if c.abstract_syntax == sop_class]
+    assert context.context_id is not None
+    assoc._reactor_checkpoint.clear()  # as `send_c_store` does: else its thread takes the answer
+    while not assoc._is_paused:
+        pause.wait(0.001)
+    assoc.dimse.send_msg(request, context.context_id)
+    _, response = assoc.dimse.get_msg(block=True)
+    assoc._reactor_checkpoint.set()
+    if not isinstance(response, C_STORE):
+        return None
+    assert response.Status is not None
+    return int(response.Status)
+
+
+def encoded(ds: Dataset) -> bytes:
+    """Return a data set as explicit VR little endian."""
+    data = encode(ds, is_implicit_vr=False, is_little_endian=True)
+    assert data is not None
+    return data
