@@ -108,7 +108,7 @@ def test_without_the_database_nothing_is_acknowledged(node: Node, tmp_path: Path
 
 @pytest.mark.filterwarnings("ignore:The value length")
 def test_an_overlong_uid_in_the_command_ends_the_association(node: Node) -> None:
-    """This is pynetdicom's own answer; nothing is kept, and the next association is served."""
+    """The answer is pynetdicom's own; nothing is kept, and the next association is served."""
     assoc = node.associate()
 
     assert send_bytes(assoc, CTImageStorage, "1." * 40 + "1", encoded(ct_slice(1))) is None
