@@ -78,7 +78,7 @@ def test_a_mask_returns_to_the_place_it_came_from() -> None:
     source = ramp((50, 60, 60))
     z, y, x = np.indices(source.array.shape)
     ball = (((z - 20) / 14) ** 2 + ((y - 25) / 20) ** 2 + ((x - 35) / 18) ** 2) < 1
-    grid = axial(Stack(ball.astype(np.float32), source.affine))
+    grid = axial(Stack(np.asarray(ball, np.float32), source.affine))
     probability = Stack(np.clip(grid.array, 0, 1), grid.affine)
 
     mask, mean = on_source(probability, source, 0.5)
