@@ -75,9 +75,15 @@ def test_wrong_called_ae_is_rejected(node: Node) -> None:
     assert assoc.is_rejected
 
 
-def test_a_full_disk_is_out_of_resources(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("folder_exists", [False, True])
+def test_a_full_disk_is_out_of_resources(
+    node: Node, folder_exists: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A700, nothing half-written, and the node goes on when there is room again."""
     assoc = node.associate()
+    if folder_exists:
+        send(assoc, ct_slice(2))
+    before = node.stored()
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -86,7 +92,8 @@ def test_a_full_disk_is_out_of_resources(node: Node, monkeypatch: pytest.MonkeyP
         patched.setattr("os.fsync", full)
         assert send(assoc, ct_slice(1)) == StoreStatus.OUT_OF_RESOURCES
 
-    assert node.stored() == []
+    assert node.stored() == before
+    assert node.catalog.instance(ct_slice(1).SOPInstanceUID) is None
     assert not list(node.files.root.rglob("*.part"))
     assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
     assoc.release()
@@ -156,6 +163,7 @@ def test_a_fault_of_ours_is_never_a_success(node: Node, monkeypatch: pytest.Monk
 def test_what_is_associated_at_the_end_is_aborted(node: Node) -> None:
     """The sender hears it at once and tries again later."""
     assoc = node.associate()
+    assoc.network_timeout = None  # else it gives up by itself
     send(assoc, ct_slice(1))
 
     node.shut()
