@@ -11,7 +11,6 @@ import queue
 import select
 import socket
 import ssl
-from io import BytesIO
 from typing import Any, Final, cast
 
 from pynetdicom.association import Association
@@ -116,8 +115,6 @@ class _StoringQueue(queue.Queue[Any]):
         ):
             super().put(item, block, timeout)
             return
-        if message.DataSet is None:  # pynetdicom would not answer, and the peer would wait
-            message.DataSet = BytesIO()
         try:
             StorageServiceClass(self._assoc).SCP(message, context)
         except (ValueError, TypeError, AttributeError, KeyError):

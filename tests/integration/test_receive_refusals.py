@@ -29,8 +29,9 @@ def node(tmp_path: Path) -> Iterator[Node]:
         (b"", "1.2.3", StoreStatus.CANNOT_UNDERSTAND),
         (encoded(ct_slice(1))[:150], "1.2.3", StoreStatus.CANNOT_UNDERSTAND),
         (encoded(ct_slice(1)), "1.2.3", StoreStatus.DATA_SET_DOES_NOT_MATCH),
+        (encoded(ct_slice(1)), "", StoreStatus.DATA_SET_DOES_NOT_MATCH),
     ],
-    ids=["not DICOM", "empty", "truncated before its UIDs", "command names another instance"],
+    ids=["not DICOM", "empty", "truncated before its UIDs", "another instance", "no instance"],
 )
 def test_what_cannot_be_understood_is_refused(
     node: Node, data: bytes, uid: str, status: StoreStatus
