@@ -12,9 +12,11 @@ from pydicom.dataset import Dataset
 
 from node.pipeline.engine import DeadJob, Engine
 from node.pipeline.workflows import Workflows
-from node.series.completeness import Policy, due, judge
+from node.series.completeness import Policy, Verdict, due, judge
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
+from node.store.records import SeriesProgress
+from radnet.errors import UnusableVolumeError
 
 log = structlog.get_logger()
 
@@ -56,13 +58,23 @@ class Sweep:
             now = self._clock()
             if not due(progress, self._policy, now):
                 continue
-            uid = progress.series_instance_uid
-            stored = self._catalog.instances(uid, origin="received")
-            headers = self._read_headers([self._files.absolute(one.path) for one in stored])
-            verdict = judge(progress, headers, self._policy, now)
+            verdict = self._judged(progress, now)
             if verdict.complete:
+                uid = progress.series_instance_uid
                 revision = self._catalog.settle(uid, verdict.evidence, now)
                 log.info("series complete", series=uid, revision=revision, **verdict.evidence)
+
+    def _judged(self, progress: SeriesProgress, now: float) -> Verdict:
+        """Judge one series; one whose files cannot be read is judged by its rows alone."""
+        stored = self._catalog.instances(progress.series_instance_uid, origin="received")
+        try:
+            headers = self._read_headers([self._files.absolute(one.path) for one in stored])
+            return judge(progress, headers, self._policy, now)
+        except Exception as error:  # noqa: BLE001 - one series must never stop all others
+            verdict = judge(progress, [], self._policy, now)
+            known = isinstance(error, UnusableVolumeError)
+            verdict.evidence["unreadable"] = str(error) if known else type(error).__name__
+            return verdict
 
     def queue(self, workflows: Workflows) -> None:
         """Queue every revision that no job was queued for."""

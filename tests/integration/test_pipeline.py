@@ -379,3 +379,22 @@ def test_a_derived_object_is_the_same_bytes_twice(bench: Bench) -> None:
         (kind, one.sop_instance_uid, one.sha256) for kind, one in before
     ]
     assert bench.nothing_pending()
+
+
+def test_a_file_that_went_bad_stops_nobody_else(bench: Bench) -> None:
+    """One series that cannot be read must not keep the others from being looked at."""
+    bench.receive(*slices(0, 1, 2))
+    for stored in bench.catalog.instances(SERIES):
+        bench.files.absolute(stored.path).write_bytes(b"the disk turned this into noise")
+    other = slices(0, 1, 2)
+    for ds in other:
+        ds.SeriesInstanceUID = f"{SERIES}.77"
+        ds.SOPInstanceUID = f"{ds.SOPInstanceUID}.77"
+    bench.receive(*other)
+    bench.tick(3)
+    bench.tick(60)
+
+    wait_for(
+        lambda: len(bench.sent(SegmentationStorage)) == 1, "the segmentation of the other", 60
+    )
+    wait_for(bench.ends("unusable"), "the reason", 60)
