@@ -66,7 +66,7 @@ class Stages:
         str
             Why its pixels could not be used; '' where they could.
         """
-        stored = self.catalog.instances(series_instance_uid, origin="received")
+        stored = self._received(series_instance_uid, revision)
         paths = [self.files.absolute(one.path) for one in stored]
         known = recognise(paths, self.classifier, self.unknown_below)
         findings = known.findings
@@ -91,7 +91,7 @@ class Stages:
         if OWN_OUTPUT in findings:
             self.catalog.finish(series_instance_uid, revision, "done", unusable)
             return {"deliver": [], "segment": False, "results_to": [], "batch": batch}
-        stored = self.catalog.instances(series_instance_uid, origin="received")
+        stored = self._received(series_instance_uid, revision)
         decision = decide(self.rules, self._facts(stored, findings))
         for destination in decision.deliver:
             uids = [one.sop_instance_uid for one in stored]
@@ -126,7 +126,7 @@ class Stages:
                 series_instance_uid, revision, "done", "superseded by a later revision"
             )
             return None
-        stored = self.catalog.instances(series_instance_uid, origin="received")
+        stored = self._received(series_instance_uid, revision)
         paths = [self.files.absolute(one.path) for one in stored]
         earlier = self._earlier_reports(series_instance_uid, revision)
         try:
@@ -182,11 +182,12 @@ class Stages:
 
     def _tag(self, target: TaggingDestination, batch: str) -> bool:
         """Write the fused findings of a source series as labels; tell whether it is done."""
-        kind, series_instance_uid, revision = batch.split("/")
+        kind, series_instance_uid, number = batch.split("/")
+        revision = int(number)
         if kind != "source":
             return True
-        stored = self.catalog.instances(series_instance_uid, origin="received")
-        findings, labels = tags(self._fused(series_instance_uid, int(revision)))
+        stored = self._received(series_instance_uid, revision)
+        findings, labels = tags(self._fused(series_instance_uid, revision))
         study = stored[0].study_instance_uid
         try:
             target.tag(study, series_instance_uid, findings, labels)
@@ -196,6 +197,9 @@ class Stages:
         except PermanentDeliveryError as error:
             log.error("never tagged", series=series_instance_uid, because=str(error))  # noqa: TRY400
         return True
+
+    def _received(self, series_instance_uid: str, revision: int) -> list[StoredInstance]:
+        return self.catalog.instances(series_instance_uid, "received", revision)
 
     def _fused(self, series_instance_uid: str, revision: int) -> dict[str, Finding]:
         found = self.catalog.findings(series_instance_uid, revision)

@@ -61,8 +61,10 @@ class Sweep:
             verdict = self._judged(progress, now)
             if verdict.complete:
                 uid = progress.series_instance_uid
-                revision = self._catalog.settle(uid, verdict.evidence, now)
-                log.info("series complete", series=uid, revision=revision, **verdict.evidence)
+                judged = progress.instance_count
+                revision = self._catalog.settle(uid, verdict.evidence, now, judged)
+                if revision is not None:
+                    log.info("series complete", series=uid, revision=revision, **verdict.evidence)
 
     def _judged(self, progress: SeriesProgress, now: float) -> Verdict:
         """Judge one series; one whose files cannot be read is judged by its rows alone."""

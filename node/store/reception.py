@@ -84,9 +84,16 @@ class Reception(Database):
         return instance_of(row) if row is not None else None
 
     def instances(
-        self, series_instance_uid: str, origin: Origin | None = None
+        self,
+        series_instance_uid: str,
+        origin: Origin | None = None,
+        revision: int | None = None,
     ) -> list[StoredInstance]:
-        """Return the instances of a series in the order of their UIDs."""
+        """Return the instances of a series in the order of their UIDs.
+
+        With `revision`, only those that this revision and earlier ones were judged on: a late
+        instance must not change what a step that runs again makes.
+        """
         query = (
             sa.select(*instance_columns())
             .where(instance.c.series_instance_uid == series_instance_uid)
@@ -94,6 +101,8 @@ class Reception(Database):
         )
         if origin is not None:
             query = query.where(instance.c.origin == origin)
+        if revision is not None:
+            query = query.where(instance.c.revision <= revision)
         with self._read() as connection:
             return [instance_of(row) for row in connection.execute(query)]
 

@@ -36,13 +36,25 @@ class Revisions(Database):
                 for row in connection.execute(_UNSETTLED)
             ]
 
-    def settle(self, series_instance_uid: str, evidence: dict[str, Any], now: float) -> int:
+    def settle(
+        self,
+        series_instance_uid: str,
+        evidence: dict[str, Any],
+        now: float,
+        judged: int | None = None,
+    ) -> int | None:
         """Make the next revision, state "complete", of all instances recorded by now.
+
+        Parameters
+        ----------
+        judged
+            How many instances of the series the evidence is about.
 
         Returns
         -------
-        int
-            The number of the revision; where nothing new has come, that of the last one.
+        int or None
+            The number of the revision; where nothing new has come, that of the last one. None
+            where an instance has come since the series was judged: judge it again.
 
         Raises
         ------
@@ -54,6 +66,8 @@ class Revisions(Database):
             row = connection.execute(sa.select(series).where(of_series)).one()
             if not row.unsettled:
                 return int(row.revision)
+            if judged is not None and row.instance_count != judged:
+                return None
             number = int(row.revision) + 1
             connection.execute(
                 sa.insert(revision).values(

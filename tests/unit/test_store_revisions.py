@@ -180,3 +180,18 @@ def test_what_was_delivered_is_not_asked_for_again(catalog: Catalog) -> None:
 
     assert catalog.pending("first", "pacs") == []
     assert [i.sop_instance_uid for i in catalog.pending("second", "pacs")] == [uids[1]]
+
+
+def test_an_instance_that_came_since_the_verdict_is_judged_first(catalog: Catalog) -> None:
+    """What was not judged must not slip into the revision."""
+    assert catalog.settle(SERIES, {}, 200.0, judged=2) is None
+    assert catalog.settle(SERIES, {}, 200.0, judged=3) == 1
+
+
+def test_a_revision_is_of_the_instances_it_was_judged_on(catalog: Catalog) -> None:
+    """A step that runs again after a late instance works on the same images as before."""
+    catalog.settle(SERIES, {}, 200.0)
+    catalog.record(stored(4, at=300.0), 300.0)
+
+    assert len(catalog.instances(SERIES, revision=1)) == 3
+    assert len(catalog.instances(SERIES)) == 4
