@@ -4,9 +4,24 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+import structlog
 
 from tests.peers import DCMTK_TOOLS, RunningOrthanc, running_orthanc, tool
+
+# A busy machine is slow to draw its first example; that is no fault of what is tested.
+hypothesis.settings.register_profile(
+    "node", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("node")
+
+
+@pytest.fixture(autouse=True)
+def fresh_logging() -> Iterator[None]:
+    """Undo what a command run by the test set up: its stream is closed by then."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Labels from headers: what the words and attributes say, and where they are silent."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
@@ -134,7 +134,7 @@ def test_slices_in_several_planes_are_a_localizer() -> None:
     assert localizer.value == "1"
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(
     st.dictionaries(
         st.sampled_from(
