@@ -146,6 +146,11 @@ class Stages:
     def send(self, destination: str, batch: str, attempt: int) -> float | None:
         """Try to deliver what is pending of a batch.
 
+        Parameters
+        ----------
+        attempt : int
+            How many attempts were made before this one.
+
         Returns
         -------
         float or None
@@ -173,7 +178,7 @@ class Stages:
             left = not self._tag(target, batch)
         if not left:
             return None
-        delay = next_delay(attempt, self.random)
+        delay = next_delay(attempt + 1, self.random)
         if delay is None:
             self._park(
                 self.catalog.pending(batch, destination), destination, "gave up after all attempts"

@@ -6,11 +6,13 @@ and a job's id is made of the row, so the next sweep finishes what this one bega
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 from pydicom.dataset import Dataset
 
-from node.pipeline.engine import DeadJob, Engine
+from node.deliver.attempts import next_delay
+from node.pipeline.engine import DeadJob
 from node.pipeline.workflows import Workflows
 from node.series.completeness import Policy, Verdict, due, judge
 from node.store.catalog import Catalog
@@ -19,6 +21,14 @@ from node.store.records import SeriesProgress
 from radnet.errors import UnusableVolumeError
 
 log = structlog.get_logger()
+
+
+class DeadJobs(Protocol):
+    """What the rescue needs of the engine."""
+
+    def dead(self) -> list[DeadJob]:
+        """Return the jobs that will not be run again by themselves."""
+
 
 HeaderReader = Callable[[Sequence[Path]], Sequence[Dataset]]
 
@@ -84,11 +94,12 @@ class Sweep:
             workflows.take_series(uid, revision)
             self._catalog.mark_queued(uid, revision)
 
-    def rescue(self, engine: Engine, workflows: Workflows) -> None:
+    def rescue(self, engine: DeadJobs, workflows: Workflows) -> None:
         """Carry on where a job died for good, so that its images still travel.
 
         A series whose recognition died is routed without; a segmentation that died is
-        recorded on its series; a delivery that died is tried again as its next attempt.
+        recorded on its series; a delivery that died is tried again as its next attempt, and
+        parked with the reason after its last.
         """
         for job in engine.dead():
             self._rescue(job, workflows)
@@ -99,7 +110,23 @@ class Sweep:
                 workflows.take_series(uid, revision, f"recognition died: {job.reason}")
             case "segment", (str(uid), int(revision), *_):
                 self._catalog.finish(uid, revision, "unusable", f"segmentation died: {job.reason}")
+            case "series", (str(uid), int(revision), str()):
+                self._catalog.finish(uid, revision, "unusable", f"routing died: {job.reason}")
             case "deliver", (str(destination), str(batch), int(attempt)):
-                workflows.deliver_again(destination, batch, attempt + 1)
+                self._deliver_again(job, workflows, (destination, batch, attempt))
             case _:
                 log.error("job died", job=job.workflow_id, reason=job.reason)
+
+    def _deliver_again(
+        self, job: DeadJob, workflows: Workflows, delivery: tuple[str, str, int]
+    ) -> None:
+        """Queue the next attempt after the usual wait; park what has had its last."""
+        destination, batch, attempt = delivery
+        delay_s = next_delay(attempt + 1, random=lambda: 1.0)
+        if delay_s is not None:
+            workflows.deliver_again(destination, batch, attempt + 1, delay_s)
+            return
+        reason = f"delivery died: {job.reason}"
+        for one in self._catalog.pending(batch, destination):
+            uid = one.sop_instance_uid
+            self._catalog.put_delivery(uid, destination, "parked", reason, self._clock())

@@ -15,7 +15,7 @@ from pynetdicom.dsutils import encode
 from node.deliver.destination import OutboundInstance, Outcome
 from node.identity import contributing_equipment
 from node.pipeline import workflows
-from node.pipeline.engine import Engine
+from node.pipeline.engine import DeadJob, Engine
 from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
 from node.receive.reception import Arrival, Reception
@@ -398,3 +398,54 @@ def test_a_file_that_went_bad_stops_nobody_else(bench: Bench) -> None:
         lambda: len(bench.sent(SegmentationStorage)) == 1, "the segmentation of the other", 60
     )
     wait_for(bench.ends("unusable"), "the reason", 60)
+
+
+class Dead:
+    """An engine of which one job is dead."""
+
+    def __init__(self, *jobs: DeadJob) -> None:
+        self._jobs = list(jobs)
+
+    def dead(self) -> list[DeadJob]:
+        """Return the dead jobs."""
+        return self._jobs
+
+
+def test_the_first_failed_attempt_waits_at_least_thirty_seconds(bench: Bench) -> None:
+    """`next_delay` counts failed attempts from 1; the first attempt has number 0."""
+    bench.pacs.down = True
+    bench.receive(*slices(0, 1, 2))
+    bench.tick(3)
+    wait_for(
+        lambda: any(d.attempts for d in bench.catalog.deliveries(STUDY)), "the first attempt", 60
+    )
+
+    assert bench.stages.send("pacs", f"source/{SERIES}/1", 0) == pytest.approx(30.0)
+
+
+def test_a_delivery_that_dies_every_time_is_parked_with_its_reason(bench: Bench) -> None:
+    """It is not tried for ever, and not forgotten either."""
+    bench.pacs.down = True
+    bench.receive(*slices(0, 1, 2))
+    bench.tick(3)
+    wait_for(lambda: bool(bench.catalog.deliveries(STUDY)), "deliveries", 60)
+    job = DeadJob("deliver/x", "deliver", ("pacs", f"source/{SERIES}/1", 44), "ERROR: poison")
+
+    bench.sweep.rescue(Dead(job), bench.workflows)
+
+    states = {(d.state, d.reason) for d in bench.catalog.deliveries(STUDY) if d.destination}
+    assert ("parked", "delivery died: ERROR: poison") in states
+
+
+def test_a_series_that_cannot_even_be_routed_says_so(bench: Bench) -> None:
+    """The last resort died too: the reason stands on the series."""
+    bench.receive(*slices(0, 1, 2))
+    bench.tick(3)
+    wait_for(bench.ends("done"), "the verdict", 60)
+    job = DeadJob("series/x", "series", (SERIES, 1, "recognition died"), "ERROR: no route")
+
+    bench.sweep.rescue(Dead(job), bench.workflows)
+
+    row = bench.last()
+    assert row is not None
+    assert (row.state, row.reason) == ("unusable", "routing died: ERROR: no route")
