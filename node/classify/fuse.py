@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from node.store.records import Finding
 from radnet.inference.classifier import Prediction
-from radnet.labels.header import Evidence, HeaderLabels
-from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.labels.evidence import Label, SeriesLabels
+from radnet.labels.vocabulary import ELSEWHERE, Contrast, Plane, Region, Sequence
 
 _FLOOR: Final = 1e-4  # no witness is ever certain
 
@@ -24,12 +24,22 @@ _HEADS: Final[tuple[tuple[str, type[StrEnum]], ...]] = (
 )
 
 
-def _spread(evidence: Evidence | None, classes: list[str]) -> dict[str, float]:
+def _spread(label: Label, classes: list[str]) -> dict[str, float]:
     """Return the header's word as a distribution: the rest shares what confidence is left."""
-    if evidence is None or evidence.value not in classes:
+    if label.value not in classes:
         return dict.fromkeys(classes, 1 / len(classes))
-    rest = (1 - evidence.confidence) / (len(classes) - 1)
-    return {name: evidence.confidence if name == evidence.value else rest for name in classes}
+    rest = (1 - label.confidence) / (len(classes) - 1)
+    return {name: label.confidence if name == label.value else rest for name in classes}
+
+
+def _told(label: Label) -> dict[str, Any]:
+    """Return why the header says so: attributes and rules, never the text itself (no PHI)."""
+    told: dict[str, Any] = {
+        "because": [f"{one.attribute}, rule {one.rule}: {one.value}" for one in label.evidence]
+    }
+    if label.conflicts:
+        told["conflicts"] = len(label.conflicts)
+    return told
 
 
 def fuse_classes(header: Mapping[str, float], pixels: Mapping[str, float]) -> dict[str, float]:
@@ -52,26 +62,19 @@ def fuse_odds(header: float | None, pixels: float | None) -> float:
 def _class_finding(
     name: str,
     classes: list[str],
-    evidence: Evidence | None,
+    label: Label,
     pixels: Mapping[str, float] | None,
     unknown_below: float,
 ) -> list[Finding]:
     uniform = dict.fromkeys(classes, 1 / len(classes))
-    fused = fuse_classes(_spread(evidence, classes), pixels or uniform)
+    fused = fuse_classes(_spread(label, classes), pixels or uniform)
     best = max(fused, key=lambda key: fused[key])
     sure = fused[best] >= unknown_below
-    told: dict[str, Any] = {"header": evidence.because if evidence else "silent"}
+    told: dict[str, Any] = {"header": "silent"} if not label.evidence else _told(label)
     found = [Finding(name, best if sure else None, fused[best], "fused", told)]
-    if evidence is not None:
-        found.append(
-            Finding(
-                name,
-                evidence.value,
-                evidence.confidence,
-                "header",
-                {"because": evidence.because},
-            )
-        )
+    if label:
+        value = str(label.value)
+        found.append(Finding(name, value, label.confidence, "header", _told(label)))
     if pixels is not None:
         top = max(pixels, key=lambda key: pixels[key])
         spread = {key: round(value, 4) for key, value in pixels.items()}
@@ -80,26 +83,23 @@ def _class_finding(
 
 
 def _coverage_findings(
-    header: Mapping[Region, Evidence],
+    header: SeriesLabels,
     pixels: Mapping[Region, float] | None,
     unknown_below: float,
 ) -> list[Finding]:
-    fused: dict[Region, float] = {}
-    for region in Region:
-        said = header.get(region)
-        fused[region] = fuse_odds(
-            said.confidence if said else None, pixels[region] if pixels is not None else None
-        )
+    fused = {
+        region: fuse_odds(header.regions.get(region), pixels[region] if pixels else None)
+        for region in Region
+    }
     covered = [str(region) for region in Region if fused[region] >= unknown_below]
-    silent = not header and pixels is None
+    silent = not header.regions and pixels is None
     sure = min(max(p, 1 - p) for p in fused.values())
     spread = {str(region): round(value, 4) for region, value in fused.items()}
     found = [Finding("coverage", None if silent else covered, sure, "fused", spread)]
-    if header:
-        named = [str(region) for region, said in header.items() if said.value]
-        trust = max(said.confidence for said in header.values())
-        because = next(iter(header.values())).because
-        found.append(Finding("coverage", named, trust, "header", {"because": because}))
+    label = header.coverage
+    if label:
+        named = [part for part in label.value.split(";") if part != ELSEWHERE]
+        found.append(Finding("coverage", named, label.confidence, "header", _told(label)))
     if pixels is not None:
         seen = [str(region) for region, p in pixels.items() if p >= 0.5]
         shares = {str(region): round(p, 4) for region, p in pixels.items()}
@@ -108,12 +108,12 @@ def _coverage_findings(
     return found
 
 
-def fuse(header: HeaderLabels, pixels: Prediction | None, unknown_below: float) -> list[Finding]:
+def fuse(header: SeriesLabels, pixels: Prediction | None, unknown_below: float) -> list[Finding]:
     """Return every finding of a series: fused first, then each witness by itself.
 
     Parameters
     ----------
-    header : HeaderLabels
+    header : SeriesLabels
         What the header says.
     pixels : Prediction or None
         What the network says; None where the images make no volume.
@@ -126,12 +126,9 @@ def fuse(header: HeaderLabels, pixels: Prediction | None, unknown_below: float) 
         seen = getattr(pixels, name) if pixels is not None else None
         spread = {str(key): float(value) for key, value in seen.items()} if seen else None
         found += _class_finding(name, names, getattr(header, name), spread, unknown_below)
-    found += _coverage_findings(
-        header.coverage, pixels.coverage if pixels is not None else None, unknown_below
-    )
+    found += _coverage_findings(header, pixels.coverage if pixels else None, unknown_below)
     for name in ("localizer", "derived"):
-        said: Evidence | None = getattr(header, name)
-        if said is not None:
-            told = {"because": said.because}
-            found.append(Finding(name, said.value, said.confidence, "fused", told))
+        said: Label = getattr(header, name)
+        if said:
+            found.append(Finding(name, said.value, said.confidence, "fused", _told(said)))
     return found

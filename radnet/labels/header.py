@@ -1,221 +1,242 @@
-"""Labels that the header of a series gives, each with its confidence and its reason.
+"""Labels that the headers of a series give: single-frame, Enhanced and legacy converted.
 
-Everything here is silent (None) where the header does not tell: a missing Contrast/Bolus
-Agent is unknown, not "no". Attributes of any shape are tolerated; nothing raises.
+Attributes of any shape are tolerated: what cannot be read is as if it were missing.
 """
 
+from collections.abc import Iterator
 from collections.abc import Sequence as Listing
-from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as Items
 
-from radnet.labels import words
-from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.labels.evidence import SeriesLabels
+from radnet.labels.judge import Facts, judge
+from radnet.labels.rules import Rules, load_rules
 
-OBLIQUE_DEGREES: Final = 20.0
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One label, how sure the header makes it (0 to 1), and where it stands."""
-
-    value: str
-    confidence: float
-    because: str
-
-
-@dataclass(frozen=True)
-class HeaderLabels:
-    """What a header says of a series; None or empty where it is silent."""
-
-    sequence: Evidence | None
-    plane: Evidence | None
-    contrast: Evidence | None
-    coverage: dict[Region, Evidence]
-    localizer: Evidence | None
-    derived: Evidence | None
+LONGEST: Final = 1024  # characters read of an attribute
+MOST_FRAMES: Final = 5000
+TEXTS: Final = (
+    "SeriesDescription", "ProtocolName", "StudyDescription", "RequestedProcedureDescription",
+    "PerformedProcedureStepDescription", "BodyPartExamined", "ImageType", "AcquisitionContrast",
+    "ScanningSequence", "SequenceVariant", "SequenceName", "AngioFlag", "ContrastBolusAgentPhase",
+    "ContrastBolusAgentAdministered",
+)  # fmt: skip
+NUMBERS: Final = {
+    "TR": ("RepetitionTime",),
+    "TE": ("EffectiveEchoTime", "EchoTime"),
+    "TI": ("InversionTime", "InversionTimes"),
+    "FA": ("FlipAngle",),
+    "ETL": ("EchoTrainLength",),
+    "b": ("DiffusionBValue",),
+}
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    NotImplementedError,
+    OverflowError,
+)
+GROUPS: Final = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+SAME_DIRECTION: Final = 1e-3  # difference of unit normals below which they are one
 
 
 def text_of(header: Dataset, keyword: str) -> str:
     """Return an attribute as one line of text, '' where missing or unreadable."""
     try:
         value = header.get(keyword)
-    except (ValueError, TypeError, NotImplementedError, KeyError):
+        if value is None or isinstance(value, (bytes, Items)):
+            return ""
+        if isinstance(value, (list, tuple, MultiValue)):
+            return " ".join(str(part) for part in value)[:LONGEST]
+        return str(value)[:LONGEST]
+    except UNREADABLE:
         return ""
-    if value is None or isinstance(value, bytes):
-        return ""
-    if isinstance(value, (list, tuple, MultiValue)):
-        return " ".join(str(part) for part in value)
-    return str(value)[:1024]
 
 
 def number_of(header: Dataset, keyword: str) -> float | None:
     """Return the first number of an attribute, None where there is none."""
     try:
-        return float(text_of(header, keyword).split()[0])
+        number = float(text_of(header, keyword).split()[0])
     except (ValueError, IndexError):
         return None
+    return number if np.isfinite(number) else None
 
 
-def _description(header: Dataset) -> str:
-    parts = (text_of(header, name) for name in ("SeriesDescription", "ProtocolName"))
-    return words.plain(" | ".join(part for part in parts if part))
+def _items(header: Dataset, keyword: str) -> list[Dataset]:
+    try:
+        value = header.get(keyword)
+    except UNREADABLE:
+        return []
+    return list(value[:MOST_FRAMES]) if isinstance(value, Items) else []
 
 
-def _found(word: words.Word, text: str) -> str:
-    match = word.pattern.search(text)
-    return match.group(0).strip() if match else ""
+def _nested(header: Dataset) -> Iterator[Dataset]:
+    """Yield the header, the shared groups and those of the first frame, and what they hold.
+
+    References
+    ----------
+    DICOM PS3.3 Section C.7.6.16
+    """
+    yield header
+    for keyword in GROUPS:
+        for group in _items(header, keyword)[:1]:
+            for element in _elements(group):
+                if isinstance(element, Items):
+                    yield from element[:1]
+    for keyword in ("ContrastBolusAgentSequence",):
+        yield from (agent for agent in _items(header, keyword)[:1])
 
 
-def _physics(header: Dataset) -> Evidence | None:
-    """Read the weighting from TR, TE and TI in ms (spin echo and inversion recovery)."""
-    kind = text_of(header, "ScanningSequence").upper().split()
-    tr, te = number_of(header, "RepetitionTime"), number_of(header, "EchoTime")
-    ti = number_of(header, "InversionTime") or 0.0
-    if "EP" in kind:
-        return Evidence(Sequence.OTHER, 0.85, "ScanningSequence EP")
-    if tr is None or te is None:
+def _elements(group: Dataset) -> Iterator[object]:
+    for tag in list(group.keys()):
+        try:
+            yield group[tag].value
+        except UNREADABLE:
+            continue
+
+
+def _first_text(parts: Listing[Dataset], keyword: str) -> str:
+    return next((text for part in parts if (text := text_of(part, keyword).strip())), "")
+
+
+def _agent(parts: Listing[Dataset]) -> str:
+    """Return agent and route in one text, so that an oral agent is seen as such."""
+    told = [_first_text(parts, "ContrastBolusAgent")]
+    for part in parts:
+        for item in _items(part, "ContrastBolusAgentSequence"):
+            told.append(text_of(item, "CodeMeaning"))
+            routes = _items(item, "ContrastBolusAdministrationRouteSequence")
+            told += [text_of(route, "CodeMeaning") for route in routes]
+    told.append(_first_text(parts, "ContrastBolusRoute"))
+    return " / ".join(text for text in told if text)
+
+
+def _region_codes(parts: Listing[Dataset]) -> str:
+    found = [text_of(i, "CodeMeaning") for p in parts for i in _items(p, "AnatomicRegionSequence")]
+    return " ".join(found)
+
+
+def _frames(header: Dataset) -> Iterator[tuple[str, str]]:
+    """Yield orientation and position of every frame as text."""
+    shared = [item for group in _items(header, GROUPS[0]) for item in [group]]
+    frames = _items(header, GROUPS[1])
+    if not frames:
+        yield text_of(header, "ImageOrientationPatient"), text_of(header, "ImagePositionPatient")
+    for frame in frames:
+        yield (
+            _grouped([frame, *shared], "PlaneOrientationSequence", "ImageOrientationPatient"),
+            _grouped([frame, *shared], "PlanePositionSequence", "ImagePositionPatient"),
+        )
+
+
+def _grouped(groups: Listing[Dataset], macro: str, keyword: str) -> str:
+    for group in groups:
+        for item in _items(group, macro)[:1]:
+            if text := text_of(item, keyword):
+                return text
+    return ""
+
+
+def _vector(text: str, length: int) -> np.ndarray | None:
+    try:
+        values = np.array([float(part) for part in text.split()[:length]])
+    except ValueError:
         return None
-    told = f"TR {tr:g} ms, TE {te:g} ms, TI {ti:g} ms"
-    if ti > 1500 and te > 60:
-        return Evidence(Sequence.T2_FLAIR, 0.9, told)
-    if "IR" in kind and 80 <= ti <= 300:
-        return Evidence(Sequence.STIR, 0.8, told)
-    if "SE" in kind and te < 30 and tr < 1200:
-        return Evidence(Sequence.T1, 0.85, told)
-    if "SE" in kind and te > 60 and tr > 1800:
-        return Evidence(Sequence.T2, 0.85, told)
-    return None
+    return values if len(values) == length and np.isfinite(values).all() else None
 
 
-def sequence_of(header: Dataset) -> Evidence | None:
-    """Return modality and weighting; text beats physics where the two disagree."""
-    modality = text_of(header, "Modality").upper()
-    if modality == "CT":
-        return Evidence(Sequence.CT, 0.99, "Modality CT")
-    if modality != "MR":
-        return Evidence(Sequence.OTHER, 0.9, f"Modality {modality or 'missing'}")
-    names = ("ScanningSequence", "SequenceName")
-    text = f"{_description(header)} {words.plain(' '.join(text_of(header, n) for n in names))}"
-    word = words.first(words.SEQUENCES, text)
-    physics = _physics(header)
-    if word is None:
-        return physics
-    told = f"the word '{_found(word, text)}'"
-    if physics and word.value == physics.value:
-        told = f"{told} and {physics.because}"
-    return Evidence(word.value, word.confidence, told)
-
-
-def plane_of(header: Dataset) -> Evidence | None:
-    """Return the plane from Image Orientation (Patient), else from words.
+def _geometry(
+    headers: Listing[Dataset],
+) -> tuple[list[tuple[float, float, float]], float | None, float | None]:
+    """Return the normals of the slices (LPS), their median gap and their extent along it (mm).
 
     References
     ----------
     DICOM PS3.3 Section C.7.6.2.1.1
     """
-    try:
-        cosines = np.array([float(c) for c in text_of(header, "ImageOrientationPatient").split()])
-        normal = np.abs(np.cross(cosines[:3], cosines[3:6]))
-    except ValueError:
-        normal = np.zeros(3)
-    if np.isfinite(normal).all() and normal.max() > 0.5:
-        angle = float(np.degrees(np.arccos(min(1.0, normal.max() / np.linalg.norm(normal)))))
-        plane = (Plane.SAGITTAL, Plane.CORONAL, Plane.AXIAL)[int(normal.argmax())]
-        trust = 0.99 if angle <= OBLIQUE_DEGREES else 0.8
-        return Evidence(plane, trust, f"ImageOrientationPatient, {angle:.0f} degrees oblique")
-    found = words.all_of(words.PLANES, _description(header))
-    if len(found) != 1:
-        return None
-    return Evidence(found[0].value, found[0].confidence, "description")
-
-
-def contrast_of(header: Dataset) -> Evidence | None:
-    """Return whether an intravenous agent was given; None where the header is silent."""
-    word = words.first(words.CONTRASTS, _description(header))
-    if word is not None and word.value:
-        return Evidence(word.value, word.confidence, "description")
-    agent = words.plain(text_of(header, "ContrastBolusAgent"))
-    if agent and not words.NO_AGENT.match(agent):
-        return Evidence(Contrast.CONTRAST, 0.85, "ContrastBolusAgent")
-    if agent:
-        return Evidence(Contrast.NONCONTRAST, 0.7, "ContrastBolusAgent says none")
-    study = words.first(words.CONTRASTS, words.plain(text_of(header, "StudyDescription")))
-    if study is not None and study.value:
-        return Evidence(study.value, 0.6, "StudyDescription")
-    return None
-
-
-def coverage_of(header: Dataset) -> dict[Region, Evidence]:
-    """Return the regions named by series text, else body part, else study text.
-
-    A region that is not named where others are is evidence against it; an empty mapping
-    means that the header is silent.
-    """
-    sources = (
-        ("SeriesDescription", _description(header), 1.0),
-        ("BodyPartExamined", words.plain(text_of(header, "BodyPartExamined")), 0.95),
-        ("StudyDescription", words.plain(text_of(header, "StudyDescription")), 0.9),
-    )
-    for source, text, trust in sources:
-        word = words.first(words.REGIONS, text) if text else None
-        if word is None:
+    normals: list[np.ndarray] = []
+    along: list[float] = []
+    for orientation, position in (frame for header in headers for frame in _frames(header)):
+        cosines = _vector(orientation, 6)
+        if cosines is None:
             continue
-        sure = word.confidence * trust
-        named = words.regions_of(word)
-        return {
-            region: Evidence(
-                region if region in named else "", sure if region in named else 1 - sure, source
-            )
-            for region in Region
-        }
-    return {}
+        normal = np.cross(cosines[:3], cosines[3:])
+        length = float(np.linalg.norm(normal))
+        if not 0.5 < length < 2:  # rows and columns are no unit vectors at right angles
+            continue
+        normal /= length
+        if not any(np.abs(normal - known).max() < SAME_DIRECTION for known in normals):
+            normals.append(normal)
+        where = _vector(position, 3)
+        if where is not None:
+            along.append(float(normals[0] @ where))
+    gaps = np.diff(np.unique(np.round(along, 2)))
+    spacing = round(float(np.median(gaps)), 3) if len(gaps) and len(normals) == 1 else None
+    extent = max(along) - min(along) if spacing else None
+    return [(float(n[0]), float(n[1]), float(n[2])) for n in normals], spacing, extent
 
 
-def _image_type(header: Dataset) -> list[str]:
-    return text_of(header, "ImageType").upper().split()
+def _seconds(text: str) -> float | None:
+    """Return a DICOM time (``HHMMSS.F``, also with colons) as seconds of the day."""
+    digits = text.replace(":", "").strip()
+    if not digits[:6].isdigit() or len(digits) < 6:
+        return None
+    return int(digits[:2]) * 3600 + int(digits[2:4]) * 60 + int(digits[4:6])
 
 
-def localizer_of(headers: Listing[Dataset]) -> Evidence | None:
-    """Return whether a series is a localizer: Image Type, words, or crossing planes."""
-    header = headers[0]
-    if "LOCALIZER" in _image_type(header):
-        return Evidence("1", 0.99, "ImageType LOCALIZER")
-    if words.LOCALIZER.search(_description(header)):
-        return Evidence("1", 0.9, "description")
-    planes = {plane.value for plane in map(plane_of, headers) if plane}
-    if len(planes) > 1:
-        return Evidence("1", 0.9, "slices in several planes")
-    return Evidence("0", 0.9, "nothing says so")
+def _injected(headers: Listing[Dataset]) -> bool | None:
+    """Tell whether the bolus came before the first or after the last image; None if unknown."""
+    start = _seconds(text_of(headers[0], "ContrastBolusStartTime"))
+    times = [
+        seconds
+        for header in headers
+        if (seconds := _seconds(text_of(header, "AcquisitionTime"))) is not None
+    ]
+    if start is None or not times:
+        return None
+    if start > max(times):
+        return False
+    return True if start < min(times) else None
 
 
-def derived_of(header: Dataset) -> Evidence | None:
-    """Return whether the images were computed from others."""
-    if _image_type(header)[:1] == ["DERIVED"]:
-        return Evidence("1", 0.9, "ImageType DERIVED")
-    if words.DERIVED.search(_description(header)):
-        return Evidence("1", 0.8, "description")
-    return Evidence("0", 0.8, "nothing says so")
+def facts_of(headers: Listing[Dataset]) -> Facts:
+    """Return what the headers of one series say, in the order the images were read."""
+    parts = list(_nested(headers[0]))
+    texts = {keyword: _first_text(parts, keyword) for keyword in TEXTS}
+    texts["ContrastBolusAgent"] = _agent(parts)
+    texts["AnatomicRegionSequence"] = _region_codes(parts)
+    numbers: dict[str, float] = {}
+    for name, keywords in NUMBERS.items():
+        found = [number_of(part, keyword) for keyword in keywords for part in parts]
+        known = [number for number in found if number is not None]
+        if known and (known[0] > 0 or name == "b"):
+            numbers[name] = known[0]
+    normals, spacing, extent = _geometry(headers)
+    modality = text_of(headers[0], "Modality").strip().upper()
+    return Facts(modality, texts, numbers, normals, spacing, extent, _injected(headers))
 
 
-def read_header(headers: Listing[Dataset]) -> HeaderLabels:
-    """Return what the headers of one series say of it.
+@cache
+def own_rules() -> Rules:
+    """Return radnet's own rules, read once."""
+    return load_rules()
+
+
+def read_header(headers: Listing[Dataset], rules: Rules | None = None) -> SeriesLabels:
+    """Return the labels that the headers of one series give; nothing raises.
 
     Parameters
     ----------
-    headers : sequence of Dataset
-        One or more instances of the series, without pixels.
+    headers
+        Of one series, in any order; none means that nothing is known.
+    rules
+        Those of `own_rules` if left out.
     """
-    first = headers[0]
-    planes = {plane.value for plane in map(plane_of, headers) if plane}
-    return HeaderLabels(
-        sequence=sequence_of(first),
-        plane=plane_of(first) if len(planes) == 1 else None,
-        contrast=contrast_of(first),
-        coverage=coverage_of(first),
-        localizer=localizer_of(headers),
-        derived=derived_of(first),
-    )
+    if not headers:
+        return SeriesLabels()
+    return judge(facts_of(headers), rules or own_rules())

@@ -9,7 +9,7 @@ from node.classify.fuse import fuse, fuse_classes, fuse_odds
 from node.classify.tags import tags
 from node.store.records import Finding
 from radnet.inference.classifier import Prediction
-from radnet.labels.header import Evidence, HeaderLabels
+from radnet.labels.evidence import Evidence, Label, SeriesLabels
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 
 
@@ -26,16 +26,14 @@ def prediction(contrast: float = 0.5, liver: float = 0.5) -> Prediction:
     )
 
 
-def silent(**known: Evidence) -> HeaderLabels:
+def silent(**known: Label) -> SeriesLabels:
     """Return header labels that say only what is given."""
-    return HeaderLabels(
-        sequence=known.get("sequence"),
-        plane=known.get("plane"),
-        contrast=known.get("contrast"),
-        coverage={},
-        localizer=None,
-        derived=None,
-    )
+    return SeriesLabels(**known)  # type: ignore[arg-type]
+
+
+def label(value: str, confidence: float, attribute: str) -> Label:
+    """Return a label with one piece of evidence."""
+    return Label(value, confidence, (Evidence(value, 3.0, "rule", attribute, "text"),))
 
 
 def fused(findings: list[Finding]) -> dict[str, Finding]:
@@ -53,7 +51,7 @@ def test_unsure_contrast_is_unknown() -> None:
 
 def test_agreeing_witnesses_are_surer_than_either() -> None:
     """Evidence that errs independently adds up."""
-    header = silent(contrast=Evidence("contrast", 0.85, "ContrastBolusAgent"))
+    header = silent(contrast=label("contrast", 0.85, "ContrastBolusAgent"))
 
     found = fused(fuse(header, prediction(contrast=0.8), unknown_below=0.6))
 
@@ -63,7 +61,7 @@ def test_agreeing_witnesses_are_surer_than_either() -> None:
 
 def test_contradicting_witnesses_end_unknown() -> None:
     """A header and pixels that disagree with equal force cancel."""
-    header = silent(contrast=Evidence("contrast", 0.85, "ContrastBolusAgent"))
+    header = silent(contrast=label("contrast", 0.85, "ContrastBolusAgent"))
 
     found = fused(fuse(header, prediction(contrast=0.15), unknown_below=0.6))
 
@@ -72,12 +70,35 @@ def test_contradicting_witnesses_end_unknown() -> None:
 
 def test_series_without_volume_keeps_its_header_findings() -> None:
     """One slice is still a CT."""
-    header = silent(sequence=Evidence("CT", 0.99, "Modality CT"))
+    header = silent(sequence=label("CT", 0.99, "Modality"))
 
     found = fused(fuse(header, None, unknown_below=0.6))
 
     assert found["sequence"].value == "CT"
     assert found["coverage"].value is None
+
+
+def test_divided_header_stands_in_the_finding_without_its_text() -> None:
+    """Conflicts are told by attribute and rule; a description may hold a name."""
+    divided = Label("", 0.6, (Evidence("CT", 1.0, "rule", "ProtocolName", "Doe^Jane"),), ("a",))
+
+    found = fused(fuse(silent(sequence=divided), None, unknown_below=0.6))
+
+    assert found["sequence"].value is None
+    assert found["sequence"].evidence["conflicts"] == 1
+    assert "Doe" not in str(found["sequence"].evidence)
+
+
+def test_coverage_of_a_knee_is_none_of_the_regions() -> None:
+    """A header that names another body part says no to all nine."""
+    knee = SeriesLabels(
+        coverage=label("elsewhere", 0.95, "BodyPartExamined"),
+        regions={str(region): 0.05 for region in Region},
+    )
+
+    found = fused(fuse(knee, None, unknown_below=0.6))
+
+    assert found["coverage"].value == []
 
 
 @given(st.floats(0, 1), st.floats(0, 1))

@@ -1,4 +1,4 @@
-"""The command `radnet`: train, evaluate, classify, segment.
+"""The command `radnet`: labels, train, evaluate, classify, segment.
 
 Exit status: 0 done, 1 failed, 2 wrong usage or input.
 """
@@ -19,9 +19,11 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from radnet.cli import labels
 from radnet.errors import RadnetError, UnusableVolumeError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(labels.app, name="labels")
 shown = Console(stderr=True)
 CHECKPOINT_S = 60.0
 

@@ -1,0 +1,66 @@
+"""Descriptions made comparable: one line of lower-case words without accents or signs.
+
+Technologists write ``AXIALT2FLAIR``, ``3DPREGAD``, ``W/O CONTRAST`` and ``c+``. Rules see words
+only, so that ``i-`` never stands in "unilateral" and "unenhanced" is never "enhanced".
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Final
+
+LONGEST: Final = 1024  # characters read of a text; LO holds 64, LT 10240 (PS3.5 Section 6.2)
+
+_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?!s\b)[a-z])")
+_STEPS: Final = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        (r"p0st", "post"),
+        (r"\bt[il](?=[ _]|$)(?=.*(mprage|flair|spgr|vibe))", "t1"),
+        (r"\bw ?[/\\&+_.-]? ?(?:and|und|et)? ?w ?[/\\]? ?o\b", " both "),
+        (r"\bw(?:ith)? ?(?:/|&|\+|and) ?(?:w ?/? ?o|without)\b", " both "),
+        (r"\bw ?/ ?o\b|\bwo\b|(?<![a-z])wo(?=_)|(?<=_)wo(?![a-z])", " without "),
+        (r"(?<![a-z])w ?/", " with "),
+        (r"\+ ?c(?![a-z])|(?<![a-z])[ci]\+|\bc ?\+(?=\s|$)", " cplus "),
+        (r"\+ ?(?=(?:gad|gd|contrast|cm|km|iv)\b)", " plus "),
+        (r"(?<![a-z0-9])[ci]-(?![a-z0-9])|(?<=\s)-c(?=\s|$)", " cminus "),
+        (r"\b(t ?[12])w? ?\*", r" \1star "),
+        (r"&", " and "),
+        (r"[^a-z0-9]+", " "),
+        (r"\bt ([12])(?=\b|w)", r"t\1"),
+        (
+            r"(axials?|ax|cor(?:onal)?|sag(?:ittal)?|tra|lt|rt|pre|post|fs|se|rare)"
+            r"(?=t[12]|(?:pd|stir|flair|tirm|fse|tse|haste|dwi|mpr|mip|3d|2d)(?![a-z]{3}))",
+            r"\1 ",
+        ),
+        (r"(?<=\b[23]d)(?=[a-z])(?!eg)", " "),
+        (
+            r"(?<=t[12])(?=(?:w ?)?(?:3d|2d|a|i|d|t)?"
+            r"(?:fse|tse|flair|stir|tirm|se|spgr|fl|ffe|gre|ax|cor|sag|tra|haste|space|vibe|tfe|"
+            r"pre|post|fs|mprage|blade|dixon|weighted))",
+            " ",
+        ),
+        (
+            r"\b(pre|post)(?=(?:gad|con|contrast|gd|cm|dyn|ax|axial|cor|coronal|sag|sagittal)\b)",
+            r"\1 ",
+        ),
+        (r"\bt([12]) w\b", r"t\1w"),
+        (r"\b(ax|cor|sag|tra)(?=\d)", r"\1 "),
+        (r" +", " "),
+    )
+)
+
+
+@lru_cache(maxsize=200_000)
+def plain(text: str) -> str:
+    """Return `text` as lower-case words with one space between them.
+
+    ``w/o`` becomes "without", ``w/wo`` "both", ``+C`` "cplus", ``C-`` "cminus" and ``T2*``
+    "t2star"; glued words (``AXIALT2FLAIR``) and CamelCase are cut apart.
+    """
+    flat = unicodedata.normalize("NFKD", text[:LONGEST])
+    flat = "".join(sign for sign in flat if not unicodedata.combining(sign))
+    flat = _CAMEL.sub(" ", flat).lower()
+    for pattern, words in _STEPS:
+        flat = pattern.sub(words, flat)
+    return flat.strip()
