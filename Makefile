@@ -37,3 +37,4 @@ pacs: peers
 bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/receive.py
 	$(BIN)/python tests/benchmarks/segment.py
+	$(BIN)/python tests/benchmarks/inference.py

@@ -1,35 +1,12 @@
-"""Weigh header and pixel evidence into findings. Pure: no files, no network, no clock.
+"""Findings of a series from what header and pixels say. Pure: no files, no network, no clock."""
 
-Two witnesses that err independently multiply: for one class of several the product of their
-probabilities, normalised; for one region yes or no, the sum of their log-odds. Where one is
-silent the other stands alone; where neither is sure enough the finding is unknown.
-"""
-
-import math
-from collections.abc import Mapping
-from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from node.store.records import Finding
 from radnet.inference.classifier import Prediction
+from radnet.inference.fusion import CLASS_HEADS, Fused, fuse_witnesses
 from radnet.labels.evidence import Label, SeriesLabels
-from radnet.labels.vocabulary import ELSEWHERE, Contrast, Plane, Region, Sequence
-
-_FLOOR: Final = 1e-4  # no witness is ever certain
-
-_HEADS: Final[tuple[tuple[str, type[StrEnum]], ...]] = (
-    ("sequence", Sequence),
-    ("plane", Plane),
-    ("contrast", Contrast),
-)
-
-
-def _spread(label: Label, classes: list[str]) -> dict[str, float]:
-    """Return the header's word as a distribution: the rest shares what confidence is left."""
-    if label.value not in classes:
-        return dict.fromkeys(classes, 1 / len(classes))
-    rest = (1 - label.confidence) / (len(classes) - 1)
-    return {name: label.confidence if name == label.value else rest for name in classes}
+from radnet.labels.vocabulary import ELSEWHERE
 
 
 def _told(label: Label) -> dict[str, Any]:
@@ -42,74 +19,44 @@ def _told(label: Label) -> dict[str, Any]:
     return told
 
 
-def fuse_classes(header: Mapping[str, float], pixels: Mapping[str, float]) -> dict[str, float]:
-    """Return the normalised product of two distributions over the same classes."""
-    product = {name: max(header[name], _FLOOR) * max(pixels[name], _FLOOR) for name in header}
-    total = sum(product.values())
-    return {name: value / total for name, value in product.items()}
-
-
-def fuse_odds(header: float | None, pixels: float | None) -> float:
-    """Return the probability that two independent witnesses of one yes/no question give."""
-    odds = 0.0
-    for probability in (header, pixels):
-        if probability is not None:
-            bounded = min(max(probability, _FLOOR), 1 - _FLOOR)
-            odds += math.log(bounded / (1 - bounded))
-    return 1 / (1 + math.exp(-odds))
-
-
-def _class_finding(
-    name: str,
-    classes: list[str],
-    label: Label,
-    pixels: Mapping[str, float] | None,
-    unknown_below: float,
+def _class_findings(
+    name: str, label: Label, pixels: Prediction | None, fused: Fused
 ) -> list[Finding]:
-    uniform = dict.fromkeys(classes, 1 / len(classes))
-    fused = fuse_classes(_spread(label, classes), pixels or uniform)
-    best = max(fused, key=lambda key: fused[key])
-    sure = fused[best] >= unknown_below
-    told: dict[str, Any] = {"header": "silent"} if not label.evidence else _told(label)
-    found = [Finding(name, best if sure else None, fused[best], "fused", told)]
+    answer = fused.classes[name]
+    told: dict[str, Any] = _told(label) if label.evidence else {"header": "silent"}
+    found = [Finding(name, answer.value, answer.probability, "fused", told)]
     if label:
-        value = str(label.value)
-        found.append(Finding(name, value, label.confidence, "header", _told(label)))
+        found.append(Finding(name, str(label.value), label.confidence, "header", _told(label)))
     if pixels is not None:
-        top = max(pixels, key=lambda key: pixels[key])
-        spread = {key: round(value, 4) for key, value in pixels.items()}
-        found.append(Finding(name, top, pixels[top], "pixels", spread))
+        seen = {str(key): round(float(p), 4) for key, p in getattr(pixels, name).items()}
+        top = max(seen, key=lambda key: seen[key])
+        found.append(Finding(name, top, seen[top], "pixels", seen))
     return found
 
 
 def _coverage_findings(
-    header: SeriesLabels,
-    pixels: Mapping[Region, float] | None,
-    unknown_below: float,
+    header: SeriesLabels, pixels: Prediction | None, fused: Fused
 ) -> list[Finding]:
-    fused = {
-        region: fuse_odds(header.regions.get(region), pixels[region] if pixels else None)
-        for region in Region
-    }
-    covered = [str(region) for region in Region if fused[region] >= unknown_below]
-    silent = not header.regions and pixels is None
-    sure = min(max(p, 1 - p) for p in fused.values())
-    spread = {str(region): round(value, 4) for region, value in fused.items()}
-    found = [Finding("coverage", None if silent else covered, sure, "fused", spread)]
+    sure = min((max(p, 1 - p) for p in fused.regions.values()), default=0.5)
+    spread = {region: round(p, 4) for region, p in fused.regions.items()}
+    found = [Finding("coverage", fused.covered, sure, "fused", spread)]
     label = header.coverage
     if label:
         named = [part for part in label.value.split(";") if part != ELSEWHERE]
         found.append(Finding("coverage", named, label.confidence, "header", _told(label)))
     if pixels is not None:
-        seen = [str(region) for region, p in pixels.items() if p >= 0.5]
-        shares = {str(region): round(p, 4) for region, p in pixels.items()}
-        sure_pixels = min(max(p, 1 - p) for p in pixels.values())
+        seen = [str(region) for region, p in pixels.coverage.items() if p >= 0.5]
+        shares = {str(region): round(p, 4) for region, p in pixels.coverage.items()}
+        sure_pixels = min(max(p, 1 - p) for p in pixels.coverage.values())
         found.append(Finding("coverage", seen, sure_pixels, "pixels", shares))
     return found
 
 
 def fuse(header: SeriesLabels, pixels: Prediction | None, unknown_below: float) -> list[Finding]:
     """Return every finding of a series: fused first, then each witness by itself.
+
+    Where a header that speaks and pixels that are sure say different things, the heads are named
+    in a finding called ``disagreement``.
 
     Parameters
     ----------
@@ -120,15 +67,15 @@ def fuse(header: SeriesLabels, pixels: Prediction | None, unknown_below: float) 
     unknown_below : float
         A fused finding less probable than this has no value ("unknown").
     """
+    fused = fuse_witnesses(header, pixels, unknown_below)
     found: list[Finding] = []
-    for name, classes in _HEADS:
-        names = [str(label) for label in classes]
-        seen = getattr(pixels, name) if pixels is not None else None
-        spread = {str(key): float(value) for key, value in seen.items()} if seen else None
-        found += _class_finding(name, names, getattr(header, name), spread, unknown_below)
-    found += _coverage_findings(header, pixels.coverage if pixels else None, unknown_below)
+    for name in CLASS_HEADS:
+        found += _class_findings(name, getattr(header, name), pixels, fused)
+    found += _coverage_findings(header, pixels, fused)
     for name in ("localizer", "derived"):
         said: Label = getattr(header, name)
         if said:
             found.append(Finding(name, said.value, said.confidence, "fused", _told(said)))
+    if fused.disagreements:
+        found.append(Finding("disagreement", list(fused.disagreements), 1.0, "fused", {}))
     return found

@@ -23,8 +23,11 @@ from node.route.facts import HEADER_KEYWORDS, Facts
 from node.settings import Rule
 
 FINDINGS: Final = frozenset(
-    {"sequence", "plane", "contrast", "coverage", "localizer", "derived", "own_output"}
-)
+    {
+        "sequence", "plane", "contrast", "coverage", "localizer", "derived", "disagreement",
+        "own_output",
+    }
+)  # fmt: skip
 _SOURCE: Final = frozenset({"calling_ae"})
 _MEMBERS: Final = {"findings": FINDINGS, "header": HEADER_KEYWORDS, "source": _SOURCE}
 _MACROS: Final = frozenset({"all", "exists", "exists_one", "filter", "map", "has", "dyn"})
@@ -141,6 +144,7 @@ def _context(facts: Facts) -> dict[str, Any]:
     findings = {name: dict(found) for name, found in facts.findings.items()}
     if "coverage" in findings and findings["coverage"].get("value") is None:
         findings["coverage"]["value"] = []  # so that `"liver" in ...` is false, not an error
+    findings.setdefault("disagreement", {"value": [], "probability": 1.0})
     return {
         "findings": json_to_cel(findings),
         "header": json_to_cel(dict(facts.header)),

@@ -6,9 +6,10 @@ Exit status: 0 done, 1 failed, 2 wrong usage or input.
 import hashlib
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -16,16 +17,25 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from radnet.cli import labels
+from radnet.cli import experiment, labels
 from radnet.errors import RadnetError, UnusableVolumeError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(labels.app, name="labels")
+app.add_typer(experiment.app, name="experiment")
 shown = Console(stderr=True)
 CHECKPOINT_S = 60.0
+WIDE = 130  # columns where the output is no terminal
 
 
 class Task(StrEnum):
@@ -42,26 +52,39 @@ class _Request:
     task: Task
     preset: str
     minutes: float
+    steps: int
     seed: int
     data: Path | None
     start: Path | None
     out: Path
+    every_scan: bool
+    phantoms: int = 0
+
+    def _length(self) -> str:
+        return f"--steps {self.steps}" if self.steps else f"--minutes {self.minutes:g}"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Return where the training stands between two calls of the same command."""
+        return self.out.with_suffix(".checkpoint")
 
     def record(self) -> dict[str, Any]:
         """Return the part of the weights' record that is known before training."""
         manifest = (self.data / "MANIFEST.csv").read_bytes() if self.data else b""
         before = self.start.read_bytes() if self.start else b""
         command = (
-            f"radnet train {self.task} --preset {self.preset} --minutes {self.minutes:g} "
+            f"radnet train {self.task} --preset {self.preset} {self._length()} "
             f"--seed {self.seed}{' --data DIR' if self.data else ''}"
-            f"{' --start CLASSIFIER' if self.start else ''}"
+            f"{' --start WEIGHTS' if self.start else ''}"
+            f"{' --every-scan' if self.every_scan else ''}"
         )
         return {
             "task": self.task.value,
             "preset": self.preset,
             "seed": self.seed,
-            "minutes": self.minutes,
+            "minutes": 0 if self.steps else self.minutes,
             "version": version("radnet-node"),
+            "left_out": not self.every_scan,
             "command": command,
             "start_sha256": hashlib.sha256(before).hexdigest() if before else "",
             "manifest_sha256": hashlib.sha256(manifest).hexdigest() if manifest else "",
@@ -78,17 +101,22 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
     task: Annotated[Task, typer.Argument(help="What to train.")],
     preset: Annotated[str, typer.Option(help="Size of the network.")] = "radnet10-tiny",
     minutes: Annotated[float, typer.Option(min=0.01, help="Time for the training steps.")] = 15,
+    steps: Annotated[int, typer.Option(min=0, help="Training steps, instead of minutes.")] = 0,
     seed: Annotated[int, typer.Option(help="Drives every random choice.")] = 0,
+    phantoms: Annotated[int, typer.Option(min=0, help="Phantoms to draw; 0: as planned.")] = 0,
     data: Annotated[Path | None, typer.Option(help="Folder of real scans.")] = None,
     out: Annotated[Path, typer.Option(help="The weights file to write.")] = Path("weights"),
     start: Annotated[
-        Path | None, typer.Option(help="Classifier weights to go on from, or to transfer.")
+        Path | None, typer.Option(help="Weights to go on from, or whose encoder to transfer.")
     ] = None,
+    every_scan: Annotated[
+        bool, typer.Option("--every-scan", help="Learn from the left-out scans too; liver only.")
+    ] = False,
 ) -> None:
     """Train a network; a checkpoint is written under OUT every minute."""
     if data is not None and not (data / "MANIFEST.csv").is_file():
         raise UnusableVolumeError(f"{data} holds no MANIFEST.csv; see radnet/training/scans.py")
-    request = _Request(task, preset, minutes, seed, data, start, out)
+    request = _Request(task, preset, minutes, steps, seed, data, start, out, every_scan, phantoms)
     if task is Task.CLASSIFIER:
         _train_classifier(request)
     else:
@@ -100,11 +128,13 @@ def _train_classifier(request: _Request) -> None:
     from radnet.network.weights import save_weights
     from radnet.training import classify
 
-    plan = classify.Plan(request.preset, request.minutes, request.seed)
+    plan = classify.Plan(request.preset, request.minutes, request.seed, request.steps)
+    if request.phantoms:
+        plan = replace(plan, phantoms=request.phantoms, held_out=max(8, request.phantoms // 4))
     record = request.record() | {"spacing_mm": CLASSIFIER_SPACING_MM, "temperature": {}}
     with shown.status("Drawing phantoms and reading scans"):
         net, batches, held_out = classify.start(plan, request.data, request.start)
-    for steps in _watched(classify.train(net, batches, plan)):
+    for steps in _watched(classify.train(net, batches, plan, request.checkpoint)):
         save_weights(request.out, net, record | steps)
         last = steps
     heads, truth = classify.predict(net, held_out)
@@ -112,7 +142,11 @@ def _train_classifier(request: _Request) -> None:
     right = classify.scores(heads, truth)
     record["held_out_phantoms"] = {name: round(value, 4) for name, value in right.items()}
     save_weights(request.out, net, record | last)
-    shown.print(f"{request.out}: {last}; on 300 held-out phantoms {record['held_out_phantoms']}")
+    request.checkpoint.unlink(missing_ok=True)
+    shown.print(
+        f"{request.out}: {last}; on {plan.held_out} held-out phantoms: "
+        f"{record['held_out_phantoms']}"
+    )
 
 
 def _train_liver(request: _Request) -> None:
@@ -124,7 +158,10 @@ def _train_liver(request: _Request) -> None:
     from radnet.network.weights import save_weights
     from radnet.training import transfer
 
-    plan = transfer.Plan(request.preset, request.minutes, request.seed)
+    roles = frozenset({"train", "test"} if request.every_scan else {"train"})
+    plan = transfer.Plan(request.preset, request.minutes, request.seed, request.steps, roles=roles)
+    if request.phantoms:
+        plan = replace(plan, phantoms=request.phantoms)
     record = request.record() | {
         "spacing_mm": LIVER_SPACING_MM,
         "window": LIVER_WINDOW,
@@ -133,8 +170,9 @@ def _train_liver(request: _Request) -> None:
     }
     with shown.status("Drawing phantoms and reading scans"):
         net, batches = transfer.start(plan, request.data, request.start)
-    for steps in _watched(transfer.train(net, batches, plan)):
+    for steps in _watched(transfer.train(net, batches, plan, request.checkpoint)):
         save_weights(request.out, net, record | steps)
+    request.checkpoint.unlink(missing_ok=True)
     shown.print(f"{request.out}: written")
 
 
@@ -142,7 +180,8 @@ def _watched(training: Iterator[Any]) -> Iterator[dict[str, Any]]:
     """Run `training` under a progress bar; yield what to record, every minute and at the end."""
     recent: list[float] = []
     saved, progress = time.monotonic(), None
-    with Bar(console=shown) as bar:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=shown) as bar:
         task = bar.add_task("training", total=1.0)
         for progress in training:
             recent = [*recent[-49:], progress.loss]
@@ -166,76 +205,119 @@ def evaluate(
     classifier: Annotated[Path | None, typer.Option(help="Classifier weights.")] = None,
     liver: Annotated[Path | None, typer.Option(help="Liver weights.")] = None,
     split: Annotated[Path | None, typer.Option(help="Write the split as JSON here.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a report for the browser here.")] = None,
 ) -> None:
     """Score weights on the scans that were left out of training."""
     from radnet.inference.classifier import Classifier
     from radnet.inference.segmenter import LiverSegmenter
     from radnet.training import evaluate as scoring
+    from radnet.training.report_page import page
+    from radnet.training.scorecard import scorecard
 
     if not (data / "MANIFEST.csv").is_file():
         raise UnusableVolumeError(f"{data} holds no MANIFEST.csv; see radnet/training/scans.py")
     with shown.status("Loading weights"):
         labeller = Classifier.load(classifier)
         segmenter = LiverSegmenter.load(liver, labeller)
+    if segmenter.record.get("left_out") is False:
+        shown.print(
+            "these liver weights learned from the left-out scans too: their figures here say "
+            "nothing; evaluate the weights they were made from",
+            style="yellow",
+        )
     with shown.status("Scoring"):
         found = list(scoring.reports(data, labeller, segmenter))
-    plain = Console()
-    heads = Table("head", "right", "judged", "of these covered", title="Left-out scans")
-    for head, (right, judged, positive) in scoring.summary(found).items():
-        heads.add_row(head, str(right), str(judged), str(positive))
-    plain.print(heads)
+    lines = scorecard(found)
+    _print_scores(found, lines)
+    if html:
+        about = f"{labeller.name} {labeller.digest[:12]}, {segmenter.digest[:12]} on {data}"
+        html.write_text(page(found, lines, about), encoding="utf-8")
+    if split:
+        split.write_text(json.dumps(scoring.split_record(data), indent=1) + "\n", encoding="utf-8")
+
+
+def _print_scores(found: list[Any], lines: list[Any]) -> None:
+    from radnet.training.report_page import cells, percent
+    from radnet.training.scorecard import calibration
+
+    plain = Console(width=None if sys.stdout.isatty() else WIDE)
+    heads = Table(
+        "class", "samples", "accuracy %", "95 % interval", "AUC %", "poster: samples",
+        "accuracy %", "AUC %", title="Left-out scans, pixels alone",
+    )  # fmt: skip
+    for line in lines:
+        heads.add_row(*cells(line))
     wrong = Table("scan", "head", "truth", "said", "probability", title="Wrong answers")
     livers = Table("scan", "Dice", "liver mL", "said mL", title="Liver masks")
     for report in found:
         for verdict in report.verdicts:
             if not verdict.right:
-                wrong.add_row(
-                    report.scan.name, verdict.head, verdict.truth, verdict.said,
-                    f"{verdict.probability:.2f}",
-                )  # fmt: skip
+                told = (verdict.head, verdict.truth, verdict.said, f"{verdict.probability:.2f}")
+                wrong.add_row(report.scan.name, *told)
         if report.liver:
             score = report.liver
-            livers.add_row(
-                report.scan.name, f"{score.dice:.3f}", f"{score.truth_ml:.0f}",
-                f"{score.said_ml:.0f}",
-            )  # fmt: skip
-    plain.print(wrong)
-    plain.print(livers)
-    if split:
-        split.write_text(json.dumps(scoring.split_record(data), indent=1) + "\n", encoding="utf-8")
+            told_ml = f"{score.truth_ml:.0f}", f"{score.said_ml:.0f}"
+            livers.add_row(report.scan.name, f"{score.dice:.3f}", *told_ml)
+    for table in (heads, wrong, livers):
+        plain.print(table)
+    plain.print(f"expected calibration error: {percent(calibration(found)[0])} %")
 
 
 @app.command()
 def classify(
     scan: Annotated[Path, typer.Argument(exists=True, help="A DICOM folder or file, or NIfTI.")],
     modality: Annotated[str, typer.Option(help="Of a NIfTI file: CT or MR.")] = "CT",
+    unknown_below: Annotated[float, typer.Option(min=0, max=1, help="Less sure: unknown.")] = 0.6,
+    *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what is in one scan."""
-    from radnet.inference.classifier import Classifier
+    """Say what is in one scan, from its header and its pixels."""
+    from radnet.inference.recognise import recognise_scan, told
 
-    volume, modality = _read(scan, modality)
     with shown.status("Classifying"):
-        said = Classifier.load().classify(volume, modality)
-    heads = {
-        "sequence": said.sequence,
-        "plane": said.plane,
-        "contrast": said.contrast,
-        "coverage": said.coverage,
-    }
+        found = recognise_scan(scan, modality, unknown_below)
     plain = Console()
     if as_json:
-        rounded = {
-            head: {label.value: round(p, 4) for label, p in values.items()}  # type: ignore[attr-defined]
-            for head, values in heads.items()
-        }
-        plain.print_json(data=rounded | {"spacing_mm": round(said.spacing_mm, 2)})
+        plain.print_json(data=told(found))
         return
-    table = Table("head", "label", "probability")
-    for head, values in heads.items():
-        for label, p in sorted(values.items(), key=lambda item: -item[1]):  # type: ignore[attr-defined]
-            table.add_row(head, str(label), f"{p:.3f}")
+    table = Table("head", "answer", "sure", "header", "pixels")
+    answers = told(found)
+    for head in ("sequence", "plane", "contrast", "coverage"):
+        table.add_row(*(str(cell) for cell in _row(head, answers)))
     plain.print(table)
+    if found.fused.disagreements:
+        plain.print(f"header and pixels disagree: {', '.join(found.fused.disagreements)}")
+    if found.unusable:
+        plain.print(f"from the header alone: {found.unusable}")
+
+
+def _row(head: str, answers: dict[str, Any]) -> tuple[Any, ...]:
+    value = answers["labels"][head]
+    if isinstance(value, list):
+        value = "; ".join(value) or "none of the nine"
+    spread = answers[head]
+    sure = f"{max(spread.values()):.2f}" if spread and head != "coverage" else ""
+    header, pixels = answers["header"][head] or "silent", answers["pixels"].get(head)
+    return head, value or "unknown", sure, header, pixels or "-"
+
+
+@app.command()
+def export(
+    task: Annotated[Task, typer.Argument(help="What the weights are for.")],
+    out: Annotated[Path, typer.Option(help="Folder for model.onnx, model.xml and gates.json.")],
+    weights: Annotated[Path | None, typer.Option(help="The weights; else the shipped.")] = None,
+) -> None:
+    """Write a network as ONNX and OpenVINO IR, if it still says what the trained one says."""
+    from radnet.inference.export import export as through_gates
+    from radnet.network.weights import shipped
+
+    with shown.status("Exporting and comparing"):
+        gates = through_gates(task.value, weights or shipped(task.value), out)
+    table = Table("precision", "largest logit error", "decisions changed", "Dice of masks")
+    for gate in gates:
+        changed = f"{gate.changed:.3%}"
+        table.add_row(gate.precision, f"{gate.logit_error:.2g}", changed, f"{gate.dice:.4f}")
+    Console().print(table)
 
 
 @app.command()
@@ -247,9 +329,10 @@ def segment(
     import nibabel as nib
     import numpy as np
 
+    from radnet.inference.recognise import read_scan_file
     from radnet.inference.segmenter import LiverSegmenter
 
-    volume, _ = _read(scan, "CT")
+    volume = read_scan_file(scan, "CT").volume()
     with shown.status("Loading weights"):
         segmenter = LiverSegmenter.load()
     with Bar(console=shown) as bar:
@@ -261,24 +344,6 @@ def segment(
     voxel_ml = abs(float(np.linalg.det(np.asarray(volume.affine)[:3, :3]))) / 1000
     verdict = f"{found.mask.sum() * voxel_ml:.0f} mL" if found.mask.any() else "no liver"
     Console().print(f"{out}: {verdict}")
-
-
-def _read(scan: Path, modality: str) -> tuple[Any, str]:
-    """Return the volume of a NIfTI file, or of DICOM files, and its modality."""
-    from radnet.training.evaluate import volume_of
-    from radnet.training.scans import read_nifti
-    from radnet.volume.series import read_headers, read_volume
-
-    if scan.name.endswith((".nii", ".nii.gz")):
-        try:
-            return volume_of(read_nifti(scan)), modality
-        except (ValueError, OSError) as error:
-            raise UnusableVolumeError(f"{scan.name}: not a NIfTI volume: {error}") from error
-    paths = sorted(path for path in scan.rglob("*") if path.is_file()) if scan.is_dir() else [scan]
-    headers = read_headers(paths)
-    if not headers:
-        raise UnusableVolumeError(f"{scan}: no DICOM images in it")
-    return read_volume(paths), str(headers[0].get("Modality", modality))
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ def block_mean(stack: Stack, spacing_mm: tuple[float, float, float]) -> Stack:
         if factor < 2:
             continue
         whole = array.shape[axis] // factor * factor
-        array = np.take(array, np.arange(whole), axis=axis) if whole < array.shape[axis] else array
+        array = array[(slice(None),) * axis + (slice(whole),)]  # a view: whole scans are large
         split = (*array.shape[:axis], whole // factor, factor, *array.shape[axis + 1 :])
         array = array.reshape(split).mean(axis=axis + 1, dtype=np.float32)
         affine[:3, 3] += affine[:3, axis] * (factor - 1) / 2

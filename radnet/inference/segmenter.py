@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from radnet.errors import WeightsError
+from radnet.errors import UnusableVolumeError, WeightsError
 from radnet.inference.classifier import Classifier, Prediction, stack_of
 from radnet.inference.preparation import (
     LIVER_HU,
@@ -28,8 +28,10 @@ from radnet.network.weights import fill, load_weights, shipped
 
 LIVER: Final = list(Region).index(Region.LIVER)
 SMALLEST_ML: Final = 20.0
-SURE, POSSIBLE = 0.5, 0.3  # hysteresis of the proposal
-SHORT_MM: Final = 130.0  # a scan no longer than this is searched whole if liver is possible
+POSSIBLE: Final = 0.1  # probability from which a cell is searched
+SHORT_MM: Final = 130.0  # a scan no longer than this is searched whole
+MOST_VOXELS: Final = 512 * 512 * 1400  # about 3.5 GB while it is worked on
+AIR_BELOW_HU: Final = -100.0  # every CT shows something lighter than fat
 OVERLAP: Final = 16  # slices by which neighbouring windows overlap
 
 Ticker = Callable[[float], None]
@@ -47,28 +49,18 @@ class LiverMask:
 def propose(prediction: Prediction, slices: int, spacing_mm: float) -> tuple[int, int] | None:
     """Return the first and last slice to search for liver, or None.
 
-    The longest run of cells above `POSSIBLE` that holds one above `SURE`, one cell more at
-    either end. In a short scan the coverage head sees little around the liver; there a merely
-    possible liver is enough, since the mask itself is the second gate.
+    From the first to the last cell above `POSSIBLE`, one cell more at either end; a short scan is
+    searched whole. The proposal saves time and is generous: the mask is what decides, and a liver
+    that the classifier missed would be lost for good.
     """
-    liver = prediction.cells[:, LIVER]
-    short = slices * spacing_mm <= SHORT_MM
-    needed = POSSIBLE / 2 if short else SURE
-    runs, count = ndimage.label(liver > min(POSSIBLE, needed))
-    best: tuple[int, int] | None = None
-    for run in range(1, int(count) + 1):
-        where = np.flatnonzero(runs == run)
-        if liver[where].max() <= needed:
-            continue
-        if best is None or len(where) > best[1] - best[0] + 1:
-            best = (int(where[0]), int(where[-1]))
-    if best is None:
-        return None
-    if short:
+    if slices * spacing_mm <= SHORT_MM:
         return (0, slices - 1)
+    where = np.flatnonzero(prediction.cells[:, LIVER] > POSSIBLE)
+    if not where.size:
+        return None
     per_cell = prediction.cell_mm / spacing_mm
-    first = int((best[0] - 1) * per_cell)
-    last = int(np.ceil((best[1] + 2) * per_cell))
+    first = int((int(where[0]) - 1) * per_cell)
+    last = int(np.ceil((int(where[-1]) + 2) * per_cell))
     return (max(0, first), min(slices - 1, last))
 
 
@@ -137,10 +129,11 @@ class LiverSegmenter:
         Raises
         ------
         UnusableVolumeError
-            If the volume has no three axes, or voxels that are not numbers.
+            If the volume has no three axes, voxels that are not numbers, or no HU.
         """
         tick = progress or _silent
         stack = stack_of(volume)
+        refuse_other_than_ct(stack)
         tick(0.0)
         prediction = self._classifier.classify(volume, "CT")
         proposal = self._proposal(stack, prediction)
@@ -177,26 +170,63 @@ class LiverSegmenter:
         progress
             Called with the share of the windows that are done.
         """
-        tick = progress or _silent
-        window = LIVER_WINDOW[0]
-        depth = hounsfield.shape[0]
-        padded = liver_window(hounsfield)
-        if depth < window:
-            before = (window - depth) // 2
-            padded = np.pad(padded, ((before, window - depth - before), (0, 0), (0, 0)))
-        starts = window_starts(padded.shape[0])
-        total, weight = np.zeros(padded.shape, np.float32), np.zeros(padded.shape[0], np.float32)
-        hill = np.minimum(np.arange(1, window + 1), np.arange(window, 0, -1)).astype(np.float32)
-        for done, start in enumerate(starts, 1):
-            logits = self._run(padded[None, None, start : start + window])[0][0, 0]
-            value = 1 / (1 + np.exp(-np.clip(logits, -40, 40)))
-            total[start : start + window] += value * hill[:, None, None]
-            weight[start : start + window] += hill
-            tick(done / len(starts))
-        total /= weight[:, None, None]
-        if depth < window:
-            total = total[before : before + depth]
-        return total
+        return window_probability(self._run, hounsfield, progress or _silent)
+
+
+def refuse_other_than_ct(stack: Stack) -> None:
+    """Refuse voxels that cannot be HU: a mask on them would be wrong without a sign of it.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If there are too many voxels, all are alike, or none is as light as air or lung.
+    """
+    if stack.array.size > MOST_VOXELS:
+        raise UnusableVolumeError(
+            f"{' x '.join(map(str, stack.array.shape))} voxels need about "
+            f"{10 * stack.array.size / 2**30:.0f} GB of memory; at most {MOST_VOXELS} are taken"
+        )
+    low, high = float(stack.array.min()), float(stack.array.max())
+    if low == high:
+        raise UnusableVolumeError(f"all voxels are {low:g}; expected a CT in HU")
+    if low > AIR_BELOW_HU:
+        raise UnusableVolumeError(
+            f"the lowest voxel is {low:g}; expected a CT in HU, which shows air or fat below "
+            f"{AIR_BELOW_HU:g}. Is this an MR, or was Rescale Intercept (0028,1052) lost?"
+        )
+
+
+def window_probability(run: Runtime, hounsfield: Array, tick: Ticker) -> Array:
+    """Return the liver probability of an LPS-axial stack from overlapping windows of slices.
+
+    Parameters
+    ----------
+    run
+        The network: logits (1, 1, 48, Y, X) of a stack of that shape.
+    hounsfield
+        (Z, Y, X) in HU at 4 x 2.5 x 2.5 mm, any Z.
+    tick
+        Called with the share of the windows that are done.
+    """
+    window = LIVER_WINDOW[0]
+    depth = hounsfield.shape[0]
+    padded = liver_window(hounsfield)
+    if depth < window:
+        before = (window - depth) // 2
+        padded = np.pad(padded, ((before, window - depth - before), (0, 0), (0, 0)))
+    starts = window_starts(padded.shape[0])
+    total, weight = np.zeros(padded.shape, np.float32), np.zeros(padded.shape[0], np.float32)
+    hill = np.minimum(np.arange(1, window + 1), np.arange(window, 0, -1)).astype(np.float32)
+    for done, start in enumerate(starts, 1):
+        logits = run(padded[None, None, start : start + window])[0][0, 0]
+        value = 1 / (1 + np.exp(-np.clip(logits, -40, 40)))
+        total[start : start + window] += value * hill[:, None, None]
+        weight[start : start + window] += hill
+        tick(done / len(starts))
+    total /= weight[:, None, None]
+    if depth < window:
+        total = total[before : before + depth]
+    return total
 
 
 def window_starts(depth: int) -> list[int]:

@@ -56,7 +56,12 @@ class LiverNet(nn.Module):
             ups.append(Up(incoming, skip, outgoing, factor))
             incoming = outgoing
         self.ups = nn.ModuleList(ups)
-        self.last = nn.ConvTranspose3d(incoming, 8, (1, 2, 2), stride=(1, 2, 2))
+        # Normalised and leaky: a plain ReLU here once died on the liver's side of every voxel.
+        self.last = nn.Sequential(
+            nn.ConvTranspose3d(incoming, 8, (1, 2, 2), stride=(1, 2, 2), bias=False),
+            nn.BatchNorm3d(8),
+            nn.LeakyReLU(0.1),
+        )
         self.liver = nn.Conv3d(8, 1, 3, padding=1)
 
     def forward(self, stack: Tensor) -> Tensor:
@@ -67,5 +72,5 @@ class LiverNet(nn.Module):
         *skips, features = self.encoder(stack)
         for up, skip in zip(self.ups, reversed(skips), strict=True):
             features = up(features, skip)
-        logits: Tensor = self.liver(torch.relu(self.last(features)))
+        logits: Tensor = self.liver(self.last(features))
         return logits

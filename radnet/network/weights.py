@@ -70,6 +70,15 @@ def load_weights(path: Path, task: str) -> Weights:
     return Weights(state, record, hashlib.sha256(content).hexdigest())
 
 
+def task_of(path: Path) -> str:
+    """Return what the weights in a file are for, '' if it cannot be told."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return str(json.loads((file.metadata() or {})[KEY]).get("task", ""))
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return ""
+
+
 def fill(net: nn.Module, weights: Weights, name: str) -> None:
     """Put `weights` into `net`, every tensor by its name and shape.
 

@@ -1,8 +1,7 @@
 """Train the classifier; reads from top to bottom."""
 
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -14,6 +13,7 @@ from radnet.network.heads import Heads, RadNet, scan_coverage, split
 from radnet.network.presets import preset
 from radnet.network.weights import fill, load_weights
 from radnet.training.loading import ahead
+from radnet.training.loop import Progress, optimise
 from radnet.training.samples import (
     Batch,
     Sample,
@@ -22,7 +22,8 @@ from radnet.training.samples import (
     phantom_samples,
     real_samples,
 )
-from radnet.training.soundness import bf16_gradients_sound, finite
+
+Batches = Callable[[int], Iterator[Batch]]
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,12 @@ class Plan:
     preset: str
     minutes: float
     seed: int
+    steps: int = 0  # 0: by the clock
     phantoms: int = 1400
+    held_out: int = 300
     batch: int = 6
     rate: float = 2e-3
     decay: float = 0.02
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands."""
-
-    step: int
-    share: float  # of the time that was given
-    loss: float
-    skipped: int
 
 
 def known(loss: Tensor, target: Tensor) -> Tensor:
@@ -80,31 +73,21 @@ def masked_loss(heads: Heads, batch: Batch) -> Tensor:
     )
 
 
-def train(net: RadNet, data: Iterator[Batch], plan: Plan) -> Iterator[Progress]:
-    """Train `net` for the minutes of `plan`; yield after every step."""
-    optimizer = torch.optim.AdamW(net.parameters(), lr=plan.rate, weight_decay=plan.decay)
-    net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    half = bf16_gradients_sound()
-    start, step, skipped = time.monotonic(), 0, 0
-    while (share := (time.monotonic() - start) / (60 * plan.minutes)) < 1:
-        batch = next(data)
-        rate = plan.rate * min(1.0, (step + 1) / 50) * (1 - share) ** 0.9
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        net.train()
-        stack = batch.stack.contiguous(memory_format=torch.channels_last_3d)
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            scan, cells = net(stack)
-        loss = masked_loss(split(scan.float(), cells.float()), batch)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if finite(net):
-            nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-            optimizer.step()
-        else:
-            skipped += 1
-        step += 1
-        yield Progress(step, share, float(loss.detach()), skipped)
+def batch_loss(net: nn.Module, batch: Batch, half: bool) -> Tensor:
+    """Return the loss of one batch, in bf16 where `half`."""
+    device = next(net.parameters()).device
+    batch = Batch(*(getattr(batch, part.name).to(device) for part in fields(batch)))
+    stack = batch.stack.contiguous(memory_format=torch.channels_last_3d)
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+        scan, cells = net(stack)
+    return masked_loss(split(scan.float(), cells.float()), batch)
+
+
+def train(
+    net: RadNet, data: Batches, plan: Plan, checkpoint: Path | None = None
+) -> Iterator[Progress]:
+    """Train `net` as planned; yield after every step."""
+    return optimise(net, data, batch_loss, plan, checkpoint)
 
 
 @torch.inference_mode()
@@ -179,8 +162,8 @@ def scores(heads: Heads, truth: Batch) -> dict[str, float]:
 
 def start(
     plan: Plan, data: Path | None, weights: Path | None = None
-) -> tuple[RadNet, Iterator[Batch], list[Sample]]:
-    """Return the network, its endless batches and 300 phantoms held out for calibration.
+) -> tuple[RadNet, Batches, list[Sample]]:
+    """Return the network, its endless batches and the phantoms held out for calibration.
 
     The network is fresh, or goes on from the classifier in `weights`.
 
@@ -194,7 +177,10 @@ def start(
     if weights:
         fill(net, load_weights(weights, "classifier"), weights.name)
     phantoms = phantom_samples(plan.phantoms, seed=1_000_000 * (plan.seed + 1))
-    held_out = phantom_samples(300, seed=900_000_000)
+    held_out = phantom_samples(plan.held_out, seed=900_000_000)
     real = real_samples(data) if data else []
-    data_ahead = ahead(batches(phantoms, real, plan.batch, plan.seed))
-    return net, data_ahead, held_out
+
+    def following(first: int) -> Iterator[Batch]:
+        return ahead(batches(phantoms, real, plan.batch, plan.seed, first=first))
+
+    return net, following, held_out

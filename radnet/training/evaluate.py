@@ -1,17 +1,18 @@
 """How good are the shipped weights on scans that were left out: the model card's table."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import highdicom as hd
 
+from radnet.data.label_scan import manufacturer
 from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.preparation import Stack
 from radnet.inference.segmenter import LiverSegmenter
-from radnet.training.scans import Scan, digest, read_manifest, read_nifti, read_scan
+from radnet.training.scans import Scan, digest, files, read_manifest, read_nifti, read_scan
 from radnet.training.transfer import dice
+from radnet.volume.headers import read_file
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class ScanReport:
     scan: Scan
     verdicts: list[Verdict]
     liver: LiverScore | None
+    prediction: Prediction
+    vendor: str = ""
 
 
 def volume_of(stack: Stack) -> hd.Volume:
@@ -79,7 +82,8 @@ def reports(
             continue
         stack = read_scan(folder, scan)
         volume = volume_of(stack)
-        found = verdicts(scan, classifier.classify(volume, scan.modality))
+        prediction = classifier.classify(volume, scan.modality)
+        found = verdicts(scan, prediction)
         score = None
         if scan.kind == "liver pair":
             mask = read_nifti(folder / "liver" / f"{scan.name}_liver.nii.gz").array > 0
@@ -89,20 +93,14 @@ def reports(
             score = LiverScore(
                 dice(said, mask), float(mask.sum() * voxel_ml), float(said.sum() * voxel_ml)
             )
-        yield ScanReport(scan, found, score)
+        yield ScanReport(scan, found, score, prediction, _vendor(folder, scan))
 
 
-def summary(found: list[ScanReport]) -> dict[str, tuple[int, int, int]]:
-    """Return per head (right, judged, of the judged truly covered for a region)."""
-    right: Counter[str] = Counter()
-    judged: Counter[str] = Counter()
-    positive: Counter[str] = Counter()
-    for report in found:
-        for verdict in report.verdicts:
-            judged[verdict.head] += 1
-            right[verdict.head] += verdict.right
-            positive[verdict.head] += verdict.truth == "covered"
-    return {head: (right[head], judged[head], positive[head]) for head in judged}
+def _vendor(folder: Path, scan: Scan) -> str:
+    if scan.kind != "dicom":
+        return ""
+    header = read_file(files(folder, scan)[0], pixels=False)
+    return manufacturer(str(header.get("Manufacturer", "") or ""))
 
 
 def split_record(folder: Path) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from radnet.inference.preparation import AIR_HU, LIVER_SPACING_MM, Stack, axial
 from radnet.labels.vocabulary import Plane
 from radnet.training.scans import read_manifest, read_nifti, read_scan
 
+PHANTOM_SHARE: Final = 0.2  # of the patches, where there are real cases
 PATCH: Final = (48, 96, 96)
 # Scans without a mask in whose upper part there is no liver: share of the slices that counts.
 NEGATIVES: Final = {"ct_chest_acrin013": 0.5, "ct_head_ge": 1.0}
@@ -74,11 +76,11 @@ def phantom_cases(count: int, seed: int, workers: int = 2) -> list[Case]:
         return list(pool.map(phantom_case, range(seed, seed + count), chunksize=4))
 
 
-def real_cases(folder: Path, role: str) -> list[Case]:
-    """Return the liver pairs of `role`, and for training the scans without liver."""
+def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:
+    """Return the liver pairs of `roles`, and for training the scans without liver."""
     cases = []
     for scan in read_manifest(folder):
-        if scan.role != role:
+        if scan.role not in roles:
             continue
         if scan.kind == "liver pair" and scan.name not in TOO_THIN:
             mask = read_nifti(folder / "liver" / f"{scan.name}_liver.nii.gz").array > 0
@@ -150,15 +152,18 @@ def _rescanned(
 
 
 def patches(
-    real: list[Case], phantoms: list[Case], size: int, seed: int, phantom_share: float = 0.2
+    real: list[Case], phantoms: list[Case], size: int, seed: int, *, first: int = 0
 ) -> Iterator[Patches]:
-    """Yield batches for ever; real patients equally often, negatives a third as often."""
-    rng = np.random.default_rng(seed)
+    """Yield batches for ever; real patients equally often, negatives a third as often.
+
+    Batch number i depends on `seed` and i alone; `first` is the number to begin with.
+    """
     weights = np.array([0.35 if np.isnan(case.enhanced) else 1.0 for case in real])
-    while True:
+    for number in count(first):
+        rng = np.random.default_rng([seed, number])
         drawn = []
         for _ in range(size):
-            if phantoms and (not real or rng.random() < phantom_share):
+            if phantoms and (not real or rng.random() < PHANTOM_SHARE):
                 case = phantoms[int(rng.integers(len(phantoms)))]
             else:
                 case = real[int(rng.choice(len(real), p=weights / weights.sum()))]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 from radnet.training.scans import Scan, read_manifest, read_nifti, read_scan
 
 UNKNOWN: Final = -1
+REAL_SHARE: Final = 0.3  # of a batch
 LONGEST: Final = 64  # slices of a training stack
 COVERED, NOT_COVERED = 0.5, 0.2  # shares of a region's height; between them: unknown
 
@@ -204,19 +206,27 @@ def collate(samples: list[Sample]) -> Batch:
 
 
 def batches(
-    phantoms: list[Sample], real: list[Sample], size: int, seed: int, real_share: float = 0.3
+    phantoms: list[Sample],
+    real: list[Sample],
+    size: int,
+    seed: int,
+    *,
+    first: int = 0,
 ) -> Iterator[Batch]:
-    """Yield batches for ever, of samples of like length; about `real_share` are real."""
-    rng = np.random.default_rng(seed)
+    """Yield batches for ever, of samples of like length; about `REAL_SHARE` are real.
+
+    Batch number i depends on `seed` and i alone; `first` is the number to begin with.
+    """
     lengths = _lengths(phantoms)
     real_lengths = _lengths(real)
-    while True:
-        first = int(rng.integers(len(phantoms)))
-        near = np.flatnonzero(lengths == lengths[first])
+    for number in count(first):
+        rng = np.random.default_rng([seed, number])
+        lead = int(rng.integers(len(phantoms)))
+        near = np.flatnonzero(lengths == lengths[lead])
         chosen = [phantoms[int(i)] for i in rng.choice(near, size)]
-        alike = np.flatnonzero(np.abs(real_lengths - lengths[first]) <= 16)
+        alike = np.flatnonzero(np.abs(real_lengths - lengths[lead]) <= 16)
         for place in range(size):
-            if len(alike) and rng.random() < real_share:
+            if len(alike) and rng.random() < REAL_SHARE:
                 chosen[place] = real[int(rng.choice(alike))]
         yield collate([augmented(sample, rng) for sample in chosen])
 

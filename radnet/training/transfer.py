@@ -1,7 +1,6 @@
 """Train the liver network under the classifier's encoder; reads from top to bottom."""
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +13,12 @@ from radnet.errors import WeightsError
 from radnet.network.decoder import LiverNet
 from radnet.network.encoder import hold_frozen
 from radnet.network.presets import preset
-from radnet.network.weights import load_weights
-from radnet.training.classify import Progress
+from radnet.network.weights import fill, load_weights, task_of
 from radnet.training.liver_cases import Patches, patches, phantom_cases, real_cases
 from radnet.training.loading import ahead
-from radnet.training.soundness import bf16_gradients_sound, finite
+from radnet.training.loop import Progress, optimise
+
+Batches = Callable[[int], Iterator[Patches]]
 
 
 @dataclass(frozen=True)
@@ -28,22 +28,27 @@ class Plan:
     preset: str
     minutes: float
     seed: int
+    steps: int = 0  # 0: by the clock
     phantoms: int = 48
     batch: int = 2
     rate: float = 1e-3
     decay: float = 1e-3
     freeze: str = "none"
+    roles: frozenset[str] = frozenset({"train"})
 
 
-def transfer(net: LiverNet, classifier: Path) -> None:
-    """Put the encoder of trained classifier weights into `net`.
+def transfer(net: LiverNet, path: Path) -> None:
+    """Put the encoder of trained classifier weights into `net`, or all of a liver network's.
 
     Raises
     ------
     WeightsError
-        If they are not a classifier's, or of another preset.
+        If they are neither, or of another preset.
     """
-    weights = load_weights(classifier, "classifier")
+    if task_of(path) == "liver":
+        fill(net, load_weights(path, "liver"), path.name)
+        return
+    weights = load_weights(path, "classifier")
     prefix = "encoder."
     state = {
         name.removeprefix(prefix): tensor
@@ -53,7 +58,7 @@ def transfer(net: LiverNet, classifier: Path) -> None:
     try:
         net.encoder.load_state_dict(state)
     except RuntimeError as error:
-        raise WeightsError(f"{classifier.name}: another preset's encoder: {error}") from error
+        raise WeightsError(f"{path.name}: another preset's encoder: {error}") from error
 
 
 def liver_loss(logits: Tensor, target: Tensor, scanned: Tensor) -> Tensor:
@@ -67,44 +72,39 @@ def liver_loss(logits: Tensor, target: Tensor, scanned: Tensor) -> Tensor:
     return entropy + 1 - dice
 
 
-def train(net: LiverNet, data: Iterator[Patches], plan: Plan) -> Iterator[Progress]:
-    """Train `net` for the minutes of `plan`; yield after every step."""
-    optimizer = torch.optim.AdamW(net.parameters(), lr=plan.rate, weight_decay=plan.decay)
-    net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    half = bf16_gradients_sound()
-    start, step, skipped = time.monotonic(), 0, 0
-    while (share := (time.monotonic() - start) / (60 * plan.minutes)) < 1:
-        batch = next(data)
-        for group in optimizer.param_groups:
-            group["lr"] = plan.rate * min(1.0, (step + 1) / 50) * (1 - share) ** 0.9
-        net.train()
+def batch_loss(net: nn.Module, batch: Patches, half: bool) -> Tensor:
+    """Return the loss of one batch, in bf16 where `half`."""
+    device = next(net.parameters()).device
+    stack = batch.stack.to(device).contiguous(memory_format=torch.channels_last_3d)
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+        logits = net(stack)
+    return liver_loss(logits.float(), batch.liver.to(device), batch.scanned.to(device))
+
+
+def train(
+    net: LiverNet, data: Batches, plan: Plan, checkpoint: Path | None = None
+) -> Iterator[Progress]:
+    """Train `net` as planned; yield after every step."""
+
+    def hold() -> None:
         hold_frozen(net.encoder, plan.freeze)
-        stack = batch.stack.contiguous(memory_format=torch.channels_last_3d)
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            logits = net(stack)
-        loss = liver_loss(logits.float(), batch.liver, batch.scanned)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if finite(net):
-            nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-            optimizer.step()
-        else:
-            skipped += 1
-        step += 1
-        yield Progress(step, share, float(loss.detach()), skipped)
+
+    return optimise(net, data, batch_loss, plan, checkpoint, hold)
 
 
-def start(
-    plan: Plan, data: Path | None, classifier: Path | None
-) -> tuple[LiverNet, Iterator[Patches]]:
-    """Return the network, its encoder transferred, and its endless batches."""
+def start(plan: Plan, data: Path | None, weights: Path | None) -> tuple[LiverNet, Batches]:
+    """Return the network, begun from `weights` (see `transfer`), and its endless batches."""
     torch.manual_seed(plan.seed)
     net = LiverNet(preset(plan.preset))
-    if classifier:
-        transfer(net, classifier)
+    if weights:
+        transfer(net, weights)
     phantoms = phantom_cases(plan.phantoms, seed=2_000_000 * (plan.seed + 1))
-    real = real_cases(data, "train") if data else []
-    return net, ahead(patches(real, phantoms, plan.batch, plan.seed))
+    real = real_cases(data, plan.roles) if data else []
+
+    def following(first: int) -> Iterator[Patches]:
+        return ahead(patches(real, phantoms, plan.batch, plan.seed, first=first))
+
+    return net, following
 
 
 def dice(said: np.ndarray, truth: np.ndarray) -> float:

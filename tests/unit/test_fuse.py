@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.classify.fuse import fuse, fuse_classes, fuse_odds
+from node.classify.fuse import fuse
 from node.classify.tags import tags
 from node.store.records import Finding
 from radnet.inference.classifier import Prediction
+from radnet.inference.fusion import fuse_classes, fuse_odds
 from radnet.labels.evidence import Evidence, Label, SeriesLabels
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 
@@ -99,6 +100,17 @@ def test_coverage_of_a_knee_is_none_of_the_regions() -> None:
     found = fused(fuse(knee, None, unknown_below=0.6))
 
     assert found["coverage"].value == []
+
+
+def test_disagreement_of_header_and_pixels_is_a_finding_of_its_own() -> None:
+    """A header that says MR on pixels that are surely CT is worth a person's look."""
+    header = silent(sequence=label("T1", 0.97, "SeriesDescription"))
+
+    found = fused(fuse(header, prediction(), unknown_below=0.6))
+    agreeing = fused(fuse(silent(sequence=label("CT", 0.9, "Modality")), prediction(), 0.6))
+
+    assert found["disagreement"].value == ["sequence"]
+    assert "disagreement" not in agreeing
 
 
 @given(st.floats(0, 1), st.floats(0, 1))

@@ -6,6 +6,7 @@ import pytest
 
 from radnet.data.body import Body
 from radnet.data.phantom import Acquisition, Phantom, take
+from radnet.data.protocols import random_scan
 from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.preparation import (
@@ -17,6 +18,7 @@ from radnet.inference.preparation import (
     sample,
 )
 from radnet.inference.segmenter import LIVER, LiverSegmenter, on_source, propose, window_starts
+from radnet.inference.sliding import sliding_cells
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 
 RNG = np.random.default_rng(5)
@@ -135,22 +137,21 @@ def test_nothing_is_invented_outside_a_scan() -> None:
     assert np.all(sample(stack, far, (3, 3, 3), AIR_HU) == AIR_HU)
 
 
-def test_the_proposal_is_the_longest_run_and_one_cell_more() -> None:
-    """Cells of 32 mm are 8 slices of 4 mm; weak cells beside sure ones belong to the run."""
-    said = prediction([0.0, 0.9, 0.0, 0.0, 0.4, 0.9, 0.8, 0.1, 0.0, 0.0])
+def test_the_proposal_holds_every_possible_cell_and_one_more() -> None:
+    """Two suspicious cells far apart: all between them is searched, the mask decides."""
+    said = prediction([0.05, 0.05, 0.2, 0.05, 0.9, 0.05, 0.0, 0.0, 0.0, 0.0])
 
-    assert propose(said, 80, 4.0) == (24, 64)
-
-
-def test_a_merely_possible_liver_is_no_proposal_in_a_long_scan() -> None:
-    """Hysteresis: without one sure cell there is nothing to search."""
-    assert propose(prediction([0.4] * 10), 80, 4.0) is None
+    assert propose(said, 80, 4.0) == (8, 48)
 
 
-def test_a_short_scan_is_searched_on_a_suspicion() -> None:
-    """Ten slices of a lower liver show the coverage head little; the mask is the second gate."""
-    assert propose(prediction([0.2, 0.1]), 11, 5.0) == (0, 10)
-    assert propose(prediction([0.01, 0.02]), 11, 5.0) is None
+def test_a_long_scan_without_a_suspicion_is_not_searched() -> None:
+    """A head has no liver, and costs no time."""
+    assert propose(prediction([0.05] * 10), 80, 4.0) is None
+
+
+def test_a_short_scan_is_searched_whole() -> None:
+    """The coverage head sees little around the liver there; the mask is the second gate."""
+    assert propose(prediction([0.01, 0.02]), 11, 5.0) == (0, 10)
 
 
 @pytest.mark.parametrize("depth", [1, 48, 49, 97, 200])
@@ -236,3 +237,29 @@ def test_a_head_has_no_liver(classifier: Classifier) -> None:
 
     assert not found.mask.any()
     assert found.mean_probability == 0.0
+
+
+def test_one_pass_agrees_with_the_posters_sliding_window(classifier: Classifier) -> None:
+    """The region of proposal by one pass is the sliding window's, cell by cell (model.md C4)."""
+    agree, total, pairs = 0, 0, []
+    for seed in (11, 12, 13):
+        stack = classifier_input(whole_body(seed), "CT")
+        one_pass = classifier._run(stack[None, None])[1][0]
+        slid = sliding_cells(classifier._run, stack)
+        agree += int(((one_pass > 0) == (slid > 0)).sum())
+        total += one_pass.size
+        pairs.append(np.stack([one_pass.ravel(), slid.ravel()]))
+
+    assert agree / total >= 0.9
+    assert np.corrcoef(np.concatenate(pairs, axis=1))[0, 1] >= 0.9
+
+
+def whole_body(seed: int) -> Stack:
+    """Return a long axial CT phantom."""
+    for attempt in range(seed * 1000, seed * 1000 + 500):
+        rng = np.random.default_rng(attempt)
+        body, wanted = random_scan(rng, (4.0, 5.0, 5.0), ct=True)
+        if wanted.plane is Plane.AXIAL and wanted.shape[0] >= 96:
+            phantom = take(body, wanted, attempt)
+            return Stack(phantom.image, phantom.affine)
+    raise AssertionError("no long phantom was drawn")

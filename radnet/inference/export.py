@@ -1,0 +1,217 @@
+"""Networks for other runtimes: ONNX and OpenVINO IR, each through a gate before it is kept.
+
+The gates compare with torch in fp32 on phantoms: fp32 logits within 1e-4 of the largest and not
+one decision changed; bf16 at most 0.5 % of the decisions changed and masks of Dice 0.995.
+"""
+
+import json
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from radnet.data.phantom import take
+from radnet.data.protocols import random_scan
+from radnet.errors import RadnetError, UnusableVolumeError
+from radnet.inference.preparation import (
+    CLASSIFIER_SIDE,
+    CLASSIFIER_SPACING_MM,
+    LIVER_SPACING_MM,
+    LIVER_WINDOW,
+    Array,
+    Stack,
+    axial,
+    classifier_input,
+)
+from radnet.inference.runtime import Precision, best_precision
+from radnet.inference.segmenter import liver_window
+from radnet.labels.vocabulary import Plane, Sequence
+from radnet.network.decoder import LiverNet
+from radnet.network.heads import HEAD_SIZES, RadNet
+from radnet.network.presets import preset
+from radnet.network.weights import fill, load_weights
+
+Task = Literal["classifier", "liver"]
+LOGIT_TOLERANCE: Final = 1e-4
+MOST_CHANGED: Final = {"f32": 0.0, "bf16": 0.005}
+LEAST_DICE: Final = {"f32": 1.0, "bf16": 0.995}
+SEED: Final = 70_000_000
+EXAMPLE_SLICES: Final = 48
+
+Run = Callable[[Array], list[Array]]
+
+
+class GateRefusedError(RadnetError):
+    """An exported network does not say what the trained one says."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How far an exported network is from torch in fp32.
+
+    Attributes
+    ----------
+    logit_error
+        Largest difference of a logit, as a share of the largest logit where that exceeds 1.
+    changed
+        Share of the decisions (heads and regions, or voxels) that changed.
+    dice
+        Of the masks; 1 for a classifier.
+    """
+
+    precision: str
+    logit_error: float
+    changed: float
+    dice: float
+
+    def refusal(self) -> str | None:
+        """Return why the export must not be used, None if it may."""
+        if self.precision == "f32" and self.logit_error >= LOGIT_TOLERANCE:
+            return f"f32 logits differ by {self.logit_error:.2g}; allowed {LOGIT_TOLERANCE:g}"
+        if self.changed > MOST_CHANGED[self.precision]:
+            return f"{self.precision}: {self.changed:.2%} of the decisions changed"
+        if self.dice < LEAST_DICE[self.precision]:
+            return f"{self.precision}: Dice of the masks {self.dice:.4f}"
+        return None
+
+
+def stacks(task: Task, count: int) -> list[Array]:
+    """Return phantoms as the network of a task sees them, (1, 1, Z, Y, X)."""
+    found: list[Array] = []
+    seed = SEED
+    while len(found) < count:
+        seed += 1
+        rng = np.random.default_rng(seed)
+        liver = task == "liver"
+        body, wanted = random_scan(rng, LIVER_SPACING_MM if liver else CLASSIFIER_SPACING_MM)
+        if liver and (wanted.plane is not Plane.AXIAL or wanted.sequence is not Sequence.CT):
+            continue
+        phantom = take(body, wanted, seed)
+        image = Stack(phantom.image, phantom.affine)
+        if liver:
+            grid = liver_window(axial(image).array)[: LIVER_WINDOW[0]]
+            rest = LIVER_WINDOW[0] - grid.shape[0]
+            found.append(np.pad(grid, ((0, rest), (0, 0), (0, 0)))[None, None])
+        else:
+            modality = "CT" if wanted.sequence is Sequence.CT else "MR"
+            found.append(classifier_input(image, modality)[None, None])
+    return found
+
+
+def decisions(task: Task, outputs: list[Array]) -> NDArray[np.int64]:
+    """Return what a network decides: a class for each head and each region, or each voxel."""
+    if task == "liver":
+        return (outputs[0] > 0).astype(np.int64).ravel()
+    scan, cells = outputs
+    heads = np.split(scan[0], np.cumsum(HEAD_SIZES)[:-1])[:3]
+    regions = (cells[0].max(axis=0) > 0).astype(np.int64)
+    return np.array([int(head.argmax()) for head in heads] + regions.tolist(), np.int64)
+
+
+def gate(task: Task, exact: Run, other: Run, precision: str, cases: list[Array]) -> Gate:
+    """Compare two runs of one network on `cases`."""
+    error, changed, total, both, either = 0.0, 0, 0, 0, 0
+    for case in cases:
+        truth, said = exact(case), other(case)
+        for one, two in zip(truth, said, strict=True):
+            scale = max(1.0, float(np.abs(one).max()))
+            error = max(error, float(np.abs(one - two).max()) / scale)
+        first, second = decisions(task, truth), decisions(task, said)
+        changed += int((first != second).sum())
+        total += first.size
+        if task == "liver":
+            both += 2 * int((first & second).sum())
+            either += int(first.sum() + second.sum())
+    return Gate(precision, error, changed / total, both / either if either else 1.0)
+
+
+def export(task: Task, weights: Path, out: Path, cases: int = 12) -> list[Gate]:
+    """Write ``model.onnx``, ``model.xml`` with ``model.bin`` and ``gates.json`` under `out`.
+
+    Raises
+    ------
+    GateRefusedError
+        If an export says something else than the network; nothing is left under `out` then.
+    UnusableVolumeError
+        If the package onnx is not installed.
+    """
+    trained = load_weights(weights, task)
+    net: nn.Module = (RadNet if task == "classifier" else LiverNet)(
+        preset(trained.record["preset"])
+    )
+    fill(net, trained, weights.name)
+    out.mkdir(parents=True, exist_ok=True)
+    side = CLASSIFIER_SIDE if task == "classifier" else LIVER_WINDOW[1]
+    _write_onnx(net, out / "model.onnx", side)
+    drawn = stacks(task, cases)
+    found = [
+        gate(task, _torch(net), _openvino(out / "model.onnx", "f32"), "f32", drawn),
+    ]
+    if best_precision() == "bf16":
+        bf16 = _openvino(out / "model.onnx", "bf16")
+        found.append(gate(task, _torch(net), bf16, "bf16", drawn))
+    for one in found:
+        if reason := one.refusal():
+            shutil.rmtree(out)
+            raise GateRefusedError(f"{weights.name}: {reason}; the export was thrown away")
+    _write_ir(out)
+    told = {"weights_sha256": trained.digest, "cases": cases, "gates": [asdict(g) for g in found]}
+    (out / "gates.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return found
+
+
+def _write_onnx(net: nn.Module, path: Path, side: int) -> None:
+    example = torch.zeros(1, 1, EXAMPLE_SLICES, side, side)
+    try:
+        import onnx  # noqa: F401
+    except ImportError as error:
+        raise UnusableVolumeError(
+            "onnx is not installed: pip install radnet-node[export]"
+        ) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter about itself
+        torch.onnx.export(
+            net.eval(),
+            (example,),
+            str(path),
+            input_names=["stack"],
+            dynamic_axes={"stack": {2: "slices"}},
+            dynamo=False,
+        )
+
+
+def _write_ir(out: Path) -> None:
+    import openvino as ov
+
+    ov.save_model(ov.convert_model(out / "model.onnx"), out / "model.xml", compress_to_fp16=False)
+
+
+def _torch(net: nn.Module) -> Run:
+    @torch.inference_mode()
+    def run(stack: Array) -> list[Array]:
+        outputs = net(torch.from_numpy(np.ascontiguousarray(stack)))
+        several = outputs if isinstance(outputs, tuple) else (outputs,)
+        return [output.numpy() for output in several]
+
+    return run
+
+
+def _openvino(path: Path, precision: Precision) -> Run:
+    import openvino as ov
+
+    model: Any = ov.compile_model(
+        ov.convert_model(path), "CPU", {"INFERENCE_PRECISION_HINT": precision}
+    )
+
+    def run(stack: Array) -> list[Array]:
+        found = model([np.ascontiguousarray(stack, np.float32)])
+        return [np.array(found[port], np.float32) for port in model.outputs]
+
+    return run

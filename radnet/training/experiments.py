@@ -1,0 +1,232 @@
+"""The poster's transfer experiments on any set of livers: what to freeze, how much data.
+
+A set is a folder in the layout of LiTS (``volume-N.nii[.gz]``, ``segmentation-N.nii[.gz]``, in
+which 1 is liver and 2 tumour, which lies in the liver), or one with a ``MANIFEST.csv``, or none:
+then phantoms. A quarter of the patients is held out of every arm.
+"""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+
+from radnet.errors import UnusableVolumeError
+from radnet.inference.preparation import LIVER_SPACING_MM, Array
+from radnet.inference.segmenter import window_probability
+from radnet.network.decoder import LiverNet
+from radnet.network.presets import preset
+from radnet.training import transfer
+from radnet.training.liver_cases import Case, Patches, make_case, patches, phantom_cases
+from radnet.training.scans import read_manifest, read_nifti, read_scan
+
+HELD_OUT: Final = 4  # every fourth patient
+VOXEL_ML: Final = float(np.prod(LIVER_SPACING_MM)) / 1000
+PHANTOM_SEED: Final = 40_000_000
+NAME: Final = re.compile(r"volume-(\d+)\.nii(\.gz)?")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of a table: what is frozen, whether the encoder is transferred, share of data."""
+
+    name: str
+    freeze: str = "none"
+    transferred: bool = True
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Poster:
+    """What the poster prints for a row, in %; None where it could not be recovered."""
+
+    mean_dice: float | None = None
+    mean_iou: float | None = None
+    median_dice: float | None = None
+    median_iou: float | None = None
+
+
+FREEZE: Final = (
+    Arm("all", "all"),
+    Arm("block 3", "block3"),
+    Arm("block 2", "block2"),
+    Arm("block 1", "block1"),
+    Arm("weights only"),
+    Arm("none (no transfer)", transferred=False),
+)  # the poster's Table 2
+FRACTION: Final = tuple(
+    Arm(f"{share:.0%}", "all", share=share) for share in (1.0, 0.8, 0.6, 0.4, 0.2)
+)  # the poster's Table 3
+POSTER: Final = {
+    "all": Poster(90.0, 80.7, 90.0, 81.8),
+    "none (no transfer)": Poster(41.8),
+    "100%": Poster(90.0, 81.6, 90.1, 82.0),
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One held-out case: overlap, surface distance and volume, on the 4 x 2.5 x 2.5 mm grid."""
+
+    dice: float
+    iou: float
+    hd95_mm: float  # nan where one of the masks is empty
+    volume_error_ml: float  # said minus true
+
+
+@dataclass(frozen=True)
+class Row:
+    """All held-out cases of all seeds of one arm."""
+
+    arm: Arm
+    trained_on: int
+    scores: tuple[Score, ...]
+
+    def of(self, name: str, statistic: Callable[[Array], np.floating]) -> float:
+        """Return a statistic of one figure over the cases, nan left out."""
+        values = np.array([getattr(score, name) for score in self.scores], np.float32)
+        values = values[np.isfinite(values)]
+        return float(statistic(values)) if values.size else float("nan")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long each arm is trained, how often, and on how many phantoms where there is no set."""
+
+    steps: int = 1500
+    seeds: int = 3
+    phantoms: int = 40
+    preset: str = "radnet10-tiny"
+
+
+QUICK: Final = Budget(steps=2, seeds=1, phantoms=4)
+
+
+def cases_of(data: Path | None, budget: Budget) -> list[Case]:
+    """Return the cases of a set, or phantoms with a liver.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If the folder holds neither layout, or a volume without its segmentation.
+    """
+    if data is None:
+        drawn = phantom_cases(2 * budget.phantoms, PHANTOM_SEED)
+        return [case for case in drawn if case.liver.max() > 0.5][: budget.phantoms]
+    if (data / "MANIFEST.csv").is_file():
+        return list(_manifest_cases(data))
+    found = sorted(path for path in data.rglob("volume-*") if NAME.fullmatch(path.name))
+    if not found:
+        raise UnusableVolumeError(
+            f"{data}: neither volume-N.nii[.gz] with segmentation-N.nii[.gz] nor a MANIFEST.csv"
+        )
+    return [_lits_case(path) for path in found]
+
+
+def _lits_case(path: Path) -> Case:
+    twin = path.with_name(path.name.replace("volume-", "segmentation-"))
+    if not twin.is_file():
+        raise UnusableVolumeError(f"{path.name}: no {twin.name} beside it")
+    mask = read_nifti(twin).array > 0
+    return make_case(path.name, read_nifti(path), mask.astype(np.float32), phantom=False)
+
+
+def _manifest_cases(data: Path) -> Iterator[Case]:
+    for scan in read_manifest(data):
+        if scan.kind == "liver pair":
+            mask = read_nifti(data / "liver" / f"{scan.name}_liver.nii.gz").array > 0
+            yield make_case(
+                scan.name, read_scan(data, scan), mask.astype(np.float32), phantom=False
+            )
+
+
+def split(cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
+    """Return cases to train on and cases held out: every fourth, one for each patient.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If there are fewer than two.
+    """
+    if len(cases) < 2:
+        raise UnusableVolumeError(f"{len(cases)} cases; expected two at the least")
+    held_out = [case for index, case in enumerate(cases) if index % HELD_OUT == HELD_OUT - 1]
+    held_out = held_out or [cases[-1]]
+    return [case for case in cases if case not in held_out], held_out
+
+
+def run_arm(
+    arm: Arm,
+    cases: tuple[Sequence[Case], Sequence[Case]],
+    budget: Budget,
+    classifier: Path,
+    tick: Callable[[float], None],
+) -> Row:
+    """Train one arm with every seed and score it on the held-out cases."""
+    learn, held_out = cases
+    scores: list[Score] = []
+    count = max(1, round(len(learn) * arm.share))
+    for seed in range(budget.seeds):
+        chosen = [learn[i] for i in np.random.default_rng(seed).permutation(len(learn))[:count]]
+        plan = transfer.Plan(budget.preset, 0, seed, steps=budget.steps, freeze=arm.freeze)
+        torch.manual_seed(seed)
+        net = LiverNet(preset(budget.preset))
+        if arm.transferred:
+            transfer.transfer(net, classifier)
+        for progress in transfer.train(net, _batches(chosen, plan), plan):
+            tick((seed + progress.share) / budget.seeds)
+        scores += [score(net, case) for case in held_out]
+    return Row(arm, count, tuple(scores))
+
+
+def _batches(chosen: list[Case], plan: transfer.Plan) -> transfer.Batches:
+    def following(first: int) -> Iterator[Patches]:
+        return patches(chosen, [], plan.batch, plan.seed, first=first)
+
+    return following
+
+
+@torch.inference_mode()
+def score(net: LiverNet, case: Case) -> Score:
+    """Return how well `net` finds the liver of `case`, where it was scanned."""
+    net.eval()
+
+    def run(stack: Array) -> list[Array]:
+        return [net(torch.from_numpy(np.ascontiguousarray(stack))).float().numpy()]
+
+    probability = window_probability(run, case.hounsfield, lambda _: None)
+    said = (probability > 0.5) & case.scanned
+    return compare(said, (case.liver > 0.5) & case.scanned)
+
+
+def compare(said: np.ndarray, truth: np.ndarray) -> Score:
+    """Return the figures of two masks on the liver grid."""
+    both, either = int((said & truth).sum()), int((said | truth).sum())
+    distance = float("nan")
+    if said.any() and truth.any():
+        first, second = (
+            torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (said, truth)
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # MONAI 1.6 of its own arguments
+            distance = float(
+                compute_hausdorff_distance(
+                    first, second, include_background=True, percentile=95, spacing=LIVER_SPACING_MM
+                )
+            )
+    return Score(
+        transfer.dice(said, truth),
+        both / either if either else 1.0,
+        distance,
+        (int(said.sum()) - int(truth.sum())) * VOXEL_ML,
+    )
+
+
+def shortened(budget: Budget, steps: int, seeds: int) -> Budget:
+    """Return `budget` with what the caller gave; 0 leaves a figure as it is."""
+    return replace(budget, steps=steps or budget.steps, seeds=seeds or budget.seeds)

@@ -1,0 +1,77 @@
+"""Exports pass a gate or are thrown away."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from radnet.errors import WeightsError
+from radnet.inference import export as exporting
+from radnet.inference.export import GateRefusedError, export, gate
+from radnet.network.decoder import LiverNet
+from radnet.network.presets import preset
+from radnet.network.weights import save_weights, shipped
+
+TINY = "radnet10-tiny"
+
+
+def liver_weights(folder: Path) -> Path:
+    """Return a liver network with random weights."""
+    torch.manual_seed(0)
+    path = folder / "liver.safetensors"
+    save_weights(path, LiverNet(preset(TINY)), {"task": "liver", "preset": TINY})
+    return path
+
+
+@pytest.mark.slow
+def test_classifier_is_exported_through_its_gates(tmp_path: Path) -> None:
+    """The shipped classifier: fp32 logits within 1e-4, no decision changed."""
+    gates = export("classifier", shipped("classifier"), tmp_path / "c", cases=3)
+
+    assert gates[0].precision == "f32"
+    assert gates[0].logit_error < 1e-4
+    assert gates[0].changed == 0
+    for name in ("model.onnx", "model.xml", "model.bin", "gates.json"):
+        assert (tmp_path / "c" / name).is_file()
+
+
+@pytest.mark.slow
+def test_liver_network_is_exported_through_its_gates(tmp_path: Path) -> None:
+    """Skips, transposed convolutions and a variable number of slices survive."""
+    gates = export("liver", shipped("liver"), tmp_path / "l", cases=2)
+
+    assert gates[0].dice == 1
+    assert all(one.refusal() is None for one in gates)
+
+
+def test_refused_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that says something else must not lie about to be picked up."""
+    monkeypatch.setattr(exporting, "_openvino", lambda *_: lambda stack: [stack + 1])
+    monkeypatch.setattr(
+        exporting, "stacks", lambda *_: [np.zeros((1, 1, 48, 192, 192), np.float32)]
+    )
+
+    with pytest.raises(GateRefusedError, match="f32"):
+        export("liver", liver_weights(tmp_path), tmp_path / "l")
+
+    assert not (tmp_path / "l").exists()
+
+
+def test_gate_counts_what_changed() -> None:
+    """One voxel in four that flips is a quarter of the decisions."""
+    case = np.zeros((1, 1, 1, 2, 2), np.float32)
+    logits = np.array([1.0, 1.0, -1.0, -1.0], np.float32).reshape(case.shape)
+    other = np.array([1.0, -1.0, -1.0, -1.0], np.float32).reshape(case.shape)
+
+    found = gate("liver", lambda _: [logits], lambda _: [other], "bf16", [case])
+
+    assert (found.precision, found.logit_error, found.changed) == ("bf16", 2.0, 0.25)
+    assert found.dice == pytest.approx(2 / 3)
+    assert "25.00%" in str(found.refusal())
+
+
+def test_weights_of_another_task_are_not_exported(tmp_path: Path) -> None:
+    """The file is named."""
+    with pytest.raises(WeightsError, match=r"liver\.safetensors"):
+        export("classifier", liver_weights(tmp_path), tmp_path / "c")

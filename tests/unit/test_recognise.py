@@ -1,0 +1,121 @@
+"""One scan on disk: header, geometry and pixels; what cannot be read is told."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import highdicom as hd
+import nibabel as nib
+import numpy as np
+import pytest
+
+from radnet.errors import UnusableVolumeError
+from radnet.inference.classifier import Prediction
+from radnet.inference.preparation import Stack
+from radnet.inference.recognise import read_scan_file, recognise_scan, told
+from radnet.inference.segmenter import MOST_VOXELS, refuse_other_than_ct
+from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from tests.made_ct import write_ct
+
+FLAT = np.array([[1.0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+
+class Stub:
+    """A classifier that is unsure of everything."""
+
+    def classify(self, volume: hd.Volume, modality: str) -> Prediction:
+        """Return even odds."""
+        del volume, modality
+        return Prediction(
+            dict.fromkeys(Sequence, 1 / 7),
+            dict.fromkeys(Plane, 1 / 3),
+            dict.fromkeys(Contrast, 0.5),
+            dict.fromkeys(Region, 0.5),
+            5.0,
+            np.zeros((1, 9), np.float32),
+            32.0,
+        )
+
+
+def nifti(path: Path, affine: np.ndarray, scale: float = 1.0) -> Path:
+    """Write a small volume with a recognisable value in one corner."""
+    array = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
+    image = nib.Nifti1Image(array, affine)
+    image.header.set_slope_inter(scale, -1024 if scale != 1 else 0)
+    nib.save(image, path)
+    return path
+
+
+def test_nifti_is_read_in_patient_coordinates_and_scaled(tmp_path: Path) -> None:
+    """NIfTI counts to the right and front; DICOM to the left and back."""
+    path = nifti(tmp_path / "a.nii.gz", np.diag([2.0, 3.0, 4.0, 1.0]))
+    volume = read_scan_file(path, "CT").volume()
+
+    assert volume.shape == (6, 5, 4)
+    assert volume.array[5, 4, 3] == 4 * 5 * 6 - 1
+    assert (np.asarray(volume.affine) @ [5, 4, 3, 1]).tolist() == [-6.0, -12.0, 20.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("affine", "plane"),
+    [
+        (np.diag([1.0, 1.0, 5.0, 1.0]), "axial"),
+        (np.array([[1, 0, 0, 0], [0, 0, 5, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]]), "coronal"),
+        (np.array([[0, 0, 5, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]]), "sagittal"),
+    ],
+    ids=["axial", "coronal", "sagittal"],
+)
+def test_plane_of_a_nifti_comes_from_its_affine(
+    tmp_path: Path, affine: np.ndarray, plane: str
+) -> None:
+    """Geometry needs no network."""
+    found = told(
+        recognise_scan(nifti(tmp_path / "a.nii", affine), "CT", 0.6, Stub())  # type: ignore[arg-type]
+    )
+
+    assert found["labels"]["plane"] == plane
+    assert found["labels"]["sequence"] == "CT"
+    assert found["labels"]["contrast"] is None
+
+
+def test_dicom_folder_is_read_with_its_header(tmp_path: Path) -> None:
+    """Header and pixels stand beside each other."""
+    write_ct(tmp_path)
+
+    found = told(recognise_scan(tmp_path, "MR", 0.6, Stub()))  # type: ignore[arg-type]
+
+    assert found["labels"]["sequence"] == "CT"
+    assert found["header"]["plane"] == "axial"
+    assert found["pixels"]["coverage"] == [str(region) for region in Region]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_bytes(b"no nifti"),
+        lambda path: nib.save(nib.Nifti1Image(np.zeros((2, 2)), np.eye(4)), path),
+        lambda path: nib.save(nib.Nifti1Image(np.zeros((2, 2, 2)), FLAT), path),
+    ],
+    ids=["garbage", "two axes", "singular"],
+)
+def test_what_is_no_volume_is_told(tmp_path: Path, write: Callable[[Path], object]) -> None:
+    """The kind of error that `main` turns into exit status 2."""
+    path = tmp_path / "x.nii"
+    write(path)
+
+    with pytest.raises(UnusableVolumeError, match=r"x\.nii"):
+        read_scan_file(path, "CT").volume()
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.zeros((3, 4, 4)), "all voxels are 0"),
+        (np.arange(48.0).reshape(3, 4, 4), "Is this an MR"),
+        (np.broadcast_to(np.float32(0), (MOST_VOXELS // 100 + 1, 10, 10)), "GB of memory"),
+    ],
+    ids=["constant", "no HU", "too large"],
+)
+def test_what_is_no_ct_is_refused_by_name(array: np.ndarray, reason: str) -> None:
+    """Never a silent wrong mask."""
+    with pytest.raises(UnusableVolumeError, match=reason):
+        refuse_other_than_ct(Stack(array.astype(np.float32, copy=False), np.eye(4)))

@@ -1,0 +1,172 @@
+"""Training goes on after kill -9 as if nothing had happened; experiments run end to end."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from radnet.errors import UnusableVolumeError, WeightsError
+from radnet.network.decoder import LiverNet
+from radnet.network.encoder import hold_frozen
+from radnet.network.heads import RadNet
+from radnet.network.presets import preset
+from radnet.network.weights import save_weights
+from radnet.training import classify, experiments, transfer
+from radnet.training.liver_cases import phantom_case
+from radnet.training.samples import Batch, Sample, batches, phantom_sample
+
+TINY = preset("radnet10-tiny")
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    """Return two phantoms."""
+    return [phantom_sample(seed) for seed in (4, 5)]
+
+
+def trained(
+    samples: list[Sample], steps: int, checkpoint: Path, stop_after: int = 0
+) -> tuple[RadNet, list[float]]:
+    """Return a classifier after its steps, or cut off after `stop_after`, and its losses."""
+    torch.manual_seed(7)
+    net = RadNet(TINY)
+    plan = classify.Plan(TINY.name, minutes=0, seed=3, steps=steps, batch=2)
+
+    def following(first: int) -> Iterator[Batch]:
+        return batches(samples, [], plan.batch, plan.seed, first=first)
+
+    training = classify.train(net, following, plan, checkpoint)
+    losses = [progress.loss for progress in islice(training, stop_after or None)]
+    training.close()  # type: ignore[attr-defined]
+    return net, losses
+
+
+def test_resumed_training_equals_an_uninterrupted_one(
+    samples: list[Sample], tmp_path: Path
+) -> None:
+    """Network, optimizer, data, dropout and learning rate all go on where they were."""
+    whole, losses = trained(samples, 5, tmp_path / "whole")
+    _, first = trained(samples, 5, tmp_path / "cut", stop_after=2)
+    resumed, rest = trained(samples, 5, tmp_path / "cut")
+
+    assert first + rest == losses
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+def test_checkpoint_of_another_plan_is_refused(samples: list[Sample], tmp_path: Path) -> None:
+    """Going on with another schedule would be neither training."""
+    trained(samples, 5, tmp_path / "c", stop_after=1)
+
+    with pytest.raises(WeightsError, match="another plan"):
+        trained(samples, 6, tmp_path / "c")
+
+
+def test_damaged_checkpoint_is_told(samples: list[Sample], tmp_path: Path) -> None:
+    """No pickle from outside is run, and no traceback shown."""
+    (tmp_path / "c").write_bytes(b"not a checkpoint")
+
+    with pytest.raises(WeightsError, match="no checkpoint"):
+        trained(samples, 5, tmp_path / "c")
+
+
+def test_frozen_parts_do_not_drift() -> None:
+    """Also the running statistics of batch normalisation stay as they were transferred."""
+    torch.manual_seed(0)
+    net = LiverNet(TINY)
+    before = {name: tensor.clone() for name, tensor in net.encoder.state_dict().items()}
+    plan = transfer.Plan(TINY.name, 0, 0, steps=2, freeze="all")
+    case = phantom_case(2)
+    batch = experiments._batches([case], plan)
+
+    for _ in transfer.train(net, batch, plan):
+        pass
+
+    for name, tensor in net.encoder.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    hold_frozen(net.encoder, "all")
+
+
+def lits(folder: Path, count: int) -> Path:
+    """Write cases in the layout of LiTS: a bright box with a tumour in it."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        image = rng.normal(-50, 10, (48, 48, 30)).astype(np.int16)
+        mask = np.zeros(image.shape, np.uint8)
+        mask[12:30, 12:30, 8:22], mask[18:22, 18:22, 12:16] = 1, 2
+        image[mask > 0] += 150
+        image[:2] = -1000
+        affine = np.diag([-4.0, -4.0, 4.0, 1.0])
+        nib.save(nib.Nifti1Image(image, affine), folder / f"volume-{number}.nii.gz")
+        nib.save(nib.Nifti1Image(mask, affine), folder / f"segmentation-{number}.nii.gz")
+    return folder
+
+
+def test_lits_layout_is_read_with_its_tumours(tmp_path: Path) -> None:
+    """The tumour lies in the liver and counts to it."""
+    cases = experiments.cases_of(lits(tmp_path, 3), experiments.QUICK)
+
+    assert len(cases) == 3
+    assert cases[0].liver.max() == 1
+    volume_ml = float(cases[0].liver.sum()) * experiments.VOXEL_ML
+    assert volume_ml == pytest.approx(18 * 18 * 14 * 64 / 1000, rel=0.1)
+
+
+def test_missing_segmentation_is_told(tmp_path: Path) -> None:
+    """The file that is missing is named."""
+    (lits(tmp_path, 1) / "segmentation-0.nii.gz").unlink()
+
+    with pytest.raises(UnusableVolumeError, match=r"segmentation-0\.nii\.gz"):
+        experiments.cases_of(tmp_path, experiments.QUICK)
+
+
+def test_folder_of_neither_layout_is_told(tmp_path: Path) -> None:
+    """The two layouts are named."""
+    with pytest.raises(UnusableVolumeError, match="volume-N"):
+        experiments.cases_of(tmp_path, experiments.QUICK)
+
+
+def test_held_out_cases_are_never_trained_on(tmp_path: Path) -> None:
+    """Every fourth case, and at least one."""
+    cases = experiments.cases_of(lits(tmp_path, 5), experiments.QUICK)
+    learn, held_out = experiments.split(cases)
+
+    assert len(held_out) == 1
+    assert not {case.name for case in learn} & {case.name for case in held_out}
+    with pytest.raises(UnusableVolumeError, match="1 cases"):
+        experiments.split(cases[:1])
+
+
+def test_figures_of_known_masks() -> None:
+    """Dice, IoU, 95 % Hausdorff distance in mm and volume in mL of two shifted boxes."""
+    truth = np.zeros((20, 40, 40), bool)
+    truth[5:15, 10:30, 10:30] = True
+    said = np.roll(truth, 2, axis=2)
+
+    same, shifted = experiments.compare(truth, truth), experiments.compare(said, truth)
+
+    assert (same.dice, same.iou, same.hd95_mm, same.volume_error_ml) == (1, 1, 0, 0)
+    assert shifted.dice == pytest.approx(0.9)
+    assert shifted.iou == pytest.approx(18 / 22)
+    assert shifted.hd95_mm == pytest.approx(5.0)
+    assert np.isnan(experiments.compare(said & False, truth).hd95_mm)
+
+
+def test_arm_trains_and_scores(tmp_path: Path) -> None:
+    """One arm of the poster's table on a set in LiTS layout."""
+    classifier = tmp_path / "c.safetensors"
+    save_weights(classifier, RadNet(TINY), {"task": "classifier", "preset": TINY.name})
+    cases = experiments.split(experiments.cases_of(lits(tmp_path, 3), experiments.QUICK))
+    ticks: list[float] = []
+
+    row = experiments.run_arm(
+        experiments.FRACTION[-1], cases, experiments.QUICK, classifier, ticks.append
+    )
+
+    assert row.trained_on == 1
+    assert len(row.scores) == 1
+    assert ticks
