@@ -139,6 +139,8 @@ def _train_classifier(request: _Request) -> None:
         last = steps
     heads, truth = classify.predict(net, held_out)
     record["temperature"] = classify.temperatures(heads, truth)
+    record["abstention"] = classify.abstention(heads, truth, record["temperature"])
+    record["usual_energy"] = classify.usual_energy(heads)
     right = classify.scores(heads, truth)
     record["held_out_phantoms"] = {name: round(value, 4) for name, value in right.items()}
     save_weights(request.out, net, record | last)

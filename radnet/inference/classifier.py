@@ -1,6 +1,6 @@
 """What is in this scan: sequence, plane, contrast, spacing and coverage of one volume."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -37,6 +37,9 @@ class Prediction:
     spacing_mm: float  # distance of the slices as the pixels look
     cells: NDArray[np.float32]  # (cell, 9): coverage of each slab along the slice axis
     cell_mm: float  # thickness of a slab
+    answer_above: dict[str, float] = field(default_factory=dict)  # head: less sure is no answer
+    energy: float = 0.0  # minus the log of the summed evidence; higher is stranger
+    strange: bool = False  # stranger than 99 % of the scans the network was calibrated on
 
 
 def stack_of(volume: hd.Volume) -> Stack:
@@ -111,6 +114,7 @@ class Classifier:
         heat = float(self._heat("coverage"))
         probability = _sigmoid(cells[0, :filled] / heat)
         whole = probability.max(axis=0)
+        energy = -float(np.logaddexp.reduce(sequence.astype(np.float64)))
         return Prediction(
             self._named(Sequence, "sequence", sequence),
             self._named(Plane, "plane", plane),
@@ -119,7 +123,13 @@ class Classifier:
             float(np.exp(np.clip(spacing[0], -3, 5))),
             probability,
             CELL_SLICES * CLASSIFIER_SPACING_MM[0],
+            {head: float(row["above"]) for head, row in self._abstention().items()},
+            energy,
+            energy > float(self.record.get("usual_energy", np.inf)),
         )
+
+    def _abstention(self) -> dict[str, dict[str, float]]:
+        return dict(self.record.get("abstention", {}))
 
     def _heat(self, head: str) -> float:
         return max(float(self.record.get("temperature", {}).get(head, 1.0)), 0.05)

@@ -100,7 +100,10 @@ def fuse_witnesses(header: SeriesLabels, pixels: Prediction | None, unknown_belo
         seen = _pixels(pixels, head) or dict.fromkeys(names, 1 / len(names))
         fused = fuse_classes(spread_of(said, names), seen)
         best = max(fused, key=lambda name: fused[name])
-        value = best if fused[best] >= unknown_below else None
+        needed = unknown_below
+        if pixels is not None and not said:  # pixels alone: only where they are right often enough
+            needed = max(needed, pixels.answer_above.get(head, 0.0))
+        value = best if fused[best] >= needed else None
         classes[head] = Answer(value, fused[best], fused)
         top = max(seen, key=lambda name: seen[name])
         if said and top != said.value and seen[top] >= SURE_PIXELS:

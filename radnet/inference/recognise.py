@@ -154,6 +154,7 @@ def told(found: Recognised) -> dict[str, Any]:
         spread = fused.classes[head].spread
         answers[head] = {name: round(p, 4) for name, p in spread.items()}
     if prediction:
+        answers["strange"] = prediction.strange
         answers["spacing_mm"] = round(prediction.spacing_mm, 2)
     return answers
 

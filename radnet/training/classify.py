@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,9 @@ from radnet.training.samples import (
 )
 
 Batches = Callable[[int], Iterator[Batch]]
+
+
+WANTED: Final = 0.95  # share of the answers that must be right
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,42 @@ def temperatures(heads: Heads, truth: Batch) -> dict[str, float]:
     )
     found["coverage"] = float(tries[int(losses.argmin())])
     return found
+
+
+def abstention(
+    heads: Heads, truth: Batch, heat: dict[str, float], wanted: float = WANTED
+) -> dict[str, dict[str, float]]:
+    """Return per head from which probability on its answers are right often enough.
+
+    Returns
+    -------
+    dict
+        Head to ``above``, the least such probability; ``answered``, the share of the samples
+        that reach it; ``right``, the share of those that are right. Where no probability is
+        enough, ``above`` is 1 and nothing is answered.
+    """
+    found = {}
+    for name in ("sequence", "plane", "contrast"):
+        logits, target = getattr(heads, name), getattr(truth, name)
+        logits, target = logits[target >= 0] / heat[name], target[target >= 0]
+        sure, said = logits.softmax(dim=1).max(dim=1)
+        order = sure.argsort(descending=True)
+        right = (said == target)[order].float().cumsum(0) / torch.arange(1, len(order) + 1)
+        ends = torch.ones(len(order), dtype=torch.bool)  # of a run of equal probabilities
+        ends[:-1] = sure[order][:-1] > sure[order][1:]
+        enough = torch.nonzero((right >= wanted) & ends).flatten()
+        last = int(enough[-1]) if len(enough) else -1
+        found[name] = {
+            "above": round(float(sure[order[last]]), 4) if last >= 0 else 1.0,
+            "answered": round((last + 1) / max(1, len(order)), 4),
+            "right": round(float(right[last]), 4) if last >= 0 else 0.0,
+        }
+    return found
+
+
+def usual_energy(heads: Heads, share: float = 0.99) -> float:
+    """Return the energy that `share` of known scans stay below: what lies above is strange."""
+    return float(torch.quantile(-heads.sequence.logsumexp(dim=1), share))
 
 
 def scores(heads: Heads, truth: Batch) -> dict[str, float]:

@@ -1,5 +1,7 @@
 """Fusing header and pixel evidence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -141,3 +143,12 @@ def test_tags_leave_unknown_out() -> None:
 
     assert texts == {"sequence": "CT", "coverage": "liver;kidney"}
     assert labels == ["CT", "liver", "kidney"]
+
+
+def test_pixels_alone_answer_only_where_they_are_right_often_enough() -> None:
+    """The threshold that comes with the weights holds where the header is silent."""
+    careful = replace(prediction(contrast=0.8), answer_above={"contrast": 0.9})
+    header = silent(contrast=label("contrast", 0.85, "ContrastBolusAgent"))
+
+    assert fused(fuse(silent(), careful, unknown_below=0.6))["contrast"].value is None
+    assert fused(fuse(header, careful, unknown_below=0.6))["contrast"].value == "contrast"

@@ -205,3 +205,24 @@ def test_dice_of_two_masks() -> None:
     assert transfer.dice(one, one) == 1
     assert transfer.dice(one, none) == 0
     assert transfer.dice(none, none) == 1
+
+
+def test_abstention_keeps_what_is_right_often_enough() -> None:
+    """Sure answers are right, unsure ones are not: the threshold lies between."""
+    sure = torch.tensor([[6.0, 0, 0]] * 80 + [[0.5, 0, 0]] * 20)
+    truth = torch.tensor([0] * 80 + [1] * 20)
+    flat = torch.zeros(100, 1, 9)
+    unknown = torch.full((100,), UNKNOWN)
+    heads = Heads(torch.zeros(100, 7), sure, torch.zeros(100, 2), truth.float(), flat)
+    batch = Batch(
+        torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(100, 9), flat
+    )
+
+    found = classify.abstention(
+        heads, batch, dict.fromkeys(("sequence", "plane", "contrast"), 1.0)
+    )
+
+    assert 0.5 < found["plane"]["above"] <= 1
+    assert found["plane"]["answered"] == pytest.approx(0.8)
+    assert found["plane"]["right"] >= 0.95
+    assert classify.usual_energy(heads) == pytest.approx(-np.log(7), abs=1e-4)
