@@ -26,6 +26,7 @@ from node.errors import ConfigError, DeliveryError, NodeError
 from node.route.rules import compile_rules
 from node.segment import preview as pictures
 from node.settings import DimseDestination, Settings, load
+from node.watch import custody
 from node.watch import status as views
 from radnet.data.phantom_study import write_phantom_study
 from radnet.errors import RadnetError
@@ -221,6 +222,29 @@ def status(
             _fail(f"the node holds no study {study}; `radnode status` lists them", WRONG)
         else:
             console.print(views.study_table(catalog, study))
+
+
+@radnode.command()
+def prove(
+    study: Annotated[str, typer.Argument(help="Study Instance UID.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Show what happened to every instance of a study, and prove that nothing was altered."""
+    with _told():
+        storage = app.open_storage(load(config))
+        entries = storage.catalog.history(study)
+        if not entries:
+            _fail(f"the ledger knows no study {study}; `radnode status` lists them", WRONG)
+        console.print(custody.history_table(entries))
+        proof = storage.catalog.proof()
+        wrong = [proof.broken] if proof.broken else []
+        wrong += custody.changed_files(storage.catalog, storage.files, entries)
+    console.print(f"chain of {proof.entries} entries, last hash {proof.last}", soft_wrap=True)
+    for reason in wrong:
+        errors.print(reason, style="red", markup=False, highlight=False)
+    if wrong:
+        raise typer.Exit(FAILED)
+    console.print("the chain is whole, and every file is the one that was received")
 
 
 @radnode.command()

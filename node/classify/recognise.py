@@ -17,7 +17,15 @@ from radnet.volume.series import read_headers, read_volume
 
 
 class SeriesClassifier(Protocol):
-    """What recognition needs of a network."""
+    """What recognition needs of a network.
+
+    Attributes
+    ----------
+    digest : str
+        SHA-256 of its weights.
+    """
+
+    digest: str
 
     def classify(self, volume: hd.Volume, modality: str) -> Prediction:
         """Return the class probabilities of one volume."""

@@ -72,7 +72,9 @@ class Stages:
         findings = known.findings
         if known.own_output:
             findings = [Finding(OWN_OUTPUT, "1", 1.0, "header", {"because": known.unusable})]
-        self.catalog.put_findings(series_instance_uid, revision, findings)
+        self.catalog.put_findings(
+            series_instance_uid, revision, findings, self.clock(), self.classifier.digest
+        )
         if known.unusable:
             log.info("series unusable", series=series_instance_uid, because=known.unusable)
         return known.unusable
@@ -247,6 +249,8 @@ class Stages:
                 *self.catalog.findings(series_instance_uid, revision),
                 *_liver_findings(result),
             ],
+            self.clock(),
+            self.liver.digest,
         )
         return kept
 

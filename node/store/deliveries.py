@@ -1,16 +1,23 @@
 """What is to go where, and where it stands."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import sqlalchemy as sa
 
-from node.store.database import Database
+from node.store.ledger import Event, Happening, Ledger
 from node.store.records import Delivery, DeliveryState, StoredInstance
 from node.store.rows import instance_columns, instance_of
 from node.store.tables import delivery, instance
 
+EVENTS: Final[dict[DeliveryState, Event]] = {
+    "delivered": "sent",
+    "parked": "parked",
+    "pending": "retried",
+}
 
-class Deliveries(Database):
+
+class Deliveries(Ledger):
     """The catalog as delivery sees it."""
 
     def add_deliveries(
@@ -73,6 +80,11 @@ class Deliveries(Database):
                     changed_at=now,
                 )
             )
+            known = connection.execute(_STUDY_OF, {"sop": sop_instance_uid}).one_or_none()
+            if known is not None:
+                detail = {"to": destination, "sha256": known.sha256}
+                told = Happening(EVENTS[state], known.study_instance_uid, sop_instance_uid, detail)
+                self._tell(connection, [told], now)
 
     def deliveries(self, study_instance_uid: str) -> list[Delivery]:
         """Return where every instance of a study, received or derived, stands."""
@@ -91,3 +103,8 @@ class Deliveries(Database):
         )
         with self._read() as connection:
             return [Delivery(*row) for row in connection.execute(query)]
+
+
+_STUDY_OF = sa.select(instance.c.study_instance_uid, instance.c.sha256).where(
+    instance.c.sop_instance_uid == sa.bindparam("sop")
+)

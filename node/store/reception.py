@@ -6,13 +6,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from node.store.database import Database
+from node.store.ledger import Event, Happening, Ledger
 from node.store.records import Conflict, Origin, Recorded, StoredInstance
 from node.store.rows import instance_columns, instance_of, instance_values
 from node.store.tables import association, conflict, instance, series
 
 
-class Reception(Database):
+class Reception(Ledger):
     """The catalog as the receiver sees it."""
 
     def open_association(self, calling_ae: str, called_ae: str, address: str, now: float) -> int:
@@ -65,16 +65,19 @@ class Reception(Database):
             added = connection.execute(self._add_instance, instance_values(stored))
             if added.rowcount == 1:
                 self._count(connection, stored, now)
+                self._tell(connection, [_happening("received", stored)], now)
                 return "new"
             known = connection.execute(_KNOWN, {"sop": stored.sop_instance_uid}).one()
             if known.origin == "derived":
                 return "repeated"
             if known.sha256 == stored.sha256:
                 self._see_again(connection, stored, known)
+                self._tell(connection, [_happening("repeated", stored)], now)
                 return "repeated"
             connection.execute(
                 self._insert(conflict).on_conflict_do_nothing(), _conflict_values(stored)
             )
+            self._tell(connection, [_happening("conflict", stored)], now)
             return "conflict"
 
     def instance(self, sop_instance_uid: str) -> StoredInstance | None:
@@ -163,6 +166,12 @@ _KNOWN = sa.select(instance.c.origin, instance.c.sha256, instance.c.revision).wh
 _INSTANCE = sa.select(*instance_columns()).where(
     instance.c.sop_instance_uid == sa.bindparam("sop")
 )
+
+
+def _happening(event: Event, stored: StoredInstance) -> Happening:
+    """Return what the ledger says of an instance that came in."""
+    detail = {"sha256": stored.sha256, "size": stored.size, "from": stored.calling_ae}
+    return Happening(event, stored.study_instance_uid, stored.sop_instance_uid, detail)
 
 
 def _conflict_values(stored: StoredInstance) -> dict[str, object]:

@@ -4,19 +4,30 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from node.store.database import Database
+from node.store.ledger import Happening, Ledger
 from node.store.records import Finding, StoredInstance
 from node.store.rows import instance_columns, instance_of, instance_values
-from node.store.tables import derived, finding, instance
+from node.store.tables import derived, finding, instance, series
 
 
-class Results(Database):
+class Results(Ledger):
     """The catalog as classification and segmentation see it."""
 
     def put_findings(
-        self, series_instance_uid: str, revision: int, findings: Sequence[Finding]
+        self,
+        series_instance_uid: str,
+        revision: int,
+        findings: Sequence[Finding],
+        now: float,
+        model_sha256: str = "",
     ) -> None:
-        """Replace the findings of one revision; the order is kept."""
+        """Replace the findings of one revision; the order is kept.
+
+        Parameters
+        ----------
+        model_sha256
+            Digest of the weights that spoke; '' where only the header did.
+        """
         rows = [
             {
                 "series_instance_uid": series_instance_uid,
@@ -39,6 +50,11 @@ class Results(Database):
             )
             if rows:
                 connection.execute(sa.insert(finding), rows)
+            study = connection.execute(_STUDY_OF, {"uid": series_instance_uid}).scalar()
+            if study is not None:
+                detail = {"revision": revision, "model_sha256": model_sha256}
+                told = Happening("classified", study, series_instance_uid, detail)
+                self._tell(connection, [told], now)
 
     def findings(self, series_instance_uid: str, revision: int | None = None) -> list[Finding]:
         """Return the findings of one revision, by default of the latest that has any."""
@@ -94,6 +110,13 @@ class Results(Database):
                 ),
                 derived_row,
             )
+            told = Happening(
+                "derived",
+                stored.study_instance_uid,
+                stored.sop_instance_uid,
+                {"sha256": stored.sha256, "kind": kind, "revision": revision},
+            )
+            self._tell(connection, [told], now)
 
     def derived(
         self, source_series_uid: str, revision: int | None = None
@@ -113,3 +136,8 @@ class Results(Database):
         )
         with self._read() as connection:
             return [(row.kind, instance_of(row)) for row in connection.execute(query)]
+
+
+_STUDY_OF = sa.select(series.c.study_instance_uid).where(
+    series.c.series_instance_uid == sa.bindparam("uid")
+)

@@ -116,6 +116,20 @@ derived = Table(
     Column("created_at", Float(53), nullable=False),
 )
 
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Float(53), nullable=False),
+    Column("event", String(16), nullable=False),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("subject", UID, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Index("ledger_of_study", "study_instance_uid"),
+)
+
 delivery = Table(
     "delivery",
     metadata,

@@ -1,14 +1,18 @@
 """Commands: exit codes 0 done, 1 failed, 2 wrong usage or input; messages that help."""
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from node.app import open_storage
 from node.cli import radnode
-from node.settings import Settings
+from node.settings import Settings, load
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
+from tests.store_rows import STUDY, stored
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 runner = CliRunner()
@@ -89,6 +93,30 @@ def test_status_of_an_empty_node_and_of_an_unknown_study(tmp_path: Path) -> None
     unknown = runner.invoke(radnode, ["status", "1.2.3", "--config", path])
     assert unknown.exit_code == 2
     assert "1.2.3" in unknown.output
+
+
+def test_prove_shows_the_history_and_finds_a_changed_file(tmp_path: Path) -> None:
+    """Exit code 0 while chain and files hold; 1 with the instance named once they do not."""
+    path = config(tmp_path)
+    catalog = open_storage(load(Path(path))).catalog
+    content = b"the bytes that came in"
+    kept = replace(stored(1), sha256=hashlib.sha256(content).hexdigest())
+    file = tmp_path / "data" / kept.path
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    catalog.record(kept, 100.0)
+
+    whole = runner.invoke(radnode, ["prove", STUDY, "--config", path])
+    file.write_bytes(b"other bytes")
+    changed = runner.invoke(radnode, ["prove", STUDY, "--config", path])
+    unknown = runner.invoke(radnode, ["prove", "9.9", "--config", path])
+
+    assert whole.exit_code == 0, whole.output
+    assert "received" in whole.output
+    assert "chain of 1 entries" in whole.output
+    assert changed.exit_code == 1
+    assert kept.sop_instance_uid in changed.output
+    assert unknown.exit_code == 2
 
 
 def test_preview_without_a_segmentation_fails(tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ RULES = (
 class AbdomenClassifier:
     """Says CT abdomen of everything, or fails as a test wants."""
 
+    digest = "0" * 64
+
     def __init__(self) -> None:
         self.fails = False
 

@@ -107,15 +107,15 @@ def test_findings_are_replaced_per_revision(catalog: Catalog) -> None:
     unknown = Finding("sequence", None, 0.4, "fused")
     coverage = Finding("coverage", ["chest", "abdomen"], 0.8, "header")
 
-    catalog.put_findings(SERIES, 1, [plane])
-    catalog.put_findings(SERIES, 1, [unknown, plane])
+    catalog.put_findings(SERIES, 1, [plane], 100.0)
+    catalog.put_findings(SERIES, 1, [unknown, plane], 100.0)
     assert catalog.findings(SERIES) == [unknown, plane]
 
-    catalog.put_findings(SERIES, 2, [coverage])
+    catalog.put_findings(SERIES, 2, [coverage], 100.0)
     assert catalog.findings(SERIES) == [coverage]
     assert catalog.findings(SERIES, 1) == [unknown, plane]
 
-    catalog.put_findings(SERIES, 2, [])
+    catalog.put_findings(SERIES, 2, [], 100.0)
     assert catalog.findings(SERIES, 2) == []
 
 

@@ -1,0 +1,50 @@
+"""Proof of custody: the chain, the history of a study, and whether its files are as received."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.table import Table
+
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+from node.store.ledger import Entry
+
+BLOCK = 1 << 20
+
+
+def history_table(entries: list[Entry]) -> Table:
+    """Return the history of a study, oldest first; times are UTC."""
+    table = Table("number", "at (UTC)", "event", "instance or series", "detail", "hash")
+    for one in entries:
+        at = datetime.fromtimestamp(one.at, UTC).isoformat(" ", "milliseconds")[:23]
+        detail = ", ".join(f"{name} {value}" for name, value in sorted(one.detail.items()))
+        table.add_row(str(one.number), at, one.event, one.subject, detail, one.sha256[:12])
+    return table
+
+
+def changed_files(catalog: Catalog, files: InstanceFiles, entries: list[Entry]) -> Iterator[str]:
+    """Yield what is wrong with the files of a study: gone, or other bytes than were received."""
+    for one in entries:
+        if one.event not in ("received", "derived"):
+            continue
+        stored = catalog.instance(one.subject)
+        if stored is None:
+            yield f"{one.subject}: no longer in the catalog"
+            continue
+        path = files.absolute(stored.path)
+        if not path.is_file():
+            yield f"{one.subject}: its file is gone"
+        elif _digest(path) != stored.sha256 or stored.sha256 != one.detail.get("sha256"):
+            latest = [e for e in entries if e.subject == one.subject and "sha256" in e.detail][-1]
+            if latest.detail["sha256"] != _digest(path):
+                yield f"{one.subject}: its file is not the one that was {one.event}"
+
+
+def _digest(path: Path) -> str:
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            total.update(block)
+    return total.hexdigest()

@@ -1,0 +1,128 @@
+"""The custody ledger shows every kind of tampering, and is written with what it tells."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.store.catalog import Catalog
+from node.store.ledger import GENESIS, Entry
+from node.store.records import Finding
+from node.store.tables import ledger
+from tests.store_rows import SERIES, STUDY, stored
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    """Give a catalog with four instances, one of them delivered."""
+    made = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+    made.upgrade()
+    for number in range(4):
+        made.record(stored(number), 100.0 + number)
+    made.add_deliveries("b", "pacs", [stored(1).sop_instance_uid], 105.0)
+    made.put_delivery(stored(1).sop_instance_uid, "pacs", "delivered", "", 106.0)
+    yield made
+    made.close()
+
+
+def test_everything_that_happens_is_told(catalog: Catalog) -> None:
+    """Received with digest, repeated, in conflict, classified by which model, sent, parked."""
+    catalog.record(stored(0), 107.0)
+    catalog.record(stored(0, sha256="1" * 64), 108.0)
+    catalog.put_findings(SERIES, 1, [Finding("plane", "axial", 1.0, "fused")], 109.0, "f" * 64)
+    catalog.put_derived(SERIES, 1, "report", stored(9, origin="derived"), 110.0)
+    catalog.add_deliveries("b", "pacs", [stored(2).sop_instance_uid], 111.0)
+    catalog.put_delivery(stored(2).sop_instance_uid, "pacs", "pending", "busy", 112.0)
+    catalog.put_delivery(stored(2).sop_instance_uid, "pacs", "parked", "refused", 113.0)
+
+    told = catalog.history(STUDY)
+
+    assert [one.event for one in told] == [
+        *["received"] * 4, "sent", "repeated", "conflict", "classified", "derived", "retried",
+        "parked",
+    ]  # fmt: skip
+    assert told[0].detail == {"sha256": "0" * 64, "size": 1000, "from": "SCANNER"}
+    assert told[4].detail == {"to": "pacs", "sha256": "0" * 64}
+    assert told[7].detail["model_sha256"] == "f" * 64
+    assert catalog.proof().broken == ""
+    assert catalog.proof().entries == 11
+
+
+def test_empty_chain_is_whole(tmp_path: Path) -> None:
+    """A new node has nothing to hide."""
+    made = Catalog(f"sqlite:///{tmp_path / 'c.sqlite'}")
+    made.upgrade()
+    proof = made.proof()
+    made.close()
+
+    assert (proof.entries, proof.last, proof.broken) == (0, GENESIS, "")
+
+
+def change(catalog: Catalog, statement: sa.Update | sa.Delete) -> str:
+    """Tamper with the table, and return where the chain is broken."""
+    with catalog.engine.begin() as connection:
+        connection.execute(statement)
+    return catalog.proof().broken
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        (sa.update(ledger).where(ledger.c.number == 2).values(at=1.0), "entry 2 was altered"),
+        (sa.update(ledger).where(ledger.c.number == 2).values(detail={}), "entry 2 was altered"),
+        (sa.update(ledger).where(ledger.c.number == 2).values(subject="9"), "entry 2 was altered"),
+        (sa.delete(ledger).where(ledger.c.number == 3), "entry 3 is missing"),
+        (sa.delete(ledger).where(ledger.c.number == 1), "entry 1 is missing"),
+        (
+            sa.update(ledger).where(ledger.c.number == 4).values(previous=GENESIS),
+            "entry 4 does not follow",
+        ),
+    ],
+    ids=["time", "detail", "subject", "removed", "first removed", "relinked"],
+)
+def test_tampering_shows_at_its_place(
+    catalog: Catalog, statement: sa.Update | sa.Delete, told: str
+) -> None:
+    """The chain names the first link that does not hold."""
+    assert told in change(catalog, statement)
+
+
+def test_resealed_entry_breaks_the_next_link(catalog: Catalog) -> None:
+    """Who alters an entry and computes its hash anew must do so to the end."""
+    entry = catalog.history(STUDY)[1]
+    forged = Entry(
+        entry.number, 1.0, entry.event, entry.study_instance_uid, entry.subject, entry.detail,
+        entry.previous, "",
+    )  # fmt: skip
+    statement = sa.update(ledger).where(ledger.c.number == 2).values(at=1.0, sha256=forged.seal())
+
+    assert change(catalog, statement) == "entry 3 does not follow its predecessor"
+
+
+def test_cut_end_shows_against_a_kept_hash(catalog: Catalog) -> None:
+    """What `radnode prove` printed yesterday is no longer in the chain."""
+    before = catalog.proof()
+    change(catalog, sa.delete(ledger).where(ledger.c.number == before.entries))
+    after = catalog.proof()
+
+    assert after.broken == ""
+    assert (after.entries, after.last) != (before.entries, before.last)
+
+
+@given(st.lists(st.sampled_from(["new", "again", "other"]), max_size=12))
+def test_chain_is_whole_after_any_reception(kinds: list[str]) -> None:
+    """Whatever peers send."""
+    made = Catalog("sqlite:///file::memory:?cache=shared&uri=true")
+    made.upgrade()
+    with made.engine.begin() as connection:
+        connection.execute(sa.delete(ledger))
+    for number, kind in enumerate(kinds):
+        sha256 = "0" * 64 if kind != "other" else f"{number:064d}"
+        made.record(stored(number if kind == "new" else 0, sha256=sha256), 100.0)
+    proof = made.proof()
+    made.close()
+
+    assert proof.broken == ""
