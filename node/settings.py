@@ -66,6 +66,15 @@ class ReceiveSection(_Section):
     maximum_associations: Annotated[int, Field(ge=1, le=1000)] = 25
     maximum_pdu_size: Annotated[int, Field(ge=4096, le=1 << 20)] = 131072
     network_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    warn_below_free_mib: Annotated[int, Field(ge=0)] = 10240
+    refuse_below_free_mib: Annotated[int, Field(ge=0)] = 1024
+    calling_ae_titles: tuple[AETitle, ...] = ()
+
+    @model_validator(mode="after")
+    def _warned_before_refused(self) -> Self:
+        if self.warn_below_free_mib < self.refuse_below_free_mib:
+            raise ValueError("warn_below_free_mib must not be less than refuse_below_free_mib")
+        return self
 
 
 class SeriesSection(_Section):

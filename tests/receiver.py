@@ -17,7 +17,7 @@ from pynetdicom.dsutils import encode
 from pynetdicom.transport import ThreadedAssociationServer
 
 from node.receive.storage_scp import StorageScp
-from node.settings import NodeSection, Settings
+from node.settings import NodeSection, ReceiveSection, Settings
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
 
@@ -25,14 +25,15 @@ from node.store.instances import InstanceFiles
 class Node:
     """A receiver with its rows and files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, receive: ReceiveSection | None = None) -> None:
         self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
         self.catalog.upgrade()
         self.files = InstanceFiles(folder)
         self.now = 1000.0
         self._shut = False
         section = NodeSection(ae_title="RADNODE", bind="127.0.0.1", port=0, data=folder)
-        self.scp = StorageScp(Settings(node=section), self.catalog, self.files, lambda: self.now)
+        settings = Settings(node=section, receive=receive or ReceiveSection())
+        self.scp = StorageScp(settings, self.catalog, self.files, lambda: self.now)
 
     def associate(self, *classes: str, syntax: str = ExplicitVRLittleEndian) -> Association:
         """Open an association that proposes one transfer syntax."""
@@ -56,11 +57,11 @@ class Node:
 
 
 @contextmanager
-def running_receiver(folder: Path) -> Iterator[Node]:
+def running_receiver(folder: Path, receive: ReceiveSection | None = None) -> Iterator[Node]:
     """Run a receiver on a free port; its server looks often whether it should end."""
     often = partialmethod(ThreadedAssociationServer.serve_forever, poll_interval=0.01)
     with patch.object(ThreadedAssociationServer, "serve_forever", often):
-        node = Node(folder)
+        node = Node(folder, receive)
     try:
         yield node
     finally:

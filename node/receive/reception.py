@@ -12,6 +12,7 @@ from pydicom.uid import UID
 
 from node.errors import StoreError
 from node.receive.encoded import file_head, identify
+from node.receive.room import Room
 from node.receive.statuses import StoreStatus
 from node.store.catalog import Catalog
 from node.store.instances import Identity, InstanceFiles, Octets, apart
@@ -51,17 +52,24 @@ class Reception:
         Where rows and bytes go.
     clock : callable
         Seconds since the epoch.
+    room : Room
+        Whether there is room on the disk.
     """
 
-    def __init__(self, catalog: Catalog, files: InstanceFiles, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, catalog: Catalog, files: InstanceFiles, clock: Callable[[], float], room: Room
+    ) -> None:
         self._catalog = catalog
         self._files = files
         self._clock = clock
+        self._room = room
         # The same UID on two associations at once must not race for one file name.
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
 
     def take(self, arrival: Arrival) -> StoreStatus:
         """Keep an instance and say so, or say why not (PS3.4 Section B.2.3)."""
+        if not self._room.takes(memoryview(arrival.data).nbytes):
+            return StoreStatus.OUT_OF_RESOURCES
         try:
             identity = identify(arrival.data, arrival.transfer_syntax)
         except StoreError as error:

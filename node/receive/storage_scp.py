@@ -22,6 +22,7 @@ from node.errors import StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.receive.reactor import quicken
 from node.receive.reception import Arrival, Reception
+from node.receive.room import Room, free_under
 from node.settings import Settings
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
@@ -53,7 +54,11 @@ class StorageScp:
     ) -> None:
         self._catalog = catalog
         self._clock = clock
-        self._reception = Reception(catalog, files, clock)
+        limits = settings.receive
+        room = Room(
+            free_under(files.root), limits.warn_below_free_mib, limits.refuse_below_free_mib
+        )
+        self._reception = Reception(catalog, files, clock, room)
         self._open: dict[Association, int] = {}
         self._server = self._start(settings)
 
@@ -78,6 +83,7 @@ class StorageScp:
         ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         ae.require_called_aet = True
+        ae.require_calling_aet = list(settings.receive.calling_ae_titles)
         ae.maximum_associations = settings.receive.maximum_associations
         ae.maximum_pdu_size = settings.receive.maximum_pdu_size
         ae.network_timeout = settings.receive.network_timeout_s
@@ -87,6 +93,7 @@ class StorageScp:
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_CONN_OPEN, quicken),
             (evt.EVT_ACCEPTED, self._opened),
+            (evt.EVT_REJECTED, self._rejected),
             (evt.EVT_RELEASED, self._released),
             (evt.EVT_CONN_CLOSE, self._closed),
             (evt.EVT_C_STORE, self._store),
@@ -107,6 +114,17 @@ class StorageScp:
             log.error("association not recorded", because=str(error))  # noqa: TRY400
             return
         log.info("association opened", calling_ae=requestor.ae_title, address=address)
+
+    def _rejected(self, event: Event) -> None:
+        """Show who was turned away, so that an administrator can let it in."""
+        requestor = event.assoc.requestor
+        called = requestor.primitive.called_ae_title if requestor.primitive else ""
+        log.warning(
+            "association rejected",
+            calling_ae=requestor.ae_title,
+            called_ae=called,
+            address=str(requestor.address),
+        )
 
     def _released(self, event: Event) -> None:
         self._end(event.assoc, released=True)

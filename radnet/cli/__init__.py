@@ -205,7 +205,9 @@ def _steps(progress: Any, loss: float) -> dict[str, Any]:
 def evaluate(
     data: Annotated[Path, typer.Option(help="Folder of real scans.")],
     classifier: Annotated[Path | None, typer.Option(help="Classifier weights.")] = None,
-    liver: Annotated[Path | None, typer.Option(help="Liver weights.")] = None,
+    liver: Annotated[
+        Path | None, typer.Option(help="Liver weights; else the shipped twin that left scans out.")
+    ] = None,
     split: Annotated[Path | None, typer.Option(help="Write the split as JSON here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report for the browser here.")] = None,
 ) -> None:
@@ -213,6 +215,7 @@ def evaluate(
     from radnet.inference.classifier import Classifier
     from radnet.inference.segmenter import LiverSegmenter
     from radnet.training import evaluate as scoring
+    from radnet.network.weights import shipped
     from radnet.training.report_page import page
     from radnet.training.scorecard import scorecard
 
@@ -220,7 +223,7 @@ def evaluate(
         raise UnusableVolumeError(f"{data} holds no MANIFEST.csv; see radnet/training/scans.py")
     with shown.status("Loading weights"):
         labeller = Classifier.load(classifier)
-        segmenter = LiverSegmenter.load(liver, labeller)
+        segmenter = LiverSegmenter.load(liver or shipped("liver-left-out"), labeller)
     if segmenter.record.get("left_out") is False:
         shown.print(
             "these liver weights learned from the left-out scans too: their figures here say "

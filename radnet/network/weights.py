@@ -27,7 +27,7 @@ class Weights:
 
 
 def shipped(task: str, preset: str = "radnet10-tiny") -> Path:
-    """Return the path of the shipped weights of `task`, ``classifier`` or ``liver``."""
+    """Return the path of shipped weights: ``classifier``, ``liver`` or ``liver-left-out``."""
     return SHIPPED / f"{task}-{preset}.safetensors"
 
 

@@ -19,6 +19,7 @@ from node.pipeline.engine import DeadJob, Engine
 from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
 from node.receive.reception import Arrival, Reception
+from node.receive.room import Room
 from node.receive.statuses import StoreStatus
 from node.route.rules import compile_rules
 from node.series.completeness import Policy
@@ -109,7 +110,9 @@ class Bench:
         self.classifier = AbdomenClassifier()
         self.liver = SwitchableModel()
         self.pacs = RecordingDestination()
-        self.reception = Reception(self.catalog, self.files, self.clock)
+        self.reception = Reception(
+            self.catalog, self.files, self.clock, Room(lambda: 1 << 40, 0, 0)
+        )
         self.stages = Stages(
             catalog=self.catalog,
             files=self.files,

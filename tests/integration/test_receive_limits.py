@@ -1,0 +1,82 @@
+"""Watermarks on the disk and who may send."""
+
+from pathlib import Path
+
+import pytest
+import structlog
+from pydantic import ValidationError
+from structlog.testing import capture_logs
+
+from node.receive.room import MIB, Room, free_under
+from node.receive.statuses import StoreStatus
+from node.settings import ReceiveSection
+from tests.outbound import ct_slice
+from tests.receiver import running_receiver, send
+
+
+def test_full_disk_is_refused_before_damage_and_taken_up_again(tmp_path: Path) -> None:
+    """A700 while there is no room; nothing kept is removed; then the same instance is taken."""
+    free = 2000 * MIB
+    with running_receiver(tmp_path) as node:
+        node.scp._reception._room = Room(lambda: free, 500, 100)
+        assoc = node.associate()
+        assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
+        free = 99 * MIB
+        assert send(assoc, ct_slice(2)) == StoreStatus.OUT_OF_RESOURCES
+        assert len(node.stored()) == 1
+        free = 2000 * MIB
+        assert send(assoc, ct_slice(2)) == StoreStatus.SUCCESS
+        assoc.release()
+
+
+def test_each_watermark_is_told_once() -> None:
+    """A thousand refusals are one line, and the way back is another."""
+    free = [2000, 400, 400, 90, 90, 90, 2000]
+    room = Room(lambda: free.pop(0) * MIB, 500, 100)
+
+    with capture_logs() as logs:
+        taken = [room.takes(1) for _ in range(7)]
+
+    assert taken == [True, True, True, False, False, False, True]
+    assert [line["state"] for line in logs] == ["low", "refusing", "enough"]
+
+
+def test_an_instance_that_does_not_fit_counts_itself() -> None:
+    """What is about to be written is part of the sum."""
+    room = Room(lambda: 150 * MIB, 500, 100)
+
+    assert room.takes(40 * MIB)
+    assert not room.takes(60 * MIB)
+
+
+def test_free_room_is_measured(tmp_path: Path) -> None:
+    """On the disk of the instances."""
+    assert free_under(tmp_path)() > 0
+
+
+def test_watermarks_in_the_wrong_order_are_refused() -> None:
+    """A warning after the refusal would be none."""
+    with pytest.raises(ValidationError, match="warn_below_free_mib"):
+        ReceiveSection(warn_below_free_mib=1, refuse_below_free_mib=2)
+
+
+def test_unlisted_peer_is_rejected_and_shown(tmp_path: Path) -> None:
+    """The log names who was turned away; a listed peer gets in."""
+    structlog.reset_defaults()
+    with running_receiver(tmp_path, ReceiveSection(calling_ae_titles=("CT1",))) as node:
+        with capture_logs() as logs:
+            assoc = node.associate()
+            assert assoc.is_rejected
+            node.shut()
+        (told,) = [line for line in logs if line["event"] == "association rejected"]
+
+    assert told["calling_ae"] == "SCANNER"
+    assert told["address"] == "127.0.0.1"
+
+
+def test_listed_peer_gets_in(tmp_path: Path) -> None:
+    """The list holds calling AE titles."""
+    with running_receiver(tmp_path, ReceiveSection(calling_ae_titles=("SCANNER",))) as node:
+        assoc = node.associate()
+        assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
+        assoc.release()
