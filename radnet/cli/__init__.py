@@ -214,8 +214,8 @@ def evaluate(
     """Score weights on the scans that were left out of training."""
     from radnet.inference.classifier import Classifier
     from radnet.inference.segmenter import LiverSegmenter
-    from radnet.training import evaluate as scoring
     from radnet.network.weights import shipped
+    from radnet.training import evaluate as scoring
     from radnet.training.report_page import page
     from radnet.training.scorecard import scorecard
 
