@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Install the peers of the tests on Debian or Ubuntu: dcmtk, dicom3tools, and an Orthanc 1.12 in
-# .peers/orthanc. Orthanc is unpacked into a folder of its own (nothing of it is installed on the
+# Install the peers of the tests on Debian or Ubuntu: dcmtk, dicom3tools, PostgreSQL, and an
+# Orthanc 1.12 in .peers/orthanc. Orthanc is unpacked into a folder of its own (nothing of it is installed on the
 # host), because Debian 12 has 1.10, which knows no labels. Quick when everything is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly orthanc_release=trixie
 readonly orthanc_packages=(orthanc orthanc-dicomweb orthanc-gdcm libc6)
-readonly host_packages=(dcmtk dicom3tools)
+readonly host_packages=(dcmtk dicom3tools postgresql)
 readonly keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 readonly prefix="$PWD/.peers/orthanc"
 

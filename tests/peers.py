@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -54,6 +55,60 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class RunningPostgresql:
+    """A PostgreSQL of our own, on a socket in its folder and on no network.
+
+    It refuses to run as root: then its programs run as the user ``postgres`` that apt made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        if not found:
+            missing("PostgreSQL")
+        self._bin = found[-1].parent
+        self.folder = folder
+        self._data = folder / "data"
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres")
+        self._do("initdb", "-D", str(self._data), "-A", "trust", "-U", "node", "-E", "UTF8")
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """SQLAlchemy URL of its only database."""
+        return f"postgresql+psycopg://node@/postgres?host={self.folder}&port=5432"
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        options = f"-k {self.folder} -c listen_addresses= -c fsync=off"
+        log = str(self.folder / "log")
+        self._do("pg_ctl", "-D", str(self._data), "-w", "-l", log, "-o", options, "start")
+
+    def stop(self) -> None:
+        """Stop it at once, as a crash would: open transactions are lost."""
+        self._do("pg_ctl", "-D", str(self._data), "-w", "-m", "immediate", "stop")
+
+    def _do(self, program: str, *arguments: str) -> None:
+        command = [str(self._bin / program), *arguments]
+        if os.geteuid() == 0:
+            command = ["runuser", "-u", "postgres", "--", *command]
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/")
+        if done.returncode:
+            pytest.fail(f"{program}: {done.stderr.decode(errors='replace')[-1000:]}")
+
+
+@contextmanager
+def running_postgresql() -> Iterator[RunningPostgresql]:
+    """Run an empty PostgreSQL; its folder is short, for a socket's path may have 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="radpg"))
+    try:
+        server = RunningPostgresql(folder)
+        yield server
+        server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)

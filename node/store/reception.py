@@ -63,7 +63,7 @@ class Reception(Ledger):
         """
         with self._write() as connection:
             added = connection.execute(self._add_instance, instance_values(stored))
-            if added.rowcount == 1:
+            if added.one_or_none() is not None:
                 self._count(connection, stored, now)
                 self._tell(connection, [_happening("received", stored)], now)
                 return "new"
@@ -135,7 +135,11 @@ class Reception(Ledger):
     @cached_property
     def _add_instance(self) -> sa.Insert:
         """Made once: making it takes longer than SQLite takes to run it."""
-        return self._insert(instance).on_conflict_do_nothing()
+        # RETURNING, for psycopg does not tell a row count here: every new instance would be a
+        # repeated one, and never be counted in its series.
+        return (
+            self._insert(instance).on_conflict_do_nothing().returning(instance.c.sop_instance_uid)
+        )
 
     @cached_property
     def _count_instance(self) -> sa.Insert:

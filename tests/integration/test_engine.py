@@ -1,22 +1,28 @@
-"""The durable engine on SQLite: once, in order, and dead jobs are seen."""
+"""The durable engine on SQLite and on PostgreSQL: once, in order, and dead jobs are seen."""
 
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from node.pipeline.engine import Engine, Queue
 from tests.node_process import wait_for
+from tests.peers import running_postgresql
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    """Make an engine with its own database."""
-    made = Engine(f"sqlite:///{tmp_path / 'pipeline.sqlite'}", "test:worker")
-    yield made
-    made.close()
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """Make an engine with its own database, of either kind."""
+    with ExitStack() as stack:
+        url = f"sqlite:///{tmp_path / 'pipeline.sqlite'}"
+        if request.param == "postgresql":
+            url = stack.enter_context(running_postgresql()).url
+        made = Engine(url, "test:worker")
+        yield made
+        made.close()
 
 
 def test_a_known_id_runs_once(engine: Engine) -> None:

@@ -1,0 +1,128 @@
+"""The catalog on a real PostgreSQL: the same tables, several writers, a server that dies."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from node.errors import StoreError
+from node.store.catalog import Catalog
+from node.store.records import Finding
+from node.store.tables import metadata
+from tests.peers import RunningPostgresql, running_postgresql
+from tests.store_rows import SERIES, STUDY, stored
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningPostgresql]:
+    """Run a PostgreSQL for the tests of this file."""
+    with running_postgresql() as running:
+        yield running
+
+
+@pytest.fixture
+def catalog(server: RunningPostgresql) -> Iterator[Catalog]:
+    """Give an empty catalog on it."""
+    made = Catalog(server.url)
+    made.upgrade()
+    yield made
+    with made.engine.begin() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(table.delete())
+    made.close()
+
+
+def test_migrations_make_what_the_code_expects(catalog: Catalog) -> None:
+    """The types of the two databases agree with `tables.py`."""
+    with catalog.engine.connect() as connection:
+        found = compare_metadata(MigrationContext.configure(connection), metadata)
+
+    assert found == []
+
+
+def test_reception_says_new_repeated_and_conflict(catalog: Catalog) -> None:
+    """ON CONFLICT works as it does on SQLite."""
+    said = [
+        catalog.record(stored(1), 100.0),
+        catalog.record(stored(1), 101.0),
+        catalog.record(stored(1, sha256="1" * 64), 102.0),
+    ]
+
+    assert said == ["new", "repeated", "conflict"]
+    assert catalog.instance(stored(1).sop_instance_uid) == stored(1)
+    (summary,) = catalog.series_of(STUDY)
+    assert summary.instance_count == 1
+
+
+def test_findings_deliveries_and_derived_objects_are_kept(catalog: Catalog) -> None:
+    """Every table is written and read."""
+    catalog.record(stored(1), 100.0)
+    finding = Finding("coverage", ["liver"], 0.9, "fused", {"liver": 0.9})
+    catalog.put_findings(SERIES, 1, [finding], 101.0, "f" * 64)
+    catalog.put_derived(SERIES, 1, "report", stored(9, origin="derived"), 102.0)
+    catalog.add_deliveries("b", "pacs", [stored(1).sop_instance_uid], 103.0)
+    assert [one.sop_instance_uid for one in catalog.pending("b", "pacs")] == [
+        stored(1).sop_instance_uid
+    ]
+    catalog.put_delivery(stored(1).sop_instance_uid, "pacs", "delivered", "", 104.0)
+
+    assert catalog.findings(SERIES) == [finding]
+    assert catalog.derived(SERIES) == [("report", stored(9, origin="derived"))]
+    assert catalog.pending("b", "pacs") == []
+    assert [one.event for one in catalog.history(STUDY)] == [
+        "received", "classified", "derived", "sent",
+    ]  # fmt: skip
+
+
+def test_chain_is_whole_with_many_writers(catalog: Catalog, server: RunningPostgresql) -> None:
+    """Entries of several processes follow one another; no link is written twice."""
+    failed: list[StoreError] = []
+
+    def write(first: int) -> None:
+        own = Catalog(server.url)
+        try:
+            for number in range(first, first + 25):
+                own.record(stored(number), 100.0)
+        except StoreError as error:
+            failed.append(error)
+        finally:
+            own.close()
+
+    threads = [threading.Thread(target=write, args=(100 * n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failed == []
+    assert (catalog.proof().entries, catalog.proof().broken) == (100, "")
+    (summary,) = catalog.series_of(STUDY)
+    assert summary.instance_count == 100
+
+
+def test_server_that_dies_is_an_error_and_then_forgotten(
+    catalog: Catalog, server: RunningPostgresql
+) -> None:
+    """While it is gone nobody is told Success; when it is back, the same instance is taken."""
+    catalog.record(stored(1), 100.0)
+    server.stop()
+    try:
+        with pytest.raises(StoreError):
+            catalog.record(stored(2), 101.0)
+    finally:
+        server.start()
+
+    said: list[str] = []
+    for _ in range(3):  # a pooled connection may still be the dead one
+        try:
+            said.append(catalog.record(stored(2), 102.0))
+            break
+        except StoreError:
+            continue
+
+    assert said == ["new"]
+    assert catalog.proof().entries == 2
