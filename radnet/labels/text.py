@@ -33,7 +33,7 @@ _STEPS: Final = tuple(
             r"(?=t[12]|(?:pd|stir|flair|tirm|fse|tse|haste|dwi|mpr|mip|3d|2d)(?![a-z]{3}))",
             r"\1 ",
         ),
-        (r"(?<=\b[23]d)(?=[a-z])(?!eg)", " "),
+        (r"(?<=\b[23]d)(?=[a-z_])(?!eg)", " "),
         (
             r"(?<=t[12])(?=(?:w ?)?(?:3d|2d|a|i|d|t)?"
             r"(?:fse|tse|flair|stir|tirm|se|spgr|fl|ffe|gre|ax|cor|sag|tra|haste|space|vibe|tfe|"
