@@ -1,161 +1,49 @@
-"""`radnode`: the commands of the node. Only here is printed and exited.
+"""Sending files, and looking at what came of them."""
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or input.
-"""
-
-import logging
-import sys
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated
 
 import pydicom
-import structlog
 import typer
 from pydicom.errors import InvalidDicomError
-from rich.console import Console
 from rich.progress import Progress, track
 
 from node import app, demo, supervise
+from node.cli.serving import role_command
+from node.cli.shown import (
+    DEFAULT_CONFIG,
+    FAILED,
+    WRONG,
+    ConfigFile,
+    checked,
+    console,
+    errors,
+    fail,
+    told,
+)
 from node.deliver.build import build
 from node.deliver.destination import OutboundInstance
-from node.errors import ConfigError, DeliveryError, NodeError
-from node.route.rules import compile_rules
+from node.errors import DeliveryError
 from node.segment import preview as pictures
-from node.settings import DimseDestination, Settings, load
+from node.settings import DimseDestination, load
 from node.watch import custody
 from node.watch import status as views
 from radnet.data.phantom_study import write_phantom_study
-from radnet.errors import RadnetError
 
-FAILED: Final = 1
-WRONG: Final = 2
-
-radnode = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="A DICOM node that recognises series, routes them and segments the liver.",
-)
-# A table piped into a file or a log has no terminal to fit: give it room.
-console = Console(width=None if sys.stdout.isatty() else 160, emoji=False)
-errors = Console(stderr=True, emoji=False)
-
-ConfigFile = Annotated[
-    Path, typer.Option("--config", "-c", envvar="RADNODE_CONFIG", help="The settings (TOML).")
-]
-DEFAULT_CONFIG: Final = Path("deploy/node.toml")
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    errors.print(message, style="red", markup=False, highlight=False)
-    raise typer.Exit(code)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn what we raise on purpose into a message and an exit code."""
-    try:
-        yield
-    except ConfigError as error:
-        _fail(str(error), WRONG)
-    except (NodeError, RadnetError) as error:
-        _fail(str(error), FAILED)
-
-
-def _logging(level: str) -> None:
-    # pydicom quotes odd header values in its messages: a patient's name may be one.
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", module="pydicom")
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-
-
-@radnode.callback()
-def _main(
-    log_level: Annotated[
-        str, typer.Option(envvar="RADNODE_LOG_LEVEL", help="debug, info, warning or error.")
-    ] = "info",
-) -> None:
-    if log_level.lower() not in ("debug", "info", "warning", "error"):
-        _fail(f"--log-level {log_level}: expected debug, info, warning or error", WRONG)
-    _logging(log_level)
-
-
-def _checked(config: Path) -> Settings:
-    settings = load(config)
-    compile_rules(settings.rules)
-    return settings
-
-
-def _role_command(config: Path) -> supervise.CommandLine:
-    def command(role: str, descriptor: int) -> list[str]:
-        arguments = [role, "--config", str(config), "--parent", str(descriptor)]
-        return [sys.executable, "-m", "node.cli", *arguments]
-
-    return command
-
-
-@radnode.command()
-def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Run the whole node: receiver and worker, restarted when they die."""
-    with _told():
-        settings = _checked(config)
-        app.open_storage(settings)
-        stop = supervise.stop_on_signals()
-        console.print(
-            f"{settings.node.ae_title} on port {settings.node.port}, data in {settings.node.data}"
-        )
-        supervise.Supervisor(_role_command(config), ("receive", "work")).run(stop)
-
-
-Parent = Annotated[int | None, typer.Option("--parent", hidden=True)]
-
-
-def _stopped_by(parent: int | None) -> threading.Event:
-    stop = supervise.stop_on_signals()
-    if parent is not None:
-        supervise.stop_with_parent(parent, stop)
-    return stop
-
-
-@radnode.command()
-def receive(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
-    """Run the Storage SCP alone."""
-    with _told():
-        app.receive(_checked(config), _stopped_by(parent))
-
-
-@radnode.command()
-def work(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
-    """Run recognition, routing, segmentation and delivery alone."""
-    with _told():
-        app.work(_checked(config), _stopped_by(parent))
+commands = typer.Typer()
 
 
 def _address(to: str) -> DimseDestination:
     title, at, rest = to.partition("@")
     host, colon, port = rest.rpartition(":")
     if not (at and colon and title and host and port.isdecimal()):
-        _fail(f"--to {to}: expected AE@host:port, for instance RADNODE@localhost:11112", WRONG)
+        fail(f"--to {to}: expected AE@host:port, for instance RADNODE@localhost:11112", WRONG)
     try:
         return DimseDestination(
             kind="dimse", name="peer", ae_title=title, host=host, port=int(port)
         )
     except ValueError as error:
-        _fail(f"--to {to}: {error}", WRONG)
+        fail(f"--to {to}: {error}", WRONG)
 
 
 def _outbound(path: Path) -> list[OutboundInstance]:
@@ -181,7 +69,7 @@ def send_files(path: Path, peer: DimseDestination, calling_ae: str) -> int:
     """Send files with a progress bar; return how many were not accepted."""
     instances = _outbound(path)
     if not instances:
-        _fail(f"{path} holds no DICOM files", WRONG)
+        fail(f"{path} holds no DICOM files", WRONG)
     refused = 0
     with Progress(console=errors, transient=True) as progress:
         task = progress.add_task(f"Sending to {peer.ae_title}", total=len(instances))
@@ -194,7 +82,7 @@ def send_files(path: Path, peer: DimseDestination, calling_ae: str) -> int:
     return refused
 
 
-@radnode.command()
+@commands.command()
 def send(
     path: Annotated[Path, typer.Argument(help="A DICOM file, or a folder of them.")],
     to: Annotated[str, typer.Option(help="AE@host:port of a Storage SCP.")],
@@ -202,39 +90,39 @@ def send(
 ) -> None:
     """Send DICOM files by C-STORE."""
     if not path.exists():
-        _fail(f"{path} does not exist", WRONG)
-    with _told():
+        fail(f"{path} does not exist", WRONG)
+    with told():
         if send_files(path, _address(to), calling):
             raise typer.Exit(FAILED)
 
 
-@radnode.command()
+@commands.command()
 def status(
     study: Annotated[str | None, typer.Argument(help="Study Instance UID.")] = None,
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Show every study, or one: its series, findings, and where each instance stands."""
-    with _told():
+    with told():
         catalog = app.open_storage(load(config)).catalog
         if study is None:
             console.print(views.studies_table(catalog))
         elif not catalog.series_of(study):
-            _fail(f"the node holds no study {study}; `radnode status` lists them", WRONG)
+            fail(f"the node holds no study {study}; `radnode status` lists them", WRONG)
         else:
             console.print(views.study_table(catalog, study))
 
 
-@radnode.command()
+@commands.command()
 def prove(
     study: Annotated[str, typer.Argument(help="Study Instance UID.")],
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Show what happened to every instance of a study, and prove that nothing was altered."""
-    with _told():
+    with told():
         storage = app.open_storage(load(config))
         entries = storage.catalog.history(study)
         if not entries:
-            _fail(f"the ledger knows no study {study}; `radnode status` lists them", WRONG)
+            fail(f"the ledger knows no study {study}; `radnode status` lists them", WRONG)
         console.print(custody.history_table(entries))
         proof = storage.catalog.proof()
         wrong = [proof.broken] if proof.broken else []
@@ -247,11 +135,11 @@ def prove(
     console.print("the chain is whole, and every file is the one that was received")
 
 
-@radnode.command()
+@commands.command()
 def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Check the settings, the rules, and every destination."""
-    with _told():
-        settings = _checked(config)
+    with told():
+        settings = checked(config)
         console.print(f"{config}: {len(settings.rules)} rules, settings valid")
         failed = 0
         for described in settings.destinations:
@@ -281,22 +169,22 @@ def _draw(storage: app.Storage, study: str, folder: Path) -> list[Path]:
     return drawn
 
 
-@radnode.command()
+@commands.command()
 def preview(
     study: Annotated[str, typer.Argument(help="Study Instance UID.")],
     out: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = Path(),
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Draw the liver's contour over the slices, one PNG for each segmentation."""
-    with _told():
+    with told():
         drawn = _draw(app.open_storage(load(config)), study, out)
     for picture in drawn:
         console.print(str(picture), markup=False, highlight=False, soft_wrap=True)
     if not drawn:
-        _fail(f"study {study} has no segmentation", FAILED)
+        fail(f"study {study} has no segmentation", FAILED)
 
 
-@radnode.command("demo")
+@commands.command("demo")
 def show(
     study: Annotated[
         Path | None, typer.Argument(help="Folder of DICOM files; without it, a phantom.")
@@ -305,8 +193,8 @@ def show(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Start the whole node, send it a study, and show what comes of it."""
-    with _told():
-        settings = _checked(config)
+    with told():
+        settings = checked(config)
         storage = app.open_storage(settings)
         if study is None:
             study = settings.node.data / "phantom"
@@ -314,10 +202,10 @@ def show(
             write_phantom_study(study, seed=1)
         studies = demo.studies_in(study)
         if not studies:
-            _fail(f"{study} holds no DICOM files", WRONG)
+            fail(f"{study} holds no DICOM files", WRONG)
         stop = supervise.stop_on_signals()
         peer = _address(f"{settings.node.ae_title}@127.0.0.1:{settings.node.port}")
-        with demo.running_node(_role_command(config), stop):
+        with demo.running_node(role_command(config), stop):
             demo.wait_until_up(build(peer, "RADNODE_DEMO"), stop)
             refused = send_files(study, peer, "RADNODE_DEMO")
             demo.wait_for_results(storage.catalog, studies, console, stop)
@@ -330,12 +218,3 @@ def show(
                 stop.wait()
         if refused:
             raise typer.Exit(FAILED)
-
-
-def main() -> None:
-    """Entry point of the command."""
-    radnode()
-
-
-if __name__ == "__main__":
-    main()

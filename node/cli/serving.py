@@ -1,0 +1,60 @@
+"""Commands that run the node, or a part of it, until told to stop."""
+
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node import app, supervise
+from node.cli.shown import DEFAULT_CONFIG, ConfigFile, checked, console, told
+
+commands = typer.Typer()
+
+
+def role_command(config: Path) -> supervise.CommandLine:
+    """Return what starts a role of this node in a process of its own."""
+
+    def command(role: str, descriptor: int) -> list[str]:
+        arguments = [role, "--config", str(config), "--parent", str(descriptor)]
+        return [sys.executable, "-m", "node.cli", *arguments]
+
+    return command
+
+
+@commands.command()
+def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Run the whole node: receiver and worker, restarted when they die."""
+    with told():
+        settings = checked(config)
+        app.open_storage(settings)
+        stop = supervise.stop_on_signals()
+        console.print(
+            f"{settings.node.ae_title} on port {settings.node.port}, data in {settings.node.data}"
+        )
+        supervise.Supervisor(role_command(config), ("receive", "work")).run(stop)
+
+
+Parent = Annotated[int | None, typer.Option("--parent", hidden=True)]
+
+
+def _stopped_by(parent: int | None) -> threading.Event:
+    stop = supervise.stop_on_signals()
+    if parent is not None:
+        supervise.stop_with_parent(parent, stop)
+    return stop
+
+
+@commands.command()
+def receive(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
+    """Run the Storage SCP alone."""
+    with told():
+        app.receive(checked(config), _stopped_by(parent))
+
+
+@commands.command()
+def work(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
+    """Run recognition, routing, segmentation and delivery alone."""
+    with told():
+        app.work(checked(config), _stopped_by(parent))

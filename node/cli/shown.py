@@ -1,0 +1,78 @@
+"""What every command shares: where it prints, how it fails, where its settings are."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import structlog
+import typer
+from rich.console import Console
+
+from node.errors import ConfigError, NodeError
+from node.route.rules import compile_rules
+from node.settings import Settings, load
+from radnet.errors import RadnetError
+
+FAILED: Final = 1
+WRONG: Final = 2
+
+# A table piped into a file or a log has no terminal to fit: give it room.
+console = Console(width=None if sys.stdout.isatty() else 160, emoji=False)
+errors = Console(stderr=True, emoji=False)
+
+ConfigFile = Annotated[
+    Path, typer.Option("--config", "-c", envvar="RADNODE_CONFIG", help="The settings (TOML).")
+]
+DEFAULT_CONFIG: Final = Path("deploy/node.toml")
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say why, and end with `code`."""
+    errors.print(message, style="red", markup=False, highlight=False)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn what we raise on purpose into a message and an exit code."""
+    try:
+        yield
+    except ConfigError as error:
+        fail(str(error), WRONG)
+    except (NodeError, RadnetError) as error:
+        fail(str(error), FAILED)
+
+
+def set_up_logging(level: str) -> None:
+    """Log JSON lines to standard error; nothing of a patient is in them."""
+    # pydicom quotes odd header values in its messages: a patient's name may be one.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="pydicom")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def checked(config: Path) -> Settings:
+    """Return the settings, with rules that compile.
+
+    Raises
+    ------
+    ConfigError
+        If either is wrong.
+    """
+    settings = load(config)
+    compile_rules(settings.rules)
+    return settings
