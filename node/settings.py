@@ -84,6 +84,21 @@ class SeriesSection(_Section):
     quiet_s: Seconds = 60.0
 
 
+class RetentionSection(_Section):
+    """`[retention]`: whether and when files leave that everybody else has."""
+
+    delete: bool = False
+    keep_days: Annotated[float, Field(ge=0)] = 30.0
+
+
+class Source(_Section):
+    """One `[[sources]]` entry: where a sender listens for our N-EVENT-REPORT."""
+
+    ae_title: AETitle
+    host: str
+    port: Port
+
+
 class ModelsSection(_Section):
     """`[models]`: weights files (empty: the shipped ones) and arithmetic."""
 
@@ -102,6 +117,9 @@ class DimseDestination(_Section):
     host: str
     port: Port
     calling_ae: AETitle | None = None
+    commitment: bool = False
+    commitment_timeout_s: Annotated[float, Field(ge=1)] = 3600.0
+    commitment_wait_s: Seconds = 5.0
 
 
 class DicomwebDestination(_Section):
@@ -158,6 +176,8 @@ class Settings(_Section):
     receive: ReceiveSection = ReceiveSection()
     series: SeriesSection = SeriesSection()
     models: ModelsSection = ModelsSection()
+    retention: RetentionSection = RetentionSection()
+    sources: tuple[Source, ...] = ()
     destinations: tuple[Destination, ...] = ()
     rules: tuple[Rule, ...] = ()
 
@@ -168,6 +188,8 @@ class Settings(_Section):
             raise ValueError(f"destinations named twice: {', '.join(repeated)}")
         if repeated := _twice(rule.name for rule in self.rules):
             raise ValueError(f"rules named twice: {', '.join(repeated)}")
+        if repeated := _twice(source.ae_title for source in self.sources):
+            raise ValueError(f"sources named twice: {', '.join(repeated)}")
         for rule in self.rules:
             if unknown := sorted({*rule.deliver, *rule.results_to} - known):
                 raise ValueError(

@@ -18,7 +18,17 @@ from node.store.database import Database
 from node.store.tables import ledger
 
 Event = Literal[
-    "received", "repeated", "conflict", "classified", "derived", "sent", "parked", "retried"
+    "received",
+    "repeated",
+    "conflict",
+    "classified",
+    "derived",
+    "sent",
+    "parked",
+    "retried",
+    "committed",
+    "commitment failed",
+    "deleted",
 ]
 GENESIS: Final = "0" * 64  # what the first entry names as its predecessor
 LEDGER_LOCK: Final = 0x4C454447  # any constant; PostgreSQL's lock for the end of the chain

@@ -48,6 +48,7 @@ instance = Table(
     Column("origin", String(8), nullable=False),
     Column("received_at", Float(53), nullable=False),
     Column("revision", Integer),  # the first revision of its series that holds it
+    Column("deleted_at", Float(53)),  # set: the file went, the row stays as a tombstone
     Index("instance_of_series", "series_instance_uid", "revision"),
     Index("instance_of_study", "study_instance_uid"),
 )
@@ -62,8 +63,10 @@ series = Table(
     Column("revision", Integer, nullable=False),
     Column("first_instance_at", Float(53), nullable=False),
     Column("last_instance_at", Float(53), nullable=False),
+    Column("deleted_at", Float(53)),
     Index("series_of_study", "study_instance_uid"),
     Index("series_unsettled", "unsettled"),
+    Index("series_age", "deleted_at", "last_instance_at"),
 )
 
 revision = Table(
@@ -121,7 +124,7 @@ ledger = Table(
     metadata,
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("at", Float(53), nullable=False),
-    Column("event", String(16), nullable=False),
+    Column("event", String(32), nullable=False),
     Column("study_instance_uid", UID, nullable=False),
     Column("subject", UID, nullable=False),
     Column("detail", JSON, nullable=False),
@@ -141,5 +144,50 @@ delivery = Table(
     Column("reason", Text, nullable=False),
     Column("added_at", Float(53), nullable=False),
     Column("changed_at", Float(53), nullable=False),
+    Column("commitment", String(16)),  # see `node.store.commitments`
+    Column("commitment_due", Float(53)),
+    Column("commitment_attempts", Integer, nullable=False, server_default="0"),
+    Column("transaction_uid", UID),  # of the request that was made last
     Index("delivery_of_batch", "batch", "destination", "state"),
+    Index("delivery_commitment", "destination", "state", "commitment", "commitment_due"),
+    Index("delivery_resend", "commitment"),
+)
+
+commitment_request = Table(  # what we ask of others
+    "commitment_request",
+    metadata,
+    Column("transaction_uid", UID, primary_key=True),
+    Column("destination", NAME, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("asked_at", Float(53), nullable=False),
+    Index("commitment_request_state", "state"),
+)
+
+commitment_part = Table(
+    "commitment_part",
+    metadata,
+    Column("transaction_uid", UID, primary_key=True),
+    Column("sop_instance_uid", UID, primary_key=True),
+    Column("answer", String(16), nullable=False),
+)
+
+commitment_promise = Table(  # what others ask of us
+    "commitment_promise",
+    metadata,
+    Column("transaction_uid", UID, primary_key=True),
+    Column("calling_ae", AE, primary_key=True),
+    Column("wanted", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("asked_at", Float(53), nullable=False),
+    Column("due_at", Float(53), nullable=False),
+    Index("commitment_promise_due", "state", "due_at"),
+)
+
+deletion = Table(  # files that retention has decided to remove and may not have removed yet
+    "deletion",
+    metadata,
+    Column("path", Text, primary_key=True),
 )
