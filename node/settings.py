@@ -33,6 +33,10 @@ AETitle = Annotated[str, AfterValidator(_application_entity)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Window = Annotated[
+    str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$")
+]
+"""Hours of the day in local time, such as ``22:00-06:00``."""
 
 
 class _Section(BaseModel):
@@ -108,11 +112,29 @@ class ModelsSection(_Section):
     unknown_below: Annotated[float, Field(ge=0, le=1)] = 0.6
 
 
-class DimseDestination(_Section):
+class _Outbound(_Section):
+    """What every kind of destination has: how much at once, when, and how often again."""
+
+    name: Name
+    connections: Annotated[int, Field(ge=1, le=16)] = 2
+    priority: Literal["high", "normal", "low"] = "normal"
+    window: Window | None = None
+    attempts: Annotated[int, Field(ge=1, le=1000)] = 45
+    first_delay_s: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    longest_delay_s: Annotated[float, Field(ge=1, le=7 * 86400)] = 6 * 3600.0
+    break_after: Annotated[int, Field(ge=1, le=1000)] = 5
+
+    @model_validator(mode="after")
+    def _delays_grow(self) -> Self:
+        if self.longest_delay_s < self.first_delay_s:
+            raise ValueError("longest_delay_s must not be less than first_delay_s")
+        return self
+
+
+class DimseDestination(_Outbound):
     """A Storage SCP reached by C-STORE."""
 
     kind: Literal["dimse"]
-    name: Name
     ae_title: AETitle
     host: str
     port: Port
@@ -120,31 +142,30 @@ class DimseDestination(_Section):
     commitment: bool = False
     commitment_timeout_s: Annotated[float, Field(ge=1)] = 3600.0
     commitment_wait_s: Seconds = 5.0
+    connect_s: Annotated[float, Field(gt=0, le=600)] = 15.0
+    response_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
 
 
-class DicomwebDestination(_Section):
+class DicomwebDestination(_Outbound):
     """A STOW-RS service (PS3.18 Section 10.5)."""
 
     kind: Literal["dicomweb"]
-    name: Name
     url: HttpUrl
 
 
-class OrthancDestination(_Section):
+class OrthancDestination(_Outbound):
     """An Orthanc reached by its REST API: instances, labels, metadata."""
 
     kind: Literal["orthanc"]
-    name: Name
     url: HttpUrl
     username: str | None = None
     password_file: Path | None = None
 
 
-class FolderDestination(_Section):
+class FolderDestination(_Outbound):
     """A folder that gets one file per instance."""
 
     kind: Literal["folder"]
-    name: Name
     path: Path
 
 
@@ -162,6 +183,7 @@ class Rule(_Section):
     deliver: tuple[Name, ...] = ()
     segment: tuple[Literal["liver"], ...] = ()
     results_to: tuple[Name, ...] = ()
+    urgent: bool = False
     stop: bool = False
 
 

@@ -1,12 +1,15 @@
 """The catalog: every row of the node, one method for one transaction."""
 
 from node.store.deliveries import Deliveries
+from node.store.dispatches import Dispatches
+from node.store.orders import Orders
+from node.store.outlets import Outlets
 from node.store.reception import Reception
 from node.store.results import Results
 from node.store.revisions import Revisions
 
 
-class Catalog(Reception, Revisions, Results, Deliveries):
+class Catalog(Reception, Revisions, Results, Deliveries, Dispatches, Outlets, Orders):
     """All tables behind one URL.
 
     Every method is one transaction and is durable when it returns. All of them raise

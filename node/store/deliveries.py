@@ -8,12 +8,13 @@ import sqlalchemy as sa
 from node.store.ledger import Event, Happening, Ledger
 from node.store.records import Delivery, DeliveryState, StoredInstance
 from node.store.rows import instance_columns, instance_of
-from node.store.tables import delivery, instance
+from node.store.tables import delivery, dispatch, instance, outlet
 
 EVENTS: Final[dict[DeliveryState, Event]] = {
     "delivered": "sent",
     "parked": "parked",
     "pending": "retried",
+    "cancelled": "cancelled",
 }
 
 
@@ -21,9 +22,17 @@ class Deliveries(Ledger):
     """The catalog as delivery sees it."""
 
     def add_deliveries(
-        self, batch: str, destination: str, sop_instance_uids: Sequence[str], now: float
+        self,
+        batch: str,
+        destination: str,
+        sop_instance_uids: Sequence[str],
+        now: float,
+        urgent: bool = False,
     ) -> None:
-        """Ask for instances at a destination; rows that exist, of any batch, are kept."""
+        """Ask for instances at a destination; rows that exist, of any batch, are kept.
+
+        The batch is due at once, even where it has no instance: findings may go without.
+        """
         rows = [
             {
                 "sop_instance_uid": uid,
@@ -37,13 +46,27 @@ class Deliveries(Ledger):
             }
             for uid in sop_instance_uids
         ]
-        if not rows:
-            return
+        job = {
+            "destination": destination,
+            "batch": batch,
+            "state": "waiting",
+            "serial": 0,
+            "attempts": 0,
+            "urgent": urgent,
+            "next_at": now,
+            "changed_at": now,
+        }
         with self._write() as connection:
-            connection.execute(self._insert(delivery).on_conflict_do_nothing(), rows)
+            if rows:
+                connection.execute(self._insert(delivery).on_conflict_do_nothing(), rows)
+            connection.execute(self._insert(dispatch).on_conflict_do_nothing(), job)
 
     def pending(self, batch: str, destination: str) -> list[StoredInstance]:
-        """Return the instances of a batch that the destination has yet to take."""
+        """Return the instances of a batch that the destination has yet to take.
+
+        Those that failed most come last: one that makes the peer fall over must not keep the
+        others from arriving.
+        """
         query = (
             sa.select(*instance_columns())
             .join(delivery, delivery.c.sop_instance_uid == instance.c.sop_instance_uid)
@@ -52,10 +75,42 @@ class Deliveries(Ledger):
                 delivery.c.destination == destination,
                 delivery.c.state == "pending",
             )
-            .order_by(instance.c.series_instance_uid, instance.c.sop_instance_uid)
+            .order_by(
+                delivery.c.attempts, instance.c.series_instance_uid, instance.c.sop_instance_uid
+            )
         )
         with self._read() as connection:
             return [instance_of(row) for row in connection.execute(query)]
+
+    def is_wanted(self, sop_instance_uid: str, destination: str) -> bool:
+        """Tell whether an instance is still to be sent: not cancelled, and nobody paused it."""
+        paused = sa.exists().where(outlet.c.destination == destination, outlet.c.paused)
+        query = sa.select(delivery.c.state).where(
+            delivery.c.sop_instance_uid == sop_instance_uid,
+            delivery.c.destination == destination,
+            delivery.c.state == "pending",
+            ~paused,
+        )
+        with self._read() as connection:
+            return connection.execute(query).first() is not None
+
+    def put_untried(
+        self, sop_instance_uids: Sequence[str], destination: str, reason: str, now: float
+    ) -> None:
+        """Note why an attempt never came to these instances; it does not count as theirs."""
+        if not sop_instance_uids:
+            return
+        with self._write() as connection:
+            connection.execute(
+                sa.update(delivery)
+                .where(
+                    delivery.c.sop_instance_uid == sa.bindparam("sop"),
+                    delivery.c.destination == destination,
+                    delivery.c.state == "pending",
+                )
+                .values(reason=reason, changed_at=now),
+                [{"sop": uid} for uid in sop_instance_uids],
+            )
 
     def put_delivery(
         self,
@@ -65,13 +120,19 @@ class Deliveries(Ledger):
         reason: str,
         now: float,
     ) -> None:
-        """Note the outcome of one attempt."""
+        """Note the outcome of one attempt.
+
+        What was delivered stays delivered, and what was cancelled is not brought back by an
+        attempt that was under way; that one arrived all the same is told as it is.
+        """
+        open_to = ["pending", "cancelled"] if state == "delivered" else ["pending"]
         with self._write() as connection:
-            connection.execute(
+            changed = connection.execute(
                 sa.update(delivery)
                 .where(
                     delivery.c.sop_instance_uid == sop_instance_uid,
                     delivery.c.destination == destination,
+                    delivery.c.state.in_(open_to),
                 )
                 .values(
                     state=state,
@@ -79,7 +140,10 @@ class Deliveries(Ledger):
                     attempts=delivery.c.attempts + 1,
                     changed_at=now,
                 )
-            )
+                .returning(delivery.c.state)
+            ).first()
+            if changed is None:
+                return
             known = connection.execute(_STUDY_OF, {"sop": sop_instance_uid}).one_or_none()
             if known is not None:
                 detail = {"to": destination, "sha256": known.sha256}

@@ -7,7 +7,9 @@ from typing import Any, Literal
 Origin = Literal["received", "derived"]
 Recorded = Literal["new", "repeated", "conflict"]
 RevisionState = Literal["complete", "queued", "done", "unusable"]
-DeliveryState = Literal["pending", "delivered", "parked"]
+DeliveryState = Literal["pending", "delivered", "parked", "cancelled"]
+DispatchState = Literal["waiting", "queued", "done"]
+CircuitState = Literal["closed", "open", "probing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,47 @@ class Delivery:
     state: DeliveryState
     attempts: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """When a batch is tried next at a destination.
+
+    `serial` is the number of the job that makes the next attempt, `attempts` how many failed.
+    """
+
+    destination: str
+    batch: str
+    state: DispatchState
+    serial: int
+    attempts: int
+    urgent: bool
+    next_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """What lately became of talking to a destination; `node.deliver.breaker` decides.
+
+    `failures` are attempts that failed in a row, `openings` how often the circuit opened since
+    the destination last took anything, `probes` how often it was asked whether it is back,
+    `until` when it is asked next.
+    """
+
+    state: CircuitState = "closed"
+    failures: int = 0
+    openings: int = 0
+    probes: int = 0
+    until: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """What holds deliveries to a destination up, or nothing."""
+
+    paused: bool = False
+    circuit: Circuit = Circuit()
 
 
 @dataclass(frozen=True, slots=True)

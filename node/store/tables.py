@@ -151,6 +151,7 @@ delivery = Table(
     Index("delivery_of_batch", "batch", "destination", "state"),
     Index("delivery_commitment", "destination", "state", "commitment", "commitment_due"),
     Index("delivery_resend", "commitment"),
+    Index("delivery_of_destination", "destination", "state"),
 )
 
 commitment_request = Table(  # what we ask of others
@@ -190,4 +191,32 @@ deletion = Table(  # files that retention has decided to remove and may not have
     "deletion",
     metadata,
     Column("path", Text, primary_key=True),
+)
+
+dispatch = Table(
+    "dispatch",
+    metadata,
+    Column("destination", NAME, primary_key=True),
+    Column("batch", String(255), primary_key=True),
+    Column("state", String(8), nullable=False),
+    Column("serial", Integer, nullable=False),  # of the job that makes the next attempt
+    Column("attempts", Integer, nullable=False),  # that failed
+    Column("urgent", Boolean, nullable=False),
+    Column("next_at", Float(53), nullable=False),
+    Column("changed_at", Float(53), nullable=False),
+    Index("dispatch_due", "state", "destination", "urgent", "next_at"),
+)
+
+outlet = Table(
+    "outlet",
+    metadata,
+    Column("destination", NAME, primary_key=True),
+    Column("paused", Boolean, nullable=False),
+    Column("circuit", String(8), nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("openings", Integer, nullable=False),
+    Column("probes", Integer, nullable=False),
+    Column("until", Float(53), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("changed_at", Float(53), nullable=False),
 )

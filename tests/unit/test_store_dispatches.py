@@ -1,0 +1,211 @@
+"""When a batch is due, what an operator orders, what holds a destination up: the rows of it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from node.store.catalog import Catalog
+from node.store.orders import Scope
+from node.store.records import Circuit, Outlet
+from node.store.tables import metadata
+from tests.peers import RunningPostgresql, running_postgresql
+from tests.store_rows import SERIES, STUDY, stored
+
+UIDS = [stored(number).sop_instance_uid for number in range(1, 4)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningPostgresql]:
+    """Run a PostgreSQL for the tests of this file."""
+    with running_postgresql() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
+    """Give a catalog with a series of three, due at `pacs`."""
+    url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("server").url
+    made = Catalog(url)
+    made.upgrade()
+    for number in range(1, 4):
+        made.record(stored(number), 100.0)
+    made.add_deliveries("b", "pacs", UIDS, 100.0)
+    yield made
+    with made.engine.begin() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(table.delete())
+    made.close()
+
+
+def _states(catalog: Catalog) -> list[str]:
+    return [one.state for one in catalog.deliveries(STUDY)]
+
+
+def test_a_batch_is_due_once_and_its_job_has_a_number(catalog: Catalog) -> None:
+    """A second look, and a job of an earlier attempt, find nothing to do."""
+    assert catalog.due_destinations(99.0) == []
+    assert catalog.due_destinations(100.0) == ["pacs"]
+    (due,) = catalog.due("pacs", 100.0, 5, urgent=False)
+
+    catalog.mark_dispatched("pacs", "b", due.serial, 101.0)
+
+    assert catalog.due_destinations(200.0) == []
+    assert catalog.in_flight() == {"pacs": 1}
+    assert [one.batch for one in catalog.queued_before(102.0)] == ["b"]
+    job = catalog.job("pacs", "b", due.serial)
+    assert job is not None
+    catalog.put_back(job, 1, 130.0, 102.0)
+    assert catalog.job("pacs", "b", due.serial) is None
+    catalog.put_back(job, 9, 999.0, 103.0)
+    (again,) = catalog.dispatches("pacs")
+    assert (again.serial, again.attempts, again.next_at) == (1, 1, 130.0)
+
+
+def test_urgent_batches_come_first(catalog: Catalog) -> None:
+    """And alone, where the others wait for their window."""
+    catalog.add_deliveries("later", "pacs", [], 90.0)
+    catalog.add_deliveries("now", "pacs", [], 100.0, urgent=True)
+
+    assert [d.batch for d in catalog.due("pacs", 100.0, 9, urgent=False)] == ["now", "later", "b"]
+    assert [d.batch for d in catalog.due("pacs", 100.0, 9, urgent=True)] == ["now"]
+    assert [d.batch for d in catalog.due("pacs", 100.0, 1, urgent=False)] == ["now"]
+
+
+def test_a_batch_with_something_pending_is_not_closed(catalog: Catalog) -> None:
+    """An operator may replay an instance while the job is running."""
+    catalog.mark_dispatched("pacs", "b", 0, 101.0)
+    job = catalog.job("pacs", "b", 0)
+    assert job is not None
+    for uid in UIDS:
+        catalog.put_delivery(uid, "pacs", "delivered", "", 102.0)
+    catalog.replay(Scope(uid=UIDS[1]), ["delivered"], 103.0)
+
+    assert not catalog.close_dispatch(job, 104.0)
+    catalog.put_delivery(UIDS[1], "pacs", "delivered", "", 105.0)
+    assert catalog.close_dispatch(job, 106.0)
+
+
+@pytest.mark.parametrize("uid", [None, STUDY, SERIES, UIDS[0]])
+def test_cancelled_is_not_wanted_and_not_brought_back(catalog: Catalog, uid: str | None) -> None:
+    """Neither by a late answer, nor by a batch that is asked for twice."""
+    count = catalog.cancel(Scope("pacs", uid), 101.0)
+
+    assert count == (1 if uid == UIDS[0] else 3)
+    assert not catalog.is_wanted(UIDS[0], "pacs")
+    catalog.put_delivery(UIDS[0], "pacs", "pending", "no answer", 102.0)
+    catalog.put_untried([UIDS[0]], "pacs", "nobody there", 102.0)
+    catalog.add_deliveries("b", "pacs", UIDS, 103.0)
+    assert _states(catalog)[0] == "cancelled"
+    assert bool(catalog.due_destinations(200.0)) == (uid == UIDS[0])
+    assert [e.event for e in catalog.history(STUDY) if e.event == "cancelled"] == [
+        "cancelled"
+    ] * count
+    assert catalog.proof().broken == ""
+
+
+def test_what_arrived_all_the_same_is_told(catalog: Catalog) -> None:
+    """It was on the line when the order came: no pretending."""
+    catalog.cancel(Scope("pacs"), 101.0)
+
+    catalog.put_delivery(UIDS[0], "pacs", "delivered", "", 102.0)
+
+    assert _states(catalog) == ["delivered", "cancelled", "cancelled"]
+
+
+def test_replay_gives_all_attempts_back(catalog: Catalog) -> None:
+    """Parked and cancelled ones; what was delivered only where that is asked for."""
+    catalog.put_delivery(UIDS[0], "pacs", "delivered", "", 101.0)
+    catalog.put_delivery(UIDS[1], "pacs", "parked", "refused", 101.0)
+    catalog.cancel(Scope(uid=UIDS[2]), 102.0)
+    assert catalog.due_destinations(200.0) == []
+
+    count = catalog.replay(Scope(uid=SERIES), ["parked", "cancelled"], 103.0)
+
+    assert count == 2
+    assert _states(catalog) == ["delivered", "pending", "pending"]
+    assert [one.attempts for one in catalog.deliveries(STUDY)] == [1, 0, 0]
+    (due,) = catalog.due("pacs", 103.0, 9, urgent=False)
+    assert (due.attempts, due.serial) == (0, 1)
+    assert catalog.counted(Scope())["pacs"] == {"delivered": 1, "pending": 2}
+
+
+def test_replay_ends_the_wait_of_what_is_pending(catalog: Catalog) -> None:
+    """An operator who mended the peer does not want to wait six hours."""
+    catalog.mark_dispatched("pacs", "b", 0, 101.0)
+    job = catalog.job("pacs", "b", 0)
+    assert job is not None
+    catalog.put_back(job, 12, 1e6, 102.0)
+
+    assert catalog.replay(Scope("pacs"), ["parked"], 103.0) == 0
+
+    (due,) = catalog.due("pacs", 103.0, 9, urgent=False)
+    assert due.attempts == 0
+
+
+def test_an_attempt_that_never_came_to_an_instance_is_not_its_own(catalog: Catalog) -> None:
+    """The reason is told; who failed comes last the next time."""
+    catalog.put_untried(UIDS[1:], "pacs", "nobody there", 101.0)
+    catalog.put_delivery(UIDS[0], "pacs", "pending", "no answer", 101.0)
+
+    assert [one.attempts for one in catalog.deliveries(STUDY)] == [1, 0, 0]
+    assert catalog.deliveries(STUDY)[1].reason == "nobody there"
+    assert [one.sop_instance_uid for one in catalog.pending("b", "pacs")] == [
+        UIDS[1], UIDS[2], UIDS[0],
+    ]  # fmt: skip
+
+
+def test_delivered_stays_delivered(catalog: Catalog) -> None:
+    """A job that was taken for dead may come back with old news."""
+    catalog.put_delivery(UIDS[0], "pacs", "delivered", "", 101.0)
+
+    catalog.put_delivery(UIDS[0], "pacs", "pending", "no answer", 102.0)
+
+    assert _states(catalog)[0] == "delivered"
+
+
+def test_pause_and_circuit_stand_side_by_side(catalog: Catalog) -> None:
+    """Two processes change one row: neither undoes the other."""
+    other = Catalog(str(catalog.engine.url.render_as_string(hide_password=False)))
+    assert catalog.outlet("pacs") == Outlet()
+    opened = Circuit("open", 5, 1, 0, 130.0, "nobody there")
+
+    catalog.set_paused("pacs", True, 101.0)
+    other.change_circuit("pacs", lambda known: replace(opened, probes=known.probes), 102.0)
+
+    assert catalog.outlets() == {"pacs": Outlet(True, opened)}
+    assert not catalog.is_wanted(UIDS[0], "pacs")
+    other.set_paused("pacs", False, 103.0)
+    assert catalog.outlet("pacs") == Outlet(False, opened)
+    assert catalog.is_wanted(UIDS[0], "pacs")
+    other.close()
+
+
+def test_what_was_on_its_way_before_the_migration_is_due_after_it(tmp_path: Path) -> None:
+    """An upgrade must not leave pending rows that nobody looks at."""
+    catalog = Catalog(f"sqlite:///{tmp_path / 'old.sqlite'}")
+    config = Config()
+    config.set_main_option("script_location", "node.store:migrations")
+    with catalog.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        for uid, state in (("1.1", "pending"), ("1.2", "pending"), ("1.3", "delivered")):
+            connection.execute(
+                sa.text(
+                    "INSERT INTO delivery VALUES"
+                    " (:uid, 'pacs', :batch, :state, 3, '', 100.0, 100.0)"
+                ),
+                {"uid": uid, "state": state, "batch": f"batch-{state}"},
+            )
+
+    catalog.upgrade()
+
+    (due,) = catalog.due("pacs", 100.0, 9, urgent=False)
+    assert (due.batch, due.urgent, due.attempts) == ("batch-pending", False, 0)
+    catalog.close()
