@@ -2,56 +2,41 @@
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    HttpUrl,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
 from node.errors import ConfigError
+from node.fields import (
+    LITERAL_SECRET,
+    SECRET_KEYS,
+    AETitle,
+    DatabaseUrl,
+    Name,
+    Port,
+    Seconds,
+    Section,
+)
+from node.trust import ClientTlsTable, HttpDestination, Source, TlsSection
 
-
-def _application_entity(title: str) -> str:
-    """Check a title against VR AE (PS3.5 Section 6.2)."""
-    stripped = title.strip(" ")
-    if not 1 <= len(stripped) <= 16 or "\\" in stripped or not stripped.isascii():
-        raise ValueError("an AE title has 1 to 16 ASCII characters and no backslash")
-    if not stripped.isprintable():
-        raise ValueError("an AE title has no control characters")
-    return stripped
-
-
-AETitle = Annotated[str, AfterValidator(_application_entity)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(ge=0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Window = Annotated[
     str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$")
 ]
 """Hours of the day in local time, such as ``22:00-06:00``."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class NodeSection(_Section):
+class NodeSection(Section):
     """`[node]`: who we are, where we listen, where everything is kept."""
 
     ae_title: AETitle = "RADNODE"
     bind: str = "0.0.0.0"  # noqa: S104 - a DICOM node listens to the scanners' network
     port: Annotated[int, Field(ge=0, le=65535)] = 11112
     data: Path = Path("var")
-    catalog_url: str = ""
-    pipeline_url: str = ""
+    catalog_url: DatabaseUrl = ""
+    pipeline_url: DatabaseUrl = ""
 
     @property
     def catalog(self) -> str:
@@ -64,11 +49,12 @@ class NodeSection(_Section):
         return self.pipeline_url or f"sqlite:///{(self.data / 'pipeline.sqlite').resolve()}"
 
 
-class ReceiveSection(_Section):
+class ReceiveSection(Section):
     """`[receive]`: limits on what the network may ask of the Storage SCP."""
 
     maximum_associations: Annotated[int, Field(ge=1, le=1000)] = 25
     maximum_pdu_size: Annotated[int, Field(ge=4096, le=1 << 20)] = 131072
+    negotiation_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     network_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     warn_below_free_mib: Annotated[int, Field(ge=0)] = 10240
     refuse_below_free_mib: Annotated[int, Field(ge=0)] = 1024
@@ -81,29 +67,21 @@ class ReceiveSection(_Section):
         return self
 
 
-class SeriesSection(_Section):
+class SeriesSection(Section):
     """`[series]`: when a series counts as whole."""
 
     settle_s: Seconds = 2.0
     quiet_s: Seconds = 60.0
 
 
-class RetentionSection(_Section):
+class RetentionSection(Section):
     """`[retention]`: whether and when files leave that everybody else has."""
 
     delete: bool = False
     keep_days: Annotated[float, Field(ge=0)] = 30.0
 
 
-class Source(_Section):
-    """One `[[sources]]` entry: where a sender listens for our N-EVENT-REPORT."""
-
-    ae_title: AETitle
-    host: str
-    port: Port
-
-
-class ModelsSection(_Section):
+class ModelsSection(Section):
     """`[models]`: weights files (empty: the shipped ones) and arithmetic."""
 
     classifier: Path | None = None
@@ -112,7 +90,7 @@ class ModelsSection(_Section):
     unknown_below: Annotated[float, Field(ge=0, le=1)] = 0.6
 
 
-class _Outbound(_Section):
+class _Outbound(Section):
     """What every kind of destination has: how much at once, when, and how often again."""
 
     name: Name
@@ -139,6 +117,7 @@ class DimseDestination(_Outbound):
     host: str
     port: Port
     calling_ae: AETitle | None = None
+    tls: ClientTlsTable | None = None
     commitment: bool = False
     commitment_timeout_s: Annotated[float, Field(ge=1)] = 3600.0
     commitment_wait_s: Seconds = 5.0
@@ -146,20 +125,16 @@ class DimseDestination(_Outbound):
     response_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
 
 
-class DicomwebDestination(_Outbound):
+class DicomwebDestination(_Outbound, HttpDestination):
     """A STOW-RS service (PS3.18 Section 10.5)."""
 
     kind: Literal["dicomweb"]
-    url: HttpUrl
 
 
-class OrthancDestination(_Outbound):
+class OrthancDestination(_Outbound, HttpDestination):
     """An Orthanc reached by its REST API: instances, labels, metadata."""
 
     kind: Literal["orthanc"]
-    url: HttpUrl
-    username: str | None = None
-    password_file: Path | None = None
 
 
 class FolderDestination(_Outbound):
@@ -175,7 +150,7 @@ Destination = Annotated[
 ]
 
 
-class Rule(_Section):
+class Rule(Section):
     """One `[[rules]]` entry: a CEL condition and what follows from it."""
 
     name: Name
@@ -191,11 +166,12 @@ def _twice(names: Iterable[str]) -> list[str]:
     return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
-class Settings(_Section):
+class Settings(Section):
     """Contents of `node.toml`."""
 
     node: NodeSection = NodeSection()
     receive: ReceiveSection = ReceiveSection()
+    tls: TlsSection | None = None
     series: SeriesSection = SeriesSection()
     models: ModelsSection = ModelsSection()
     retention: RetentionSection = RetentionSection()
@@ -221,6 +197,25 @@ class Settings(_Section):
         return self
 
 
+def problems(settings: Settings, now: datetime) -> list[str]:
+    """Look at what the settings name: certificates, keys, secrets; say what is wrong."""
+    looks: list[tuple[str, Callable[[datetime], None]]] = []
+    if settings.tls is not None:
+        looks.append(("tls", settings.tls.examine))
+    for entry in settings.destinations:
+        if isinstance(entry, HttpDestination):
+            looks.append((entry.name, entry.examine))
+        elif isinstance(entry, DimseDestination) and entry.tls is not None:
+            looks.append((entry.name, entry.tls.examine))
+    found = []
+    for name, look in looks:
+        try:
+            look(now)
+        except ConfigError as error:
+            found.append(f"{name}: {error}")
+    return found
+
+
 def _line_of(text: str, location: tuple[int | str, ...]) -> str:
     """Return ' (line N)' for the key an error is about, or '' where it is not written."""
     keys = [str(part) for part in location if isinstance(part, str)]
@@ -239,7 +234,9 @@ def _line_of(text: str, location: tuple[int | str, ...]) -> str:
 def _told(text: str, error: dict[str, Any]) -> str:
     location = tuple(error["loc"])
     where = ".".join(str(part) for part in location) or "the file"
-    given = f"; found {error['input']!r}" if not isinstance(error["input"], dict) else ""
+    secret = error["type"] == LITERAL_SECRET or SECRET_KEYS.intersection(location)
+    shown = not secret and not isinstance(error["input"], dict)
+    given = f"; found {error['input']!r}" if shown else ""
     return f"  {where}{_line_of(text, location) if location else ''}: {error['msg']}{given}"
 
 
@@ -269,10 +266,6 @@ def load(path: Path) -> Settings:
 def _rooted(settings: Settings, base: Path) -> Settings:
     """Return `settings` with every relative path resolved against `base`."""
     models = settings.models
-    destinations = tuple(
-        d.model_copy(update={"path": base / d.path}) if isinstance(d, FolderDestination) else d
-        for d in settings.destinations
-    )
     return settings.model_copy(
         update={
             "node": settings.node.model_copy(update={"data": base / settings.node.data}),
@@ -282,6 +275,18 @@ def _rooted(settings: Settings, base: Path) -> Settings:
                     "liver": base / models.liver if models.liver else None,
                 }
             ),
-            "destinations": destinations,
+            "tls": settings.tls.rooted(base) if settings.tls else None,
+            "destinations": tuple(_destination(d, base) for d in settings.destinations),
         }
     )
+
+
+def _destination(entry: Destination, base: Path) -> Destination:
+    match entry:
+        case FolderDestination():
+            return entry.model_copy(update={"path": base / entry.path})
+        case DimseDestination():
+            own = entry.tls.rooted(base) if entry.tls else None
+            return entry.model_copy(update={"tls": own})
+        case _:
+            return entry.rooted(base)

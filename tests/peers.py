@@ -140,6 +140,12 @@ class RunningOrthanc:
         response.raise_for_status()
         return response.json()
 
+    def post(self, path: str, content: Any) -> Any:
+        """Post JSON to a path of the REST API; return the JSON of the answer."""
+        response = httpx.post(f"{self.url}{path}", json=content, timeout=60)
+        response.raise_for_status()
+        return response.json()
+
     def text(self, path: str) -> str:
         """Return the text at a path of the REST API."""
         response = httpx.get(f"{self.url}{path}", timeout=30)

@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partialmethod
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -14,7 +14,6 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
-from pynetdicom.transport import ThreadedAssociationServer
 
 from node.receive.storage_scp import StorageScp
 from node.settings import NodeSection, ReceiveSection, Settings
@@ -25,14 +24,16 @@ from node.store.instances import InstanceFiles
 class Node:
     """A receiver with its rows and files."""
 
-    def __init__(self, folder: Path, receive: ReceiveSection | None = None) -> None:
+    def __init__(
+        self, folder: Path, receive: ReceiveSection | None = None, **sections: Any
+    ) -> None:
         self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
         self.catalog.upgrade()
         self.files = InstanceFiles(folder)
         self.now = 1000.0
         self._shut = False
         section = NodeSection(ae_title="RADNODE", bind="127.0.0.1", port=0, data=folder)
-        settings = Settings(node=section, receive=receive or ReceiveSection())
+        settings = Settings(node=section, receive=receive or ReceiveSection(), **sections)
         self.scp = StorageScp(settings, self.catalog, self.files, lambda: self.now)
 
     def associate(self, *classes: str, syntax: str = ExplicitVRLittleEndian) -> Association:
@@ -57,11 +58,12 @@ class Node:
 
 
 @contextmanager
-def running_receiver(folder: Path, receive: ReceiveSection | None = None) -> Iterator[Node]:
+def running_receiver(
+    folder: Path, receive: ReceiveSection | None = None, **sections: Any
+) -> Iterator[Node]:
     """Run a receiver on a free port; its server looks often whether it should end."""
-    often = partialmethod(ThreadedAssociationServer.serve_forever, poll_interval=0.01)
-    with patch.object(ThreadedAssociationServer, "serve_forever", often):
-        node = Node(folder, receive)
+    with patch("node.receive.listener._POLL_S", 0.01):
+        node = Node(folder, receive, **sections)
     try:
         yield node
     finally:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from node import app, supervise
-from node.cli.shown import DEFAULT_CONFIG, ConfigFile, checked, console, told
+from node.cli.shown import DEFAULT_CONFIG, ConfigFile, console, sound, told, usable
 
 commands = typer.Typer()
 
@@ -27,7 +27,7 @@ def role_command(config: Path) -> supervise.CommandLine:
 def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Run the whole node: receiver and worker, restarted when they die."""
     with told():
-        settings = checked(config)
+        settings = sound(config)
         app.open_storage(settings)
         stop = supervise.stop_on_signals()
         console.print(
@@ -50,11 +50,11 @@ def _stopped_by(parent: int | None) -> threading.Event:
 def receive(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
     """Run the Storage SCP alone."""
     with told():
-        app.receive(checked(config), _stopped_by(parent))
+        app.receive(usable(config), _stopped_by(parent))
 
 
 @commands.command()
 def work(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
     """Run recognition, routing, segmentation and delivery alone."""
     with told():
-        app.work(checked(config), _stopped_by(parent))
+        app.work(usable(config), _stopped_by(parent))

@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -14,8 +15,10 @@ from rich.console import Console
 
 from node.errors import ConfigError, NodeError
 from node.route.rules import compile_rules
-from node.settings import Settings, load
+from node.settings import Settings, load, problems
 from radnet.errors import RadnetError
+
+log = structlog.get_logger()
 
 FAILED: Final = 1
 WRONG: Final = 2
@@ -75,4 +78,30 @@ def checked(config: Path) -> Settings:
     """
     settings = load(config)
     compile_rules(settings.rules)
+    return settings
+
+
+def sound(config: Path) -> Settings:
+    """Return the settings as `checked` does, with files and secrets that can be used.
+
+    Raises
+    ------
+    ConfigError
+        If something is wrong.
+    """
+    settings = checked(config)
+    if found := problems(settings, datetime.now(UTC)):
+        raise ConfigError(f"{config}:\n" + "\n".join(f"  {one}" for one in found))
+    return settings
+
+
+def usable(config: Path) -> Settings:
+    """Return the settings for a role; what is wrong with files and secrets is only logged.
+
+    A role is restarted at night too: a certificate that expired since must not keep the rest
+    of the node from its work.
+    """
+    settings = checked(config)
+    for one in problems(settings, datetime.now(UTC)):
+        log.error("settings", wrong=one)
     return settings

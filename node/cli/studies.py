@@ -19,6 +19,7 @@ from node.cli.shown import (
     console,
     errors,
     fail,
+    sound,
     told,
 )
 from node.deliver.build import build
@@ -139,7 +140,7 @@ def prove(
 def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Check the settings, the rules, and every destination."""
     with told():
-        settings = checked(config)
+        settings = sound(config)
         console.print(f"{config}: {len(settings.rules)} rules, settings valid")
         failed = 0
         for described in settings.destinations:

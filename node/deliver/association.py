@@ -10,8 +10,9 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from node.errors import PermanentDeliveryError, TransientDeliveryError
+from node.errors import ConfigError, PermanentDeliveryError, TransientDeliveryError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.tls import ClientContext, ClientTls, client_context
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Peer:
         How long the TCP connection and the negotiation may each take, in seconds.
     response_s : float
         How long one C-STORE may take to be answered, in seconds.
+    tls : ClientTls or None
+        None: unencrypted.
     """
 
     ae_title: str
@@ -35,6 +38,7 @@ class Peer:
     calling_ae: str
     connect_s: float = 15.0
     response_s: float = 120.0
+    tls: ClientTls | None = None
 
     def __str__(self) -> str:
         return f"{self.ae_title}@{self.host}:{self.port}"
@@ -44,18 +48,21 @@ class Peer:
 class _Line:
     """Whether the TCP connection came about: pynetdicom reports its failure as an abort."""
 
+    patience_s: float
     open: bool = field(default=False)
 
     def opened(self, event: evt.Event) -> None:
         """Note the connection, and send small packets at once.
 
         Nagle's algorithm against the peer's delayed acknowledgement stalls every instance by
-        about 40 ms. pynetdicom offers no option and no other way to the socket.
+        about 40 ms. pynetdicom offers no option and no other way to the socket. It also takes
+        the time limit off it: then half a PDU would hold a thread for ever.
         """
         self.open = True
         wrapped = event.assoc.dul.socket
         if wrapped is not None and wrapped.socket is not None:
             wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            wrapped.socket.settimeout(self.patience_s)
 
 
 @contextmanager
@@ -84,7 +91,8 @@ def _requested(peer: Peer, contexts: Sequence[PresentationContext]) -> Associati
     # With this a file is sent as its own bytes, in pieces; without, it is decoded and encoded
     # anew. There is no such argument to send_c_store.
     _config.STORE_SEND_CHUNKED_DATASET = True
-    line = _Line()
+    line = _Line(peer.response_s)
+    context = _secured(peer)
     entity = ApplicationEntity(peer.calling_ae)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -99,16 +107,33 @@ def _requested(peer: Peer, contexts: Sequence[PresentationContext]) -> Associati
             contexts=list(contexts),
             ae_title=peer.ae_title,
             evt_handlers=[(evt.EVT_CONN_OPEN, line.opened)],
+            tls_args=(context, _name(peer)) if context else None,
         )
     except OSError as error:  # the host has no address
         raise TransientDeliveryError(f"{peer}: {error.strerror}") from error
     if association.is_rejected:
         raise _rejection(peer, association)
+    failure = f" (TLS: {context.failure})" if context and context.failure else ""
     if not line.open:
-        raise TransientDeliveryError(f"{peer}: no connection")
+        raise TransientDeliveryError(f"{peer}: no connection{failure}")
     if not association.is_established and not association.rejected_contexts:
-        raise TransientDeliveryError(f"{peer}: aborted the negotiation or did not answer")
+        text = "aborted the negotiation or did not answer"
+        raise TransientDeliveryError(f"{peer}: {text}{failure}")
     return association
+
+
+def _secured(peer: Peer) -> ClientContext | None:
+    if peer.tls is None:
+        return None
+    try:
+        return client_context(peer.tls)
+    except ConfigError as error:  # was whole at the start; somebody is renewing it
+        raise TransientDeliveryError(f"{peer}: {error}") from error
+
+
+def _name(peer: Peer) -> str:
+    """Return the name the peer's certificate must hold."""
+    return (peer.tls.server_name if peer.tls else None) or peer.host
 
 
 def _rejection(

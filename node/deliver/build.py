@@ -6,7 +6,9 @@ from node.deliver.destination import Destination
 from node.deliver.dicomweb import DicomwebSender
 from node.deliver.dimse import DimseSender
 from node.deliver.folder import FolderSender
+from node.deliver.http import Access
 from node.deliver.orthanc import OrthancSender
+from node.trust import HttpDestination
 
 
 def build(entry: settings.Destination, calling_ae: str) -> Destination:
@@ -21,11 +23,21 @@ def build(entry: settings.Destination, calling_ae: str) -> Destination:
     """
     match entry:
         case settings.DimseDestination():
-            calling = entry.calling_ae or calling_ae
-            return DimseSender(entry.name, Peer(entry.ae_title, entry.host, entry.port, calling))
+            peer = Peer(
+                entry.ae_title,
+                entry.host,
+                entry.port,
+                entry.calling_ae or calling_ae,
+                tls=entry.tls.client if entry.tls else None,
+            )
+            return DimseSender(entry.name, peer)
         case settings.DicomwebDestination():
-            return DicomwebSender(entry.name, str(entry.url))
+            return DicomwebSender(entry.name, str(entry.url), _access(entry))
         case settings.OrthancDestination():
-            return OrthancSender(entry.name, str(entry.url), entry.username, entry.password_file)
+            return OrthancSender(entry.name, str(entry.url), _access(entry))
         case settings.FolderDestination():
             return FolderSender(entry.name, entry.path)
+
+
+def _access(entry: HttpDestination) -> Access:
+    return Access(entry.credentials, entry.tls.client if entry.tls else None)

@@ -16,7 +16,7 @@ import structlog
 from pydicom.dataset import Dataset
 
 from node.deliver.destination import OutboundInstance, Outcome
-from node.deliver.http import TIMEOUT, meaning, raise_for, told
+from node.deliver.http import OPEN, Access, meaning, raise_for, told
 from node.deliver.statuses import verdict
 from node.errors import TransientDeliveryError
 
@@ -36,11 +36,12 @@ class DicomwebSender:
 
     name: str
     url: str
+    access: Access = OPEN
 
     def check(self) -> str:
         """Ask for one study by QIDO-RS; see `node.deliver.destination.Destination.check`."""
         try:
-            with httpx.Client(timeout=TIMEOUT) as client:
+            with self._client() as client:
                 response = client.get(
                     f"{self._studies}?limit=1", headers={"Accept": _JSON}, follow_redirects=True
                 )
@@ -52,7 +53,12 @@ class DicomwebSender:
     def send(self, instances: Sequence[OutboundInstance]) -> Iterator[Outcome]:
         """Store instances; see `node.deliver.destination.Destination.send`."""
         down = ""
-        with httpx.Client(timeout=TIMEOUT) as client:
+        try:
+            opened = self._client()
+        except TransientDeliveryError as error:
+            yield from (Outcome(item.sop_instance_uid, "retry", str(error)) for item in instances)
+            return
+        with opened as client:
             for readable, outcomes in requests(instances):
                 yield from outcomes
                 if readable and not down:
@@ -63,6 +69,9 @@ class DicomwebSender:
                         log.warning("STOW-RS failed", destination=self.name, reason=down)
                 if down:
                     yield from (Outcome(i.sop_instance_uid, "retry", down) for i in readable)
+
+    def _client(self) -> httpx.Client:
+        return httpx.Client(**self.access.options(self.url))
 
     @property
     def _studies(self) -> str:

@@ -1,17 +1,55 @@
-"""What an HTTP answer means for instances."""
+"""How an HTTP server is reached, and what its answer means for instances."""
 
-from typing import Final
+import ssl
+from dataclasses import dataclass
+from typing import Any, Final
 
 import httpx
 
+from node import tls
 from node.deliver.destination import State
-from node.errors import PermanentDeliveryError, TransientDeliveryError
+from node.errors import ConfigError, PermanentDeliveryError, TransientDeliveryError
+from node.secret import Credentials
 
 TIMEOUT: Final = httpx.Timeout(120.0, connect=15.0)
 """Seconds; the longer one is for the peer to store what it was sent."""
 
 _REFUSALS: Final = frozenset({400, 406, 409, 410, 413, 415, 422, 451})
 """Client errors that are about what was sent; 401, 403, 404 and 429 are about us or about now."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a server is trusted, and how it knows us."""
+
+    credentials: Credentials | None = None
+    trusted: tls.ClientTls | None = None
+
+    def options(self, url: str) -> dict[str, Any]:
+        """Return the arguments of an `httpx.Client` for `url`; secrets are read anew.
+
+        Raises
+        ------
+        TransientDeliveryError
+            If a file of ours cannot be used: to be mended here, not at the server.
+        """
+        options: dict[str, Any] = {"timeout": TIMEOUT}
+        try:
+            if url.startswith("https:"):
+                options["verify"] = tls.client_context(self.trusted or tls.ClientTls())
+            if self.credentials is not None:
+                secret = self.credentials.secret.read()
+                if self.credentials.username is None:
+                    options["headers"] = {"Authorization": f"Bearer {secret}"}
+                else:
+                    options["auth"] = httpx.BasicAuth(self.credentials.username, secret)
+        except ConfigError as error:
+            raise TransientDeliveryError(str(error)) from error
+        return options
+
+
+OPEN: Final = Access()
+"""No credentials, and for https what the operating system trusts."""
 
 
 def meaning(status: int) -> State:
@@ -39,4 +77,9 @@ def raise_for(response: httpx.Response, what: str) -> None:
 
 def told(error: httpx.HTTPError | httpx.InvalidURL) -> str:
     """Return why there was no answer, without the request's content."""
+    cause = error.__context__
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return f"no answer (TLS: {tls.told(cause)})"
+        cause = cause.__context__
     return f"no answer ({type(error).__name__})"

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -11,7 +10,7 @@ import structlog
 from pyorthanc import Orthanc
 
 from node.deliver.destination import OutboundInstance, Outcome, State
-from node.deliver.http import TIMEOUT, meaning, raise_for, told
+from node.deliver.http import OPEN, Access, meaning, raise_for, told
 from node.errors import PermanentDeliveryError, TransientDeliveryError
 
 log = structlog.get_logger()
@@ -36,8 +35,7 @@ class OrthancSender:
 
     name: str
     url: str
-    username: str | None = None
-    password_file: Path | None = None
+    access: Access = OPEN
 
     def check(self) -> str:
         """Read its version; see `node.deliver.destination.Destination.check`."""
@@ -96,20 +94,8 @@ class OrthancSender:
                 raise TransientDeliveryError(f"{self.url}: {told(error)}") from error
 
     def _client(self) -> Orthanc:
-        password = None
-        if self.password_file is not None:
-            try:
-                password = self.password_file.read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise TransientDeliveryError(
-                    f"password file of {self.name}: {error.strerror}"
-                ) from error
         return Orthanc(
-            self.url.rstrip("/"),
-            username=self.username,
-            password=password,
-            return_raw_response=True,
-            timeout=TIMEOUT,
+            self.url.rstrip("/"), return_raw_response=True, **self.access.options(self.url)
         )
 
     def _system(self, client: Orthanc) -> dict[str, Any]:

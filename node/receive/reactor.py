@@ -11,6 +11,7 @@ import queue
 import select
 import socket
 import ssl
+import time
 from typing import Any, Final, cast
 
 from pynetdicom.association import Association
@@ -25,6 +26,8 @@ from node.receive.encoded import store_response
 
 _WAIT_S: Final = 0.005  # how long a response of the other thread (C-ECHO, release) may wait
 _PIECE: Final = 1 << 20  # read at most; the length of a PDU is what the peer says it is
+_LARGEST_PDU: Final = 4 << 20  # octets; far more than we announce, for peers that do not look
+_LEAST_PACE: Final = 1024  # octets a second of a message that takes longer than the time limit
 
 
 def quicken(event: Event) -> None:
@@ -36,12 +39,39 @@ def quicken(event: Event) -> None:
     # Nagle's algorithm would wait 40 ms for an acknowledgement before each response.
     wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     wrapped.__class__ = _WaitingSocket
+    cast("_WaitingSocket", wrapped).pace = _Pace()
     assoc.dimse.msg_queue = _StoringQueue(assoc)
     assoc.dimse.__class__ = _BriefDimse
 
 
+class _Pace:
+    """Whether a message comes as fast as it must: one octet a second could go on for years."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._octets = 0
+
+    def step(self, octets: int, unfinished: bool, patience: float) -> None:
+        """Count octets of the present message.
+
+        Raises
+        ------
+        TimeoutError
+            If a message has been coming for longer than `patience`, and too slowly.
+        """
+        now = time.monotonic()
+        if not unfinished:
+            self._began, self._octets = now, 0
+        self._octets += octets
+        taken = now - self._began
+        if taken > patience and self._octets < taken * _LEAST_PACE:
+            raise TimeoutError(f"{self._octets} octets in {taken:.0f} s")
+
+
 class _WaitingSocket(AssociationSocket):
     """A socket that waits for data a little, and reads what there is."""
+
+    pace: _Pace
 
     @property
     def ready(self) -> bool:
@@ -57,15 +87,39 @@ class _WaitingSocket(AssociationSocket):
             return False
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Return so many bytes, or fewer when the peer has closed the connection."""
+        """Return so many bytes, or fewer when the peer has closed the connection.
+
+        Raises
+        ------
+        OSError
+            If they do not come in time, or are more than any PDU may have; pynetdicom then
+            ends the association.
+        """
+        if nr_bytes > _LARGEST_PDU:
+            self.event_queue.put("Evt19")  # invalid PDU: the peer is sent an A-ABORT
+            raise OSError(f"a PDU of {nr_bytes} octets is announced")
         wire = cast("socket.socket", self.socket)
+        patience = self._patience()
+        deadline = time.monotonic() + patience
         received = bytearray()
         while len(received) < nr_bytes:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("half a PDU, and then nothing")
+            wire.settimeout(left)
             piece = wire.recv(min(nr_bytes - len(received), _PIECE))
             if not piece:
                 break
             received += piece
+        # What is sent waits as long: a peer that does not read cannot hold us either.
+        wire.settimeout(patience)
+        self.pace.step(len(received), self.assoc.dimse.message is not None, patience)
         return received
+
+    def _patience(self) -> float:
+        assoc = self.assoc
+        limit = assoc.network_timeout if assoc.is_established else assoc.acse_timeout
+        return cast("float", limit)
 
 
 class _BriefDimse(DIMSEServiceProvider):

@@ -16,20 +16,21 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
-from pynetdicom.transport import ThreadedAssociationServer
 
 from node.errors import StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.receive.listener import Door, Listener
 from node.receive.reactor import quicken
 from node.receive.reception import Arrival, Reception
 from node.receive.room import Room, free_under
 from node.settings import Settings
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
+from node.tls import Renewed
 
 log = structlog.get_logger()
 
-_ACSE_TIMEOUT_S: Final = 30.0
+_PENDING: Final = 4  # connections without an association, for each one that may be open
 
 
 class StorageScp:
@@ -60,21 +61,30 @@ class StorageScp:
         )
         self._reception = Reception(catalog, files, clock, room)
         self._open: dict[Association, int] = {}
-        self._server = self._start(settings)
+        self._listeners: dict[str, Listener] = {}
+        self._start(settings)
 
     @property
     def server_address(self) -> tuple[str, int]:
-        """The address and port that is listened on."""
-        host, port = self._server.server_address[:2]
-        return str(host), int(port)
+        """The address and port of the plain listener, or of the only one."""
+        return (self._listeners.get("plain") or self._listeners["tls"]).bound
+
+    @property
+    def tls_address(self) -> tuple[str, int]:
+        """The address and port of the TLS listener."""
+        return self._listeners["tls"].bound
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """What is listened on, by kind."""
+        return {kind: "{}:{}".format(*one.bound) for kind, one in self._listeners.items()}
 
     def shutdown(self) -> None:
         """Stop listening and abort what is still associated: its sender will try again."""
-        self._server.shutdown()
-        for assoc in self._server.active_associations:
-            assoc.abort()
+        for listener in self._listeners.values():
+            listener.stop()
 
-    def _start(self, settings: Settings) -> ThreadedAssociationServer:
+    def _start(self, settings: Settings) -> None:
         # Every storage-like SOP class, private and unknown ones too, in the first transfer
         # syntax that is proposed. pynetdicom offers this as a module-wide switch only.
         _config.UNRESTRICTED_STORAGE_SERVICE = True
@@ -88,19 +98,42 @@ class StorageScp:
         ae.maximum_pdu_size = settings.receive.maximum_pdu_size
         ae.network_timeout = settings.receive.network_timeout_s
         ae.dimse_timeout = settings.receive.network_timeout_s
-        ae.acse_timeout = _ACSE_TIMEOUT_S
+        ae.acse_timeout = settings.receive.negotiation_timeout_s
         ae.add_supported_context(Verification)
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_CONN_OPEN, quicken),
+            (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_ACCEPTED, self._opened),
             (evt.EVT_REJECTED, self._rejected),
             (evt.EVT_RELEASED, self._released),
             (evt.EVT_CONN_CLOSE, self._closed),
             (evt.EVT_C_STORE, self._store),
         ]
-        address = (settings.node.bind, settings.node.port)
-        server = ae.start_server(address, block=False, evt_handlers=handlers)
-        return cast("ThreadedAssociationServer", server)
+        secured = settings.tls
+        if secured is None or secured.plain_port:
+            door = self._door(settings, settings.node.port, None)
+            self._listeners["plain"] = Listener(ae, door, handlers)
+        if secured is not None:
+            renewed = Renewed(secured.own, secured.ca_file, secured.client_certificate)
+            door = self._door(settings, secured.port, renewed)
+            self._listeners["tls"] = Listener(ae, door, handlers)
+
+    def _door(self, settings: Settings, port: int, secure: Renewed | None) -> Door:
+        limits = settings.receive
+        return Door(
+            (settings.node.bind, port),
+            secure,
+            limits.negotiation_timeout_s,
+            pending=_PENDING * limits.maximum_associations,
+            pending_of_one=limits.maximum_associations,
+            refused=self._not_secured,
+        )
+
+    def _not_secured(self, address: str, because: str) -> None:
+        log.warning("TLS handshake failed", address=address, because=because)
+
+    def _requested(self, event: Event) -> None:
+        cast("Listener", event.assoc._server).requested(event.assoc)
 
     def _opened(self, event: Event) -> None:
         requestor = event.assoc.requestor
@@ -173,7 +206,6 @@ def serve(
     catalog.close_stale_associations(clock())
     catalog.reserve_log()
     scp = StorageScp(settings, catalog, files, clock)
-    host, port = scp.server_address
-    log.info("receiver ready", host=host, port=port, half_written_removed=removed)
+    log.info("receiver ready", listening=scp.addresses, half_written_removed=removed)
     stop.wait()
     scp.shutdown()

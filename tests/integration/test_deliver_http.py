@@ -16,8 +16,10 @@ from pydicom.uid import RLELossless
 
 from node.deliver.destination import OutboundInstance, Outcome
 from node.deliver.dicomweb import DicomwebSender
+from node.deliver.http import Access
 from node.deliver.orthanc import OrthancSender
 from node.errors import PermanentDeliveryError, TransientDeliveryError
+from node.secret import Credentials, Secret
 from tests.outbound import SERIES, STUDY, ct_slice, series, written
 from tests.peers import RunningOrthanc, free_port, running_orthanc
 
@@ -203,12 +205,14 @@ def test_what_orthanc_says_of_an_upload(
 
 def test_an_unreadable_password_means_retry(tmp_path: Path) -> None:
     """A secret that is not mounted yet."""
-    sender = OrthancSender("orthanc", "http://127.0.0.1:1", "user", tmp_path / "missing")
+    secret = Secret("password of orthanc", tmp_path / "missing")
+    access = Access(Credentials("user", secret))
+    sender = OrthancSender("orthanc", "http://127.0.0.1:1", access)
 
     (outcome,) = sender.send(series(tmp_path, 1))
 
     assert outcome.state == "retry"
-    with pytest.raises(TransientDeliveryError, match="password file"):
+    with pytest.raises(TransientDeliveryError, match=r"password of orthanc: .*missing"):
         sender.check()
 
 
@@ -337,8 +341,14 @@ def test_an_orthanc_with_a_password(tmp_path: Path) -> None:
     sent = series(tmp_path, 1)
     locked = {"AuthenticationEnabled": True, "RegisteredUsers": {"node": "secret"}}
     with running_orthanc(folder, **locked) as orthanc:
-        right = OrthancSender("orthanc", orthanc.url, "node", tmp_path / "right")
-        wrong = OrthancSender("orthanc", orthanc.url, "node", tmp_path / "wrong")
+        right, wrong = (
+            OrthancSender(
+                "orthanc",
+                orthanc.url,
+                Access(Credentials("node", Secret("password", tmp_path / file))),
+            )
+            for file in ("right", "wrong")
+        )
 
         assert _states(list(wrong.send(sent))) == ["retry"]
         assert _states(list(right.send(sent))) == ["delivered"]

@@ -1,12 +1,13 @@
 """The settings file: checked whole, unknown keys refused, every error named."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from node.errors import ConfigError
 from node.route.rules import compile_rules
-from node.settings import FolderDestination, load
+from node.settings import FolderDestination, load, problems
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "node.toml"
 
@@ -63,3 +64,74 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """No silent defaults for a path that was misspelt."""
     with pytest.raises(ConfigError, match="cannot read"):
         load(tmp_path / "nowhere.toml")
+
+
+SECRET = "hunter2-do-not-print"  # noqa: S105
+WEB = '[[destinations]]\nname = "a"\nkind = "dicomweb"\nurl = "https://a.example.org"\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{WEB}password = "{SECRET}"\n',
+        f'{WEB}token = "{SECRET}"\n',
+        f'[node]\npassword = "{SECRET}"\n',
+        f'[node]\ncatalog_url = "postgresql+psycopg://node:{SECRET}@db/radnode"\n',
+        f"{WEB.replace('https://', f'https://me:{SECRET}@')}",
+        f'password = "{SECRET}"\n',
+    ],
+)
+def test_a_secret_in_the_settings_is_refused_and_not_repeated(tmp_path: Path, text: str) -> None:
+    """The message says where secrets stand instead."""
+    with pytest.raises(ConfigError, match=r"does not stand in .*(_file|passfile)") as raised:
+        load(written(tmp_path, text))
+    assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ('password_file = "p"\ntoken_env = "T"\nusername = "u"\n', "one of them is enough"),
+        ('password_file = "p"\n', "username goes with"),
+        ('username = "u"\n', "username goes with"),
+        ('tls = { certificate_file = "c" }\n', "go together"),
+        ('tls = { server_name = "c", check_server_name = false }\n', "ignores it"),
+    ],
+)
+def test_half_a_credential_is_refused(tmp_path: Path, lines: str, told: str) -> None:
+    """Each key needs its companion."""
+    with pytest.raises(ConfigError, match=told):
+        load(written(tmp_path, WEB + lines))
+
+
+def test_tls_files_start_at_the_settings_file_and_are_looked_at(tmp_path: Path) -> None:
+    """Every problem is told, with the entry it belongs to, and no secret with it."""
+    (tmp_path / "empty").write_text(" ", encoding="utf-8")
+    settings = load(
+        written(
+            tmp_path,
+            '[tls]\ncertificate_file = "n.crt"\nkey_file = "n.key"\nca_file = "ca.crt"\n'
+            f'{WEB}tls = {{ ca_file = "ca.crt" }}\n'
+            '[[destinations]]\nname = "b"\nkind = "orthanc"\nurl = "http://b"\n'
+            'username = "u"\npassword_file = "empty"\n'
+            '[[destinations]]\nname = "c"\nkind = "dicomweb"\nurl = "http://c"\n'
+            'token_env = "RADNODE_TEST_NOT_SET"\n'
+            '[[destinations]]\nname = "d"\nkind = "dimse"\nae_title = "D"\nhost = "d"\n'
+            'port = 104\ntls = { ca_file = "/nowhere/ca.crt" }\n',
+        )
+    )
+    told = problems(settings, datetime.now(UTC))
+
+    assert told == [
+        f"tls: cannot read {tmp_path / 'n.crt'}: No such file or directory",
+        f"a: cannot read {tmp_path / 'ca.crt'}: No such file or directory",
+        f"b: credentials of b: file {tmp_path / 'empty'} is empty",
+        "c: credentials of c: environment variable RADNODE_TEST_NOT_SET is not set",
+        "d: cannot read /nowhere/ca.crt: No such file or directory",
+    ]
+
+
+def test_client_certificates_need_somebody_who_vouches(tmp_path: Path) -> None:
+    """The default is to require them."""
+    with pytest.raises(ConfigError, match="ca_file is missing"):
+        load(written(tmp_path, '[tls]\ncertificate_file = "c"\nkey_file = "k"\n'))

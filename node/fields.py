@@ -1,0 +1,63 @@
+"""What every section of the settings is made of: a frozen table, and kinds of values."""
+
+from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, model_validator
+from pydantic_core import PydanticCustomError
+
+LITERAL_SECRET: Final = "literal_secret"  # noqa: S105 - the name of an error
+"""Type of the error whose input must not be shown."""
+
+SECRET_KEYS: Final = frozenset({"password", "passphrase", "token", "secret", "api_key"})
+
+
+def _application_entity(title: str) -> str:
+    """Check a title against VR AE (PS3.5 Section 6.2)."""
+    stripped = title.strip(" ")
+    if not 1 <= len(stripped) <= 16 or "\\" in stripped or not stripped.isascii():
+        raise ValueError("an AE title has 1 to 16 ASCII characters and no backslash")
+    if not stripped.isprintable():
+        raise ValueError("an AE title has no control characters")
+    return stripped
+
+
+_Url = TypeVar("_Url", str, HttpUrl)
+
+
+def _without_password(url: _Url) -> _Url:
+    """Refuse a URL that carries a password: the settings are read by many, and backed up."""
+    if urlsplit(str(url)).password:
+        raise PydanticCustomError(
+            LITERAL_SECRET,
+            "a password does not stand in a URL of the settings; for PostgreSQL write "
+            "?passfile=/run/secrets/pgpass behind it, for a destination set password_file",
+        )
+    return url
+
+
+AETitle = Annotated[str, AfterValidator(_application_entity)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+DatabaseUrl = Annotated[str, AfterValidator(_without_password)]
+ServiceUrl = Annotated[HttpUrl, AfterValidator(_without_password)]
+
+
+class Section(BaseModel):
+    """A table of the settings: frozen, and a key it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_literal_secret(cls, table: Any) -> Any:
+        if isinstance(table, dict) and (found := sorted(SECRET_KEYS.intersection(table))):
+            key = found[0]
+            raise PydanticCustomError(
+                LITERAL_SECRET,
+                "{key}: a secret does not stand in the settings, which many can read and which "
+                'is backed up; write {key}_file = "/run/secrets/…" or {key}_env = "VARIABLE"',
+                {"key": key},
+            )
+        return table

@@ -1,0 +1,155 @@
+"""Where connections come in: plain or TLS, and no peer can hold the door.
+
+pynetdicom shakes hands for TLS in the thread that accepts, so that one silent client would keep
+everybody out; here it is done in the connection's own thread, in bounded time. Connections that
+have not yet asked for an association are counted, in all and by address.
+"""
+
+import socket
+import ssl
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import structlog
+from pynetdicom import evt
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
+from pynetdicom.transport import ThreadedAssociationServer
+
+from node.tls import told
+
+log = structlog.get_logger()
+
+_POLL_S: Final = 0.2  # how soon it is noticed that the node ends
+
+
+@dataclass(frozen=True)
+class Door:
+    """One address that is listened on.
+
+    Attributes
+    ----------
+    address : tuple of str and int
+        Port 0 takes any free one.
+    secure : callable or None
+        Makes the TLS context of a connection; None: unencrypted.
+    handshake_s : float
+        How long a TLS handshake may take, in seconds.
+    pending, pending_of_one : int
+        How many connections may be open without an association, in all and from one address.
+    refused : callable
+        Told the address and the reason when a TLS handshake fails.
+    """
+
+    address: tuple[str, int]
+    secure: Callable[[], ssl.SSLContext] | None
+    handshake_s: float
+    pending: int
+    pending_of_one: int
+    refused: Callable[[str, str], None]
+
+
+class Listener(ThreadedAssociationServer):
+    """An association server that takes no harm from peers that say nothing."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(
+        self,
+        ae: ApplicationEntity,
+        door: Door,
+        handlers: Sequence[evt.EventHandlerType],
+    ) -> None:
+        self._door = door
+        # Weak: what pynetdicom has dropped without closing it is not pending any more.
+        self._waiting: weakref.WeakKeyDictionary[socket.socket, str] = weakref.WeakKeyDictionary()
+        self._lock = threading.Lock()
+        super().__init__(
+            ae, door.address, ae.ae_title, ae.supported_contexts, evt_handlers=list(handlers)
+        )
+        ae._servers.append(self)  # as `AE.start_server` does; `shutdown` takes it off again
+        self._thread = threading.Thread(
+            target=self.serve_forever, args=(_POLL_S,), name="listener", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def bound(self) -> tuple[str, int]:
+        """The address and port that is listened on."""
+        host, port = self.server_address[:2]
+        return str(host), int(port)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Take a connection, unless too many wait already."""
+        address = str(client_address[0])
+        with self._lock:
+            waiting = Counter(where for one, where in self._waiting.items() if one.fileno() != -1)
+            if (
+                waiting.total() >= self._door.pending
+                or waiting[address] >= self._door.pending_of_one
+            ):
+                log.warning("connection refused", address=address, because="too many wait")
+                return False
+            self._waiting[request] = address
+        return True
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Shake hands where TLS is spoken, and start the association's threads."""
+        if self._door.secure is not None:
+            secured = self._shake_hands(request, str(client_address[0]), self._door.secure)
+            if secured is None:
+                return
+            request = secured
+        super().finish_request(request, client_address)
+
+    def _shake_hands(
+        self, plain: socket.socket, address: str, secure: Callable[[], ssl.SSLContext]
+    ) -> ssl.SSLSocket | None:
+        wrapped: socket.socket = plain
+        try:
+            plain.settimeout(self._door.handshake_s)  # of the whole handshake, not of each read
+            wrapped = secured = secure().wrap_socket(
+                plain, server_side=True, do_handshake_on_connect=False
+            )
+            with self._lock:
+                self._waiting[secured] = address
+            secured.do_handshake()
+        except OSError as error:
+            wrapped.close()
+            self._door.refused(address, told(error))
+            return None
+        return secured
+
+    def requested(self, assoc: Association) -> None:
+        """Note that a connection has asked for an association."""
+        wrapped = assoc.dul.socket
+        if wrapped is not None and wrapped.socket is not None:
+            with self._lock:
+                self._waiting.pop(wrapped.socket, None)
+
+    def stop(self) -> None:
+        """Stop listening and abort what is still associated: its sender will try again."""
+        self.shutdown()
+        for assoc in self.active_associations:
+            assoc.abort()
+
+
+def peer_certificate(assoc: Association) -> frozenset[str]:
+    """Return the common and DNS names in the verified certificate of a peer, if it has one."""
+    wrapped = assoc.dul.socket
+    wire = wrapped.socket if wrapped is not None else None
+    if not isinstance(wire, ssl.SSLSocket):
+        return frozenset()
+    found = cast("dict[str, Any]", wire.getpeercert() or {})
+    common = {
+        value for rdn in found.get("subject", ()) for kind, value in rdn if kind == "commonName"
+    }
+    return frozenset(
+        common | {value for kind, value in found.get("subjectAltName", ()) if kind == "DNS"}
+    )

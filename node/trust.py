@@ -1,0 +1,179 @@
+"""Sections of the settings about whom we trust, and how we prove who we are."""
+
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Self, TypeVar
+
+from pydantic import Field, model_validator
+
+from node import tls
+from node.fields import AETitle, Port, Section, ServiceUrl
+from node.secret import Credentials, Secret
+
+Network = IPv4Network | IPv6Network
+
+
+_Table = TypeVar("_Table", bound=Section)
+
+
+def _rooted(table: _Table, base: Path) -> _Table:
+    """Return a table with its relative paths resolved against `base`."""
+    paths = {name: base / value for name, value in table if isinstance(value, Path)}
+    return table.model_copy(update=paths)
+
+
+class TlsSection(Section):
+    """`[tls]`: DICOM over TLS into the node; absent: the plain port only."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 2762  # IANA: dicom-tls
+    certificate_file: Path
+    key_file: Path
+    ca_file: Path | None = None
+    client_certificate: tls.ClientCertificate = "required"
+    plain_port: bool = True
+
+    @model_validator(mode="after")
+    def _somebody_vouches(self) -> Self:
+        if self.client_certificate != "none" and self.ca_file is None:
+            raise ValueError(
+                "ca_file is missing: who vouches for the certificates of clients? "
+                'client_certificate = "none" asks for none'
+            )
+        return self
+
+    @property
+    def own(self) -> tls.KeyPair:
+        """What we show to a client."""
+        return tls.KeyPair(self.certificate_file, self.key_file)
+
+    def examine(self, now: datetime) -> None:
+        """Look at the files; see `node.tls.examine`."""
+        tls.examine(self.own, self.ca_file, now)
+
+    def rooted(self, base: Path) -> Self:
+        """Return this with relative paths resolved against `base`."""
+        return _rooted(self, base)
+
+
+class ClientTlsTable(Section):
+    """Table `tls` of a destination: how its server is trusted, and who we say we are."""
+
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    server_name: str | None = None
+    check_server_name: bool = True
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file go together")
+        if self.server_name and not self.check_server_name:
+            raise ValueError("server_name is given, but check_server_name = false ignores it")
+        return self
+
+    @property
+    def client(self) -> tls.ClientTls:
+        """What connections are made with."""
+        own = None
+        if self.certificate_file and self.key_file:
+            own = tls.KeyPair(self.certificate_file, self.key_file)
+        return tls.ClientTls(self.ca_file, own, self.server_name, self.check_server_name)
+
+    def examine(self, now: datetime) -> None:
+        """Look at the files; see `node.tls.examine`."""
+        tls.examine(self.client.own, self.ca_file, now)
+
+    def rooted(self, base: Path) -> Self:
+        """Return this with relative paths resolved against `base`."""
+        return _rooted(self, base)
+
+
+class HttpDestination(Section):
+    """What `dicomweb` and `orthanc` have in common: a server, and how it knows us."""
+
+    url: ServiceUrl
+    username: str | None = None
+    password_file: Path | None = None
+    password_env: str | None = None
+    token_file: Path | None = None
+    token_env: str | None = None
+    tls: ClientTlsTable | None = None
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        secrets = {
+            name: getattr(self, name)
+            for name in ("password_file", "password_env", "token_file", "token_env")
+        }
+        given = [name for name, value in secrets.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)}: one of them is enough")
+        if (self.username is not None) != bool(given and given[0].startswith("password")):
+            raise ValueError("username goes with password_file or password_env, and they with it")
+        if self.tls is not None and self.url.scheme != "https":
+            raise ValueError("tls is given, but url is not https")
+        return self
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """What we present to the server, if anything."""
+        what = f"credentials of {self.url.host}"
+        if self.password_file or self.password_env:
+            return Credentials(self.username, Secret(what, self.password_file, self.password_env))
+        if self.token_file or self.token_env:
+            return Credentials(None, Secret(what, self.token_file, self.token_env))
+        return None
+
+    def examine(self, now: datetime) -> None:
+        """Look at the files and read the secret.
+
+        Raises
+        ------
+        ConfigError
+            If one of them cannot be used.
+        """
+        if self.tls is not None:
+            self.tls.examine(now)
+        if self.credentials is not None:
+            self.credentials.secret.read()
+
+    def rooted(self, base: Path) -> Self:
+        """Return this with relative paths resolved against `base`."""
+        rooted = _rooted(self, base)
+        return rooted.model_copy(update={"tls": self.tls.rooted(base) if self.tls else None})
+
+
+class Source(Section):
+    """One `[[sources]]` entry: who may send, from where, and where our reports to it go.
+
+    Attributes
+    ----------
+    ae_title : str
+        Its calling AE title.
+    called_ae : str or None
+        What it must call; None: `node.ae_title`.
+    networks : tuple of IPv4Network or IPv6Network
+        Where it may come from; empty: anywhere.
+    certificate : str or None
+        The common name or DNS name in its TLS certificate; with it, it is let in over TLS only.
+    maximum_associations : int or None
+        At once; None: as many as the node takes.
+    host, port
+        Where it listens for our N-EVENT-REPORT (PS3.4 Annex J).
+    """
+
+    ae_title: AETitle
+    called_ae: AETitle | None = None
+    networks: tuple[Network, ...] = ()
+    certificate: str | None = None
+    maximum_associations: Annotated[int, Field(ge=1)] | None = None
+    host: str | None = None
+    port: Port | None = None
+
+    @model_validator(mode="after")
+    def _whole_address(self) -> Self:
+        if (self.host is None) != (self.port is None):
+            raise ValueError("host and port go together")
+        return self
