@@ -1,5 +1,6 @@
 """The wiring of parts: settings in, running processes out. Nothing is decided here."""
 
+import datetime
 import random
 import socket
 import threading
@@ -10,8 +11,10 @@ from typing import Final
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from node.deliver.build import build
+from node.deliver.build import build, terms_of
 from node.pipeline import workflows
+from node.pipeline.delivering import Delivering
+from node.pipeline.dispatch import AT_ONCE, Dispatcher
 from node.pipeline.engine import Engine, executor_lock
 from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
@@ -68,9 +71,25 @@ def _stages(settings: Settings, storage: Storage) -> Stages:
         classifier=classifier,
         liver=LiverSegmenter.load(settings.models.liver, classifier, settings.models.precision),
         rules=compile_rules(settings.rules),
-        destinations={d.name: build(d, settings.node.ae_title) for d in settings.destinations},
         unknown_below=settings.models.unknown_below,
         clock=time.time,
+    )
+
+
+def local_time() -> datetime.time:
+    """Return the time of day where the node stands."""
+    return datetime.datetime.now(datetime.UTC).astimezone().time()
+
+
+def _delivering(settings: Settings, storage: Storage, stages: Stages) -> Delivering:
+    return Delivering(
+        catalog=storage.catalog,
+        files=storage.files,
+        destinations={d.name: build(d, settings.node.ae_title) for d in settings.destinations},
+        terms={d.name: terms_of(d) for d in settings.destinations},
+        tag=stages.tag,
+        clock=time.time,
+        local_time=local_time,
         random=random.SystemRandom().random,
     )
 
@@ -81,8 +100,10 @@ def work(settings: Settings, stop: threading.Event) -> None:
     with executor_lock(settings.node.data / "run" / "worker.lock"):
         stages = _stages(settings, storage)
         engine = Engine(settings.node.pipeline, f"{socket.gethostname()}:worker")
-        pipeline = workflows.register(engine, stages)
-        engine.launch(workflows.QUEUES)
+        delivering = _delivering(settings, storage, stages)
+        dispatcher = Dispatcher(storage.catalog, delivering.terms, time.time, local_time)
+        pipeline = workflows.register(engine, stages, delivering)
+        engine.launch(workflows.queues(AT_ONCE + len(delivering.destinations)))
         policy = Policy(settings.series.settle_s, settings.series.quiet_s)
         sweep = Sweep(storage.catalog, storage.files, policy, read_headers, time.time)
 
@@ -94,6 +115,8 @@ def work(settings: Settings, stop: threading.Event) -> None:
         for job, seconds in (
             (settle_and_queue, SWEEP_S),
             (lambda: sweep.rescue(engine, pipeline), RESCUE_S),
+            (lambda: dispatcher.look(pipeline), SWEEP_S),
+            (lambda: dispatcher.mend(engine, delivering), RESCUE_S),
         ):
             scheduler.add_job(job, "interval", seconds=seconds, coalesce=True, max_instances=1)
         scheduler.start()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli import serving, studies
+from node.cli import deliveries, serving, studies
 from node.cli.shown import WRONG, fail, set_up_logging
 
 radnode = typer.Typer(
@@ -18,6 +18,7 @@ radnode = typer.Typer(
 )
 radnode.add_typer(serving.commands)
 radnode.add_typer(studies.commands)
+radnode.add_typer(deliveries.commands, name="deliveries")
 
 
 @radnode.callback()

@@ -22,12 +22,12 @@ from node.cli.shown import (
     sound,
     told,
 )
-from node.deliver.build import build
+from node.deliver.build import build, terms_of
 from node.deliver.destination import OutboundInstance
 from node.errors import DeliveryError
 from node.segment import preview as pictures
 from node.settings import DimseDestination, load
-from node.watch import custody
+from node.watch import custody, deliveries
 from node.watch import status as views
 from radnet.data.phantom_study import write_phantom_study
 
@@ -102,11 +102,15 @@ def status(
     study: Annotated[str | None, typer.Argument(help="Study Instance UID.")] = None,
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Show every study, or one: its series, findings, and where each instance stands."""
+    """Show every study and destination, or one study: findings, and where each instance is."""
     with told():
-        catalog = app.open_storage(load(config)).catalog
+        settings = load(config)
+        catalog = app.open_storage(settings).catalog
         if study is None:
             console.print(views.studies_table(catalog))
+            terms = {one.name: terms_of(one) for one in settings.destinations}
+            found = deliveries.destinations(catalog, terms, app.local_time())
+            console.print(deliveries.destinations_table(found))
         elif not catalog.series_of(study):
             fail(f"the node holds no study {study}; `radnode status` lists them", WRONG)
         else:

@@ -1,6 +1,7 @@
 """When to try a destination again: pure arithmetic, no clock."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 FIRST_DELAY_S: Final = 30.0
@@ -9,11 +10,24 @@ MAXIMUM_ATTEMPTS: Final = 45
 """About a week of trying, at the mean delays of `next_delay`."""
 
 
-def next_delay(attempt: int, random: Callable[[], float]) -> float | None:
+@dataclass(frozen=True)
+class Retries:
+    """How often a destination is tried, and how far apart."""
+
+    attempts: int = MAXIMUM_ATTEMPTS
+    first_delay_s: float = FIRST_DELAY_S
+    longest_delay_s: float = LONGEST_DELAY_S
+
+
+def next_delay(
+    attempt: int,
+    random: Callable[[], float],
+    retries: Retries = Retries(),
+) -> float | None:
     """Return how long to wait after a failed attempt, or None when it was the last.
 
-    Doubles from 30 s to 6 h. Half of each delay is drawn at random, so that the instances
-    of many series do not all come back at the moment a destination does.
+    Doubles from the first delay to the longest. Half of each delay is drawn at random, so that
+    the instances of many series do not all come back at the moment a destination does.
 
     Parameters
     ----------
@@ -25,10 +39,18 @@ def next_delay(attempt: int, random: Callable[[], float]) -> float | None:
     Returns
     -------
     float or None
-        Seconds, from 30 to 21600; None: park the instance.
+        Seconds; None: park the instance.
     """
-    if attempt >= MAXIMUM_ATTEMPTS:
+    if attempt >= retries.attempts:
         return None
-    doublings = min(attempt, 20)  # further ones are beyond the longest delay anyway
-    ceiling = min(FIRST_DELAY_S * float(1 << doublings), LONGEST_DELAY_S)
-    return ceiling / 2 + ceiling / 2 * random()
+    return doubled(attempt, retries.first_delay_s, retries.longest_delay_s, random)
+
+
+def doubled(times: int, first_s: float, longest_s: float, random: Callable[[], float]) -> float:
+    """Return a wait that doubles from `first_s` with each time, at most `longest_s`.
+
+    Half of it is drawn at random; never less than `first_s`.
+    """
+    doublings = min(times, 20)  # further ones are beyond the longest delay anyway
+    ceiling = min(first_s * float(1 << doublings), longest_s)
+    return max(first_s, ceiling / 2 + ceiling / 2 * random())

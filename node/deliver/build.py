@@ -2,12 +2,14 @@
 
 from node import settings
 from node.deliver.association import Peer
+from node.deliver.attempts import Retries
 from node.deliver.destination import Destination
 from node.deliver.dicomweb import DicomwebSender
 from node.deliver.dimse import DimseSender
 from node.deliver.folder import FolderSender
 from node.deliver.http import Access
 from node.deliver.orthanc import OrthancSender
+from node.deliver.turns import Terms, window_of
 from node.trust import HttpDestination
 
 
@@ -29,6 +31,8 @@ def build(entry: settings.Destination, calling_ae: str) -> Destination:
                 entry.port,
                 entry.calling_ae or calling_ae,
                 tls=entry.tls.client if entry.tls else None,
+                connect_s=entry.connect_s,
+                response_s=entry.response_s,
             )
             return DimseSender(entry.name, peer)
         case settings.DicomwebDestination():
@@ -41,3 +45,14 @@ def build(entry: settings.Destination, calling_ae: str) -> Destination:
 
 def _access(entry: HttpDestination) -> Access:
     return Access(entry.credentials, entry.tls.client if entry.tls else None)
+
+
+def terms_of(entry: settings.Destination) -> Terms:
+    """Return on what terms an entry is sent to."""
+    return Terms(
+        connections=entry.connections,
+        priority=entry.priority,
+        window=window_of(entry.window) if entry.window else None,
+        retries=Retries(entry.attempts, entry.first_delay_s, entry.longest_delay_s),
+        break_after=entry.break_after,
+    )

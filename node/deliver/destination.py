@@ -1,11 +1,19 @@
 """What every destination is to the pipeline, and the words it answers with."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 State = Literal["delivered", "retry", "refused"]
+
+Wanted = Callable[[str], bool]
+"""Tells of a SOP Instance UID whether it is still to be sent; asked right before it is."""
+
+
+def everything(_sop_instance_uid: str) -> bool:
+    """Want every instance."""
+    return True
 
 
 @dataclass(frozen=True)
@@ -37,11 +45,19 @@ class Outcome:
         ``retry``: it may be taken later. ``refused``: sending the same again will not help.
     reason : str
         Why not, or the warning it was delivered with; no patient data.
+    tried : bool
+        False where the attempt ended before it came to this instance.
     """
 
     sop_instance_uid: str
     state: State
     reason: str = ""
+    tried: bool = True
+
+
+def untried(instances: Iterable[OutboundInstance], reason: str) -> Iterator[Outcome]:
+    """Yield the outcomes of instances that an attempt never came to."""
+    return (Outcome(one.sop_instance_uid, "retry", reason, tried=False) for one in instances)
 
 
 class Destination(Protocol):
@@ -51,9 +67,12 @@ class Destination(Protocol):
     def name(self) -> str:
         """The name the settings give it."""
 
-    def send(self, instances: Sequence[OutboundInstance]) -> Iterator[Outcome]:
+    def send(
+        self, instances: Sequence[OutboundInstance], wanted: Wanted = everything
+    ) -> Iterator[Outcome]:
         """Send instances; yield one outcome for each as it becomes known.
 
+        One that is no longer wanted when its turn comes is left out, without an outcome.
         Trouble with an instance or with the destination is an outcome, never an exception.
         Sending again what the destination has is harmless.
         """

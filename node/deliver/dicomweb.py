@@ -15,8 +15,8 @@ import httpx
 import structlog
 from pydicom.dataset import Dataset
 
-from node.deliver.destination import OutboundInstance, Outcome
-from node.deliver.http import OPEN, Access, meaning, raise_for, told
+from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything, untried
+from node.deliver.http import OPEN, Access, meaning, raise_for, told, was_connected
 from node.deliver.statuses import verdict
 from node.errors import TransientDeliveryError
 
@@ -50,25 +50,32 @@ class DicomwebSender:
         raise_for(response, self._studies)
         return "DICOMweb answers"
 
-    def send(self, instances: Sequence[OutboundInstance]) -> Iterator[Outcome]:
+    def send(
+        self, instances: Sequence[OutboundInstance], wanted: Wanted = everything
+    ) -> Iterator[Outcome]:
         """Store instances; see `node.deliver.destination.Destination.send`."""
         down = ""
         try:
             opened = self._client()
         except TransientDeliveryError as error:
-            yield from (Outcome(item.sop_instance_uid, "retry", str(error)) for item in instances)
+            yield from untried(instances, str(error))
             return
         with opened as client:
-            for readable, outcomes in requests(instances):
+            for planned, outcomes in requests(instances):
                 yield from outcomes
-                if readable and not down:
-                    try:
-                        yield from self._sent(client, readable)
-                    except TransientDeliveryError as error:
-                        down = str(error)  # nobody there: do not wait once per request
-                        log.warning("STOW-RS failed", destination=self.name, reason=down)
                 if down:
-                    yield from (Outcome(i.sop_instance_uid, "retry", down) for i in readable)
+                    yield from untried(planned, down)
+                    continue
+                readable = [one for one in planned if wanted(one.sop_instance_uid)]
+                if not readable:
+                    continue
+                try:
+                    yield from self._sent(client, readable)
+                except httpx.HTTPError as error:  # nobody there: do not wait once per request
+                    down, tried = told(error), was_connected(error)
+                    log.warning("STOW-RS failed", destination=self.name, reason=down)
+                    for one in readable:
+                        yield Outcome(one.sop_instance_uid, "retry", down, tried)
 
     def _client(self) -> httpx.Client:
         return httpx.Client(**self.access.options(self.url))
@@ -84,7 +91,7 @@ class DicomwebSender:
 
         Raises
         ------
-        TransientDeliveryError
+        httpx.HTTPError
             If there is no answer; nothing has been yielded then.
         """
         boundary = uuid4().hex
@@ -96,8 +103,6 @@ class DicomwebSender:
                 content=_multipart(instances, boundary),
                 headers={"Content-Type": kind, "Content-Length": length, "Accept": _JSON},
             )
-        except httpx.HTTPError as error:
-            raise TransientDeliveryError(told(error)) from error
         except OSError as error:
             reason = f"cannot read a stored file: {error.strerror}"
             yield from (Outcome(item.sop_instance_uid, "retry", reason) for item in instances)

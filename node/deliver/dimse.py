@@ -1,17 +1,16 @@
 """Delivery by C-STORE: the bytes as stored, converted only for a peer that will not take them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import structlog
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
     UID,
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -21,14 +20,18 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from node.deliver.association import Peer, associated
-from node.deliver.destination import OutboundInstance, Outcome
+from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything, untried
 from node.deliver.statuses import verdict
+from node.deliver.transcode import uncompressed
 from node.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
 
 log = structlog.get_logger()
 
 CONTEXTS_PER_ASSOCIATION: Final = 128
 """Presentation context IDs are the odd numbers from 1 to 255 (PS3.8 Section 9.3.2.2)."""
+
+ASSOCIATIONS_PER_BATCH: Final = 5
+"""So often is a batch gone on with within one attempt, when the peer drops it midway."""
 
 _PLAIN: Final = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
@@ -50,28 +53,61 @@ class DimseSender:
             raise TransientDeliveryError(f"{self.peer}: no answer to C-ECHO")
         return f"C-ECHO answered with status {status.Status:04X}"
 
-    def send(self, instances: Sequence[OutboundInstance]) -> Iterator[Outcome]:
+    def send(
+        self, instances: Sequence[OutboundInstance], wanted: Wanted = everything
+    ) -> Iterator[Outcome]:
         """C-STORE every instance; see `node.deliver.destination.Destination.send`.
 
-        Instances of one batch of presentation contexts share an association. What is left
-        when the association fails is ``retry``: the failure says nothing about them. A
-        rejected association is ``retry`` too: it is for the peer's operator to allow us, and
-        then the instances are welcome.
+        Instances of one batch of presentation contexts share an association. Where the peer
+        drops it, the instance on the line is ``retry``, and the others go on over a new one,
+        as long as each gets some of them through: one instance that makes the peer fall over
+        must not keep the rest from arriving. A rejected association is ``retry`` for all: it
+        is for the peer's operator to allow us, and then the instances are welcome.
         """
         for batch in batches(instances):
-            yield from self._sent(batch)
+            yield from self._sent(batch, wanted)
 
-    def _sent(self, batch: Sequence[OutboundInstance]) -> Iterator[Outcome]:
-        done = 0
+    def _sent(self, batch: Sequence[OutboundInstance], wanted: Wanted) -> Iterator[Outcome]:
+        left = deque(batch)
+        reason = ""
+        for _ in range(ASSOCIATIONS_PER_BATCH):
+            before = len(left)
+            reason = yield from self._over_one_association(left, wanted)
+            if not left or len(left) >= before - 1:  # nothing but the one it was dropped over
+                break
+        yield from untried(left, reason)
+
+    def _over_one_association(
+        self, left: deque[OutboundInstance], wanted: Wanted
+    ) -> Generator[Outcome, None, str]:
+        """Send from the left end of a queue until it is empty or the association fails.
+
+        Returns
+        -------
+        str
+            Why it failed; '' where it did not.
+        """
+        on_the_line = False
+        message_id = 0
         try:
-            with associated(self.peer, _contexts(batch)) as association:
-                for number, instance in enumerate(batch):
-                    yield _stored(association, instance, number % 0xFFFF + 1)
-                    done += 1
+            with associated(self.peer, _contexts(left)) as association:
+                accepted = _accepted(association)
+                while left:
+                    if not wanted(left[0].sop_instance_uid):
+                        left.popleft()
+                        continue
+                    message_id = message_id % 0xFFFF + 1
+                    on_the_line = True
+                    outcome = _stored(association, accepted, left[0], message_id)
+                    on_the_line = False
+                    left.popleft()
+                    yield outcome
         except DeliveryError as error:
             log.warning("association failed", destination=self.name, reason=str(error))
-            for instance in batch[done:]:
-                yield Outcome(instance.sop_instance_uid, "retry", str(error))
+            if on_the_line:
+                yield Outcome(left.popleft().sop_instance_uid, "retry", str(error))
+            return str(error)
+        return ""
 
 
 def batches(
@@ -103,7 +139,7 @@ def batches(
     return parts
 
 
-def _contexts(batch: Sequence[OutboundInstance]) -> list[PresentationContext]:
+def _contexts(batch: Collection[OutboundInstance]) -> list[PresentationContext]:
     """Propose each SOP Class in the syntaxes it is stored in, and once more uncompressed.
 
     One transfer syntax to a context: of several the peer would choose, and might choose
@@ -115,7 +151,12 @@ def _contexts(batch: Sequence[OutboundInstance]) -> list[PresentationContext]:
     return contexts + [build_context(sop_class, list(_PLAIN)) for sop_class in classes]
 
 
-def _stored(association: Association, instance: OutboundInstance, message_id: int) -> Outcome:
+def _stored(
+    association: Association,
+    accepted: Mapping[str, set[str]],
+    instance: OutboundInstance,
+    message_id: int,
+) -> Outcome:
     """Send one instance.
 
     Raises
@@ -125,7 +166,7 @@ def _stored(association: Association, instance: OutboundInstance, message_id: in
     """
     uid = instance.sop_instance_uid
     try:
-        payload = _payload(_accepted(association), instance)
+        payload = _payload(accepted, instance)
         response = _answer(association, payload, message_id)
     except PermanentDeliveryError as error:
         return Outcome(uid, "refused", str(error))
@@ -159,37 +200,7 @@ def _payload(accepted: Mapping[str, set[str]], instance: OutboundInstance) -> Pa
         raise PermanentDeliveryError(f"SOP Class not accepted: {name}")
     if not syntaxes.intersection(_PLAIN) or stored == ExplicitVRBigEndian:
         raise PermanentDeliveryError(f"transfer syntax not accepted: {stored.name}")
-    return _uncompressed(instance.path, stored)
-
-
-def _uncompressed(path: Path, stored: UID) -> Dataset:
-    """Return the data set in a plain transfer syntax; pixel values and UIDs do not change.
-
-    Raises
-    ------
-    PermanentDeliveryError
-        If the pixels cannot be decoded.
-    OSError
-        If the file cannot be read.
-    """
-    try:
-        ds = dcmread(path)
-        if stored == DeflatedExplicitVRLittleEndian:
-            ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        elif stored.is_compressed:
-            ds.decompress(generate_instance_uid=False)
-    except (
-        InvalidDicomError,
-        AttributeError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ) as error:
-        raise PermanentDeliveryError(
-            f"transfer syntax not accepted: {stored.name}, and the pixels cannot be decoded "
-            f"({type(error).__name__})"
-        ) from error
-    return ds
+    return uncompressed(instance.path, stored)
 
 
 def _answer(association: Association, payload: Path | Dataset, message_id: int) -> Dataset:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydicom import config
 from pydicom.uid import UID
 
-from node.deliver.destination import OutboundInstance, Outcome
+from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
 from node.errors import TransientDeliveryError
 
 
@@ -25,10 +25,13 @@ class FolderSender:
     name: str
     path: Path
 
-    def send(self, instances: Sequence[OutboundInstance]) -> Iterator[Outcome]:
+    def send(
+        self, instances: Sequence[OutboundInstance], wanted: Wanted = everything
+    ) -> Iterator[Outcome]:
         """Copy every file; see `node.deliver.destination.Destination.send`."""
         for instance in instances:
-            yield self._sent(instance)
+            if wanted(instance.sop_instance_uid):
+                yield self._sent(instance)
 
     def check(self) -> str:
         """Return 'writable' after having written and removed a file there.

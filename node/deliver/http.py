@@ -75,6 +75,11 @@ def raise_for(response: httpx.Response, what: str) -> None:
         raise (PermanentDeliveryError if state == "refused" else TransientDeliveryError)(text)
 
 
+def was_connected(error: httpx.HTTPError) -> bool:
+    """Tell whether the peer may have had something of the request that got no answer."""
+    return not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+
+
 def told(error: httpx.HTTPError | httpx.InvalidURL) -> str:
     """Return why there was no answer, without the request's content."""
     cause = error.__context__

@@ -9,8 +9,15 @@ import httpx
 import structlog
 from pyorthanc import Orthanc
 
-from node.deliver.destination import OutboundInstance, Outcome, State
-from node.deliver.http import OPEN, Access, meaning, raise_for, told
+from node.deliver.destination import (
+    OutboundInstance,
+    Outcome,
+    State,
+    Wanted,
+    everything,
+    untried,
+)
+from node.deliver.http import OPEN, Access, meaning, raise_for, told, was_connected
 from node.errors import PermanentDeliveryError, TransientDeliveryError
 
 log = structlog.get_logger()
@@ -44,23 +51,28 @@ class OrthancSender:
         labels = "" if system.get("HasLabels") else ", which has no labels"
         return f"Orthanc {system.get('Version', 'of unknown version')}{labels}"
 
-    def send(self, instances: Sequence[OutboundInstance]) -> Iterator[Outcome]:
+    def send(
+        self, instances: Sequence[OutboundInstance], wanted: Wanted = everything
+    ) -> Iterator[Outcome]:
         """Upload every file; see `node.deliver.destination.Destination.send`."""
         try:
             client = self._client()
         except TransientDeliveryError as error:
-            yield from (Outcome(item.sop_instance_uid, "retry", str(error)) for item in instances)
+            yield from untried(instances, str(error))
             return
         with client:
             for number, instance in enumerate(instances):
+                uid = instance.sop_instance_uid
+                if not wanted(uid):
+                    continue
                 try:
                     state, reason = _uploaded(client, instance)
                 except httpx.HTTPError as error:  # nobody there: do not wait once per instance
                     log.warning("upload failed", destination=self.name, reason=told(error))
-                    for rest in instances[number:]:
-                        yield Outcome(rest.sop_instance_uid, "retry", told(error))
+                    yield Outcome(uid, "retry", told(error), tried=was_connected(error))
+                    yield from untried(instances[number + 1 :], told(error))
                     return
-                yield Outcome(instance.sop_instance_uid, state, reason)
+                yield Outcome(uid, state, reason)
 
     def tag(
         self,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from dbos import (
     DBOS,
@@ -28,6 +28,7 @@ APPLICATION_VERSION: Final = "pipeline-1"
 POLLING_S: Final = 0.5
 RECOVERY_ATTEMPTS: Final = 3
 DEAD_STATES: Final = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+LIVE_STATES: Final = ["PENDING", "ENQUEUED", "DELAYED"]
 
 Workflow = Callable[..., Any]
 
@@ -66,6 +67,14 @@ class DeadJob:
     workflow: str
     arguments: tuple[Any, ...]
     reason: str
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a job: "gone" was never there, or ended; "dead" ended in an error."""
+
+    state: Literal["alive", "dead", "gone"]
+    reason: str = ""
 
 
 @contextmanager
@@ -160,6 +169,16 @@ class Engine:
             )
             for found in DBOS.list_workflows(status=list(DEAD_STATES))
         ]
+
+    def fate(self, workflow_id: str) -> Fate:
+        """Return what became of a job."""
+        found = DBOS.get_workflow_status(workflow_id)
+        if found is None:
+            return Fate("gone")
+        if found.status in DEAD_STATES:
+            reason = f"{found.status}: {found.error}" if found.error else str(found.status)
+            return Fate("dead", reason)
+        return Fate("alive" if found.status in LIVE_STATES else "gone")
 
     def close(self) -> None:
         """Stop taking jobs; running ones are resumed by the next start."""

@@ -14,26 +14,20 @@ from pydicom.dataset import Dataset
 
 from node.classify.recognise import SeriesClassifier, recognise
 from node.classify.tags import tags
-from node.deliver.attempts import next_delay
-from node.deliver.destination import Destination, OutboundInstance, State, TaggingDestination
+from node.deliver.destination import TaggingDestination
 from node.errors import CertificateError, PermanentDeliveryError, TransientDeliveryError
 from node.route.facts import Facts, header_facts
 from node.route.rules import CompiledRules, decide
 from node.segment.liver import LiverModel, LiverResult, segment_liver
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
-from node.store.records import DeliveryState, Finding, RevisionState, StoredInstance
+from node.store.records import Finding, RevisionState, StoredInstance
 from radnet.errors import UnusableVolumeError
 from radnet.volume.series import read_headers
 
 log = structlog.get_logger()
 
 OWN_OUTPUT: Final = "own_output"
-_AFTER: Final[dict[State, DeliveryState]] = {
-    "delivered": "delivered",
-    "refused": "parked",
-    "retry": "pending",
-}
 
 
 @dataclass(frozen=True)
@@ -44,8 +38,6 @@ class Stages:
     ----------
     clock : callable
         Seconds since the epoch.
-    random : callable
-        A number in [0, 1), for the jitter between delivery attempts.
     """
 
     catalog: Catalog
@@ -53,10 +45,8 @@ class Stages:
     classifier: SeriesClassifier
     liver: LiverModel
     rules: CompiledRules
-    destinations: Mapping[str, Destination]
     unknown_below: float
     clock: Callable[[], float]
-    random: Callable[[], float]
 
     def classify(self, series_instance_uid: str, revision: int) -> str:
         """Recognise a series and keep its findings.
@@ -85,19 +75,19 @@ class Stages:
         Returns
         -------
         dict
-            ``deliver`` and ``results_to`` (names of destinations), ``segment`` (bool) and
-            ``batch`` (key of the deliveries).
+            ``segment`` (bool), ``results_to`` and ``urgent`` (names of destinations).
         """
         batch = f"source/{series_instance_uid}/{revision}"
         findings = self._fused(series_instance_uid, revision)
         if OWN_OUTPUT in findings:
             self.catalog.finish(series_instance_uid, revision, "done", unusable)
-            return {"deliver": [], "segment": False, "results_to": [], "batch": batch}
+            return {"segment": False, "results_to": [], "urgent": []}
         stored = self._received(series_instance_uid, revision)
         decision = decide(self.rules, self._facts(stored, findings))
         for destination in decision.deliver:
             uids = [one.sop_instance_uid for one in stored]
-            self.catalog.add_deliveries(batch, destination, uids, self.clock())
+            urgent = destination in decision.urgent
+            self.catalog.add_deliveries(batch, destination, uids, self.clock(), urgent)
         segment = "liver" in decision.segment and not unusable
         if not segment:
             reasons = [unusable] if unusable else []
@@ -107,27 +97,23 @@ class Stages:
             state: RevisionState = "unusable" if unusable else "done"
             self.catalog.finish(series_instance_uid, revision, state, "; ".join(reasons))
         return {
-            "deliver": list(decision.deliver),
             "segment": segment,
             "results_to": list(decision.results_to),
-            "batch": batch,
+            "urgent": list(decision.urgent),
         }
 
     def segment(
-        self, series_instance_uid: str, revision: int, results_to: list[str]
-    ) -> str | None:
+        self, series_instance_uid: str, revision: int, results_to: list[str], urgent: list[str]
+    ) -> None:
         """Segment the liver, keep SEG and SR, and note where they have to go.
 
-        Returns
-        -------
-        str or None
-            Key of the deliveries; None where there is no result, with the reason recorded.
+        Where there is no result, the reason is recorded on the series.
         """
         if self.catalog.revisions(series_instance_uid)[-1].revision > revision:
             self.catalog.finish(
                 series_instance_uid, revision, "done", "superseded by a later revision"
             )
-            return None
+            return
         stored = self._received(series_instance_uid, revision)
         paths = [self.files.absolute(one.path) for one in stored]
         earlier = self._earlier_reports(series_instance_uid, revision)
@@ -137,58 +123,19 @@ class Stages:
             reason = f"liver not segmented: {error}"
             self.catalog.finish(series_instance_uid, revision, "unusable", reason)
             log.warning("liver not segmented", series=series_instance_uid, because=str(error))
-            return None
+            return
         batch = f"result/{series_instance_uid}/{revision}"
         uids = self._keep(series_instance_uid, revision, result)
         for destination in results_to:
-            self.catalog.add_deliveries(batch, destination, uids, self.clock())
+            now = self.clock()
+            self.catalog.add_deliveries(batch, destination, uids, now, destination in urgent)
         self.catalog.finish(series_instance_uid, revision, "done", "")
-        return batch
 
-    def send(self, destination: str, batch: str, attempt: int) -> float | None:
-        """Try to deliver what is pending of a batch.
+    def tag(self, target: TaggingDestination, batch: str) -> bool:
+        """Write the fused findings of a source series as labels; tell whether that is done.
 
-        Parameters
-        ----------
-        attempt : int
-            How many attempts were made before this one.
-
-        Returns
-        -------
-        float or None
-            Seconds until the next attempt; None when nothing is left to try.
+        Other batches than those of a source series have none.
         """
-        pending = self.catalog.pending(batch, destination)
-        target = self.destinations.get(destination)
-        if target is None:
-            self._park(pending, destination, "there is no such destination in the settings")
-            return None
-        left = 0
-        by_uid = {one.sop_instance_uid: one for one in pending}
-        for outcome in target.send([self._outbound(one) for one in pending]):
-            del by_uid[outcome.sop_instance_uid]
-            self.catalog.put_delivery(
-                outcome.sop_instance_uid,
-                destination,
-                _AFTER[outcome.state],
-                outcome.reason,
-                self.clock(),
-            )
-            left += outcome.state == "retry"
-        left += len(by_uid)
-        if not left and isinstance(target, TaggingDestination):
-            left = not self._tag(target, batch)
-        if not left:
-            return None
-        delay = next_delay(attempt + 1, self.random)
-        if delay is None:
-            self._park(
-                self.catalog.pending(batch, destination), destination, "gave up after all attempts"
-            )
-        return delay
-
-    def _tag(self, target: TaggingDestination, batch: str) -> bool:
-        """Write the fused findings of a source series as labels; tell whether it is done."""
         kind, series_instance_uid, number = batch.split("/")
         revision = int(number)
         if kind != "source":
@@ -253,20 +200,6 @@ class Stages:
             self.liver.digest,
         )
         return kept
-
-    def _outbound(self, one: StoredInstance) -> OutboundInstance:
-        return OutboundInstance(
-            one.sop_instance_uid,
-            one.sop_class_uid,
-            one.transfer_syntax_uid,
-            self.files.absolute(one.path),
-        )
-
-    def _park(self, pending: list[StoredInstance], destination: str, reason: str) -> None:
-        for one in pending:
-            self.catalog.put_delivery(
-                one.sop_instance_uid, destination, "parked", reason, self.clock()
-            )
 
 
 def _fact(finding: Finding) -> str | list[str] | None:

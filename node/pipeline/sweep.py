@@ -11,7 +11,6 @@ from typing import Protocol
 import structlog
 from pydicom.dataset import Dataset
 
-from node.deliver.attempts import next_delay
 from node.pipeline.engine import DeadJob
 from node.pipeline.workflows import Workflows
 from node.series.completeness import Policy, Verdict, due, judge
@@ -98,8 +97,7 @@ class Sweep:
         """Carry on where a job died for good, so that its images still travel.
 
         A series whose recognition died is routed without; a segmentation that died is
-        recorded on its series; a delivery that died is tried again as its next attempt, and
-        parked with the reason after its last.
+        recorded on its series; a delivery that died is put back by `node.pipeline.dispatch`.
         """
         for job in engine.dead():
             self._rescue(job, workflows)
@@ -112,21 +110,7 @@ class Sweep:
                 self._catalog.finish(uid, revision, "unusable", f"segmentation died: {job.reason}")
             case "series", (str(uid), int(revision), str()):
                 self._catalog.finish(uid, revision, "unusable", f"routing died: {job.reason}")
-            case "deliver", (str(destination), str(batch), int(attempt)):
-                self._deliver_again(job, workflows, (destination, batch, attempt))
+            case "deliver" | "probe", _:
+                pass
             case _:
                 log.error("job died", job=job.workflow_id, reason=job.reason)
-
-    def _deliver_again(
-        self, job: DeadJob, workflows: Workflows, delivery: tuple[str, str, int]
-    ) -> None:
-        """Queue the next attempt after the usual wait; park what has had its last."""
-        destination, batch, attempt = delivery
-        delay_s = next_delay(attempt + 1, random=lambda: 1.0)
-        if delay_s is not None:
-            workflows.deliver_again(destination, batch, attempt + 1, delay_s)
-            return
-        reason = f"delivery died: {job.reason}"
-        for one in self._catalog.pending(batch, destination):
-            uid = one.sop_instance_uid
-            self._catalog.put_delivery(uid, destination, "parked", reason, self._clock())

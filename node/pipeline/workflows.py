@@ -4,19 +4,31 @@
 
     receive ─> store ─> series ─> classify ─> route ─> deliver
                         (sweep)                 └────> segment ─> deliver
+                                                             (dispatch)
 
-Three short durable workflows, linked by ids made of UIDs, so that running one twice never
-queues the next one twice. What a step does stands in `stages`; here is only the order.
+Short durable workflows, linked by ids made of UIDs, so that running one twice never queues the
+next one twice. What a step does stands in `stages` and `delivering`; here is only the order.
+Route and segment note in rows what has to go where; `dispatch` queues it when its turn comes.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from node.pipeline.engine import Engine, Queue
 from node.pipeline.stages import Stages
 
-QUEUES: Final = [Queue("series", at_once=2), Queue("segment", at_once=1), Queue("deliver", 8, 2)]
+_ALWAYS: Final = [Queue("series", at_once=2), Queue("segment", at_once=1), Queue("probe", 4)]
+
+
+class Delivers(Protocol):
+    """The steps of delivery."""
+
+    def send(self, destination: str, batch: str, serial: int) -> None:
+        """Make one attempt with a batch."""
+
+    def probe(self, destination: str) -> None:
+        """Ask whether a destination is back."""
 
 
 @dataclass(frozen=True)
@@ -25,31 +37,41 @@ class Workflows:
 
     take_series: "_TakeSeries"
     """Queue one revision of a series; with why recognition died, it is routed without."""
-    deliver_again: "_Deliver"
-    """Queue one more attempt to deliver a batch to a destination."""
+    deliver: Callable[[str, str, int], None]
+    """Queue one attempt to deliver a batch to a destination, by the number of the attempt."""
+    probe: Callable[[str, int], None]
+    """Queue one question whether a destination is back, by its number."""
 
 
-def register(engine: Engine, stages: Stages) -> Workflows:
+def queues(deliveries: int) -> list[Queue]:
+    """Return the queues; `deliveries` is how many batches may be on their way at once."""
+    return [*_ALWAYS, Queue("deliver", at_once=deliveries)]
+
+
+def delivery_job(destination: str, batch: str, serial: int) -> str:
+    """Return the id of the job that makes one attempt."""
+    return f"send/{destination}/{batch}/{serial}"
+
+
+def register(engine: Engine, stages: Stages, delivering: Delivers) -> Workflows:
     """Define the workflows on an engine that is not launched yet."""
-    deliver = _define_deliver(engine, stages)
-    segment = _define_segment(engine, stages, deliver)
-    series = _define_series(engine, stages, deliver, segment)
-    return Workflows(take_series=series, deliver_again=deliver)
+    series = _define_series(engine, stages, _define_segment(engine, stages))
+    return Workflows(
+        take_series=series,
+        deliver=_define_deliver(engine, delivering),
+        probe=_define_probe(engine, delivering),
+    )
 
 
 class _TakeSeries(Protocol):
     def __call__(self, uid: str, revision: int, died: str = "") -> None: ...
 
 
-class _Deliver(Protocol):
-    def __call__(
-        self, destination: str, batch: str, attempt: int, delay_s: float | None = None
-    ) -> None: ...
+class _Segment(Protocol):
+    def __call__(self, uid: str, revision: int, plan: dict[str, Any]) -> None: ...
 
 
-def _define_series(
-    engine: Engine, stages: Stages, deliver: _Deliver, segment: Callable[..., None]
-) -> _TakeSeries:
+def _define_series(engine: Engine, stages: Stages, segment: _Segment) -> _TakeSeries:
     classify = engine.step(stages.classify, "classify")
     route = engine.step(stages.route, "route")
 
@@ -57,10 +79,8 @@ def _define_series(
     def series(series_instance_uid: str, revision: int, died: str) -> None:
         unusable = died or classify(series_instance_uid, revision)
         plan = route(series_instance_uid, revision, unusable)
-        for destination in plan["deliver"]:
-            deliver(destination, plan["batch"], 0)
         if plan["segment"]:
-            segment(series_instance_uid, revision, plan["results_to"])
+            segment(series_instance_uid, revision, plan)
 
     def queue(uid: str, revision: int, died: str = "") -> None:
         job = f"series/{uid}/{revision}" + ("/unrecognised" if died else "")
@@ -69,37 +89,45 @@ def _define_series(
     return queue
 
 
-def _define_segment(
-    engine: Engine, stages: Stages, deliver: _Deliver
-) -> Callable[[str, int, list[str]], None]:
+def _define_segment(engine: Engine, stages: Stages) -> _Segment:
     infer = engine.step(stages.segment, "segment")
 
     @engine.workflow("segment")
-    def segment(series_instance_uid: str, revision: int, results_to: list[str]) -> None:
-        batch = infer(series_instance_uid, revision, results_to)
-        if batch is not None:
-            for destination in results_to:
-                deliver(destination, batch, 0)
+    def segment(
+        series_instance_uid: str, revision: int, results_to: list[str], urgent: list[str]
+    ) -> None:
+        infer(series_instance_uid, revision, results_to, urgent)
 
-    def queue(uid: str, revision: int, results_to: list[str]) -> None:
-        engine.enqueue("segment", f"segment/{uid}/{revision}", segment, uid, revision, results_to)
+    def queue(uid: str, revision: int, plan: dict[str, Any]) -> None:
+        job = f"segment/{uid}/{revision}"
+        results_to, urgent = plan["results_to"], plan["urgent"]
+        engine.enqueue("segment", job, segment, uid, revision, results_to, urgent)
 
     return queue
 
 
-def _define_deliver(engine: Engine, stages: Stages) -> _Deliver:
-    send = engine.step(stages.send, "send")
+def _define_deliver(engine: Engine, delivering: Delivers) -> Callable[[str, str, int], None]:
+    send = engine.step(delivering.send, "send")
 
     @engine.workflow("deliver")
-    def deliver(destination: str, batch: str, attempt: int) -> None:
-        delay_s = send(destination, batch, attempt)
-        if delay_s is not None:
-            queue(destination, batch, attempt + 1, delay_s)
+    def deliver(destination: str, batch: str, serial: int) -> None:
+        send(destination, batch, serial)
 
-    def queue(destination: str, batch: str, attempt: int, delay_s: float | None = None) -> None:
-        job = f"deliver/{destination}/{batch}/{attempt}"
-        engine.enqueue(
-            "deliver", job, deliver, destination, batch, attempt, key=destination, delay_s=delay_s
-        )
+    def queue(destination: str, batch: str, serial: int) -> None:
+        job = delivery_job(destination, batch, serial)
+        engine.enqueue("deliver", job, deliver, destination, batch, serial)
+
+    return queue
+
+
+def _define_probe(engine: Engine, delivering: Delivers) -> Callable[[str, int], None]:
+    ask = engine.step(delivering.probe, "probe")
+
+    @engine.workflow("probe")
+    def probe(destination: str) -> None:
+        ask(destination)
+
+    def queue(destination: str, number: int) -> None:
+        engine.enqueue("probe", f"probe/{destination}/{number}", probe, destination)
 
     return queue

@@ -14,6 +14,7 @@ EVENTS: Final[dict[DeliveryState, Event]] = {
     "delivered": "sent",
     "parked": "parked",
     "pending": "retried",
+    "paused": "paused",
     "cancelled": "cancelled",
 }
 
@@ -122,10 +123,10 @@ class Deliveries(Ledger):
     ) -> None:
         """Note the outcome of one attempt.
 
-        What was delivered stays delivered, and what was cancelled is not brought back by an
-        attempt that was under way; that one arrived all the same is told as it is.
+        What was delivered stays delivered, and what was cancelled or paused is not brought back
+        by an attempt that was under way; that one arrived all the same is told as it is.
         """
-        open_to = ["pending", "cancelled"] if state == "delivered" else ["pending"]
+        open_to = ["pending", "paused", "cancelled"] if state == "delivered" else ["pending"]
         with self._write() as connection:
             changed = connection.execute(
                 sa.update(delivery)

@@ -29,6 +29,8 @@ Event = Literal[
     "committed",
     "commitment failed",
     "deleted",
+    "paused",
+    "resumed",
     "cancelled",
     "replayed",
 ]

@@ -1,9 +1,12 @@
-"""What an operator orders about deliveries: cancel, replay; the running worker reads the rows."""
+"""What an operator orders about deliveries: pause, resume, cancel, replay.
+
+Orders change rows; the running worker reads them.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
@@ -20,6 +23,25 @@ class Scope:
 
     destination: str | None = None
     uid: str | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which states an order is about, what it makes of them, and what the ledger calls that."""
+
+    of: tuple[DeliveryState, ...]
+    state: DeliveryState
+    event: Event
+    attempts_anew: bool = False
+
+
+PAUSE: Final = Order(("pending",), "paused", "paused")
+RESUME: Final = Order(("paused",), "pending", "resumed")
+CANCEL: Final = Order(("pending", "paused", "parked"), "cancelled", "cancelled")
+REPLAY: Final = Order(("parked", "cancelled"), "pending", "replayed", attempts_anew=True)
+REPLAY_DELIVERED: Final = Order(
+    ("parked", "cancelled", "delivered"), "pending", "replayed", attempts_anew=True
+)
 
 
 class Orders(Ledger):
@@ -58,64 +80,33 @@ class Orders(Ledger):
                 counts.setdefault(destination, Counter())[state] = count
         return counts
 
-    def cancel(self, scope: Scope, now: float) -> int:
-        """Give up what is pending within a scope; return how many instances that were.
+    def order(self, order: Order, scope: Scope, now: float) -> int:
+        """Change the state of deliveries within a scope; return how many those were.
 
-        The worker asks before it sends an instance; one that is on the line at this moment
-        may still arrive, and is then told as delivered.
+        The worker asks before it sends an instance, and obeys from the next one on. One that is
+        on the line at this moment may still arrive, and is then told as delivered. What is
+        ordered to be pending is due at once, and with a replay, so is what was pending anyway.
         """
         with self._write() as connection:
-            rows = self._ordered(connection, scope, ["pending"], "cancelled", now)
-            for destination, batch in _batches(rows):
-                left = sa.exists().where(
-                    delivery.c.destination == destination,
-                    delivery.c.batch == batch,
-                    delivery.c.state == "pending",
+            rows = self._changed(connection, order, scope, now)
+            if order.state != "pending":
+                for destination, batch in _batches(rows):
+                    connection.execute(_end_where_nothing_is_left(destination, batch, now))
+                return len(rows)
+            due = _batches(rows)
+            if order.attempts_anew:
+                pending = sa.select(delivery.c.destination, delivery.c.batch).where(
+                    *_within(scope), delivery.c.state == "pending"
                 )
-                connection.execute(
-                    sa.update(dispatch)
-                    .where(*_job(destination, batch), ~left)
-                    .values(state="done", changed_at=now)
-                )
+                due = _batches(connection.execute(pending.distinct()).all())
+            for destination, batch in due:
+                connection.execute(_due(destination, batch, order, now))
         return len(rows)
 
-    def replay(self, scope: Scope, states: Sequence[DeliveryState], now: float) -> int:
-        """Make instances in these states pending again, with all their attempts before them.
-
-        What is pending within the scope anyway is due at once. Returns how many instances are
-        pending anew.
-        """
-        with self._write() as connection:
-            rows = self._ordered(connection, scope, states, "pending", now)
-            waiting: Sequence[_Row] = connection.execute(
-                sa.select(delivery.c.destination, delivery.c.batch)
-                .where(*_within(scope), delivery.c.state == "pending")
-                .distinct()
-            ).all()
-            for destination, batch in _batches(waiting):
-                fresh = {
-                    "state": "waiting",
-                    "serial": dispatch.c.serial + 1,
-                    "attempts": 0,
-                    "next_at": now,
-                    "changed_at": now,
-                }
-                connection.execute(
-                    sa.update(dispatch)
-                    .where(*_job(destination, batch), dispatch.c.state != "queued")
-                    .values(fresh)
-                )
-        return len(rows)
-
-    def _ordered(
-        self,
-        connection: sa.Connection,
-        scope: Scope,
-        states: Sequence[DeliveryState],
-        state: DeliveryState,
-        now: float,
+    def _changed(
+        self, connection: sa.Connection, order: Order, scope: Scope, now: float
     ) -> Sequence[_Row]:
-        """Change the state of all deliveries within a scope, and tell the ledger."""
+        """Change the rows, and tell the ledger."""
         query = (
             sa.select(
                 delivery.c.sop_instance_uid,
@@ -125,30 +116,30 @@ class Orders(Ledger):
                 instance.c.sha256,
             )
             .join(instance, instance.c.sop_instance_uid == delivery.c.sop_instance_uid)
-            .where(*_within(scope), delivery.c.state.in_(states))
+            .where(*_within(scope), delivery.c.state.in_(order.of))
             .order_by(delivery.c.sop_instance_uid)
             .with_for_update(of=delivery)
         )
         rows: list[_Row] = list(connection.execute(query))
-        event: Event = "cancelled" if state == "cancelled" else "replayed"
-        if rows:
-            connection.execute(
-                sa.update(delivery)
-                .where(
-                    delivery.c.sop_instance_uid == sa.bindparam("sop"),
-                    delivery.c.destination == sa.bindparam("to"),
-                )
-                .values(
-                    state=state,
-                    reason=f"{event} by the operator",
-                    attempts=0 if state == "pending" else delivery.c.attempts,
-                    changed_at=now,
-                ),
-                [{"sop": row.sop_instance_uid, "to": row.destination} for row in rows],
+        if not rows:
+            return rows
+        connection.execute(
+            sa.update(delivery)
+            .where(
+                delivery.c.sop_instance_uid == sa.bindparam("sop"),
+                delivery.c.destination == sa.bindparam("to"),
             )
+            .values(
+                state=order.state,
+                reason=f"{order.event} by the operator",
+                attempts=0 if order.attempts_anew else delivery.c.attempts,
+                changed_at=now,
+            ),
+            [{"sop": row.sop_instance_uid, "to": row.destination} for row in rows],
+        )
         told = [
             Happening(
-                event,
+                order.event,
                 row.study_instance_uid,
                 row.sop_instance_uid,
                 {"to": row.destination, "sha256": row.sha256},
@@ -157,6 +148,32 @@ class Orders(Ledger):
         ]
         self._tell(connection, told, now)
         return rows
+
+
+def _end_where_nothing_is_left(destination: str, batch: str, now: float) -> sa.Update:
+    left = sa.exists().where(
+        delivery.c.destination == destination,
+        delivery.c.batch == batch,
+        delivery.c.state == "pending",
+    )
+    ended = sa.update(dispatch).where(*_job(destination, batch), ~left)
+    return ended.values(state="done", changed_at=now)
+
+
+def _due(destination: str, batch: str, order: Order, now: float) -> sa.Update:
+    """Make a batch due; a job that runs just now sees what is pending when it ends."""
+    fresh = {
+        "state": "waiting",
+        "serial": dispatch.c.serial + 1,
+        "attempts": 0 if order.attempts_anew else dispatch.c.attempts,
+        "next_at": now,
+        "changed_at": now,
+    }
+    return (
+        sa.update(dispatch)
+        .where(*_job(destination, batch), dispatch.c.state != "queued")
+        .values(fresh)
+    )
 
 
 def _batches(rows: Sequence[_Row]) -> list[tuple[str, str]]:

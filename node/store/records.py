@@ -7,7 +7,7 @@ from typing import Any, Literal
 Origin = Literal["received", "derived"]
 Recorded = Literal["new", "repeated", "conflict"]
 RevisionState = Literal["complete", "queued", "done", "unusable"]
-DeliveryState = Literal["pending", "delivered", "parked", "cancelled"]
+DeliveryState = Literal["pending", "delivered", "parked", "paused", "cancelled"]
 DispatchState = Literal["waiting", "queued", "done"]
 CircuitState = Literal["closed", "open", "probing"]
 

@@ -206,18 +206,70 @@ def test_statuses_are_heard_for_each_instance(tmp_path: Path, status: int, state
     assert f"status {status:04X}" in outcomes[1].reason
 
 
-def test_what_is_left_when_the_peer_aborts_is_tried_again(tmp_path: Path) -> None:
-    """Unanswered is not delivered, and answered is not sent again."""
+def test_a_dropped_association_costs_the_instance_on_the_line(tmp_path: Path) -> None:
+    """Unanswered is not delivered, answered is not sent again, the others go on at once."""
 
     def abort_at_third(event: evt.Event, count: int) -> int:
         if count == 3:
             event.assoc.abort()
         return 0x0000
 
+    sent = series(tmp_path, 5)
     with storage_scp(answer=abort_at_third) as scp:
+        outcomes = list(_sender(scp.port).send(sent))
+
+    assert _states(outcomes) == ["delivered", "delivered", "retry", "delivered", "delivered"]
+    assert [uid for uid, _, _ in scp.received] == [item.sop_instance_uid for item in sent]
+
+
+def test_a_peer_that_drops_everything_is_left_alone(tmp_path: Path) -> None:
+    """Not one association for each of a thousand slices; the first alone was tried."""
+
+    def abort(event: evt.Event, count: int) -> int:
+        event.assoc.abort()
+        return 0x0000
+
+    with storage_scp(answer=abort) as scp:
         outcomes = list(_sender(scp.port).send(series(tmp_path, 5)))
 
-    assert _states(outcomes) == ["delivered", "delivered", "retry", "retry", "retry"]
+    assert len(scp.received) == 1
+    assert _states(outcomes) == ["retry"] * 5
+    assert [outcome.tried for outcome in outcomes] == [True, False, False, False, False]
+
+
+def test_a_peer_that_drops_every_second_is_gone_on_with_a_few_times(tmp_path: Path) -> None:
+    """Each association gets one through; after five the rest waits for the next attempt."""
+
+    def abort_every_second(event: evt.Event, count: int) -> int:
+        if count % 2 == 0:
+            event.assoc.abort()
+        return 0x0000
+
+    with storage_scp(answer=abort_every_second) as scp:
+        outcomes = list(_sender(scp.port).send(series(tmp_path, 20)))
+
+    assert _states(outcomes)[:10] == ["delivered", "retry"] * 5
+    assert [outcome.tried for outcome in outcomes] == [True] * 10 + [False] * 10
+    assert len(scp.received) == 10
+
+
+def test_what_is_no_longer_wanted_is_not_sent(tmp_path: Path) -> None:
+    """Asked right before each C-STORE, also while the association is open."""
+    sent = series(tmp_path, 4)
+    cancelled: set[str] = set()
+
+    def wanted(uid: str) -> bool:
+        return uid not in cancelled
+
+    with storage_scp() as scp:
+        outcomes = _sender(scp.port).send(sent, wanted)
+        first = next(outcomes)
+        cancelled.update(item.sop_instance_uid for item in sent[1:3])
+        rest = list(outcomes)
+
+    arrived = [sent[0].sop_instance_uid, sent[3].sop_instance_uid]
+    assert [outcome.sop_instance_uid for outcome in (first, *rest)] == arrived
+    assert [uid for uid, _, _ in scp.received] == arrived
 
 
 def test_a_vanished_file_is_tried_again_and_the_rest_goes(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The durable pipeline with real rows, files and engine; network and models are made up."""
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from datetime import time
 from pathlib import Path
 
 import highdicom as hd
@@ -12,9 +14,12 @@ from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom.dsutils import encode
 
-from node.deliver.destination import OutboundInstance, Outcome
+from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
+from node.deliver.turns import Terms
 from node.identity import contributing_equipment
 from node.pipeline import workflows
+from node.pipeline.delivering import Delivering
+from node.pipeline.dispatch import AT_ONCE, Dispatcher
 from node.pipeline.engine import DeadJob, Engine
 from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
@@ -85,9 +90,13 @@ class RecordingDestination:
         self.sent: list[Dataset] = []
         self.down = False
 
-    def send(self, instances: Sequence[OutboundInstance]) -> Iterator[Outcome]:
+    def send(
+        self, instances: Sequence[OutboundInstance], wanted: Wanted = everything
+    ) -> Iterator[Outcome]:
         """Take every instance, or none."""
         for one in instances:
+            if not wanted(one.sop_instance_uid):
+                continue
             if self.down:
                 yield Outcome(one.sop_instance_uid, "retry", "nobody there")
             else:
@@ -119,17 +128,42 @@ class Bench:
             classifier=self.classifier,
             liver=self.liver,
             rules=compile_rules(RULES),
-            destinations={"pacs": self.pacs},
             unknown_below=0.6,
             clock=self.clock,
+        )
+        self.delivering = Delivering(
+            catalog=self.catalog,
+            files=self.files,
+            destinations={"pacs": self.pacs},
+            terms={"pacs": Terms()},
+            tag=self.stages.tag,
+            clock=self.clock,
+            local_time=lambda: time(12),
             random=lambda: 0.0,
         )
         self.engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "test:worker")
-        self.workflows = workflows.register(self.engine, self.stages)
-        self.engine.launch(workflows.QUEUES)
+        self.workflows = workflows.register(self.engine, self.stages, self.delivering)
+        self.engine.launch(workflows.queues(AT_ONCE))
+        self.dispatcher = Dispatcher(
+            self.catalog, self.delivering.terms, self.clock, lambda: time(12)
+        )
+        self._stop = threading.Event()
+        self._looks = threading.Thread(target=self._look)
+        self._looks.start()
         self.sweep = Sweep(
             self.catalog, self.files, Policy(settle_s=2, quiet_s=60), read_headers, self.clock
         )
+
+    def _look(self) -> None:
+        while not self._stop.wait(0.05):
+            self.dispatcher.look(self.workflows)
+
+    def close(self) -> None:
+        """End it."""
+        self._stop.set()
+        self._looks.join()
+        self.engine.close()
+        self.catalog.close()
 
     def clock(self) -> float:
         """Return the made-up time."""
@@ -186,8 +220,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     """Make a bench for one test."""
     made = Bench(tmp_path)
     yield made
-    made.engine.close()
-    made.catalog.close()
+    made.close()
 
 
 def slices(*indices: int) -> list[Dataset]:
@@ -377,7 +410,7 @@ def test_a_derived_object_is_the_same_bytes_twice(bench: Bench) -> None:
     wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
     before = bench.catalog.derived(SERIES, 1)
 
-    bench.stages.segment(SERIES, 1, ["pacs"])
+    bench.stages.segment(SERIES, 1, ["pacs"], [])
 
     after = bench.catalog.derived(SERIES, 1)
     assert [(kind, one.sop_instance_uid, one.sha256) for kind, one in after] == [
@@ -417,29 +450,20 @@ class Dead:
 
 
 def test_the_first_failed_attempt_waits_at_least_thirty_seconds(bench: Bench) -> None:
-    """`next_delay` counts failed attempts from 1; the first attempt has number 0."""
+    """The row says when the next one comes, and it comes then."""
     bench.pacs.down = True
     bench.receive(*slices(0, 1, 2))
     bench.tick(3)
     wait_for(
-        lambda: any(d.attempts for d in bench.catalog.deliveries(STUDY)), "the first attempt", 60
+        lambda: any(job.attempts for job in bench.catalog.dispatches("pacs")), "an attempt", 60
     )
+    job = next(job for job in bench.catalog.dispatches("pacs") if job.attempts)
+    assert job.next_at == pytest.approx(bench.now + 30.0)
 
-    assert bench.stages.send("pacs", f"source/{SERIES}/1", 0) == pytest.approx(30.0)
+    bench.pacs.down = False
+    bench.tick(31)
 
-
-def test_a_delivery_that_dies_every_time_is_parked_with_its_reason(bench: Bench) -> None:
-    """It is not tried for ever, and not forgotten either."""
-    bench.pacs.down = True
-    bench.receive(*slices(0, 1, 2))
-    bench.tick(3)
-    wait_for(lambda: bool(bench.catalog.deliveries(STUDY)), "deliveries", 60)
-    job = DeadJob("deliver/x", "deliver", ("pacs", f"source/{SERIES}/1", 44), "ERROR: poison")
-
-    bench.sweep.rescue(Dead(job), bench.workflows)
-
-    states = {(d.state, d.reason) for d in bench.catalog.deliveries(STUDY) if d.destination}
-    assert ("parked", "delivery died: ERROR: poison") in states
+    wait_for(lambda: len(bench.pacs.sent) >= 3 and bench.nothing_pending(), "the images", 60)
 
 
 def test_a_series_that_cannot_even_be_routed_says_so(bench: Bench) -> None:

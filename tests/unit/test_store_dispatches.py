@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 
 from node.store.catalog import Catalog
-from node.store.orders import Scope
+from node.store.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME, Scope
 from node.store.records import Circuit, Outlet
 from node.store.tables import metadata
 from tests.peers import RunningPostgresql, running_postgresql
@@ -85,7 +85,7 @@ def test_a_batch_with_something_pending_is_not_closed(catalog: Catalog) -> None:
     assert job is not None
     for uid in UIDS:
         catalog.put_delivery(uid, "pacs", "delivered", "", 102.0)
-    catalog.replay(Scope(uid=UIDS[1]), ["delivered"], 103.0)
+    catalog.order(REPLAY_DELIVERED, Scope(uid=UIDS[1]), 103.0)
 
     assert not catalog.close_dispatch(job, 104.0)
     catalog.put_delivery(UIDS[1], "pacs", "delivered", "", 105.0)
@@ -95,7 +95,7 @@ def test_a_batch_with_something_pending_is_not_closed(catalog: Catalog) -> None:
 @pytest.mark.parametrize("uid", [None, STUDY, SERIES, UIDS[0]])
 def test_cancelled_is_not_wanted_and_not_brought_back(catalog: Catalog, uid: str | None) -> None:
     """Neither by a late answer, nor by a batch that is asked for twice."""
-    count = catalog.cancel(Scope("pacs", uid), 101.0)
+    count = catalog.order(CANCEL, Scope("pacs", uid), 101.0)
 
     assert count == (1 if uid == UIDS[0] else 3)
     assert not catalog.is_wanted(UIDS[0], "pacs")
@@ -112,21 +112,39 @@ def test_cancelled_is_not_wanted_and_not_brought_back(catalog: Catalog, uid: str
 
 def test_what_arrived_all_the_same_is_told(catalog: Catalog) -> None:
     """It was on the line when the order came: no pretending."""
-    catalog.cancel(Scope("pacs"), 101.0)
+    catalog.order(CANCEL, Scope("pacs"), 101.0)
 
     catalog.put_delivery(UIDS[0], "pacs", "delivered", "", 102.0)
 
     assert _states(catalog) == ["delivered", "cancelled", "cancelled"]
 
 
+def test_pause_holds_instances_and_resume_gives_them_back_with_their_past(
+    catalog: Catalog,
+) -> None:
+    """Pause is not replay: the attempts they had are counted on."""
+    for uid in UIDS:
+        catalog.put_delivery(uid, "pacs", "pending", "busy", 101.0)
+
+    assert catalog.order(PAUSE, Scope(uid=SERIES), 102.0) == 3
+    assert catalog.due_destinations(200.0) == []
+    assert not catalog.is_wanted(UIDS[0], "pacs")
+    assert catalog.order(RESUME, Scope(uid=UIDS[0]), 103.0) == 1
+
+    assert _states(catalog) == ["pending", "paused", "paused"]
+    assert catalog.deliveries(STUDY)[0].attempts == 1
+    assert catalog.due_destinations(103.0) == ["pacs"]
+    assert catalog.order(CANCEL, Scope("pacs"), 104.0) == 3
+
+
 def test_replay_gives_all_attempts_back(catalog: Catalog) -> None:
     """Parked and cancelled ones; what was delivered only where that is asked for."""
     catalog.put_delivery(UIDS[0], "pacs", "delivered", "", 101.0)
     catalog.put_delivery(UIDS[1], "pacs", "parked", "refused", 101.0)
-    catalog.cancel(Scope(uid=UIDS[2]), 102.0)
+    catalog.order(CANCEL, Scope(uid=UIDS[2]), 102.0)
     assert catalog.due_destinations(200.0) == []
 
-    count = catalog.replay(Scope(uid=SERIES), ["parked", "cancelled"], 103.0)
+    count = catalog.order(REPLAY, Scope(uid=SERIES), 103.0)
 
     assert count == 2
     assert _states(catalog) == ["delivered", "pending", "pending"]
@@ -143,7 +161,7 @@ def test_replay_ends_the_wait_of_what_is_pending(catalog: Catalog) -> None:
     assert job is not None
     catalog.put_back(job, 12, 1e6, 102.0)
 
-    assert catalog.replay(Scope("pacs"), ["parked"], 103.0) == 0
+    assert catalog.order(REPLAY, Scope("pacs"), 103.0) == 0
 
     (due,) = catalog.due("pacs", 103.0, 9, urgent=False)
     assert due.attempts == 0

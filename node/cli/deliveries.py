@@ -1,0 +1,120 @@
+"""Deliveries: where they stand, and an operator's orders about them.
+
+Orders are rows that the running worker reads; it obeys within its next look.
+"""
+
+import re
+import time
+from pathlib import Path
+from typing import Annotated, Final, get_args
+
+import typer
+
+from node import app
+from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, told
+from node.deliver.build import terms_of
+from node.settings import Settings, load
+from node.store.catalog import Catalog
+from node.store.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME, Order, Scope
+from node.store.records import DeliveryState
+from node.watch import deliveries as views
+
+commands = typer.Typer(
+    no_args_is_help=True, help="See where deliveries stand; pause, resume, cancel, replay them."
+)
+
+SHOWN: Final = 500
+_STATES: Final[tuple[DeliveryState, ...]] = get_args(DeliveryState)
+_UID: Final = re.compile(r"[0-9]+(\.[0-9]+)+")
+
+What = Annotated[
+    str, typer.Argument(help="A destination, or the UID of a study, series or instance.")
+]
+To = Annotated[str | None, typer.Option("--to", help="Only at this destination.")]
+
+
+def _scope(settings: Settings, catalog: Catalog, what: str, to: str | None) -> Scope:
+    names = {one.name for one in settings.destinations} | set(catalog.counted(Scope()))
+    for name in (what, to):
+        if name is not None and name not in names and (name == to or not _UID.fullmatch(name)):
+            known = ", ".join(sorted(names)) or "none"
+            fail(f"{name} is no destination (there are: {known}) and no UID", WRONG)
+    if what in names:
+        if to not in (None, what):
+            fail(f"two destinations: {what} and {to}", WRONG)
+        return Scope(destination=what)
+    return Scope(destination=to, uid=what)
+
+
+def _ordered(order: Order, what: str, to: str | None, config: Path) -> None:
+    with told():
+        settings = load(config)
+        catalog = app.open_storage(settings).catalog
+        scope = _scope(settings, catalog, what, to)
+        if scope.uid is None and scope.destination is not None and order in (PAUSE, RESUME):
+            catalog.set_paused(scope.destination, order == PAUSE, time.time())
+            console.print(f"{scope.destination} {order.event}", markup=False, highlight=False)
+            return
+        count = catalog.order(order, scope, time.time())
+    console.print(f"{count} instance(s) {order.event}", highlight=False)
+
+
+@commands.command("list")
+def show(
+    what: Annotated[
+        str | None,
+        typer.Argument(help="A destination or a UID; without it, every destination."),
+    ] = None,
+    to: To = None,
+    state: Annotated[
+        str, typer.Option(help="Only these states, with commas between them.")
+    ] = "pending,paused,parked,cancelled",
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Show what stands where, what holds it up, and when it is tried next."""
+    wanted = [one for one in _STATES if one in state.split(",")]
+    if not wanted or len(wanted) != len(state.split(",")):
+        fail(f"--state {state}: expected some of {', '.join(_STATES)}", WRONG)
+    with told():
+        settings = load(config)
+        catalog = app.open_storage(settings).catalog
+        terms = {one.name: terms_of(one) for one in settings.destinations}
+        if what is None:
+            found = views.destinations(catalog, terms, app.local_time())
+            console.print(views.destinations_table(found))
+            return
+        rows = catalog.selected(_scope(settings, catalog, what, to), wanted, SHOWN + 1)
+    console.print(views.deliveries_table(rows[:SHOWN]))
+    if len(rows) > SHOWN:
+        console.print(f"only the first {SHOWN} are shown; name a series or an instance")
+
+
+@commands.command()
+def pause(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Hold a destination, or some instances; nothing is lost, no attempt is counted."""
+    _ordered(PAUSE, what, to, config)
+
+
+@commands.command()
+def resume(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Let a destination, or instances that were paused, go on."""
+    _ordered(RESUME, what, to, config)
+
+
+@commands.command()
+def cancel(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Never send what has not been sent; `replay` takes it back."""
+    _ordered(CANCEL, what, to, config)
+
+
+@commands.command()
+def replay(
+    what: What,
+    to: To = None,
+    delivered: Annotated[
+        bool, typer.Option("--delivered", help="Send again what was delivered, too.")
+    ] = False,
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Send what was parked or cancelled, and end the wait of what is pending."""
+    _ordered(REPLAY_DELIVERED if delivered else REPLAY, what, to, config)

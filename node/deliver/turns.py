@@ -1,0 +1,96 @@
+"""Who is served next, and what has to wait: pure decisions of the dispatcher."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import time
+from typing import Final, Literal
+
+from node.deliver.attempts import Retries
+from node.store.records import Dispatch, Outlet
+
+Priority = Literal["high", "normal", "low"]
+_RANK: Final[Mapping[Priority, int]] = {"high": 0, "normal": 1, "low": 2}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms a destination is sent to; see `[[destinations]]` in the settings.
+
+    Attributes
+    ----------
+    connections : int
+        How many batches at once.
+    window : tuple[time, time] or None
+        From when to when in local time what is not urgent may be sent; may reach over midnight.
+    break_after : int
+        How many failed attempts in a row open its circuit.
+    """
+
+    connections: int = 2
+    priority: Priority = "normal"
+    window: tuple[time, time] | None = None
+    retries: Retries = field(default_factory=Retries)
+    break_after: int = 5
+
+
+def window_of(text: str) -> tuple[time, time]:
+    """Return the window that ``22:00-06:00`` means."""
+    start, end = text.split("-")
+    return time.fromisoformat(start), time.fromisoformat(end)
+
+
+def is_open(window: tuple[time, time] | None, local: time) -> bool:
+    """Tell whether a window is open; one that ends where it begins is always."""
+    if window is None:
+        return True
+    start, end = window
+    if start < end:
+        return start <= local < end
+    return local >= start or local < end
+
+
+def held_because(terms: Terms, outlet: Outlet, local: time, urgent: bool) -> str:
+    """Return why a batch must wait whatever its turn, or '' where nothing holds it."""
+    if outlet.paused:
+        return "paused by the operator"
+    if outlet.circuit.state != "closed":
+        return f"circuit open: {outlet.circuit.reason}"
+    if not urgent and not is_open(terms.window, local) and terms.window is not None:
+        start, end = terms.window
+        return f"waits for its window {start:%H:%M}-{end:%H:%M}"
+    return ""
+
+
+def chosen(
+    due: Mapping[str, Sequence[Dispatch]],
+    in_flight: Mapping[str, int],
+    terms: Mapping[str, Terms],
+    at_once: int,
+) -> list[Dispatch]:
+    """Return the batches to queue now, in order.
+
+    A destination gets at most its connections, all of them together `at_once`. Each has its
+    first connection whoever else is busy: one that hangs must not keep the others waiting.
+    What is left over goes by priority, and to the urgent batches of equals.
+
+    Parameters
+    ----------
+    due : Mapping[str, Sequence[Dispatch]]
+        What may be sent, in the order of each destination's own queue.
+    in_flight : Mapping[str, int]
+        Batches queued or being sent, by destination.
+    """
+    first = [jobs[0] for name, jobs in due.items() if jobs and not in_flight.get(name)]
+    more: list[Dispatch] = []
+    for name, jobs in due.items():
+        taken = max(in_flight.get(name, 0), 1)
+        left = max(terms.get(name, Terms()).connections - taken, 0)
+        skipped = 0 if in_flight.get(name) else 1
+        more += jobs[skipped : skipped + left]
+
+    def turn(job: Dispatch) -> tuple[int, bool, float, str, str]:
+        rank = _RANK[terms.get(job.destination, Terms()).priority]
+        return rank, not job.urgent, job.next_at, job.destination, job.batch
+
+    room = max(at_once - sum(in_flight.values()) - len(first), 0)
+    return sorted(first, key=turn) + sorted(more, key=turn)[:room]

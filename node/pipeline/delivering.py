@@ -1,0 +1,211 @@
+"""What a delivery job does: one attempt with one batch, and what follows from it.
+
+The rows say what is pending; a job carries nothing but their key and its own number, so that it
+may run twice, late, or not at all. After every attempt each instance is delivered, pending with
+its batch due at a known time, parked with a reason, or cancelled.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import time
+from functools import partial
+from typing import Final
+
+import structlog
+
+from node.deliver import breaker
+from node.deliver.attempts import next_delay
+from node.deliver.destination import (
+    Destination,
+    OutboundInstance,
+    Outcome,
+    State,
+    TaggingDestination,
+)
+from node.deliver.turns import Terms, held_because, is_open
+from node.errors import DeliveryError
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+from node.store.records import Circuit, DeliveryState, Dispatch, StoredInstance
+
+log = structlog.get_logger()
+
+Tag = Callable[[TaggingDestination, str], bool]
+"""Writes the findings of a batch to a destination; tells whether that is done."""
+
+_AFTER: Final[dict[State, DeliveryState]] = {
+    "delivered": "delivered",
+    "refused": "parked",
+    "retry": "pending",
+}
+_NO_OUTCOME: Final = "the attempt ended without a word on this instance"
+
+
+@dataclass
+class _Tally:
+    """What one attempt came to."""
+
+    delivered: bool = False
+    answered: bool = False
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why, for each instance that has to be tried again."""
+
+    def count(self, outcome: Outcome) -> None:
+        self.delivered = self.delivered or outcome.state == "delivered"
+        self.answered = self.answered or outcome.state != "retry"
+        if outcome.state == "retry":
+            self.reasons[outcome.sop_instance_uid] = outcome.reason
+
+
+@dataclass(frozen=True)
+class Delivering:
+    """The steps of delivery and what they work with.
+
+    Attributes
+    ----------
+    destinations, terms
+        By name, as in the settings.
+    tag : callable
+        Writes findings beside the images, where the destination can hold them.
+    clock : callable
+        Seconds since the epoch.
+    local_time : callable
+        Time of day where the node stands, for windows.
+    random : callable
+        A number in [0, 1), for jitter.
+    """
+
+    catalog: Catalog
+    files: InstanceFiles
+    destinations: Mapping[str, Destination]
+    terms: Mapping[str, Terms]
+    tag: Tag
+    clock: Callable[[], float]
+    local_time: Callable[[], time]
+    random: Callable[[], float]
+
+    def send(self, destination: str, batch: str, serial: int) -> None:
+        """Make one attempt with what is pending of a batch; a stale job does nothing."""
+        job = self.catalog.job(destination, batch, serial)
+        if job is None:
+            return
+        target = self.destinations.get(destination)
+        if target is None:
+            self._give_up(job, "there is no such destination in the settings", {})
+            return
+        terms = self._terms(destination)
+        outlet = self.catalog.outlet(destination)
+        if held_because(terms, outlet, self.local_time(), job.urgent):
+            self.catalog.put_back(job, job.attempts, job.next_at, self.clock())
+            return
+        tally = self._attempt(target, job)
+        self._note_circuit(destination, tally)
+        tagged = bool(tally.reasons) or self._is_tagged(target, job)
+        if tally.reasons or not tagged:
+            self._try_later(job, tally)
+        elif not self.catalog.close_dispatch(job, self.clock()):
+            self.catalog.put_back(job, job.attempts, self.clock(), self.clock())
+
+    def probe(self, destination: str) -> None:
+        """Ask a destination whose circuit is open whether it is back."""
+        target = self.destinations.get(destination)
+        if target is None:
+            return
+        change: Callable[[Circuit], Circuit]
+        try:
+            said = target.check()
+        except DeliveryError as error:
+            change = partial(
+                breaker.probe_failed, reason=str(error), now=self.clock(), random=self.random
+            )
+        else:
+            log.info("destination is back", destination=destination, said=said)
+            change = breaker.probe_answered
+        self.catalog.change_circuit(destination, change, self.clock())
+
+    def fail(self, job: Dispatch, reason: str) -> None:
+        """Count an attempt whose job died; the next one comes after the usual wait."""
+        pending = self.catalog.pending(job.batch, job.destination)
+        uids = [one.sop_instance_uid for one in pending]
+        self.catalog.put_untried(uids, job.destination, reason, self.clock())
+        self._try_later(job, _Tally(reasons=dict.fromkeys(uids, reason)))
+
+    def _attempt(self, target: Destination, job: Dispatch) -> _Tally:
+        destination = job.destination
+        window = None if job.urgent else self._terms(destination).window
+        pending = self.catalog.pending(job.batch, destination)
+        unheard = {one.sop_instance_uid for one in pending}
+
+        def wanted(uid: str) -> bool:
+            if is_open(window, self.local_time()) and self.catalog.is_wanted(uid, destination):
+                return True
+            unheard.discard(uid)
+            return False
+
+        tally = _Tally()
+        untried: dict[str, list[str]] = {}
+        for outcome in target.send([self._outbound(one) for one in pending], wanted):
+            uid = outcome.sop_instance_uid
+            unheard.discard(uid)
+            tally.count(outcome)
+            if not outcome.tried:
+                untried.setdefault(outcome.reason, []).append(uid)
+                continue
+            self.catalog.put_delivery(
+                uid, destination, _AFTER[outcome.state], outcome.reason, self.clock()
+            )
+        if unheard:
+            untried.setdefault(_NO_OUTCOME, []).extend(sorted(unheard))
+            tally.reasons.update(dict.fromkeys(unheard, _NO_OUTCOME))
+        for reason, uids in untried.items():
+            self.catalog.put_untried(uids, destination, reason, self.clock())
+        return tally
+
+    def _note_circuit(self, destination: str, tally: _Tally) -> None:
+        now = self.clock()
+        if tally.answered:
+            self.catalog.change_circuit(destination, breaker.answered, now)
+        elif tally.reasons:
+            change = partial(
+                breaker.failed,
+                reason=next(iter(tally.reasons.values())),
+                now=now,
+                break_after=self._terms(destination).break_after,
+                random=self.random,
+            )
+            after = self.catalog.change_circuit(destination, change, now)
+            if after.state == "open":
+                log.warning("circuit open", destination=destination, because=after.reason)
+
+    def _is_tagged(self, target: Destination, job: Dispatch) -> bool:
+        return not isinstance(target, TaggingDestination) or self.tag(target, job.batch)
+
+    def _try_later(self, job: Dispatch, tally: _Tally) -> None:
+        """Let the batch wait, longer each time until something gets through; or give it up."""
+        attempts = 1 if tally.delivered else job.attempts + 1
+        retries = self._terms(job.destination).retries
+        delay_s = next_delay(attempts, self.random, retries)
+        if delay_s is None:
+            self._give_up(job, f"gave up after {attempts} attempts", tally.reasons)
+            return
+        now = self.clock()
+        self.catalog.put_back(job, attempts, now + delay_s, now)
+
+    def _give_up(self, job: Dispatch, because: str, reasons: Mapping[str, str]) -> None:
+        for one in self.catalog.pending(job.batch, job.destination):
+            uid = one.sop_instance_uid
+            reason = f"{because}: {reasons[uid]}" if reasons.get(uid) else because
+            self.catalog.put_delivery(uid, job.destination, "parked", reason, self.clock())
+        log.error("delivery given up", destination=job.destination, batch=job.batch, why=because)
+        self.catalog.close_dispatch(job, self.clock())
+
+    def _terms(self, destination: str) -> Terms:
+        return self.terms.get(destination, Terms())
+
+    def _outbound(self, one: StoredInstance) -> OutboundInstance:
+        return OutboundInstance(
+            one.sop_instance_uid,
+            one.sop_class_uid,
+            one.transfer_syntax_uid,
+            self.files.absolute(one.path),
+        )
