@@ -58,7 +58,7 @@ class ReceiveSection(Section):
     network_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     warn_below_free_mib: Annotated[int, Field(ge=0)] = 10240
     refuse_below_free_mib: Annotated[int, Field(ge=0)] = 1024
-    calling_ae_titles: tuple[AETitle, ...] = ()
+    learning: bool = False
 
     @model_validator(mode="after")
     def _warned_before_refused(self) -> Self:

@@ -1,7 +1,8 @@
 """Sections of the settings about whom we trust, and how we prove who we are."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
 
@@ -177,3 +178,14 @@ class Source(Section):
         if (self.host is None) != (self.port is None):
             raise ValueError("host and port go together")
         return self
+
+
+def within_one(address: str, networks: Sequence[Network]) -> bool:
+    """Tell whether an address is in one of the networks; IPv4 counts as such inside IPv6."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return any(found in network for network in networks)

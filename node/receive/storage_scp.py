@@ -19,6 +19,8 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from node.errors import StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.receive.gate import Gate
+from node.receive.gatekeeper import Gatekeeper, caller_of
 from node.receive.listener import Door, Listener
 from node.receive.reactor import quicken
 from node.receive.reception import Arrival, Reception
@@ -30,6 +32,7 @@ from node.tls import Renewed
 
 log = structlog.get_logger()
 
+_NO_LIMIT: Final = 1 << 20
 _PENDING: Final = 4  # connections without an association, for each one that may be open
 
 
@@ -61,6 +64,10 @@ class StorageScp:
         )
         self._reception = Reception(catalog, files, clock, room)
         self._open: dict[Association, int] = {}
+        gate = Gate(
+            settings.sources, settings.node.ae_title, limits.learning, limits.maximum_associations
+        )
+        self._keeper = Gatekeeper(gate, catalog, clock)
         self._listeners: dict[str, Listener] = {}
         self._start(settings)
 
@@ -92,9 +99,7 @@ class StorageScp:
         ae = AE(settings.node.ae_title)
         ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        ae.require_called_aet = True
-        ae.require_calling_aet = list(settings.receive.calling_ae_titles)
-        ae.maximum_associations = settings.receive.maximum_associations
+        ae.maximum_associations = _NO_LIMIT  # the gate counts, and not those that only connect
         ae.maximum_pdu_size = settings.receive.maximum_pdu_size
         ae.network_timeout = settings.receive.network_timeout_s
         ae.dimse_timeout = settings.receive.network_timeout_s
@@ -102,9 +107,8 @@ class StorageScp:
         ae.add_supported_context(Verification)
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_CONN_OPEN, quicken),
-            (evt.EVT_REQUESTED, self._requested),
+            (evt.EVT_REQUESTED, self._keeper.requested),
             (evt.EVT_ACCEPTED, self._opened),
-            (evt.EVT_REJECTED, self._rejected),
             (evt.EVT_RELEASED, self._released),
             (evt.EVT_CONN_CLOSE, self._closed),
             (evt.EVT_C_STORE, self._store),
@@ -126,38 +130,21 @@ class StorageScp:
             limits.negotiation_timeout_s,
             pending=_PENDING * limits.maximum_associations,
             pending_of_one=limits.maximum_associations,
-            refused=self._not_secured,
+            refused=self._keeper.not_secured,
         )
 
-    def _not_secured(self, address: str, because: str) -> None:
-        log.warning("TLS handshake failed", address=address, because=because)
-
-    def _requested(self, event: Event) -> None:
-        cast("Listener", event.assoc._server).requested(event.assoc)
-
     def _opened(self, event: Event) -> None:
-        requestor = event.assoc.requestor
-        address = str(requestor.address)
+        caller = caller_of(event.assoc)
+        address = caller.address
         try:
             self._open[event.assoc] = self._catalog.open_association(
-                requestor.ae_title, event.assoc.acceptor.ae_title, address, self._clock()
+                caller.calling_ae, caller.called_ae, address, self._clock()
             )
         except StoreError as error:
             # Its instances will fail one by one and be sent again; do not answer for them here.
             log.error("association not recorded", because=str(error))  # noqa: TRY400
             return
-        log.info("association opened", calling_ae=requestor.ae_title, address=address)
-
-    def _rejected(self, event: Event) -> None:
-        """Show who was turned away, so that an administrator can let it in."""
-        requestor = event.assoc.requestor
-        called = requestor.primitive.called_ae_title if requestor.primitive else ""
-        log.warning(
-            "association rejected",
-            calling_ae=requestor.ae_title,
-            called_ae=called,
-            address=str(requestor.address),
-        )
+        log.info("association opened", calling_ae=caller.calling_ae, address=address)
 
     def _released(self, event: Event) -> None:
         self._end(event.assoc, released=True)

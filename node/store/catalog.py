@@ -5,11 +5,12 @@ from node.store.dispatches import Dispatches
 from node.store.orders import Orders
 from node.store.outlets import Outlets
 from node.store.reception import Reception
+from node.store.rejections import Rejections
 from node.store.results import Results
 from node.store.revisions import Revisions
 
 
-class Catalog(Reception, Revisions, Results, Deliveries, Dispatches, Outlets, Orders):
+class Catalog(Reception, Revisions, Results, Deliveries, Dispatches, Outlets, Orders, Rejections):
     """All tables behind one URL.
 
     Every method is one transaction and is durable when it returns. All of them raise

@@ -220,3 +220,16 @@ outlet = Table(
     Column("reason", Text, nullable=False),
     Column("changed_at", Float(53), nullable=False),
 )
+
+rejection = Table(
+    "rejection",
+    metadata,
+    Column("calling_ae", AE, primary_key=True),
+    Column("called_ae", AE, primary_key=True),
+    Column("address", String(64), primary_key=True),
+    Column("reason", String(200), primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    Column("audited", BigInteger, nullable=False),  # of them, how many an audit message told
+    Column("first_at", Float(53), nullable=False),
+    Column("last_at", Float(53), nullable=False),
+)

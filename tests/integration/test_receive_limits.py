@@ -1,9 +1,8 @@
-"""Watermarks on the disk and who may send."""
+"""Watermarks on the disk."""
 
 from pathlib import Path
 
 import pytest
-import structlog
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
@@ -58,25 +57,3 @@ def test_watermarks_in_the_wrong_order_are_refused() -> None:
     """A warning after the refusal would be none."""
     with pytest.raises(ValidationError, match="warn_below_free_mib"):
         ReceiveSection(warn_below_free_mib=1, refuse_below_free_mib=2)
-
-
-def test_unlisted_peer_is_rejected_and_shown(tmp_path: Path) -> None:
-    """The log names who was turned away; a listed peer gets in."""
-    structlog.reset_defaults()
-    with running_receiver(tmp_path, ReceiveSection(calling_ae_titles=("CT1",))) as node:
-        with capture_logs() as logs:
-            assoc = node.associate()
-            assert assoc.is_rejected
-            node.shut()
-        (told,) = [line for line in logs if line["event"] == "association rejected"]
-
-    assert told["calling_ae"] == "SCANNER"
-    assert told["address"] == "127.0.0.1"
-
-
-def test_listed_peer_gets_in(tmp_path: Path) -> None:
-    """The list holds calling AE titles."""
-    with running_receiver(tmp_path, ReceiveSection(calling_ae_titles=("SCANNER",))) as node:
-        assoc = node.associate()
-        assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
-        assoc.release()

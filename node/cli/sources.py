@@ -1,0 +1,30 @@
+"""Who may send, and who tried."""
+
+import typer
+
+from node import app
+from node.cli.shown import DEFAULT_CONFIG, ConfigFile, console, told
+from node.settings import load
+from node.watch import sources as views
+
+commands = typer.Typer()
+
+
+@commands.command()
+def sources(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Show who sent and who was rejected, and the settings that let in whom they do not list."""
+    with told():
+        settings = load(config)
+        catalog = app.open_storage(settings).catalog
+        visitors, rejections = catalog.visitors(), catalog.rejections()
+        console.print(views.table(visitors, rejections))
+        wanted = views.suggestion(visitors, rejections, settings.sources, settings.node.ae_title)
+    if not wanted:
+        return
+    if not settings.sources:
+        console.print("The settings list no sources: everybody may send. To let in only these:\n")
+    elif settings.receive.learning:
+        console.print("receive.learning is on: everybody may send. To list those who are not:\n")
+    else:
+        console.print("To let in whom the settings do not list (look at each first):\n")
+    console.print(wanted, markup=False, highlight=False, soft_wrap=True)

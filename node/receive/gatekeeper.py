@@ -1,0 +1,101 @@
+"""The gate at work: callers are judged as they ask, and who is turned away is kept for people."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, cast
+
+import structlog
+from pynetdicom.association import Association
+from pynetdicom.events import Event
+
+from node.errors import StoreError
+from node.receive.gate import Caller, Gate, Refusal, Reject
+from node.receive.listener import Listener, peer_certificate
+from node.store.catalog import Catalog
+from node.store.rejections import Rejected
+
+log = structlog.get_logger()
+
+_LONGEST_REASON: Final = 200
+
+
+class Gatekeeper:
+    """Lets callers in or rejects them.
+
+    Parameters
+    ----------
+    gate : Gate
+        The rule.
+    catalog : Catalog
+        Where rejections are counted.
+    clock : callable
+        Seconds since the epoch.
+    """
+
+    def __init__(self, gate: Gate, catalog: Catalog, clock: Callable[[], float]) -> None:
+        self._gate = gate
+        self._catalog = catalog
+        self._clock = clock
+        self._inside: dict[Association, str] = {}
+        self._lock = threading.Lock()
+
+    def not_secured(self, address: str, because: str) -> None:
+        """Note that a connection could not be encrypted."""
+        self._turned_away(Rejected("", "", address, f"TLS: {because}"[:_LONGEST_REASON]))
+
+    def requested(self, event: Event) -> None:
+        """Let a caller in, or reject it; pynetdicom goes on where this has not rejected."""
+        assoc = event.assoc
+        refusal: Refusal | None = Refusal(Reject.NO_REASON_GIVEN, "the gate failed")
+        caller = Caller("", "", str(assoc.requestor.address))
+        try:
+            caller = caller_of(assoc)
+            refusal = self._judged(caller, assoc)
+        finally:  # an exception here is logged by pynetdicom, and must not open the door
+            if refusal is not None:
+                assoc.acse.send_reject(*refusal.answer.value)
+                self._turned_away(
+                    Rejected(caller.calling_ae, caller.called_ae, caller.address, refusal.because)
+                )
+                assoc.kill()
+        cast("Listener", assoc._server).requested(assoc)
+
+    def _judged(self, caller: Caller, assoc: Association) -> Refusal | None:
+        with self._lock:
+            for one in [one for one in self._inside if not one.is_alive()]:
+                del self._inside[one]
+            refusal = self._gate.judge(caller, Counter(self._inside.values()))
+            if refusal is None:
+                self._inside[assoc] = caller.calling_ae
+        return refusal
+
+    def _turned_away(self, peer: Rejected) -> None:
+        """Show who was turned away, so that an administrator can let it in."""
+        log.warning(
+            "association rejected",
+            calling_ae=peer.calling_ae,
+            called_ae=peer.called_ae,
+            address=peer.address,
+            because=peer.reason,
+        )
+        try:
+            self._catalog.note_rejection(peer, self._clock())
+        except StoreError as error:
+            log.error("rejection not recorded", because=str(error))  # noqa: TRY400
+
+
+def caller_of(assoc: Association) -> Caller:
+    """Return who asked for an association."""
+    request = assoc.requestor.primitive
+    return Caller(
+        _printable(request.calling_ae_title if request else ""),
+        _printable(request.called_ae_title if request else ""),
+        str(assoc.requestor.address),
+        peer_certificate(assoc),
+    )
+
+
+def _printable(title: str | None) -> str:
+    """Return an AE title that may be shown: a peer may put anything into it."""
+    return "".join(c if c.isprintable() else "?" for c in title or "").strip()

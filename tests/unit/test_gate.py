@@ -1,0 +1,115 @@
+"""Who gets in is decided by title, network, certificate and number, and by nothing else."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from node.receive.gate import Caller, Gate, Reject
+from node.store.rejections import OTHERS, Rejected, Rejection, Visitor
+from node.trust import Source
+from node.watch.sources import suggestion
+
+CT = Source(
+    ae_title="CT1",
+    networks=(ip_network("10.1.0.0/16"), ip_network("fd00::/8")),
+    maximum_associations=2,
+)
+MR = Source(ae_title="MR1", called_ae="MRNODE", certificate="mr1.example.org")
+
+
+def gate(*sources: Source, learning: bool = False) -> Gate:
+    """Return a gate of a node called RADNODE that takes three associations."""
+    return Gate(sources, "RADNODE", learning, 3)
+
+
+def caller(calling: str, called: str = "RADNODE", address: str = "10.1.2.3") -> Caller:
+    """Return a caller without a certificate."""
+    return Caller(calling, called, address)
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "fd00::1"])
+def test_a_listed_caller_from_its_network_gets_in(address: str) -> None:
+    """IPv4 inside IPv6 is IPv4."""
+    assert gate(CT).judge(caller("CT1", address=address), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("who", "answer"),
+    [
+        (caller("XA1"), Reject.CALLING_AE_NOT_RECOGNISED),
+        (caller("XA1", "SOMEBODY"), Reject.CALLING_AE_NOT_RECOGNISED),
+        (caller("ct1"), Reject.CALLING_AE_NOT_RECOGNISED),
+        (caller(""), Reject.CALLING_AE_NOT_RECOGNISED),
+        (caller("CT1", address="10.2.0.1"), Reject.CALLING_AE_NOT_RECOGNISED),
+        (caller("CT1", address="nonsense"), Reject.CALLING_AE_NOT_RECOGNISED),
+        (caller("CT1", "SOMEBODY"), Reject.CALLED_AE_NOT_RECOGNISED),
+        (caller("MR1", "MRNODE"), Reject.CALLING_AE_NOT_RECOGNISED),
+        (
+            Caller("MR1", "MRNODE", "10.1.2.3", frozenset({"mr2.example.org"})),
+            Reject.CALLING_AE_NOT_RECOGNISED,
+        ),
+    ],
+)
+def test_anybody_else_is_told_what_is_wrong(who: Caller, answer: Reject) -> None:
+    """PS3.8 Table 9-21; a stranger learns nothing about titles."""
+    refusal = gate(CT, MR).judge(who, {})
+    assert refusal is not None
+    assert refusal.answer is answer
+
+
+def test_a_certificate_and_a_title_of_its_own() -> None:
+    """A source may be bound to its certificate, and call us by another title."""
+    names = frozenset({"mr1.example.org", "MR 1"})
+    assert gate(CT, MR).judge(Caller("MR1", "MRNODE", "192.0.2.1", names), {}) is None
+    refusal = gate(CT, MR).judge(Caller("MR1", "RADNODE", "192.0.2.1", names), {})
+    assert refusal is not None
+    assert refusal.answer is Reject.CALLED_AE_NOT_RECOGNISED
+
+
+def test_without_sources_and_while_learning_everybody_gets_in() -> None:
+    """But must call us by our title, and wait while we are full."""
+    for open_gate in (gate(), gate(CT, learning=True)):
+        assert open_gate.judge(caller("XA1"), {}) is None
+        assert open_gate.judge(caller("CT1", address="192.0.2.1"), {}) is None
+        assert open_gate.judge(caller("XA1", "SOMEBODY"), {}) is not None
+
+
+@pytest.mark.parametrize(
+    ("associated", "because"),
+    [
+        ({"CT1": 1}, None),
+        ({"CT1": 2}, "too many associations of this source"),
+        ({"CT1": 1, "MR1": 2}, "too many associations"),
+        ({"MR1": 3}, "too many associations"),
+    ],
+)
+def test_associations_are_limited_by_source_and_in_all(
+    associated: dict[str, int], because: str | None
+) -> None:
+    """A transient rejection: the peer tries again."""
+    refusal = gate(CT, MR).judge(caller("CT1"), associated)
+    assert (refusal.because if refusal else None) == because
+    assert refusal is None or refusal.answer is Reject.LOCAL_LIMIT_EXCEEDED
+
+
+def test_the_settings_that_would_let_them_in_are_given() -> None:
+    """Listed peers are left out; a title that came from elsewhere keeps its old networks."""
+    visitors = [
+        Visitor("CT1", "RADNODE", "10.1.2.3", 5, 0.0, 1.0),
+        Visitor('X"1', "RADNODE", "192.0.2.7", 1, 0.0, 1.0),
+    ]
+    rejections = [
+        Rejection(Rejected("MR1", "NODE", "fe80::1%eth0", "not among the sources"), 1, 0.0, 1.0),
+        Rejection(Rejected(OTHERS, OTHERS, OTHERS, "too many different peers"), 1, 0.0, 1.0),
+        Rejection(Rejected("", "", "192.0.2.9", "TLS: wrong version number"), 1, 0.0, 1.0),
+    ]
+    assert suggestion(visitors, rejections, [CT], "RADNODE") == (
+        '[[sources]]\nae_title = "MR1"\ncalled_ae = "NODE"  # it called NODE\n'
+        'networks = ["fe80::1/128"]\n\n'
+        '[[sources]]\nae_title = "X\\"1"\nnetworks = ["192.0.2.7/32"]\n'
+    )
+    elsewhere = [Visitor("CT1", "RADNODE", "192.0.2.1", 1, 0.0, 1.0)]
+    assert suggestion(elsewhere, [], [CT], "RADNODE") == (
+        '[[sources]]  # in place of the entry of this title\nae_title = "CT1"\n'
+        'networks = ["10.1.0.0/16", "192.0.2.1/32", "fd00::/8"]\n'
+    )
