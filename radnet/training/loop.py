@@ -1,7 +1,8 @@
 """The training loop of both networks: by the clock or by steps, resumable after kill -9.
 
 Batch number i depends on the seed and i alone, and so does what dropout drops in step i; a
-training that was cut off goes on from its checkpoint as if nothing had happened.
+training that was cut off goes on from its checkpoint as if nothing had happened. Under
+``torchrun`` every rank has batches of its own, and rank 0 writes the checkpoint.
 """
 
 import os
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from radnet.errors import WeightsError
+from radnet.training import ranks
 from radnet.training.soundness import bf16_gradients_sound, finite
 
 Batch = TypeVar("Batch")
@@ -60,6 +62,7 @@ class Progress:
     share: float  # of the steps or the time that were given
     loss: float
     skipped: int
+    rate: float = 0.0  # the learning rate of the step
 
 
 @dataclass
@@ -69,6 +72,7 @@ class State:
     step: int = 0
     skipped: int = 0
     seconds: float = 0.0
+    loss: float = float("nan")  # of the last step
 
 
 def optimise(
@@ -97,22 +101,28 @@ def optimise(
     WeightsError
         If `checkpoint` is there and belongs to another plan or network.
     """
+    rank = ranks.here()
+    net.to(rank.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(net.parameters(), lr=plan.rate, weight_decay=plan.decay)
-    device = next(net.parameters()).device
-    net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    half = device.type == "cuda" or bf16_gradients_sound()
+    half = ranks.half_precision() if rank.device.type == "cuda" else bf16_gradients_sound()
     state = _resume(checkpoint, net, optimizer, plan) if checkpoint else State()
+    net.train()
+    hold()
+    model = ranks.parallel(net)
+    if state.step and _share(plan, state.step, state.seconds) >= 1:  # cut off after the last step
+        yield Progress(state.step, 1.0, state.loss, state.skipped)
+        return
     data = batches(state.step)
     begun, saved = time.monotonic() - state.seconds, time.monotonic()
     try:
-        while (share := _share(plan, state.step, time.monotonic() - begun)) < 1:
-            torch.manual_seed(plan.seed * 1_000_003 + state.step)
+        while (share := ranks.agreed(_share(plan, state.step, time.monotonic() - begun))) < 1:
+            torch.manual_seed(rank.seed(plan.seed) * 1_000_003 + state.step)
             rate = plan.rate * min(1.0, (state.step + 1) / WARM_UP) * (1 - share) ** POWER
             for group in optimizer.param_groups:
                 group["lr"] = rate
             net.train()
             hold()
-            loss = loss_of(net, next(data), half)
+            loss = loss_of(model, next(data), half)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             if finite(net):
@@ -121,13 +131,14 @@ def optimise(
             else:
                 state.skipped += 1
             state.step += 1
+            state.loss = float(loss.detach())
             state.seconds = time.monotonic() - begun
-            if checkpoint and time.monotonic() - saved > CHECKPOINT_S:
+            if checkpoint and rank.first and time.monotonic() - saved > CHECKPOINT_S:
                 saved = time.monotonic()
                 _save(checkpoint, net, optimizer, state, plan)
-            yield Progress(state.step, share, float(loss.detach()), state.skipped)
+            yield Progress(state.step, share, state.loss, state.skipped, rate)
     finally:
-        if checkpoint and state.step:
+        if checkpoint and rank.first and state.step:
             _save(checkpoint, net, optimizer, state, plan)
 
 
