@@ -1,0 +1,135 @@
+"""What a training writes down beside its weights: figures step by step, and their picture.
+
+``NAME.metrics.jsonl`` holds a line for every few steps and one for every validation; lines that
+a cut-off training wrote behind its last checkpoint are dropped when it goes on. ``NAME.png``
+shows them.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from radnet.training.loop import Progress
+
+EVERY: Final = 10  # steps that one line sums up
+SMOOTH: Final = 20  # lines under the running mean
+
+
+class Tracker(Protocol):
+    """Something else that wants to know, such as MLflow."""
+
+    def log(self, figures: Mapping[str, float], step: int) -> None:
+        """Take figures of one step."""
+
+    def keep(self, path: Path) -> None:
+        """Take a file."""
+
+
+class Journal:
+    """The figures of one training.
+
+    Parameters
+    ----------
+    out
+        The weights file beside which they are written.
+    tracker
+        Told the same figures.
+    """
+
+    def __init__(self, out: Path, tracker: Tracker | None = None) -> None:
+        self.path = out.with_suffix(".metrics.jsonl")
+        self.picture = out.with_suffix(".png")
+        self._tracker = tracker
+        self._lines: list[dict[str, Any]] | None = None
+        self._recent: list[Progress] = []
+
+    def step(self, progress: Progress) -> None:
+        """Take one step; every tenth, the mean of the last ten becomes a line."""
+        if self._lines is None:
+            self._lines = self._before(progress.step)
+        self._recent.append(progress)
+        if progress.step % EVERY == 0:
+            self._sum_up()
+
+    def scores(self, step: int, found: Mapping[str, float]) -> None:
+        """Take the figures of a validation."""
+        told = {name: round(value, 4) for name, value in found.items() if np.isfinite(value)}
+        self._add({"step": step, "scores": told})
+
+    def write(self) -> None:
+        """Write figures and picture; each file is whole, or is the one before."""
+        if self._recent:
+            self._sum_up()
+        fresh = self.path.with_suffix(".partial")
+        lines = "".join(json.dumps(line) + "\n" for line in self._lines or ())
+        fresh.write_text(lines, encoding="utf-8")
+        fresh.replace(self.path)
+        draw(self._lines or [], self.picture)
+
+    def close(self) -> None:
+        """Write everything, and hand the files over."""
+        self.write()
+        if self._tracker:
+            self._tracker.keep(self.path)
+            self._tracker.keep(self.picture)
+
+    def _before(self, step: int) -> list[dict[str, Any]]:
+        """Return the lines of earlier runs of this training up to `step`."""
+        if step == 1 or not self.path.is_file():
+            return []
+        with self.path.open(encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+        return [line for line in lines if line["step"] < step]
+
+    def _sum_up(self) -> None:
+        last = self._recent[-1]
+        loss = float(np.mean([one.loss for one in self._recent]))
+        self._recent = []
+        line = {"step": last.step, "loss": round(loss, 5), "rate": last.rate}
+        self._add(line | {"skipped": last.skipped})
+
+    def _add(self, line: dict[str, Any]) -> None:
+        self._lines = [*(self._lines or ()), line]
+        if self._tracker:
+            figures = line.get("scores") or {k: v for k, v in line.items() if k != "step"}
+            self._tracker.log(figures, int(line["step"]))
+
+
+def draw(lines: list[dict[str, Any]], path: Path) -> None:
+    """Draw loss, learning rate and the scores on held-out scans over the steps."""
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    top, middle, low = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1))
+    steps = [line["step"] for line in lines if "loss" in line]
+    losses = np.array([line["loss"] for line in lines if "loss" in line])
+    top.plot(steps, losses, color="lightsteelblue", linewidth=0.8, label=f"mean of {EVERY} steps")
+    top.plot(steps, _running_mean(losses), color="navy", label="running mean")
+    top.set(ylabel="loss")
+    top.legend(loc="upper right", frameon=False)
+    low.plot(steps, [line["rate"] for line in lines if "loss" in line], color="grey")
+    low.set(xlabel="step", ylabel="learning rate")
+    curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for line in lines:
+        for name, value in line.get("scores", {}).items():
+            curves[name].append((line["step"], value))
+    for name, points in curves.items():
+        middle.plot(*zip(*points, strict=True), marker=".", label=name)
+    middle.set(ylabel="share right, held-out scans", ylim=(0, 1.02))
+    if curves:
+        middle.legend(loc="lower right", frameon=False, ncols=2, fontsize="small")
+    fresh = path.with_suffix(".partial")
+    figure.savefig(fresh, dpi=100, format="png")
+    fresh.replace(path)
+
+
+def _running_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of each value and up to `SMOOTH` before it."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(0, ends - SMOOTH)
+    return np.asarray((sums[ends] - sums[starts]) / np.maximum(1, ends - starts))
