@@ -3,202 +3,33 @@
 Exit status: 0 done, 1 failed, 2 wrong usage or input.
 """
 
-import hashlib
 import json
 import os
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from radnet.cli import experiment, labels
+from radnet.cli import experiment, labels, manifest
+from radnet.cli.train import Task, train
 from radnet.errors import RadnetError, UnusableVolumeError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(labels.app, name="labels")
 app.add_typer(experiment.app, name="experiment")
+labels.app.command("manifest")(manifest.manifest)
+app.command()(train)
 shown = Console(stderr=True)
-CHECKPOINT_S = 60.0
 WIDE = 130  # columns where the output is no terminal
-
-
-class Task(StrEnum):
-    """What to train."""
-
-    CLASSIFIER = "classifier"
-    LIVER = "liver"
-
-
-@dataclass(frozen=True)
-class _Request:
-    """What `radnet train` was asked for."""
-
-    task: Task
-    preset: str
-    minutes: float
-    steps: int
-    seed: int
-    data: Path | None
-    start: Path | None
-    out: Path
-    every_scan: bool
-    phantoms: int = 0
-
-    def _length(self) -> str:
-        return f"--steps {self.steps}" if self.steps else f"--minutes {self.minutes:g}"
-
-    @property
-    def checkpoint(self) -> Path:
-        """Return where the training stands between two calls of the same command."""
-        return self.out.with_suffix(".checkpoint")
-
-    def record(self) -> dict[str, Any]:
-        """Return the part of the weights' record that is known before training."""
-        manifest = (self.data / "MANIFEST.csv").read_bytes() if self.data else b""
-        before = self.start.read_bytes() if self.start else b""
-        command = (
-            f"radnet train {self.task} --preset {self.preset} {self._length()} "
-            f"--seed {self.seed}{' --data DIR' if self.data else ''}"
-            f"{' --start WEIGHTS' if self.start else ''}"
-            f"{' --every-scan' if self.every_scan else ''}"
-        )
-        return {
-            "task": self.task.value,
-            "preset": self.preset,
-            "seed": self.seed,
-            "minutes": 0 if self.steps else self.minutes,
-            "version": version("radnet-node"),
-            "left_out": not self.every_scan,
-            "command": command,
-            "start_sha256": hashlib.sha256(before).hexdigest() if before else "",
-            "manifest_sha256": hashlib.sha256(manifest).hexdigest() if manifest else "",
-        }
 
 
 @app.callback()
 def radnet() -> None:
     """Recognise scans and find the liver in them: data, training, evaluation."""
-
-
-@app.command()
-def train(  # noqa: PLR0913 (typer wants one parameter per option)
-    task: Annotated[Task, typer.Argument(help="What to train.")],
-    preset: Annotated[str, typer.Option(help="Size of the network.")] = "radnet10-tiny",
-    minutes: Annotated[float, typer.Option(min=0.01, help="Time for the training steps.")] = 15,
-    steps: Annotated[int, typer.Option(min=0, help="Training steps, instead of minutes.")] = 0,
-    seed: Annotated[int, typer.Option(help="Drives every random choice.")] = 0,
-    phantoms: Annotated[int, typer.Option(min=0, help="Phantoms to draw; 0: as planned.")] = 0,
-    data: Annotated[Path | None, typer.Option(help="Folder of real scans.")] = None,
-    out: Annotated[Path, typer.Option(help="The weights file to write.")] = Path("weights"),
-    start: Annotated[
-        Path | None, typer.Option(help="Weights to go on from, or whose encoder to transfer.")
-    ] = None,
-    every_scan: Annotated[
-        bool, typer.Option("--every-scan", help="Learn from the left-out scans too; liver only.")
-    ] = False,
-) -> None:
-    """Train a network; a checkpoint is written under OUT every minute."""
-    if data is not None and not (data / "MANIFEST.csv").is_file():
-        raise UnusableVolumeError(f"{data} holds no MANIFEST.csv; see radnet/training/scans.py")
-    request = _Request(task, preset, minutes, steps, seed, data, start, out, every_scan, phantoms)
-    if task is Task.CLASSIFIER:
-        _train_classifier(request)
-    else:
-        _train_liver(request)
-
-
-def _train_classifier(request: _Request) -> None:
-    from radnet.inference.preparation import CLASSIFIER_SPACING_MM
-    from radnet.network.weights import save_weights
-    from radnet.training import classify
-
-    plan = classify.Plan(request.preset, request.minutes, request.seed, request.steps)
-    if request.phantoms:
-        plan = replace(plan, phantoms=request.phantoms, held_out=max(8, request.phantoms // 4))
-    record = request.record() | {"spacing_mm": CLASSIFIER_SPACING_MM, "temperature": {}}
-    with shown.status("Drawing phantoms and reading scans"):
-        net, batches, held_out = classify.start(plan, request.data, request.start)
-    for steps in _watched(classify.train(net, batches, plan, request.checkpoint)):
-        save_weights(request.out, net, record | steps)
-        last = steps
-    heads, truth = classify.predict(net, held_out)
-    record["temperature"] = classify.temperatures(heads, truth)
-    record["abstention"] = classify.abstention(heads, truth, record["temperature"])
-    record["usual_energy"] = classify.usual_energy(heads)
-    right = classify.scores(heads, truth)
-    record["held_out_phantoms"] = {name: round(value, 4) for name, value in right.items()}
-    save_weights(request.out, net, record | last)
-    request.checkpoint.unlink(missing_ok=True)
-    shown.print(
-        f"{request.out}: {last}; on {plan.held_out} held-out phantoms: "
-        f"{record['held_out_phantoms']}"
-    )
-
-
-def _train_liver(request: _Request) -> None:
-    from radnet.inference.preparation import (
-        LIVER_HU,
-        LIVER_SPACING_MM,
-        LIVER_WINDOW,
-    )
-    from radnet.network.weights import save_weights
-    from radnet.training import transfer
-
-    roles = frozenset({"train", "test"} if request.every_scan else {"train"})
-    plan = transfer.Plan(request.preset, request.minutes, request.seed, request.steps, roles=roles)
-    if request.phantoms:
-        plan = replace(plan, phantoms=request.phantoms)
-    record = request.record() | {
-        "spacing_mm": LIVER_SPACING_MM,
-        "window": LIVER_WINDOW,
-        "hu": LIVER_HU,
-        "threshold": 0.5,
-    }
-    with shown.status("Drawing phantoms and reading scans"):
-        net, batches = transfer.start(plan, request.data, request.start)
-    for steps in _watched(transfer.train(net, batches, plan, request.checkpoint)):
-        save_weights(request.out, net, record | steps)
-    request.checkpoint.unlink(missing_ok=True)
-    shown.print(f"{request.out}: written")
-
-
-def _watched(training: Iterator[Any]) -> Iterator[dict[str, Any]]:
-    """Run `training` under a progress bar; yield what to record, every minute and at the end."""
-    recent: list[float] = []
-    saved, progress = time.monotonic(), None
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=shown) as bar:
-        task = bar.add_task("training", total=1.0)
-        for progress in training:
-            recent = [*recent[-49:], progress.loss]
-            loss = sum(recent) / len(recent)
-            bar.update(task, completed=progress.share, description=f"loss {loss:.3f}")
-            if time.monotonic() - saved > CHECKPOINT_S:
-                saved = time.monotonic()
-                yield _steps(progress, loss)
-    if progress is None:
-        raise RadnetError("the time was over before the first step; give more --minutes")
-    yield _steps(progress, sum(recent) / len(recent))
-
-
-def _steps(progress: Any, loss: float) -> dict[str, Any]:
-    return {"steps": progress.step, "skipped": progress.skipped, "loss": round(loss, 4)}
 
 
 @app.command()

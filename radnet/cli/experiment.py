@@ -22,7 +22,8 @@ plain = Console(width=None if sys.stdout.isatty() else WIDE)
 shown = Console(stderr=True)
 
 Data = Annotated[
-    Path | None, typer.Option(help="Folder in LiTS layout or with MANIFEST.csv; else phantoms.")
+    Path | None,
+    typer.Option(help="LiTS layout, MANIFEST.csv or a Parquet manifest; else phantoms."),
 ]
 Start = Annotated[Path | None, typer.Option(help="Classifier weights to transfer.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A few steps: shows that it runs.")]
@@ -66,7 +67,7 @@ def _run(
     budget: ex.Budget,
 ) -> None:
     with shown.status("Reading cases"):
-        learn, held_out = ex.split(ex.cases_of(data, budget))
+        learn, held_out = ex.sides(data, budget)
     rows = []
     with Bar(console=shown) as bar:
         for arm in arms:

@@ -1,11 +1,11 @@
 """The poster's transfer experiments on any set of livers: what to freeze, how much data.
 
 A set is a folder in the layout of LiTS (``volume-N.nii[.gz]``, ``segmentation-N.nii[.gz]``, in
-which 1 is liver and 2 tumour, which lies in the liver), or one with a ``MANIFEST.csv``, or none:
-then phantoms. A quarter of the patients is held out of every arm.
+which 1 is liver and 2 tumour, which lies in the liver), or one with a ``MANIFEST.csv``, or the
+Parquet file of a manifest with masks, or none: then phantoms. A quarter of the patients, or those
+of the manifest's test side, is held out of every arm.
 """
 
-import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,19 +16,17 @@ import numpy as np
 import torch
 from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 
-from radnet.errors import UnusableVolumeError
 from radnet.inference.preparation import LIVER_SPACING_MM, Array
 from radnet.inference.segmenter import window_probability
 from radnet.network.decoder import LiverNet
 from radnet.network.presets import preset
 from radnet.training import transfer
 from radnet.training.liver_cases import Case, Patches, make_case, patches, phantom_cases
+from radnet.training.liver_sets import PARQUET, lits_cases, split, table_cases
 from radnet.training.scans import read_manifest, read_nifti, read_scan
 
-HELD_OUT: Final = 4  # every fourth patient
 VOXEL_ML: Final = float(np.prod(LIVER_SPACING_MM)) / 1000
 PHANTOM_SEED: Final = 40_000_000
-NAME: Final = re.compile(r"volume-(\d+)\.nii(\.gz)?")
 
 
 @dataclass(frozen=True)
@@ -120,20 +118,7 @@ def cases_of(data: Path | None, budget: Budget) -> list[Case]:
         return [case for case in drawn if case.liver.max() > 0.5][: budget.phantoms]
     if (data / "MANIFEST.csv").is_file():
         return list(_manifest_cases(data))
-    found = sorted(path for path in data.rglob("volume-*") if NAME.fullmatch(path.name))
-    if not found:
-        raise UnusableVolumeError(
-            f"{data}: neither volume-N.nii[.gz] with segmentation-N.nii[.gz] nor a MANIFEST.csv"
-        )
-    return [_lits_case(path) for path in found]
-
-
-def _lits_case(path: Path) -> Case:
-    twin = path.with_name(path.name.replace("volume-", "segmentation-"))
-    if not twin.is_file():
-        raise UnusableVolumeError(f"{path.name}: no {twin.name} beside it")
-    mask = read_nifti(twin).array > 0
-    return make_case(path.name, read_nifti(path), mask.astype(np.float32), phantom=False)
+    return lits_cases(data)
 
 
 def _manifest_cases(data: Path) -> Iterator[Case]:
@@ -145,19 +130,11 @@ def _manifest_cases(data: Path) -> Iterator[Case]:
             )
 
 
-def split(cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
-    """Return cases to train on and cases held out: every fourth, one for each patient.
-
-    Raises
-    ------
-    UnusableVolumeError
-        If there are fewer than two.
-    """
-    if len(cases) < 2:
-        raise UnusableVolumeError(f"{len(cases)} cases; expected two at the least")
-    held_out = [case for index, case in enumerate(cases) if index % HELD_OUT == HELD_OUT - 1]
-    held_out = held_out or [cases[-1]]
-    return [case for case in cases if case not in held_out], held_out
+def sides(data: Path | None, budget: Budget) -> tuple[list[Case], list[Case]]:
+    """Return the cases to train on and those held out: a manifest says, else every fourth."""
+    if data is not None and data.suffix == PARQUET:
+        return table_cases(data, "train"), table_cases(data, "test")
+    return split(cases_of(data, budget))
 
 
 def run_arm(

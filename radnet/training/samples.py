@@ -1,16 +1,13 @@
 """What the classifier is trained on: phantoms and real scans with their truths."""
 
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from radnet.data.phantom import take
@@ -130,51 +127,6 @@ def real_samples(folder: Path) -> list[Sample]:
     ]
 
 
-def augmented(sample: Sample, rng: np.random.Generator) -> Sample:
-    """Return a variant: zoomed, turned a little, mirrored, noisier, of other brightness."""
-    image = sample.image.astype(np.float32)
-    slices = sample.slices
-    if rng.random() < 0.5:
-        turn, zoom = rng.normal(0, 0.08), np.exp(rng.normal(0, 0.08, 2))
-        cos, sin = np.cos(turn), np.sin(turn)
-        matrix = np.array([[cos * zoom[0], -sin * zoom[1]], [sin * zoom[0], cos * zoom[1]]])
-        middle = (np.array(image.shape[1:]) - 1) / 2
-        shift = middle - matrix @ middle + rng.normal(0, 2.5, 2)
-        full, offset = np.eye(3), np.zeros(3)
-        full[1:, 1:], offset[1:] = matrix, shift
-        image = ndimage.affine_transform(image, full, offset, order=1, cval=sample.empty)
-    if rng.random() < 0.12:
-        image = image[:, :, ::-1]
-    if rng.random() < 0.12:
-        image, slices = image[::-1], slices[::-1]
-    if rng.random() < 0.08:
-        image = image[:, ::-1, ::-1]
-    scan = sample.scan
-    longest = LONGEST if rng.random() < 0.7 else int(rng.integers(24, LONGEST))
-    if image.shape[0] > longest:
-        at = int(rng.integers(image.shape[0] - longest + 1))
-        image, slices = image[at : at + longest], slices[at : at + longest]
-        part = np.where(slices == UNKNOWN, np.nan, slices).mean(axis=0)
-        scan = np.where(part > 0.3, 1, np.where(scan == 1, UNKNOWN, scan)).astype(np.float32)
-    ct = sample.empty < 0
-    image = image + rng.normal(0, 1, image.shape).astype(np.float32) * rng.uniform(0, 0.05)
-    if ct:
-        image = np.clip(image + rng.normal(0, 0.02), -1, 1)
-    else:
-        image = np.clip(image, 0, 1) ** float(np.exp(rng.normal(0, 0.2)))
-        image = np.clip(image * rng.uniform(0.85, 1.15), 0, 1)
-    return Sample(
-        np.ascontiguousarray(image).astype(np.float16),
-        sample.empty,
-        sample.sequence,
-        sample.plane,
-        sample.contrast,
-        sample.spacing_mm,
-        scan,
-        slices.copy(),
-    )
-
-
 def collate(samples: list[Sample]) -> Batch:
     """Return `samples` padded to the longest of them."""
     length = max(padded_slices(sample.image.shape[0]) for sample in samples)
@@ -202,37 +154,4 @@ def collate(samples: list[Sample]) -> Batch:
         torch.tensor([float(np.log(max(sample.spacing_mm, 0.5))) for sample in samples]),
         torch.from_numpy(np.stack([sample.scan for sample in samples])),
         torch.from_numpy(np.where(unknown, UNKNOWN, verdict).astype(np.float32)),
-    )
-
-
-def batches(
-    phantoms: list[Sample],
-    real: list[Sample],
-    size: int,
-    seed: int,
-    *,
-    first: int = 0,
-) -> Iterator[Batch]:
-    """Yield batches for ever, of samples of like length; about `REAL_SHARE` are real.
-
-    Batch number i depends on `seed` and i alone; `first` is the number to begin with.
-    """
-    lengths = _lengths(phantoms)
-    real_lengths = _lengths(real)
-    for number in count(first):
-        rng = np.random.default_rng([seed, number])
-        lead = int(rng.integers(len(phantoms)))
-        near = np.flatnonzero(lengths == lengths[lead])
-        chosen = [phantoms[int(i)] for i in rng.choice(near, size)]
-        alike = np.flatnonzero(np.abs(real_lengths - lengths[lead]) <= 16)
-        for place in range(size):
-            if len(alike) and rng.random() < REAL_SHARE:
-                chosen[place] = real[int(rng.choice(alike))]
-        yield collate([augmented(sample, rng) for sample in chosen])
-
-
-def _lengths(samples: list[Sample]) -> NDArray[np.int64]:
-    """Return how long the stacks of `samples` are once cut and padded."""
-    return np.array(
-        [padded_slices(min(sample.image.shape[0], LONGEST)) for sample in samples], np.int64
     )

@@ -14,17 +14,11 @@ from radnet.network.decoder import LiverNet
 from radnet.network.heads import Heads, RadNet, split
 from radnet.network.presets import preset
 from radnet.network.weights import save_weights
-from radnet.training import classify, transfer
+from radnet.training import calibration, classify, transfer
+from radnet.training.augment import augmented
+from radnet.training.batches import Held, batches
 from radnet.training.liver_cases import PATCH, Case, make_case, patches
-from radnet.training.samples import (
-    UNKNOWN,
-    Batch,
-    Sample,
-    augmented,
-    batches,
-    collate,
-    phantom_sample,
-)
+from radnet.training.samples import UNKNOWN, Batch, Sample, collate, phantom_sample
 from radnet.training.scans import read_manifest, read_nifti
 from radnet.training.soundness import bf16_gradients_sound, finite
 
@@ -159,7 +153,7 @@ def test_the_encoder_is_transferred(tmp_path: Path) -> None:
 def test_training_lowers_the_loss_of_one_batch() -> None:
     """The loop learns: one phantom by heart in a few steps."""
     torch.manual_seed(0)
-    one = next(batches([phantom_sample(4)], [], 2, seed=0))
+    one = next(batches(Held([phantom_sample(4)]), Held([]), 2, seed=0))
     plan = classify.Plan(TINY.name, minutes=5, seed=0)
 
     losses = [
@@ -184,7 +178,7 @@ def test_temperature_cools_an_overconfident_head() -> None:
         torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(500, 9), flat
     )
 
-    assert classify.temperatures(heads, batch)["plane"] > 2
+    assert calibration.temperatures(heads, batch)["plane"] > 2
 
 
 def test_gradients_are_checked() -> None:
@@ -218,11 +212,11 @@ def test_abstention_keeps_what_is_right_often_enough() -> None:
         torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(100, 9), flat
     )
 
-    found = classify.abstention(
+    found = calibration.abstention(
         heads, batch, dict.fromkeys(("sequence", "plane", "contrast"), 1.0)
     )
 
     assert 0.5 < found["plane"]["above"] <= 1
     assert found["plane"]["answered"] == pytest.approx(0.8)
     assert found["plane"]["right"] >= 0.95
-    assert classify.usual_energy(heads) == pytest.approx(-np.log(7), abs=1e-4)
+    assert calibration.usual_energy(heads) == pytest.approx(-np.log(7), abs=1e-4)

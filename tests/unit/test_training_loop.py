@@ -15,9 +15,10 @@ from radnet.network.encoder import hold_frozen
 from radnet.network.heads import RadNet
 from radnet.network.presets import preset
 from radnet.network.weights import save_weights
-from radnet.training import classify, experiments, transfer
+from radnet.training import classify, experiments, liver_sets, transfer
+from radnet.training.batches import Held, batches
 from radnet.training.liver_cases import phantom_case
-from radnet.training.samples import Batch, Sample, batches, phantom_sample
+from radnet.training.samples import Batch, Sample, phantom_sample
 
 TINY = preset("radnet10-tiny")
 
@@ -37,7 +38,7 @@ def trained(
     plan = classify.Plan(TINY.name, minutes=0, seed=3, steps=steps, batch=2)
 
     def following(first: int) -> Iterator[Batch]:
-        return batches(samples, [], plan.batch, plan.seed, first=first)
+        return batches(Held(samples), Held([]), plan.batch, plan.seed, first=first)
 
     training = classify.train(net, following, plan, checkpoint)
     losses = [progress.loss for progress in islice(training, stop_after or None)]
@@ -133,12 +134,12 @@ def test_folder_of_neither_layout_is_told(tmp_path: Path) -> None:
 def test_held_out_cases_are_never_trained_on(tmp_path: Path) -> None:
     """Every fourth case, and at least one."""
     cases = experiments.cases_of(lits(tmp_path, 5), experiments.QUICK)
-    learn, held_out = experiments.split(cases)
+    learn, held_out = liver_sets.split(cases)
 
     assert len(held_out) == 1
     assert not {case.name for case in learn} & {case.name for case in held_out}
     with pytest.raises(UnusableVolumeError, match="1 cases"):
-        experiments.split(cases[:1])
+        liver_sets.split(cases[:1])
 
 
 def test_figures_of_known_masks() -> None:
@@ -160,7 +161,7 @@ def test_arm_trains_and_scores(tmp_path: Path) -> None:
     """One arm of the poster's table on a set in LiTS layout."""
     classifier = tmp_path / "c.safetensors"
     save_weights(classifier, RadNet(TINY), {"task": "classifier", "preset": TINY.name})
-    cases = experiments.split(experiments.cases_of(lits(tmp_path, 3), experiments.QUICK))
+    cases = liver_sets.split(experiments.cases_of(lits(tmp_path, 3), experiments.QUICK))
     ticks: list[float] = []
 
     row = experiments.run_arm(

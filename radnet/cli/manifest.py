@@ -1,0 +1,82 @@
+"""The command `radnet labels manifest`: from labels to what a training may learn from."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from radnet.errors import UnusableVolumeError
+
+shown = Console(stderr=True, highlight=False, emoji=False)
+
+
+def manifest(  # noqa: PLR0913 (typer wants one parameter per option)
+    labels: Annotated[Path, typer.Argument(help="A Parquet file of `radnet labels scan`.")],
+    out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with the images; without: to be fetched.")
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="Folder of liver masks, SERIES_UID.nii.gz.")
+    ] = None,
+    sure: Annotated[
+        float, typer.Option(min=0, max=1, help="Labels less sure are not learned from.")
+    ] = 0.9,
+    per_patient: Annotated[
+        int, typer.Option(min=1, help="Series of a patient in a collection, at most.")
+    ] = 6,
+    per_collection: Annotated[
+        int, typer.Option(min=0, help="Series of a collection, at most; 0: all.")
+    ] = 2000,
+    test: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the patients.")] = 0.15,
+    validation: Annotated[float, typer.Option(min=0, max=0.9, help="Share of them.")] = 0.1,
+    modality: Annotated[
+        list[str] | None, typer.Option(help="Only these; may be repeated.")
+    ] = None,
+    licence: Annotated[
+        list[str] | None,
+        typer.Option("--license", help="Only these, such as 'CC BY ?.0'; may be repeated."),
+    ] = None,
+) -> None:
+    """Choose series to train on and split them by patient: train, validation, test."""
+    from radnet.data.manifest import Wanted, make_manifest
+
+    if not labels.is_file():
+        raise UnusableVolumeError(f"{labels}: no such file")
+    wanted = Wanted(
+        sure,
+        per_patient,
+        per_collection,
+        test,
+        validation,
+        tuple(name.upper() for name in modality or ("CT", "MR")),
+        tuple(licence or ()),
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with shown.status("Looking for files"):
+        files = _files(data) if data else None
+        found = _masks(masks) if masks else None
+    counts = make_manifest(labels, out, wanted, files, found)
+    table = Table("side", "series")
+    for side, count in counts.items():
+        table.add_row(side, f"{count:,}")
+    Console(highlight=False).print(table)
+    shown.print(f"{out}: written")
+
+
+def _files(data: Path) -> dict[str, list[Path]]:
+    """Return the files of every series below a folder, by its UID."""
+    from radnet.data.label_scan import clean
+    from radnet.data.sources import Folder
+
+    if not data.is_dir():
+        raise UnusableVolumeError(f"{data}: no such folder")
+    return {clean(one.uid): [data / name for name in one.handle] for one in Folder(data).series()}
+
+
+def _masks(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise UnusableVolumeError(f"{folder}: no such folder")
+    return {path.name.split(".nii")[0]: path for path in sorted(folder.glob("*.nii*"))}

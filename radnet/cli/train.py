@@ -1,0 +1,327 @@
+"""The command `radnet train`: classifier or liver, on one processor, one GPU or several."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+
+from radnet.errors import RadnetError, UnusableVolumeError
+
+shown = Console(stderr=True)
+SAVE_S = 60.0
+GLANCE = 24  # held-out samples that are looked at while training
+ENOUGH = 100  # validation series of a manifest from which calibration needs no phantoms
+
+
+class Task(StrEnum):
+    """What to train."""
+
+    CLASSIFIER = "classifier"
+    LIVER = "liver"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `radnet train` was asked for."""
+
+    task: Task
+    preset: str
+    minutes: float
+    steps: int
+    seed: int
+    data: Path | None
+    manifest: Path | None
+    start: Path | None
+    out: Path
+    every_scan: bool
+    phantoms: int = 0
+    mlflow: str = ""
+
+    @property
+    def checkpoint(self) -> Path:
+        """Return where the training stands between two calls of the same command."""
+        return self.out.with_suffix(".checkpoint")
+
+    @property
+    def cache(self) -> Path:
+        """Return the folder of prepared series; it may be kept for the next training."""
+        assert self.manifest is not None  # noqa: S101 (asked for with a manifest only)
+        return self.manifest.with_suffix(".prepared")
+
+    def record(self) -> dict[str, Any]:
+        """Return the part of the weights' record that is known before training."""
+        length = f"--steps {self.steps}" if self.steps else f"--minutes {self.minutes:g}"
+        command = (
+            f"radnet train {self.task} --preset {self.preset} {length} "
+            f"--seed {self.seed}{' --data DIR' if self.data else ''}"
+            f"{' --manifest FILE' if self.manifest else ''}"
+            f"{' --start WEIGHTS' if self.start else ''}"
+            f"{' --every-scan' if self.every_scan else ''}"
+        )
+        listed = self.data / "MANIFEST.csv" if self.data else None
+        return {
+            "task": self.task.value,
+            "preset": self.preset,
+            "seed": self.seed,
+            "minutes": 0 if self.steps else self.minutes,
+            "version": version("radnet-node"),
+            "left_out": not self.every_scan,
+            "command": command,
+            "start_sha256": _digest(self.start),
+            "manifest_sha256": _digest(self.manifest or listed),
+        }
+
+
+def _digest(path: Path | None) -> str:
+    if path is None or not path.is_file():
+        return ""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def train(  # noqa: PLR0913 (typer wants one parameter per option)
+    task: Annotated[Task, typer.Argument(help="What to train.")],
+    preset: Annotated[str, typer.Option(help="Size of the network.")] = "radnet10-tiny",
+    minutes: Annotated[float, typer.Option(min=0.01, help="Time for the training steps.")] = 15,
+    steps: Annotated[int, typer.Option(min=0, help="Training steps, instead of minutes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Drives every random choice.")] = 0,
+    phantoms: Annotated[int, typer.Option(min=0, help="Phantoms to draw; 0: as planned.")] = 0,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of real scans; for the liver also LiTS layout.")
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Parquet of `radnet labels manifest`, instead of --data.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The weights file to write.")] = Path("weights"),
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="Weights to go on from, or whose encoder to transfer; or MedicalNet's .pth."
+        ),
+    ] = None,
+    mlflow: Annotated[
+        str, typer.Option(help="MLflow to tell: a server's URL, or a SQLite file.")
+    ] = "",
+    *,
+    every_scan: Annotated[
+        bool, typer.Option("--every-scan", help="Learn from the left-out scans too; liver only.")
+    ] = False,
+) -> None:
+    """Train a network; the same command goes on where it was cut off.
+
+    A checkpoint is written under OUT every minute. On several GPUs: `torchrun --nproc-per-node 4
+    --no-python radnet train ...`; `--minutes` and `--steps` then count for all together.
+    """
+    from radnet.training.ranks import joined
+
+    if data is not None and manifest is not None:
+        raise UnusableVolumeError("--data and --manifest exclude each other")
+    for path in (data, manifest, start):
+        if path is not None and not path.exists():
+            raise UnusableVolumeError(f"{path}: no such file or folder")
+    request = Request(
+        task,
+        preset,
+        minutes,
+        steps,
+        seed,
+        data,
+        manifest,
+        start,
+        out,
+        every_scan,
+        phantoms,
+        mlflow,
+    )
+    with joined() as rank:
+        shown.quiet = not rank.first
+        if task is Task.CLASSIFIER:
+            _train_classifier(request, rank.first)
+        else:
+            _train_liver(request, rank.first)
+
+
+def _train_classifier(request: Request, first: bool) -> None:
+    from radnet.inference.preparation import CLASSIFIER_SPACING_MM
+    from radnet.network.weights import save_weights
+    from radnet.training import classify
+    from radnet.training.balance import EVEN, balance
+
+    plan = classify.Plan(request.preset, request.minutes, request.seed, request.steps)
+    if request.phantoms:
+        plan = replace(plan, phantoms=request.phantoms, held_out=max(8, request.phantoms // 4))
+    if request.data and not (request.data / "MANIFEST.csv").is_file():
+        raise UnusableVolumeError(
+            f"{request.data} holds no MANIFEST.csv; see radnet/training/scans.py"
+        )
+    record = request.record() | {"spacing_mm": CLASSIFIER_SPACING_MM, "temperature": {}}
+    archive, validation = _archive(request) if request.manifest else (None, [])
+    with shown.status("Drawing phantoms and reading scans"):
+        net, batches = classify.start(plan, request.start, request.data, archive)
+        held_out = classify.held_out_phantoms(plan) if first else []
+    weigh = balance(archive.truths()) if archive else EVEN
+    training = classify.train(net, batches, plan, request.checkpoint, weigh)
+    glance = (validation or held_out)[:GLANCE]
+    with _journal(request, record, first) as journal:
+        for steps in _watched(training, journal):
+            if first:
+                save_weights(request.out, net, record | steps)
+                journal.scores(steps["steps"], _scores(net, glance))
+                journal.write()
+            last = steps
+        if first:
+            with shown.status("Calibrating"):
+                record |= _calibrated(net, held_out, validation)
+            save_weights(request.out, net, record | last)
+            journal.scores(last["steps"], record["held_out"])
+    if first:
+        request.checkpoint.unlink(missing_ok=True)
+        shown.print(f"{request.out}: {last}; on {record['calibrated_on']}: {record['held_out']}")
+
+
+def _archive(request: Request) -> tuple[Any, list[Any]]:
+    """Return the training series of a manifest as a pool, and its validation series."""
+    from radnet.data.manifest import read_table
+    from radnet.training.prepared import Archive, prepare
+    from radnet.training.ranks import here, wait_for_all
+
+    assert request.manifest is not None  # noqa: S101 (asked for with a manifest only)
+    rows = read_table(request.manifest, "train", "validation")
+    rank = here()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=shown) as bar:
+        task = bar.add_task("preparing series", total=None)
+
+        def tick(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        prepare(rows, request.cache, tick, (rank.number, rank.world))
+        wait_for_all()
+        good, bad = prepare(rows, request.cache, tick)
+    for one in bad[:10]:
+        shown.print(escape(f"left out: {one.reason}"), style="yellow")
+    if len(bad) > 10:
+        shown.print(f"... and {len(bad) - 10:,} more", style="yellow")
+    learn = Archive([one for one in good if one.row.split == "train"])
+    if not len(learn):
+        raise UnusableVolumeError(f"{request.manifest}: no series of its training side is usable")
+    judge = Archive([one for one in good if one.row.split == "validation"])
+    shown.print(f"{len(learn):,} series to learn from, {len(judge):,} to validate on")
+    return learn, [judge[index] for index in range(min(len(judge), 5 * ENOUGH))]
+
+
+def _scores(net: Any, samples: list[Any]) -> dict[str, float]:
+    from radnet.training import calibration, classify
+
+    found = calibration.scores(*classify.predict(net, samples))
+    return {name: found[name] for name in ("sequence", "plane", "contrast", "coverage exact")}
+
+
+def _calibrated(net: Any, phantoms: list[Any], real: list[Any]) -> dict[str, Any]:
+    """Return temperatures, thresholds and scores on held-out scans: real ones where enough."""
+    from radnet.training import calibration, classify
+
+    usable = real if len(real) >= ENOUGH else phantoms
+    heads, truth = classify.predict(net, usable)
+    heat = calibration.temperatures(heads, truth)
+    found = calibration.scores(heads, truth)
+    kind = "validation series" if usable is real else "held-out phantoms"
+    return {
+        "temperature": heat,
+        "abstention": calibration.abstention(heads, truth, heat),
+        "usual_energy": calibration.usual_energy(heads),
+        "held_out": {name: round(value, 4) for name, value in found.items()},
+        "calibrated_on": f"{len(usable)} {kind}",
+    }
+
+
+def _train_liver(request: Request, first: bool) -> None:
+    from radnet.inference.preparation import LIVER_HU, LIVER_SPACING_MM, LIVER_WINDOW
+    from radnet.network.weights import save_weights
+    from radnet.training import liver_sets, transfer
+
+    roles = frozenset({"train", "test"} if request.every_scan else {"train"})
+    plan = transfer.Plan(request.preset, request.minutes, request.seed, request.steps, roles=roles)
+    if request.phantoms:
+        plan = replace(plan, phantoms=request.phantoms)
+    record = request.record() | {
+        "spacing_mm": LIVER_SPACING_MM,
+        "window": LIVER_WINDOW,
+        "hu": LIVER_HU,
+        "threshold": 0.5,
+    }
+    with shown.status("Drawing phantoms and reading scans"):
+        net, batches = liver_sets.start(plan, request.manifest or request.data, request.start)
+    training = transfer.train(net, batches, plan, request.checkpoint)
+    with _journal(request, record, first) as journal:
+        for steps in _watched(training, journal):
+            if first:
+                save_weights(request.out, net, record | steps)
+                journal.write()
+    if first:
+        request.checkpoint.unlink(missing_ok=True)
+        shown.print(f"{request.out}: written")
+
+
+@contextmanager
+def _journal(request: Request, record: dict[str, Any], first: bool) -> Iterator[Any]:
+    """Open the journal of a training, and MLflow's where it is asked for; close both."""
+    from radnet.training.journal import Journal
+
+    if not first or not request.mlflow:
+        journal = Journal(request.out)
+        yield journal
+        if first:
+            journal.write()
+        return
+    from radnet.training.tracking import MlflowRun
+
+    run = MlflowRun(request.mlflow, request.out.stem, record, request.out.with_suffix(".mlflow"))
+    journal = Journal(request.out, run)
+    yield journal
+    journal.close()
+    run.keep(request.out)
+    run.end()
+    if run.troubles:
+        shown.print(f"MLflow did not hear {run.troubles} calls: {run.trouble}", style="yellow")
+
+
+def _watched(training: Iterator[Any], journal: Any) -> Iterator[dict[str, Any]]:
+    """Run `training` under a progress bar; yield what to record, every minute and at the end."""
+    recent: list[float] = []
+    saved, progress = time.monotonic(), None
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=shown) as bar:
+        task = bar.add_task("training", total=1.0)
+        for progress in training:
+            journal.step(progress)
+            recent = [*recent[-49:], progress.loss]
+            loss = sum(recent) / len(recent)
+            bar.update(task, completed=progress.share, description=f"loss {loss:.3f}")
+            if time.monotonic() - saved > SAVE_S:
+                saved = time.monotonic()
+                yield _steps(progress, loss)
+    if progress is None:
+        raise RadnetError("the time was over before the first step; give more --minutes")
+    yield _steps(progress, sum(recent) / len(recent))
+
+
+def _steps(progress: Any, loss: float) -> dict[str, Any]:
+    return {"steps": progress.step, "skipped": progress.skipped, "loss": round(loss, 4)}

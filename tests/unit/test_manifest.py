@@ -1,0 +1,226 @@
+"""A manifest: split by patient, capped, and sure labels alone are learned from."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import nibabel as nib
+import numpy as np
+import pytest
+
+from radnet.data.label_scan import TYPES, quoted
+from radnet.data.manifest import Wanted, make_manifest, read_table
+from radnet.errors import UnusableVolumeError
+from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.training import prepared
+from radnet.training.balance import balance
+from radnet.training.batches import Held, batches
+from radnet.training.prepared import Archive, prepare
+from radnet.training.samples import UNKNOWN
+
+
+def labelled(number: int, **told: Any) -> dict[str, Any]:
+    """Return a row as `radnet labels scan` writes it: an axial CT of patient ``P<number>``."""
+    return {
+        "series_instance_uid": f"1.2.{number}",
+        "study_instance_uid": f"1.1.{number}",
+        "patient_id": f"P{number}",
+        "collection": "C",
+        "modality": "CT",
+        "instances": 40,
+        "sequence": "CT",
+        "sequence_confidence": 0.99,
+        "plane": "axial",
+        "plane_confidence": 0.99,
+        "coverage": "liver;kidney",
+        "coverage_confidence": 0.95,
+        "license_short_name": "CC BY 4.0",
+        "source_DOI": "10.1/x",
+    } | told
+
+
+def table(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
+    """Write a table of labels."""
+    with duckdb.connect() as db:
+        columns = ", ".join(f'"{name}" {kind}' for name, kind in TYPES.items())
+        db.execute(f"CREATE TABLE t ({columns})")
+        for row in rows:
+            marks = ", ".join("?" for _ in row)
+            names = ", ".join(f'"{name}"' for name in row)
+            query = f"INSERT INTO t ({names}) VALUES ({marks})"  # noqa: S608 (our own names)
+            db.execute(query, list(row.values()))
+        db.execute(f"COPY t TO {quoted(path)} (FORMAT parquet)")
+    return path
+
+
+def test_no_patient_stands_on_two_sides(tmp_path: Path) -> None:
+    """Also not through another collection; the sides follow from the patient alone."""
+    rows = [
+        labelled(number, patient_id=f"P{number % 60}", collection="AB"[number % 7 > 3])
+        for number in range(300)
+    ]
+    first, grown = tmp_path / "m.parquet", tmp_path / "n.parquet"
+
+    counts = make_manifest(table(tmp_path / "l.parquet", rows), first, Wanted())
+    make_manifest(
+        table(tmp_path / "l2.parquet", [*rows, *(labelled(n) for n in range(400, 500))]),
+        grown,
+        Wanted(),
+    )
+
+    found = read_table(first)
+    sides = {(row.patient, row.split) for row in found}
+    assert len(sides) == len({row.patient for row in found}) == 60
+    assert all(counts[side] > 0 for side in ("train", "validation", "test"))
+    later = {row.patient: row.split for row in read_table(grown)}
+    assert all(later[patient] == side for patient, side in sides)
+
+
+def test_no_patient_is_named_in_a_manifest(tmp_path: Path) -> None:
+    """A digest tells patients apart; their numbers stay in the table of labels."""
+    out = tmp_path / "m.parquet"
+
+    make_manifest(table(tmp_path / "l", [labelled(1, patient_id="MEIER^EVA")]), out, Wanted())
+
+    assert b"MEIER" not in out.read_bytes()
+
+
+def test_neither_a_patient_nor_a_collection_dominates(tmp_path: Path) -> None:
+    """Six of a patient, of different kinds first; so many of a collection."""
+    rows = [labelled(n, patient_id="P") for n in range(50)]
+    rows.append(labelled(90, patient_id="P", plane="coronal"))
+    rows += [labelled(100 + n, collection="big") for n in range(80)]
+    out = tmp_path / "m.parquet"
+
+    make_manifest(table(tmp_path / "l", rows), out, Wanted(per_collection=30))
+
+    found = read_table(out)
+    assert Counter(row.collection for row in found) == {"C": 6, "big": 30}
+    assert any(row.plane is Plane.CORONAL for row in found)
+
+
+def test_only_sure_labels_are_known(tmp_path: Path) -> None:
+    """An empty contrast is unknown, a doubtful sequence too; `elsewhere` is a known nothing."""
+    rows = [
+        labelled(1, sequence="T1", sequence_confidence=0.85, modality="MR", coverage="elsewhere"),
+        labelled(2, contrast="contrast", contrast_confidence=0.95, coverage=None),
+    ]
+    out = tmp_path / "m.parquet"
+
+    make_manifest(table(tmp_path / "l", rows), out, Wanted())
+    one, two = read_table(out)
+
+    assert one.sequence is None
+    assert (one.plane, one.contrast, one.coverage) == (Plane.AXIAL, None, frozenset())
+    assert (two.sequence, two.contrast, two.coverage) == (Sequence.CT, Contrast.CONTRAST, None)
+    assert (two.licence, two.doi) == ("CC BY 4.0", "10.1/x")
+
+
+def test_localizers_other_modalities_and_licences_are_left_out(tmp_path: Path) -> None:
+    """What is not asked for does not come in."""
+    rows = [
+        labelled(1),
+        labelled(2, localizer="1"),
+        labelled(3, modality="SR"),
+        labelled(4, instances=2),
+        labelled(5, license_short_name="CC BY-NC 3.0"),
+    ]
+    labels, out = table(tmp_path / "l", rows), tmp_path / "m.parquet"
+
+    make_manifest(labels, out, Wanted(licences=("CC BY ?.0",)))
+
+    assert [row.series_instance_uid for row in read_table(out)] == ["1.2.1"]
+    with pytest.raises(UnusableVolumeError, match="no series of it is left"):
+        make_manifest(labels, out, Wanted(licences=("CC0",)))
+
+
+def test_what_is_no_manifest_is_told(tmp_path: Path) -> None:
+    """A table of labels is none yet; a word that is no label neither."""
+    labels = table(tmp_path / "l.parquet", [labelled(1, plane="oblique")])
+    out = tmp_path / "m.parquet"
+
+    with pytest.raises(UnusableVolumeError, match="no manifest"):
+        read_table(labels)
+    make_manifest(labels, out, Wanted())
+    with pytest.raises(UnusableVolumeError, match="oblique"):
+        read_table(out)
+
+
+def scans(folder: Path, count: int) -> dict[str, list[Path]]:
+    """Write small CTs as NIfTI and return series to files; the last file is no volume."""
+    found = {}
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        path = folder / f"scan-{number}.nii.gz"
+        array = rng.normal(0, 50, (40, 40, 30)).astype(np.int16)
+        nib.save(nib.Nifti1Image(array, np.diag([-6.0, -6.0, 5.0, 1.0])), path)
+        found[f"1.2.{number}"] = [path]
+    path.write_bytes(b"no volume")
+    return found
+
+
+def test_an_archive_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrays and reasons are kept: a second training reads no series again."""
+    files = scans(tmp_path, 4)
+    out = tmp_path / "m.parquet"
+    rows = [labelled(n, coverage="liver" if n else None) for n in range(5)]
+    make_manifest(table(tmp_path / "l", rows), out, Wanted(test=0, validation=0), files)
+    manifest = read_table(out, "train")
+    assert len(manifest) == 4  # of the fifth there is no file
+
+    good, bad = prepare(manifest, tmp_path / "cache", lambda *_: None)
+    monkeypatch.setattr(prepared, "read_row", lambda row: pytest.fail(row.series_instance_uid))
+    again = prepare(manifest, tmp_path / "cache", lambda *_: None)
+
+    assert (good, bad) == again
+    assert [one.row.series_instance_uid for one in bad] == ["1.2.3"]
+    assert "scan-3.nii.gz" in bad[0].reason
+    archive = Archive(good)
+    liver = list(Region).index(Region.LIVER)
+    first, second = archive[0], archive[1]
+    assert first.image.shape == (round(30 * 5 / 4), 96, 96)
+    assert first.empty == -1.0
+    assert first.spacing_mm == pytest.approx(5.0)
+    assert np.all(first.scan == UNKNOWN)
+    assert second.scan[liver] == 1
+    assert second.contrast == UNKNOWN
+    assert np.all(second.slices[:, liver] == UNKNOWN)
+    assert np.all(np.delete(second.slices, liver, axis=1) == 0)
+    batch = next(batches(Held([]), archive, 3, seed=0))
+    assert batch.stack.shape[0] == 3
+
+
+def test_relative_paths_follow_the_manifest(tmp_path: Path) -> None:
+    """A folder with manifest and images can be moved as a whole."""
+    home = tmp_path / "a"
+    home.mkdir()
+    files = scans(home, 2)
+    make_manifest(
+        table(tmp_path / "l", [labelled(0), labelled(1)]), home / "m.parquet", Wanted(), files
+    )
+
+    home.rename(tmp_path / "b")
+
+    for row in read_table(tmp_path / "b" / "m.parquet"):
+        assert row.files[0].is_file()
+
+
+def test_a_rare_class_counts_more_within_bounds() -> None:
+    """Unknown labels do not count; a class that never occurs keeps weight one."""
+    truths = {
+        "sequence": np.array([0] * 90 + [1] * 10 + [UNKNOWN] * 500, np.float32),
+        "plane": np.array([0] * 10_000 + [2], np.float32),
+        "contrast": np.array([UNKNOWN], np.float32),
+        "scan": np.array([[1, *[UNKNOWN] * 8]] + [[0, *[UNKNOWN] * 8]] * 4, np.float32),
+    }
+
+    found = balance(truths)
+
+    assert float(found.sequence[1] / found.sequence[0]) == pytest.approx(3.0)
+    assert found.sequence[2:].tolist() == [1.0] * 5
+    assert found.plane[2] == 3.0
+    assert found.contrast.tolist() == [1.0, 1.0]
+    assert float(found.covered[0]) == pytest.approx(2.0)
+    assert found.covered[1] == 1.0
