@@ -11,8 +11,9 @@ from typing import Final
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from node.deliver.build import build, terms_of
-from node.pipeline import workflows
+from node.deliver.build import build, peer_of, terms_of
+from node.pipeline import commitments, workflows
+from node.pipeline.commitments import Commitments, Committing
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
 from node.pipeline.engine import Engine, executor_lock
@@ -21,7 +22,7 @@ from node.pipeline.sweep import Sweep
 from node.receive import storage_scp
 from node.route.rules import compile_rules
 from node.series.completeness import Policy
-from node.settings import Settings
+from node.settings import DimseDestination, Settings
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
 from radnet.inference.classifier import Classifier
@@ -32,6 +33,7 @@ log = structlog.get_logger()
 
 SWEEP_S: Final = 0.5
 RESCUE_S: Final = 10.0
+COMMIT_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,17 @@ def _delivering(settings: Settings, storage: Storage, stages: Stages) -> Deliver
     )
 
 
+def _commitments(settings: Settings, storage: Storage) -> Commitments:
+    asked = {
+        one.name: Committing(
+            peer_of(one, settings.node.ae_title), one.commitment_timeout_s, one.commitment_wait_s
+        )
+        for one in settings.destinations
+        if isinstance(one, DimseDestination) and one.commitment
+    }
+    return Commitments(storage.catalog, asked, time.time, random.SystemRandom().random)
+
+
 def work(settings: Settings, stop: threading.Event) -> None:
     """Run recognition, routing, segmentation and delivery until `stop` is set."""
     storage = open_storage(settings)
@@ -103,7 +116,10 @@ def work(settings: Settings, stop: threading.Event) -> None:
         delivering = _delivering(settings, storage, stages)
         dispatcher = Dispatcher(storage.catalog, delivering.terms, time.time, local_time)
         pipeline = workflows.register(engine, stages, delivering)
-        engine.launch(workflows.queues(AT_ONCE + len(delivering.destinations)))
+        committed = _commitments(settings, storage)
+        committed.register(engine)
+        queues = workflows.queues(AT_ONCE + len(delivering.destinations))
+        engine.launch([*queues, *commitments.QUEUES])
         policy = Policy(settings.series.settle_s, settings.series.quiet_s)
         sweep = Sweep(storage.catalog, storage.files, policy, read_headers, time.time)
 
@@ -117,6 +133,7 @@ def work(settings: Settings, stop: threading.Event) -> None:
             (lambda: sweep.rescue(engine, pipeline), RESCUE_S),
             (lambda: dispatcher.look(pipeline), SWEEP_S),
             (lambda: dispatcher.mend(engine, delivering), RESCUE_S),
+            (committed.tick, COMMIT_S),
         ):
             scheduler.add_job(job, "interval", seconds=seconds, coalesce=True, max_instances=1)
         scheduler.start()

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE
+from pynetdicom import AE, _config
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
@@ -69,6 +69,7 @@ def running_receiver(
     finally:
         node.shut()
         node.catalog.close()
+        _config.UNRESTRICTED_STORAGE_SERVICE = False  # of the process, not of the receiver
 
 
 def send(assoc: Association, ds: Dataset) -> int:

@@ -1,13 +1,18 @@
 """Associations we request; the one place here that reaches behind pynetdicom's public API."""
 
+import queue
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
+from pydicom.uid import UID
 from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from node.errors import ConfigError, PermanentDeliveryError, TransientDeliveryError
@@ -59,18 +64,55 @@ class _Line:
         the time limit off it: then half a PDU would hold a thread for ever.
         """
         self.open = True
+        event.assoc.dimse.msg_queue = _AnswersFirst()
         wrapped = event.assoc.dul.socket
         if wrapped is not None and wrapped.socket is not None:
             wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             wrapped.socket.settimeout(self.patience_s)
 
 
+class _AnswersFirst(queue.Queue[Any]):
+    """Messages as they come, but a storage commitment report never before our N-ACTION's answer.
+
+    A peer may report before it answers; pynetdicom takes whatever comes next for the answer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._early: list[Any] | None = []
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Queue a message; hold a report back until the answer is queued."""
+        _, message = item
+        early = self._early
+        if early is not None and isinstance(message, N_EVENT_REPORT) and message.MessageID:
+            early.append(item)
+            return
+        super().put(item, block, timeout)
+        if early is not None and isinstance(message, N_ACTION):
+            self._early = None
+            for one in early:
+                super().put(one, block, timeout)
+
+
 @contextmanager
-def associated(peer: Peer, contexts: Sequence[PresentationContext]) -> Iterator[Association]:
+def associated(
+    peer: Peer,
+    contexts: Sequence[PresentationContext],
+    handlers: Sequence[evt.EventHandlerType] = (),
+    provide: Sequence[str] = (),
+) -> Iterator[Association]:
     """Request an association; release it at the end.
 
     The association may have no accepted presentation context (then it is not established):
     that is an answer about the instances, not about the peer.
+
+    Parameters
+    ----------
+    handlers
+        What the peer may ask of us meanwhile.
+    provide
+        SOP classes of which we propose to be the SCP (PS3.7 Section D.3.3.4).
 
     Raises
     ------
@@ -79,7 +121,7 @@ def associated(peer: Peer, contexts: Sequence[PresentationContext]) -> Iterator[
     PermanentDeliveryError
         If the peer rejects us for good, for instance for our AE title.
     """
-    association = _requested(peer, contexts)
+    association = _requested(peer, contexts, handlers, provide)
     try:
         yield association
     finally:
@@ -87,7 +129,12 @@ def associated(peer: Peer, contexts: Sequence[PresentationContext]) -> Iterator[
             association.release()
 
 
-def _requested(peer: Peer, contexts: Sequence[PresentationContext]) -> Association:
+def _requested(
+    peer: Peer,
+    contexts: Sequence[PresentationContext],
+    handlers: Sequence[evt.EventHandlerType],
+    provide: Sequence[str],
+) -> Association:
     # With this a file is sent as its own bytes, in pieces; without, it is decoded and encoded
     # anew. There is no such argument to send_c_store.
     _config.STORE_SEND_CHUNKED_DATASET = True
@@ -106,7 +153,8 @@ def _requested(peer: Peer, contexts: Sequence[PresentationContext]) -> Associati
             peer.port,
             contexts=list(contexts),
             ae_title=peer.ae_title,
-            evt_handlers=[(evt.EVT_CONN_OPEN, line.opened)],
+            ext_neg=[_as_provider(sop_class) for sop_class in provide],
+            evt_handlers=[(evt.EVT_CONN_OPEN, line.opened), *handlers],
             tls_args=(context, _name(peer)) if context else None,
         )
     except OSError as error:  # the host has no address
@@ -134,6 +182,13 @@ def _secured(peer: Peer) -> ClientContext | None:
 def _name(peer: Peer) -> str:
     """Return the name the peer's certificate must hold."""
     return (peer.tls.server_name if peer.tls else None) or peer.host
+
+
+def _as_provider(sop_class: str) -> SCP_SCU_RoleSelectionNegotiation:
+    role = SCP_SCU_RoleSelectionNegotiation()
+    role.sop_class_uid = UID(sop_class)
+    role.scu_role, role.scp_role = False, True
+    return role
 
 
 def _rejection(

@@ -10,7 +10,22 @@ from node.deliver.folder import FolderSender
 from node.deliver.http import Access
 from node.deliver.orthanc import OrthancSender
 from node.deliver.turns import Terms, window_of
-from node.trust import HttpDestination
+from node.trust import HttpDestination, Source
+
+
+def peer_of(entry: settings.DimseDestination | Source, calling_ae: str) -> Peer:
+    """Return the application entity of an entry, and who we say we are to it."""
+    if isinstance(entry, Source):
+        return Peer(entry.ae_title, entry.host or "", entry.port or 0, calling_ae)
+    return Peer(
+        entry.ae_title,
+        entry.host,
+        entry.port,
+        entry.calling_ae or calling_ae,
+        tls=entry.tls.client if entry.tls else None,
+        connect_s=entry.connect_s,
+        response_s=entry.response_s,
+    )
 
 
 def build(entry: settings.Destination, calling_ae: str) -> Destination:
@@ -25,16 +40,7 @@ def build(entry: settings.Destination, calling_ae: str) -> Destination:
     """
     match entry:
         case settings.DimseDestination():
-            peer = Peer(
-                entry.ae_title,
-                entry.host,
-                entry.port,
-                entry.calling_ae or calling_ae,
-                tls=entry.tls.client if entry.tls else None,
-                connect_s=entry.connect_s,
-                response_s=entry.response_s,
-            )
-            return DimseSender(entry.name, peer)
+            return DimseSender(entry.name, peer_of(entry, calling_ae))
         case settings.DicomwebDestination():
             return DicomwebSender(entry.name, str(entry.url), _access(entry))
         case settings.OrthancDestination():

@@ -110,7 +110,7 @@ class Sweep:
                 self._catalog.finish(uid, revision, "unusable", f"segmentation died: {job.reason}")
             case "series", (str(uid), int(revision), str()):
                 self._catalog.finish(uid, revision, "unusable", f"routing died: {job.reason}")
-            case "deliver" | "probe", _:
+            case "deliver" | "probe" | "commit", _:
                 pass
             case _:
                 log.error("job died", job=job.workflow_id, reason=job.reason)

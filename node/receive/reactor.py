@@ -11,12 +11,14 @@ import queue
 import select
 import socket
 import ssl
+import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.service_class import StorageServiceClass
@@ -25,6 +27,7 @@ from pynetdicom.transport import AssociationSocket
 from node.receive.encoded import store_response
 
 _WAIT_S: Final = 0.005  # how long a response of the other thread (C-ECHO, release) may wait
+_LOOK_S: Final = 0.05  # how often one who waits for a response looks whether the peer is there
 _PIECE: Final = 1 << 20  # read at most; the length of a PDU is what the peer says it is
 _LARGEST_PDU: Final = 4 << 20  # octets; far more than we announce, for peers that do not look
 _LEAST_PACE: Final = 1024  # octets a second of a message that takes longer than the time limit
@@ -42,6 +45,7 @@ def quicken(event: Event) -> None:
     cast("_WaitingSocket", wrapped).pace = _Pace()
     assoc.dimse.msg_queue = _StoringQueue(assoc)
     assoc.dimse.__class__ = _BriefDimse
+    cast("_BriefDimse", assoc.dimse).sending = threading.Lock()
 
 
 class _Pace:
@@ -125,7 +129,14 @@ class _WaitingSocket(AssociationSocket):
 class _BriefDimse(DIMSEServiceProvider):
     """Sends the response of a C-STORE, a few dozen bytes, without making a `Dataset` of it."""
 
+    sending: threading.Lock
+
     def send_msg(self, primitive: Any, context_id: int) -> None:
+        """Send one message at a time: fragments of two must not mix (PS3.8 Annex E)."""
+        with self.sending:
+            self._send(primitive, context_id)
+
+    def _send(self, primitive: Any, context_id: int) -> None:
         """Send a C-STORE response; leave any other message to pynetdicom."""
         if not isinstance(primitive, C_STORE) or primitive.MessageIDBeingRespondedTo is None:
             super().send_msg(primitive, context_id)
@@ -146,7 +157,29 @@ class _BriefDimse(DIMSEServiceProvider):
         self.dul.send_pdu(message)
 
 
-class _StoringQueue(queue.Queue[Any]):
+class Responses:
+    """Where responses to what we ask of a peer go, apart from its own requests."""
+
+    def __init__(self) -> None:
+        self._responses: queue.Queue[Any] = queue.Queue()
+
+    def response(
+        self, message_id: int, patience_s: float, alive: Callable[[], bool]
+    ) -> Any | None:
+        """Return the response to a message; None if none comes in time or the peer has gone."""
+        for _ in range(int(patience_s / _LOOK_S)):
+            try:
+                response = self._responses.get(timeout=_LOOK_S)
+            except queue.Empty:
+                if not alive():
+                    return None
+            else:
+                if response.MessageIDBeingRespondedTo == message_id:
+                    return response
+        return None
+
+
+class _StoringQueue(queue.Queue[Any], Responses):
     """Where complete messages go: a C-STORE is served at once, in the thread that read it.
 
     The peer waits for the response anyway, and there is no C-CANCEL of a C-STORE, so nothing
@@ -154,12 +187,16 @@ class _StoringQueue(queue.Queue[Any]):
     """
 
     def __init__(self, assoc: Association) -> None:
-        super().__init__()
+        queue.Queue.__init__(self)
+        Responses.__init__(self)
         self._assoc = assoc
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Serve a C-STORE request; queue any other message."""
         context_id, message = item
+        if isinstance(message, N_EVENT_REPORT) and message.MessageIDBeingRespondedTo is not None:
+            self._responses.put(message)
+            return
         context = self._assoc._accepted_cx.get(context_id)
         if (
             not isinstance(message, C_STORE)

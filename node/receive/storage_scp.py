@@ -17,8 +17,11 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from node.commitment.messages import PUSH_MODEL
+from node.deliver.build import peer_of
 from node.errors import StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.receive.commitment_scp import CommitmentScp
 from node.receive.gate import Gate
 from node.receive.gatekeeper import Gatekeeper, caller_of
 from node.receive.listener import Door, Listener
@@ -63,6 +66,9 @@ class StorageScp:
             free_under(files.root), limits.warn_below_free_mib, limits.refuse_below_free_mib
         )
         self._reception = Reception(catalog, files, clock, room)
+        title = settings.node.ae_title
+        sources = {one.ae_title: peer_of(one, title) for one in settings.sources if one.host}
+        self._commitment = CommitmentScp(catalog, files, sources, clock)
         self._open: dict[Association, int] = {}
         gate = Gate(
             settings.sources, settings.node.ae_title, limits.learning, limits.maximum_associations
@@ -70,6 +76,7 @@ class StorageScp:
         self._keeper = Gatekeeper(gate, catalog, clock)
         self._listeners: dict[str, Listener] = {}
         self._start(settings)
+        self._commitment.start()
 
     @property
     def server_address(self) -> tuple[str, int]:
@@ -88,6 +95,7 @@ class StorageScp:
 
     def shutdown(self) -> None:
         """Stop listening and abort what is still associated: its sender will try again."""
+        self._commitment.close()
         for listener in self._listeners.values():
             listener.stop()
 
@@ -105,6 +113,7 @@ class StorageScp:
         ae.dimse_timeout = settings.receive.network_timeout_s
         ae.acse_timeout = settings.receive.negotiation_timeout_s
         ae.add_supported_context(Verification)
+        ae.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_CONN_OPEN, quicken),
             (evt.EVT_REQUESTED, self._keeper.requested),
@@ -112,6 +121,7 @@ class StorageScp:
             (evt.EVT_RELEASED, self._released),
             (evt.EVT_CONN_CLOSE, self._closed),
             (evt.EVT_C_STORE, self._store),
+            *self._commitment.handlers,
         ]
         secured = settings.tls
         if secured is None or secured.plain_port:

@@ -1,16 +1,29 @@
 """The catalog: every row of the node, one method for one transaction."""
 
+from node.store.commitments import Commitments
 from node.store.deliveries import Deliveries
 from node.store.dispatches import Dispatches
 from node.store.orders import Orders
 from node.store.outlets import Outlets
+from node.store.promises import Promises
 from node.store.reception import Reception
 from node.store.rejections import Rejections
 from node.store.results import Results
 from node.store.revisions import Revisions
 
 
-class Catalog(Reception, Revisions, Results, Deliveries, Dispatches, Outlets, Orders, Rejections):
+class Catalog(
+    Reception,
+    Revisions,
+    Results,
+    Deliveries,
+    Dispatches,
+    Outlets,
+    Orders,
+    Rejections,
+    Commitments,
+    Promises,
+):
     """All tables behind one URL.
 
     Every method is one transaction and is durable when it returns. All of them raise

@@ -139,6 +139,7 @@ class Deliveries(Ledger):
                     state=state,
                     reason=reason,
                     attempts=delivery.c.attempts + 1,
+                    commitment=None,  # to what it was sent before, if it was
                     changed_at=now,
                 )
                 .returning(delivery.c.state)
@@ -161,6 +162,7 @@ class Deliveries(Ledger):
                 delivery.c.state,
                 delivery.c.attempts,
                 delivery.c.reason,
+                delivery.c.commitment,
             )
             .join(instance, instance.c.sop_instance_uid == delivery.c.sop_instance_uid)
             .where(instance.c.study_instance_uid == study_instance_uid)

@@ -117,6 +117,7 @@ class Orders(Ledger):
             )
             .join(instance, instance.c.sop_instance_uid == delivery.c.sop_instance_uid)
             .where(*_within(scope), delivery.c.state.in_(order.of))
+            .where(instance.c.deleted_at.is_(None))  # of a tombstone there is nothing to send
             .order_by(delivery.c.sop_instance_uid)
             .with_for_update(of=delivery)
         )

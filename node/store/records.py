@@ -18,6 +18,7 @@ class StoredInstance:
 
     `path` is relative to the storage root. `sha256` is that of the data set as encoded, without
     preamble and File Meta Information: the same instance sent twice, by whomever, has it equal.
+    `deleted_at` is set on a tombstone: delivered everywhere, and its file has gone.
     """
 
     sop_instance_uid: str
@@ -32,6 +33,7 @@ class StoredInstance:
     association_id: int | None
     origin: Origin
     received_at: float
+    deleted_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where one instance stands at one destination."""
+    """Where one instance stands at one destination; `commitment` as in `Commitments`."""
 
     sop_instance_uid: str
     destination: str
@@ -55,6 +57,7 @@ class Delivery:
     state: DeliveryState
     attempts: int
     reason: str
+    commitment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

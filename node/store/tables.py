@@ -150,7 +150,6 @@ delivery = Table(
     Column("transaction_uid", UID),  # of the request that was made last
     Index("delivery_of_batch", "batch", "destination", "state"),
     Index("delivery_commitment", "destination", "state", "commitment", "commitment_due"),
-    Index("delivery_resend", "commitment"),
     Index("delivery_of_destination", "destination", "state"),
 )
 

@@ -21,7 +21,6 @@ def upgrade() -> None:
     op.create_index(
         "delivery_commitment", "delivery", ["destination", "state", "commitment", "commitment_due"]
     )
-    op.create_index("delivery_resend", "delivery", ["commitment"])
     op.create_table(
         "commitment_request",
         sa.Column("transaction_uid", sa.String(length=64), nullable=False),
@@ -77,7 +76,6 @@ def downgrade() -> None:
     op.drop_table("commitment_part")
     op.drop_index("commitment_request_state", table_name="commitment_request")
     op.drop_table("commitment_request")
-    op.drop_index("delivery_resend", table_name="delivery")
     op.drop_index("delivery_commitment", table_name="delivery")
     for column in ("transaction_uid", "commitment_attempts", "commitment_due", "commitment"):
         op.drop_column("delivery", column)

@@ -1,0 +1,133 @@
+"""Reports that come in, on whatever association: read, believed as far as they may be, kept."""
+
+import struct
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
+
+from node.commitment.messages import (
+    ALL_COMMITTED,
+    PUSH_MODEL_INSTANCE,
+    SOME_FAILED,
+    Report,
+    Status,
+    UnreadableMessageError,
+    read_report,
+    remedy,
+    worded,
+)
+from node.deliver.attempts import next_delay
+from node.errors import StoreError
+from node.store.catalog import Catalog
+from node.store.commitments import Remedied
+
+log = structlog.get_logger()
+
+BROKEN: Final = (
+    UnreadableMessageError,
+    BytesLengthException,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    OverflowError,
+    RecursionError,
+    struct.error,
+)
+"""What reading a data set of a stranger may raise."""
+
+
+def unreadable(error: Exception) -> str:
+    """Return why a message cannot be read, without what stands in it unless we said it."""
+    return str(error) if isinstance(error, UnreadableMessageError) else type(error).__name__
+
+
+class Reports:
+    """Takes N-EVENT-REPORTs of storage commitment (PS3.4 Section J.3.3).
+
+    Parameters
+    ----------
+    catalog : Catalog
+    clock : callable
+        Seconds since the epoch.
+    random : callable
+        Draws from [0, 1).
+    """
+
+    def __init__(
+        self, catalog: Catalog, clock: Callable[[], float], random: Callable[[], float]
+    ) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._random = random
+
+    def take(
+        self,
+        sop_instance_uid: str,
+        event_type: int | None,
+        information: Callable[[], Dataset],
+        sender: str,
+    ) -> Status:
+        """Keep what a report says, and return what the sender is answered.
+
+        Parameters
+        ----------
+        sop_instance_uid : str
+            Affected SOP Instance UID; there is only one that is right.
+        information : callable
+            Decodes the Event Information.
+        sender : str
+            AE title, for the log: a destination may report under another one than it stores.
+
+        Returns
+        -------
+        Status
+            Success only after the rows are committed; 0110 for a transaction that is not
+            ours or rows that were not written, so that the sender may come again.
+        """
+        if sop_instance_uid != PUSH_MODEL_INSTANCE:
+            return Status.NO_SUCH_INSTANCE
+        if event_type not in (ALL_COMMITTED, SOME_FAILED):
+            return Status.NO_SUCH_EVENT_TYPE
+        try:
+            report = read_report(information())
+        except BROKEN as error:
+            told = (
+                str(error) if isinstance(error, UnreadableMessageError) else type(error).__name__
+            )
+            log.warning("commitment report unreadable", sender=sender, because=told)
+            return Status.INVALID_ARGUMENT
+        return self._kept(report, sender)
+
+    def _kept(self, report: Report, sender: str) -> Status:
+        transaction = report.transaction_uid
+        try:
+            known = self._catalog.take_report(
+                transaction, report.committed, report.failed, self._decide, self._clock()
+            )
+        except StoreError as error:
+            log.error("commitment report not kept", because=str(error))  # noqa: TRY400
+            return Status.PROCESSING_FAILURE
+        if not known:
+            log.warning("report of a transaction not ours", sender=sender, transaction=transaction)
+            return Status.PROCESSING_FAILURE
+        log.info(
+            "commitment reported",
+            sender=sender,
+            transaction=transaction,
+            committed=len(report.committed),
+            failed=len(report.failed),
+        )
+        return Status.SUCCESS
+
+    def _decide(self, reason: int, attempts: int) -> Remedied:
+        """Return what follows a failure; after the last attempt, a person must look."""
+        delay = next_delay(attempts, self._random)
+        if delay is None:
+            return Remedied("park", 0.0, f"{worded(reason)}, after {attempts} requests")
+        return Remedied(remedy(reason), delay, worded(reason))

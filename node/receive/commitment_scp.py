@@ -1,0 +1,235 @@
+"""Storage commitment at the receiver: requests and reports of peers, and our own reports.
+
+A request is answered once its row is committed: from then on a report is owed, whatever is
+killed. It goes out on the same association while that stays open, else on a new one to the
+address that `[[sources]]` gives for the peer (PS3.4 Section J.3.3).
+"""
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, cast
+
+import structlog
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_messages import N_ACTION_RSP
+from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
+from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.presentation import build_context
+
+from node.commitment.holding import Holding, held
+from node.commitment.messages import (
+    PUSH_MODEL,
+    PUSH_MODEL_INSTANCE,
+    REQUEST,
+    Status,
+    read_request,
+    report_of,
+)
+from node.commitment.reports import BROKEN, Reports, unreadable
+from node.deliver.association import Peer, associated
+from node.deliver.attempts import next_delay
+from node.errors import DeliveryError, StoreError
+from node.receive.notification import notify
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+from node.store.promises import Promise
+
+log = structlog.get_logger()
+
+_LOOK_S: Final = 1.0
+_Key = tuple[str, str]
+
+
+@dataclass
+class _Asked:
+    """The association on which something was asked, and whether that has been answered."""
+
+    association: Association
+    answered: bool = False
+
+
+def grant_role(event: Event) -> None:
+    """Grant the role a peer proposes for storage commitment (PS3.7 Section D.3.3.4).
+
+    Who reports on a new association proposes to be the SCP. With UNRESTRICTED_STORAGE_SERVICE
+    pynetdicom 3.0 negotiates that and leaves it out of its answer, which means no.
+    """
+    proposed = event.assoc.requestor.role_selection.get(PUSH_MODEL)
+    if proposed is not None:
+        granted = SCP_SCU_RoleSelectionNegotiation()
+        granted.sop_class_uid = PUSH_MODEL
+        granted.scu_role, granted.scp_role = proposed.scu_role, proposed.scp_role
+        event.assoc.acceptor.add_negotiation_item(granted)
+
+
+class CommitmentScp:
+    """Answers what peers ask and report, and reports what it owes from a thread of its own.
+
+    Parameters
+    ----------
+    catalog, files
+        What we hold.
+    sources : mapping
+        Where peers listen for reports, by AE title.
+    clock : callable
+        Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        files: InstanceFiles,
+        sources: Mapping[str, Peer],
+        clock: Callable[[], float],
+    ) -> None:
+        self._catalog = catalog
+        self._files = files
+        self._sources = sources
+        self._clock = clock
+        self._random = random.SystemRandom().random
+        self._reports = Reports(catalog, clock, self._random)
+        self._asked: dict[_Key, _Asked] = {}
+        self._wake = threading.Event()
+        self._stop = False
+        self._thread = threading.Thread(target=self._run, name="commitment", daemon=True)
+
+    @property
+    def handlers(self) -> list[evt.EventHandlerType]:
+        """What the receiver's server has to call."""
+        return [
+            (evt.EVT_REQUESTED, grant_role),
+            (evt.EVT_N_ACTION, self._requested),
+            (evt.EVT_N_EVENT_REPORT, self._reported),
+            (evt.EVT_DIMSE_SENT, self._sent),
+        ]
+
+    def start(self) -> None:
+        """Begin to report what is owed."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop reporting; what is still owed is reported after the next start."""
+        self._stop = True
+        self._wake.set()
+        self._thread.join()
+
+    def _requested(self, event: Event) -> tuple[int, None]:
+        """Answer an N-ACTION (PS3.4 Section J.3.2)."""
+        request = cast("N_ACTION", event.request)
+        peer = event.assoc.requestor.ae_title
+        if request.RequestedSOPInstanceUID != PUSH_MODEL_INSTANCE:
+            return Status.NO_SUCH_INSTANCE, None
+        if request.ActionTypeID != REQUEST:
+            return Status.NO_SUCH_ACTION, None
+        try:
+            transaction, wanted = read_request(event.action_information)
+        except BROKEN as error:
+            log.warning("commitment request refused", calling_ae=peer, because=unreadable(error))
+            return Status.INVALID_ARGUMENT, None
+        key = (transaction, peer)
+        self._asked[key] = _Asked(event.assoc)
+        try:
+            taken = self._catalog.promise(transaction, peer, wanted, self._clock())
+        except StoreError as error:
+            log.error("commitment request not kept", because=str(error))  # noqa: TRY400
+            self._asked.pop(key, None)
+            return Status.RESOURCE_LIMITATION, None
+        if not taken:
+            log.warning("Transaction UID in use", calling_ae=peer, transaction=transaction)
+            self._asked.pop(key, None)
+            return Status.INVALID_ARGUMENT, None
+        log.info("commitment asked", calling_ae=peer, transaction=transaction, of=len(wanted))
+        return Status.SUCCESS, None
+
+    def _reported(self, event: Event) -> tuple[int, None]:
+        """Answer an N-EVENT-REPORT about what we asked of the peer."""
+        request = cast("N_EVENT_REPORT", event.request)
+        status = self._reports.take(
+            str(request.AffectedSOPInstanceUID or ""),
+            request.EventTypeID,
+            lambda: event.event_information,
+            event.assoc.requestor.ae_title,
+        )
+        return status, None
+
+    def _sent(self, event: Event) -> None:
+        """Note that a request is being answered: no report may overtake the answer."""
+        if isinstance(event.message, N_ACTION_RSP):
+            for asked in list(self._asked.values()):
+                asked.answered = asked.answered or asked.association is event.assoc
+            self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stop:
+            self._wake.wait(_LOOK_S)
+            self._wake.clear()
+            try:
+                self.report_owed()
+            except StoreError as error:
+                log.error("commitment not reported", because=str(error))  # noqa: TRY400
+
+    def report_owed(self) -> None:
+        """Report what is due; a report that does not get through is due again later.
+
+        Raises
+        ------
+        StoreError
+            If the rows cannot be read or written.
+        """
+        for promise in self._catalog.owed(self._clock()):
+            if self._stop:
+                return
+            key = (promise.transaction_uid, promise.calling_ae)
+            asked = self._asked.get(key)
+            if asked and not asked.answered and asked.association.is_established:
+                continue
+            self._asked.pop(key, None)
+            self._report(promise, asked.association if asked else None)
+
+    def _report(self, promise: Promise, association: Association | None) -> None:
+        holding = held(promise.wanted, self._catalog, self._files)
+        refused = self._told(promise, holding, association)
+        if not refused:
+            self._catalog.keep_promise(promise, holding.committed, self._clock())
+            log.info(
+                "commitment given",
+                to=promise.calling_ae,
+                transaction=promise.transaction_uid,
+                committed=len(holding.committed),
+                failed=len(holding.failed),
+            )
+            return
+        delay = next_delay(promise.attempts + 1, self._random)
+        known = promise.calling_ae in self._sources
+        log.warning("commitment not reported", to=promise.calling_ae, because=refused)
+        if delay is None or not known:
+            self._catalog.park_promise(promise, refused)
+        else:
+            self._catalog.owe_later(promise, refused, self._clock() + delay)
+
+    def _told(self, promise: Promise, holding: Holding, association: Association | None) -> str:
+        """Tell the peer; return why it did not hear, '' where it did."""
+        kind, report = report_of(promise.transaction_uid, holding.references, holding.failed)
+        if association is not None:
+            status = notify(association, PUSH_MODEL, PUSH_MODEL_INSTANCE, kind, report)
+            if status == Status.SUCCESS:
+                return ""
+        peer = self._sources.get(promise.calling_ae)
+        if peer is None:
+            return f"[[sources]] has no address for {promise.calling_ae}"
+        try:
+            with associated(peer, [build_context(PUSH_MODEL)], provide=[PUSH_MODEL]) as opened:
+                if not opened.is_established:
+                    return f"{peer}: does not take reports of storage commitment"
+                response, _ = opened.send_n_event_report(
+                    report, kind, PUSH_MODEL, PUSH_MODEL_INSTANCE
+                )
+        except (DeliveryError, RuntimeError) as error:
+            return str(error)
+        if "Status" not in response:
+            return f"{peer}: no answer to the report"
+        return "" if response.Status == 0 else f"{peer}: answered {response.Status:04X}"

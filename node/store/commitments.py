@@ -1,0 +1,459 @@
+"""What destinations have committed to: requests, their answers, and who has to be asked again.
+
+Column `delivery.commitment` of a delivered instance:
+
+====================  ===================================================================
+NULL                  not asked for since it was sent last
+``asked``             in an open request; ``commitment_due`` is when to ask again
+``again``             no request came through; ask at ``commitment_due``
+``committed``         the destination answers for it
+====================  ===================================================================
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import sqlalchemy as sa
+
+from node.store.ledger import Event, Happening, Ledger
+from node.store.records import StoredInstance
+from node.store.rows import instance_columns, instance_of
+from node.store.tables import commitment_part, commitment_request, delivery, dispatch, instance
+
+LONGEST_GATHERING_S: Final = 60.0
+"""Instances are asked for together when their batch is through, or after this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One instance as the messages name it."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An instance that is not committed to; `reason` is its Failure Reason (0008,1197)."""
+
+    reference: Reference
+    reason: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remedied:
+    """What follows a failure.
+
+    Attributes
+    ----------
+    then : {"ask", "send", "park"}
+    wait_s : float
+        Before it is done, in seconds.
+    told : str
+        The reason in words.
+    """
+
+    then: Literal["ask", "send", "park"]
+    wait_s: float
+    told: str
+
+
+Decide = Callable[[int, int], Remedied]
+"""Takes Failure Reason and how often we have asked; pure."""
+
+
+class Commitments(Ledger):
+    """The catalog as the Storage Commitment SCU sees it."""
+
+    def open_request(
+        self, destination: str, transaction_uid: str, limit: int, now: float, due_at: float
+    ) -> int:
+        """Put delivered instances that wait for commitment into a new request.
+
+        Returns
+        -------
+        int
+            How many; 0 where none waits, and then there is no request.
+        """
+        waiting = (
+            sa.select(delivery.c.sop_instance_uid)
+            .where(
+                delivery.c.destination == destination,
+                delivery.c.state == "delivered",
+                _ripe(now),
+            )
+            .order_by(delivery.c.batch, delivery.c.sop_instance_uid)
+            .limit(limit)
+        )
+        with self._write() as connection:
+            uids = [row[0] for row in connection.execute(waiting)]
+            if not uids:
+                return 0
+            connection.execute(
+                sa.insert(commitment_request).values(
+                    transaction_uid=transaction_uid,
+                    destination=destination,
+                    state="new",
+                    reason="",
+                    asked_at=now,
+                )
+            )
+            connection.execute(
+                sa.insert(commitment_part),
+                [
+                    {"transaction_uid": transaction_uid, "sop_instance_uid": uid, "answer": ""}
+                    for uid in uids
+                ],
+            )
+            connection.execute(
+                sa.update(delivery)
+                .where(
+                    delivery.c.destination == destination, delivery.c.sop_instance_uid.in_(uids)
+                )
+                .values(
+                    commitment="asked",
+                    commitment_due=due_at,
+                    commitment_attempts=delivery.c.commitment_attempts + 1,
+                    transaction_uid=transaction_uid,
+                )
+            )
+        return len(uids)
+
+    def give_up(self, destination: str, attempts: int, reason: str, now: float) -> int:
+        """Park what was asked for so often and never answered; return how many."""
+        spent = sa.select(delivery.c.sop_instance_uid).where(
+            delivery.c.destination == destination,
+            delivery.c.state == "delivered",
+            delivery.c.commitment.in_(("asked", "again")),
+            delivery.c.commitment_due <= now,
+            delivery.c.commitment_attempts >= attempts,
+        )
+        with self._write() as connection:
+            uids = [row[0] for row in connection.execute(spent)]
+            for uid in uids:
+                _change(connection, uid, destination, _parked(reason, now))
+            self._tell_all(connection, "commitment failed", destination, uids, reason, now)
+        return len(uids)
+
+    def new_requests(self) -> list[tuple[str, str]]:
+        """Return (Transaction UID, destination) of requests that no job was queued for."""
+        query = sa.select(
+            commitment_request.c.transaction_uid, commitment_request.c.destination
+        ).where(commitment_request.c.state == "new")
+        with self._read() as connection:
+            return [(row[0], row[1]) for row in connection.execute(query)]
+
+    def mark_request_queued(self, transaction_uid: str) -> None:
+        """Note that the job of a request is queued."""
+        with self._write() as connection:
+            connection.execute(
+                _request(transaction_uid)
+                .where(commitment_request.c.state == "new")
+                .values(state="queued")
+            )
+
+    def begin_request(self, transaction_uid: str) -> list[StoredInstance]:
+        """Return the instances of a request, once: a Transaction UID is never used twice.
+
+        A step that runs again after a crash gets none: nobody knows whether the peer has the
+        request, so its time runs out and a new one is made.
+        """
+        with self._write() as connection:
+            begun = connection.execute(
+                _request(transaction_uid)
+                .where(commitment_request.c.state.in_(("new", "queued")))
+                .values(state="asked")
+                .returning(commitment_request.c.transaction_uid)
+            ).one_or_none()
+            if begun is None:
+                return []
+            query = (
+                sa.select(*instance_columns())
+                .join(
+                    commitment_part,
+                    commitment_part.c.sop_instance_uid == instance.c.sop_instance_uid,
+                )
+                .where(commitment_part.c.transaction_uid == transaction_uid)
+                .order_by(instance.c.sop_instance_uid)
+            )
+            return [instance_of(row) for row in connection.execute(query)]
+
+    def fail_request(
+        self, transaction_uid: str, reason: str, wait_s: Callable[[int], float], now: float
+    ) -> None:
+        """Note that a request did not come through; its instances are asked for again.
+
+        Parameters
+        ----------
+        wait_s
+            Takes how often an instance was asked for; returns how long to wait, in seconds.
+        """
+        with self._write() as connection:
+            connection.execute(_request(transaction_uid).values(state="failed", reason=reason))
+            rows = connection.execute(
+                sa.select(delivery.c.commitment_attempts)
+                .where(
+                    delivery.c.transaction_uid == transaction_uid,
+                    delivery.c.commitment == "asked",
+                )
+                .distinct()
+            ).all()
+            for (attempts,) in rows:
+                connection.execute(
+                    sa.update(delivery)
+                    .where(
+                        delivery.c.transaction_uid == transaction_uid,
+                        delivery.c.commitment == "asked",
+                        delivery.c.commitment_attempts == attempts,
+                    )
+                    .values(commitment="again", commitment_due=now + wait_s(attempts))
+                )
+
+    def is_answered(self, transaction_uid: str) -> bool:
+        """Tell whether every instance of a request has been answered for."""
+        with self._read() as connection:
+            return connection.execute(_UNANSWERED, {"uid": transaction_uid}).first() is None
+
+    def take_report(
+        self,
+        transaction_uid: str,
+        committed: Sequence[Reference],
+        failed: Sequence[Failed],
+        decide: Decide,
+        now: float,
+    ) -> bool:
+        """Note what a destination answered, whenever it does and however often.
+
+        Success counts for every instance that the request named, even after its time ran
+        out or after it was given up, but not after a failure in the same transaction. A failure
+        counts only for an instance of whose requests this is the last, and only once. What the
+        request did not name is ignored.
+
+        Returns
+        -------
+        bool
+            False where there is no such request.
+        """
+        with self._write() as connection:
+            request = connection.execute(
+                sa.select(commitment_request).where(
+                    commitment_request.c.transaction_uid == transaction_uid
+                )
+            ).one_or_none()
+            if request is None:
+                return False
+            rows: dict[str, Any] = {
+                row.sop_instance_uid: row
+                for row in connection.execute(
+                    _PARTS, {"uid": transaction_uid, "destination": request.destination}
+                )
+            }
+            good = [
+                rows[one.sop_instance_uid]
+                for one in committed
+                if one.sop_instance_uid in rows
+                and rows[one.sop_instance_uid].sop_class_uid == one.sop_class_uid
+                and rows[one.sop_instance_uid].answer in ("", "committed")
+            ]
+            bad = [
+                (rows[one.reference.sop_instance_uid], one.reason)
+                for one in failed
+                if one.reference.sop_instance_uid in rows
+            ]
+            self._commit(connection, good, transaction_uid, now)
+            for row, reason in bad:
+                self._fail(connection, row, reason, decide, now)
+            if connection.execute(_UNANSWERED, {"uid": transaction_uid}).first() is None:
+                connection.execute(_request(transaction_uid).values(state="answered"))
+        return True
+
+    def _commit(
+        self,
+        connection: sa.Connection,
+        rows: Sequence[Any],
+        transaction_uid: str,
+        now: float,
+    ) -> None:
+        fresh = [row for row in rows if row.commitment != "committed"]
+        for row in rows:
+            _answer(connection, transaction_uid, row.sop_instance_uid, "committed")
+        for row in fresh:
+            values = {
+                "state": "delivered",
+                "reason": "",
+                "commitment": "committed",
+                "commitment_due": None,
+                "changed_at": now,
+            }
+            _change(connection, row.sop_instance_uid, row.destination, values)
+        happened = [
+            Happening(
+                "committed",
+                row.study_instance_uid,
+                row.sop_instance_uid,
+                {"to": row.destination, "sha256": row.sha256, "transaction": transaction_uid},
+            )
+            for row in fresh
+        ]
+        self._tell(connection, happened, now)
+
+    def _fail(
+        self,
+        connection: sa.Connection,
+        row: Any,
+        reason: int,
+        decide: Decide,
+        now: float,
+    ) -> None:
+        transaction_uid = row.asked_in
+        if row.commitment != "asked" or row.transaction_uid != transaction_uid:
+            return
+        _answer(connection, transaction_uid, row.sop_instance_uid, f"{reason:04X}")
+        then = decide(reason, row.commitment_attempts)
+        due_at = now + then.wait_s
+        values: dict[str, Any] = {"commitment": "again", "commitment_due": due_at}
+        if then.then == "park":
+            values = _parked(then.told, now)
+        elif then.then == "send":
+            batch = f"again/{transaction_uid}/{row.commitment_attempts}"
+            self._dispatch(connection, row.destination, batch, due_at, now)
+            values = {
+                "state": "pending",
+                "reason": then.told,
+                "batch": batch,
+                "attempts": 0,
+                "commitment": None,
+                "commitment_due": None,
+                "changed_at": now,
+            }
+        _change(connection, row.sop_instance_uid, row.destination, values)
+        detail = {
+            "to": row.destination,
+            "reason": f"{reason:04X}",
+            "then": then.then,
+            "transaction": transaction_uid,
+        }
+        told = Happening("commitment failed", row.study_instance_uid, row.sop_instance_uid, detail)
+        self._tell(connection, [told], now)
+
+    def _dispatch(
+        self, connection: sa.Connection, destination: str, batch: str, due_at: float, now: float
+    ) -> None:
+        """Let what failed be sent again, as a batch of its own."""
+        job = {
+            "destination": destination,
+            "batch": batch,
+            "state": "waiting",
+            "serial": 0,
+            "attempts": 0,
+            "urgent": False,
+            "next_at": due_at,
+            "changed_at": now,
+        }
+        connection.execute(self._insert(dispatch).on_conflict_do_nothing(), job)
+
+    def _tell_all(
+        self,
+        connection: sa.Connection,
+        event: Event,
+        destination: str,
+        uids: Collection[str],
+        reason: str,
+        now: float,
+    ) -> None:
+        studies = sa.select(instance.c.sop_instance_uid, instance.c.study_instance_uid).where(
+            instance.c.sop_instance_uid.in_(uids)
+        )
+        happened = [
+            Happening(event, row[1], row[0], {"to": destination, "because": reason})
+            for row in connection.execute(studies)
+        ]
+        self._tell(connection, happened, now)
+
+
+def _ripe(now: float) -> sa.ColumnElement[bool]:
+    """Say which delivered instances wait: not asked for with a batch that is through, or due."""
+    other = delivery.alias()
+    batch_unfinished = (
+        sa.exists()
+        .where(
+            other.c.batch == delivery.c.batch,
+            other.c.destination == delivery.c.destination,
+            other.c.state == "pending",
+        )
+        .correlate(delivery)
+    )
+    return sa.or_(
+        sa.and_(
+            delivery.c.commitment.is_(None),
+            sa.or_(~batch_unfinished, delivery.c.changed_at <= now - LONGEST_GATHERING_S),
+        ),
+        sa.and_(delivery.c.commitment.in_(("asked", "again")), delivery.c.commitment_due <= now),
+    )
+
+
+def _parked(reason: str, now: float) -> dict[str, Any]:
+    """Return a delivery that only a person can help: replayed, it is asked for from the start."""
+    return {
+        "state": "parked",
+        "reason": reason,
+        "commitment": None,
+        "commitment_due": None,
+        "commitment_attempts": 0,
+        "changed_at": now,
+    }
+
+
+def _request(transaction_uid: str) -> sa.Update:
+    return sa.update(commitment_request).where(
+        commitment_request.c.transaction_uid == transaction_uid
+    )
+
+
+def _change(connection: sa.Connection, uid: str, destination: str, values: dict[str, Any]) -> None:
+    connection.execute(
+        sa.update(delivery)
+        .where(delivery.c.sop_instance_uid == uid, delivery.c.destination == destination)
+        .values(values)
+    )
+
+
+def _answer(connection: sa.Connection, transaction_uid: str, uid: str, answer: str) -> None:
+    connection.execute(
+        sa.update(commitment_part)
+        .where(
+            commitment_part.c.transaction_uid == transaction_uid,
+            commitment_part.c.sop_instance_uid == uid,
+        )
+        .values(answer=answer)
+    )
+
+
+_UNANSWERED = (
+    sa.select(commitment_part.c.sop_instance_uid)
+    .where(
+        commitment_part.c.transaction_uid == sa.bindparam("uid"), commitment_part.c.answer == ""
+    )
+    .limit(1)
+)
+_PARTS = (
+    sa.select(
+        delivery.c.sop_instance_uid,
+        delivery.c.destination,
+        delivery.c.commitment,
+        delivery.c.commitment_attempts,
+        delivery.c.transaction_uid,
+        commitment_part.c.transaction_uid.label("asked_in"),
+        commitment_part.c.answer,
+        instance.c.sop_class_uid,
+        instance.c.study_instance_uid,
+        instance.c.sha256,
+    )
+    .join(commitment_part, commitment_part.c.sop_instance_uid == delivery.c.sop_instance_uid)
+    .join(instance, instance.c.sop_instance_uid == delivery.c.sop_instance_uid)
+    .where(
+        commitment_part.c.transaction_uid == sa.bindparam("uid"),
+        delivery.c.destination == sa.bindparam("destination"),
+    )
+)

@@ -1,0 +1,263 @@
+"""Asking a peer to commit: the same association, and everything a peer can do wrong."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.deliver.association import Peer
+from node.pipeline.commitments import QUEUES, Commitments, Committing
+from node.pipeline.engine import Engine
+from node.store.catalog import Catalog
+from node.store.commitments import Failed
+from node.store.records import Delivery
+from tests.commitment_peer import (
+    CommitmentPeer,
+    Request,
+    commit_all,
+    commitment_peer,
+    report_early,
+)
+from tests.node_process import wait_for
+from tests.peers import free_port
+from tests.store_rows import STUDY, stored
+
+TIMEOUT_S = 100.0
+
+
+class Node:
+    """Rows with three delivered instances, and what asks for their commitment."""
+
+    def __init__(self, folder: Path, port: int, wait_s: float) -> None:
+        self.now = 1000.0
+        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
+        self.catalog.upgrade()
+        for number in range(3):
+            one = stored(number)
+            self.catalog.record(one, 100.0)
+            self.catalog.add_deliveries("b", "pacs", [one.sop_instance_uid], 101.0)
+            self.catalog.put_delivery(one.sop_instance_uid, "pacs", "delivered", "", 102.0)
+        peer = Peer("PACS", "127.0.0.1", port, "RADNODE", connect_s=10, response_s=10)
+        self.commitments = Commitments(
+            self.catalog,
+            {"pacs": Committing(peer, TIMEOUT_S, wait_s)},
+            lambda: self.now,
+            lambda: 0.5,
+        )
+
+    def tick(self, seconds: float = 0.0) -> None:
+        """Let time pass, make requests and send them as the jobs would."""
+        self.now += seconds
+        before = set(self.catalog.new_requests())
+        self.commitments.tick()
+        assert not before
+        for request in self.made():
+            self.commitments.request("pacs", request)
+
+    def made(self) -> list[str]:
+        """Return every Transaction UID that was ever made, in order."""
+        with self.catalog.engine.connect() as connection:
+            rows = connection.exec_driver_sql(
+                "SELECT transaction_uid FROM commitment_request ORDER BY asked_at"
+            )
+            return [str(row[0]) for row in rows]
+
+    def rows(self) -> list[Delivery]:
+        """Return the deliveries in the order of their instances."""
+        return self.catalog.deliveries(STUDY)
+
+    def standing(self) -> set[str | None]:
+        """Return how the instances stand."""
+        return {row.commitment for row in self.rows()}
+
+
+@pytest.fixture
+def peer() -> Iterator[CommitmentPeer]:
+    """Run a peer that takes every request and says no more."""
+    with commitment_peer(CommitmentPeer()) as running:
+        yield running
+
+
+@pytest.fixture
+def node(tmp_path: Path, peer: CommitmentPeer) -> Iterator[Node]:
+    """Give a node that stays as long as it takes for a report on the same association."""
+    made = Node(tmp_path, peer.port, wait_s=30.0)
+    yield made
+    made.catalog.close()
+
+
+@pytest.fixture
+def hasty(tmp_path: Path, peer: CommitmentPeer) -> Iterator[Node]:
+    """Give a node that does not stay."""
+    made = Node(tmp_path, peer.port, wait_s=0.0)
+    yield made
+    made.catalog.close()
+
+
+def test_a_report_on_the_same_association_commits(node: Node, peer: CommitmentPeer) -> None:
+    """Asked once, with every instance and its class; our answer is Success."""
+    peer.then = commit_all
+    node.tick()
+
+    wait_for(lambda: bool(peer.statuses), "our answer", 30)
+    (request,) = peer.requests
+    assert [one.sop_instance_uid for one in request.wanted] == [
+        stored(n).sop_instance_uid for n in range(3)
+    ]
+    assert {one.sop_class_uid for one in request.wanted} == {stored(0).sop_class_uid}
+    assert peer.statuses == [0x0000]
+    assert node.standing() == {"committed"}
+
+    node.tick(1e6)
+    assert len(peer.requests) == 1
+
+
+def test_a_report_before_the_answer_commits(node: Node, peer: CommitmentPeer) -> None:
+    """Allowed to nobody, done by some: pynetdicom alone would take it for the answer."""
+    peer.at_once = report_early
+    node.tick()
+
+    assert node.standing() == {"committed"}
+
+
+def test_a_peer_that_never_reports_is_asked_again(hasty: Node, peer: CommitmentPeer) -> None:
+    """When the time has run out, with another Transaction UID each time."""
+    hasty.tick()
+    hasty.tick(TIMEOUT_S - 1)
+    assert len(peer.requests) == 1
+
+    hasty.tick(1)
+    hasty.tick(TIMEOUT_S)
+
+    assert len({one.transaction_uid for one in peer.requests}) == len(peer.requests) == 3
+    assert hasty.standing() == {"asked"}
+
+
+def _fail_the_second(peer: CommitmentPeer, request: Request) -> None:
+    first, second, third = request.wanted
+    peer.report(request, [first, third], [Failed(second, 0x0112)])
+
+
+def test_failures_are_sent_again_alone(node: Node, peer: CommitmentPeer) -> None:
+    """Two are committed to; the third becomes a batch that is due after a wait."""
+    peer.then = _fail_the_second
+    node.tick()
+
+    wait_for(lambda: bool(peer.statuses), "our answer", 30)
+    assert [(row.state, row.commitment) for row in node.rows()] == [
+        ("delivered", "committed"), ("pending", None), ("delivered", "committed"),
+    ]  # fmt: skip
+    assert "0112" in node.rows()[1].reason
+    assert node.catalog.due("pacs", node.now + 29, 10, urgent=False)[-1].batch == "b"
+    again = node.catalog.due("pacs", node.now + 60, 10, urgent=False)[-1]
+    (pending,) = node.catalog.pending(again.batch, "pacs")
+    assert pending.sop_instance_uid == stored(1).sop_instance_uid
+
+
+def _report_twice(peer: CommitmentPeer, request: Request) -> None:
+    peer.report(request, request.wanted[:1])
+    peer.report(request, request.wanted[:2])
+    peer.report(request, request.wanted)
+
+
+def test_a_peer_that_reports_piecemeal_and_twice_is_answered_each_time(
+    node: Node, peer: CommitmentPeer
+) -> None:
+    """The association stays until all is answered for; a repeat changes nothing."""
+    peer.then = _report_twice
+    node.tick()
+
+    wait_for(lambda: len(peer.statuses) == 3, "our answers", 30)
+    assert peer.statuses == [0x0000] * 3
+    assert node.standing() == {"committed"}
+    assert [e.event for e in node.catalog.history(STUDY)].count("committed") == 3
+
+
+def _report_a_strange_transaction(peer: CommitmentPeer, request: Request) -> None:
+    peer.report(request, request.wanted, transaction_uid="1.2.3.4.5")
+    peer.report(request, request.wanted)
+
+
+def test_a_wrong_transaction_is_refused_and_changes_nothing(
+    node: Node, peer: CommitmentPeer
+) -> None:
+    """0110; the right one after it counts."""
+    peer.then = _report_a_strange_transaction
+    node.tick()
+
+    wait_for(lambda: len(peer.statuses) == 2, "our answers", 30)
+    assert peer.statuses == [0x0110, 0x0000]
+    assert node.standing() == {"committed"}
+
+
+def test_a_refused_request_is_made_again_later(node: Node, peer: CommitmentPeer) -> None:
+    """Short of resources today; another Transaction UID tomorrow."""
+    peer.status = 0x0213
+    node.tick()
+    assert node.standing() == {"again"}
+
+    peer.status, peer.then = 0x0000, commit_all
+    node.tick(1)
+    assert len(peer.requests) == 1
+    node.tick(60)
+
+    assert len({one.transaction_uid for one in peer.requests}) == 2
+    assert node.standing() == {"committed"}
+
+
+def test_an_aborted_association_is_asked_again(node: Node, peer: CommitmentPeer) -> None:
+    """The peer may have the request, or not: nobody knows."""
+    peer.at_once = lambda _peer, request: request.association.abort()
+    node.tick()
+
+    assert node.standing() == {"again"}
+
+
+def test_nobody_there_is_asked_again(tmp_path: Path) -> None:
+    """Down for days: the wait grows, the rows stay."""
+    node = Node(tmp_path, free_port(), wait_s=0.0)
+    node.tick()
+    assert node.standing() == {"again"}
+    node.tick(60)
+
+    assert node.standing() == {"again"}
+    assert len(node.made()) == 2
+    node.catalog.close()
+
+
+def test_a_peer_without_storage_commitment_is_asked_again(tmp_path: Path) -> None:
+    """Its operator has to allow it; then the images need not be sent again."""
+    with commitment_peer(CommitmentPeer(), commits=False) as scp:
+        node = Node(tmp_path, scp.port, wait_s=0.0)
+        node.tick()
+
+        assert node.standing() == {"again"}
+        assert {row.state for row in node.rows()} == {"delivered"}
+        node.catalog.close()
+
+
+def test_a_request_is_sent_once_even_if_its_job_runs_twice(
+    hasty: Node, peer: CommitmentPeer
+) -> None:
+    """Killed between N-ACTION and checkpoint: the step runs again, the N-ACTION does not."""
+    hasty.tick()
+    for transaction in hasty.made():
+        hasty.commitments.request("pacs", transaction)
+
+    assert len(peer.requests) == 1
+
+
+def test_the_durable_engine_asks_by_itself(tmp_path: Path, peer: CommitmentPeer) -> None:
+    """Rows, then a job by Transaction UID, then the N-ACTION."""
+    peer.then = commit_all
+    node = Node(tmp_path, peer.port, wait_s=30.0)
+    engine = Engine(f"sqlite:///{tmp_path / 'pipeline.sqlite'}", "test:worker")
+    node.commitments.register(engine)
+    engine.launch(QUEUES)
+    try:
+        node.commitments.tick()
+        wait_for(lambda: node.standing() == {"committed"}, "commitment", 60)
+    finally:
+        engine.close()
+        node.catalog.close()
+    assert len(peer.requests) == 1
