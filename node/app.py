@@ -97,6 +97,7 @@ def _delivering(settings: Settings, storage: Storage, stages: Stages) -> Deliver
 
 
 def _commitments(settings: Settings, storage: Storage) -> Commitments:
+    listed = {source.ae_title for source in settings.sources}
     asked = {
         one.name: Committing(
             peer_of(one, settings.node.ae_title), one.commitment_timeout_s, one.commitment_wait_s
@@ -104,6 +105,9 @@ def _commitments(settings: Settings, storage: Storage) -> Commitments:
         for one in settings.destinations
         if isinstance(one, DimseDestination) and one.commitment
     }
+    for name, committing in asked.items():
+        if listed and committing.peer.ae_title not in listed:
+            log.warning("not in [[sources]]: may report while we wait only", destination=name)
     return Commitments(storage.catalog, asked, time.time, random.SystemRandom().random)
 
 

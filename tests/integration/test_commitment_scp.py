@@ -80,7 +80,7 @@ def scanner() -> Iterator[Scanner]:
 def node(tmp_path: Path, scanner: Scanner) -> Iterator[Node]:
     """Run a receiver that knows where the scanner listens."""
     source = Source(ae_title="SCANNER", host="127.0.0.1", port=scanner.port)
-    with running_receiver(tmp_path, sources=(source,)) as running:
+    with running_receiver(tmp_path, sources=(source, Source(ae_title="PACS"))) as running:
         yield running
 
 
