@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,9 +37,17 @@ class NodeProcess:
         Data and settings go here.
     rules_and_destinations : str
         TOML put below the node's own sections.
+    environment : mapping
+        Variables on top of our own.
     """
 
-    def __init__(self, folder: Path, rules_and_destinations: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        rules_and_destinations: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = {**os.environ, **(environment or {})}
         self.port = free_port()
         self.config = folder / "node.toml"
         self.log = folder / "node.log"
@@ -65,8 +73,15 @@ class NodeProcess:
                 [sys.executable, "-m", "node.cli", "run", "--config", str(self.config)],
                 stderr=log,
                 stdout=log,
+                env=self._environment,
+                start_new_session=True,  # its processes are a group that can be killed at once
             )
         wait_for(self.answers, "the receiver")
+
+    @property
+    def runs(self) -> bool:
+        """Whether the supervisor lives."""
+        return self._process is not None and self._process.poll() is None
 
     def answers(self) -> bool:
         """Tell whether the receiver answers C-ECHO."""
@@ -98,7 +113,7 @@ class NodeProcess:
 
     def stop(self) -> None:
         """End the node and wait for it."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self.runs:
             self._process.terminate()
             self._process.wait(60)
 

@@ -1,0 +1,89 @@
+"""The numbered points at which the node is killed, along the way of an image through it.
+
+A point is a place in a process: before or after one of the node's own functions. Nothing in the
+node knows of it; `launcher/sitecustomize.py` wraps the function in the processes of a test.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Role = Literal["receive", "work"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place where a process may be killed.
+
+    Attributes
+    ----------
+    where
+        For people: what has happened by then, and what has not.
+    target
+        ``module:function`` or ``module:Class.method``.
+    calls
+        How many calls of it one study makes at least: the k-th, drawn from 1 to this, is killed.
+    """
+
+    number: int
+    role: Role
+    where: str
+    side: Literal["before", "after"]
+    target: str
+    calls: int = 1
+
+
+_FILES = "node.store.instances:InstanceFiles"
+_ROWS = "node.store"
+
+POINTS: Final = (
+    Point(1, "receive", "associated, not recorded", "before",
+          f"{_ROWS}.reception:Reception.open_association"),
+    Point(2, "receive", "bytes read, nothing written", "before",
+          "node.receive.reception:Reception._keep", 20),
+    Point(3, "receive", "file written, no name yet", "after",
+          "node.store.instances:_write_all", 40),
+    Point(4, "receive", "file named, not durable", "before",
+          "node.store.instances:_sync_and_close", 40),
+    Point(5, "receive", "file durable, no row", "before",
+          f"{_ROWS}.reception:Reception.record", 20),
+    Point(6, "receive", "row and ledger written, not committed", "after",
+          f"{_ROWS}.ledger:Ledger._tell", 20),
+    Point(7, "receive", "row committed, no response", "after",
+          f"{_ROWS}.reception:Reception.record", 20),
+    Point(8, "receive", "response about to leave", "before",
+          "node.receive.reactor:_BriefDimse.send_msg", 20),
+    Point(9, "receive", "response sent", "after",
+          "node.receive.reactor:_BriefDimse.send_msg", 20),
+    Point(10, "receive", "association released, not recorded", "before",
+          f"{_ROWS}.reception:Reception.close_association"),
+    Point(11, "work", "series judged whole, no revision", "before",
+          f"{_ROWS}.revisions:Revisions.settle", 2),
+    Point(12, "work", "revision written, job not queued", "after",
+          f"{_ROWS}.revisions:Revisions.settle", 2),
+    Point(13, "work", "job queued, not noted", "before",
+          f"{_ROWS}.revisions:Revisions.mark_queued", 2),
+    Point(14, "work", "recognised, findings not kept", "before",
+          f"{_ROWS}.results:Results.put_findings", 2),
+    Point(15, "work", "findings kept, step not ended", "after",
+          f"{_ROWS}.results:Results.put_findings", 2),
+    Point(16, "work", "routed, deliveries not noted", "before",
+          f"{_ROWS}.deliveries:Deliveries.add_deliveries", 2),
+    Point(17, "work", "deliveries noted, not queued", "after",
+          f"{_ROWS}.deliveries:Deliveries.add_deliveries", 2),
+    Point(18, "work", "segmentation about to begin", "before",
+          "node.segment.liver:segment_liver"),
+    Point(19, "work", "segmented, SEG not written", "after",
+          "node.segment.liver:segment_liver"),
+    Point(20, "work", "SEG or SR written, no row", "after",
+          f"{_FILES}.write_derived", 2),
+    Point(21, "work", "SEG or SR recorded, step not ended", "after",
+          f"{_ROWS}.results:Results.put_derived", 2),
+    Point(22, "work", "about to send", "before",
+          "pynetdicom.association:Association.send_c_store", 20),
+    Point(23, "work", "sent and answered, not noted", "after",
+          "pynetdicom.association:Association.send_c_store", 20),
+    Point(24, "work", "sent and noted, step not ended", "after",
+          f"{_ROWS}.deliveries:Deliveries.put_delivery", 20),
+    Point(25, "work", "revision finished, step not ended", "after",
+          f"{_ROWS}.revisions:Revisions.finish"),
+)  # fmt: skip

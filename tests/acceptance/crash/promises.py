@@ -1,0 +1,102 @@
+"""What must hold after every kill, told from the recording peer, the rows, and the disk."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
+
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+from tests.acceptance.crash.campaign import Campaign
+from tests.acceptance.crash.peers import Arrivals, Scanner, SentStudy
+from tests.acceptance.crash.studies import data_set_digest
+
+DERIVED = {"segmentation": SegmentationStorage, "report": ComprehensiveSRStorage}
+
+
+def broken(done: Campaign) -> list[str]:
+    """Return every promise that was not kept."""
+    catalog, files = done.node.catalog, InstanceFiles(done.node.config.parent / "data")
+    found = [
+        *lost(done.scanner, done.studies, done.peer.held),
+        *differing(done.peer.held),
+        *without_reason(catalog, done.studies),
+        *rows_and_files(catalog, files, done.studies),
+    ]
+    for study in done.studies:
+        found += results(catalog, study, done.peer.held)
+    proof = catalog.proof()
+    return found + ([f"ledger: {proof.broken}"] if proof.broken else [])
+
+
+def lost(scanner: Scanner, studies: list[SentStudy], held: dict[str, Arrivals]) -> Iterator[str]:
+    """Yield what was acknowledged and did not come, or came as other bytes."""
+    sent = {uid: digest for study in studies for uid, (_path, digest) in study.files.items()}
+    for uid in scanner.acknowledged:
+        if uid not in held:
+            yield f"lost: {uid} was acknowledged and never delivered"
+        elif sent[uid] not in held[uid].digests:
+            yield f"lost: {uid} was delivered, and not as it was sent"
+
+
+def differing(held: dict[str, Arrivals]) -> Iterator[str]:
+    """Yield what was sent more than once, and not as the same bytes."""
+    for uid, one in held.items():
+        if len(one.digests) > 1:
+            yield f"{uid} came as {len(one.digests)} different data sets"
+
+
+def results(catalog: Catalog, study: SentStudy, held: dict[str, Arrivals]) -> Iterator[str]:
+    """Yield what is wrong with SEG and SR: exactly one of each for a revision, or a reason."""
+    for summary in catalog.series_of(study.study_instance_uid):
+        uid = summary.series_instance_uid
+        for revision in catalog.revisions(uid):
+            made: dict[str, list[str]] = defaultdict(list)
+            for kind, one in catalog.derived(uid, revision.revision):
+                made[kind].append(one.sop_instance_uid)
+            if revision.state == "unusable" or uid != study.ct_series_uid or revision.reason:
+                continue
+            for kind in DERIVED:
+                if len(made[kind]) != 1:
+                    yield f"{uid} revision {revision.revision}: {len(made[kind])} {kind}s"
+                yield from (f"{kind} {one} never came" for one in made[kind] if one not in held)
+        if uid == study.ct_series_uid and summary.state == "unusable" and not summary.reason:
+            yield f"{uid}: no result, and no reason"
+
+
+def without_reason(catalog: Catalog, studies: list[SentStudy]) -> Iterator[str]:
+    """Yield instances that stand nowhere, and deliveries parked without a reason."""
+    for study in studies:
+        deliveries = catalog.deliveries(study.study_instance_uid)
+        for one in deliveries:
+            if one.state != "delivered" and not (one.state == "parked" and one.reason):
+                yield f"{one.sop_instance_uid}: {one.state} at {one.destination}, {one.reason!r}"
+        going = {one.sop_instance_uid for one in deliveries}
+        yield from (f"{uid}: asked for nowhere" for uid in study.files if uid not in going)
+        for summary in catalog.series_of(study.study_instance_uid):
+            if summary.state == "unusable" and not summary.reason:
+                yield f"{summary.series_instance_uid}: unusable, and no reason"
+
+
+def rows_and_files(
+    catalog: Catalog, files: InstanceFiles, studies: list[SentStudy]
+) -> Iterator[str]:
+    """Yield files without a row, rows without a file, and files that are not as recorded."""
+    rows: dict[Path, str] = {}
+    for study in studies:
+        sources = [s.series_instance_uid for s in catalog.series_of(study.study_instance_uid)]
+        for uid in sources:
+            stored = catalog.instances(uid)
+            for number in range(1, len(catalog.revisions(uid)) + 1):
+                stored += [one for _kind, one in catalog.derived(uid, number)]
+            rows |= {files.absolute(one.path): one.sha256 for one in stored}
+        for conflict in catalog.conflicts(study.study_instance_uid):
+            yield f"{conflict.sop_instance_uid}: kept apart, though only one was sent"
+    there = set((files.root / "instances").rglob("*.dcm"))
+    yield from (f"no row: {path.name}" for path in there - set(rows))
+    yield from (f"no file: {path.name}" for path in set(rows) - there)
+    for path in there & set(rows):
+        if data_set_digest(path) != rows[path]:
+            yield f"not as recorded: {path.name}"
+    yield from (f"half-written: {path.name}" for path in (files.root / "incoming").glob("*"))
