@@ -6,7 +6,8 @@ ONCE ?=
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
-.PHONY: run test check peers pacs bench
+RUNS ?= 3
+.PHONY: run test check peers pacs bench crash
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -27,6 +28,9 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+
+crash: $(INSTALLED)
+	PYTHONPATH=. $(BIN)/python tests/acceptance/crash/long.py $(RUNS)
 
 peers:
 	bash .ci/peers.sh

@@ -17,6 +17,7 @@ from node.pipeline.commitments import Commitments, Committing
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
 from node.pipeline.engine import Engine, executor_lock
+from node.pipeline.quarantine import Quarantine
 from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
 from node.receive import storage_scp
@@ -127,14 +128,20 @@ def work(settings: Settings, stop: threading.Event) -> None:
         policy = Policy(settings.series.settle_s, settings.series.quiet_s)
         sweep = Sweep(storage.catalog, storage.files, policy, read_headers, time.time)
 
+        quarantine = Quarantine(storage.catalog, storage.files, time.time)
+
         def settle_and_queue() -> None:
             sweep.settle()
             sweep.queue(pipeline)
 
+        def rescue_and_hold() -> None:
+            sweep.rescue(engine, pipeline)
+            quarantine.look()
+
         scheduler = BackgroundScheduler(timezone="UTC")
         for job, seconds in (
             (settle_and_queue, SWEEP_S),
-            (lambda: sweep.rescue(engine, pipeline), RESCUE_S),
+            (rescue_and_hold, RESCUE_S),
             (lambda: dispatcher.look(pipeline), SWEEP_S),
             (lambda: dispatcher.mend(engine, delivering), RESCUE_S),
             (committed.tick, COMMIT_S),

@@ -9,6 +9,7 @@ import highdicom as hd
 
 from node.classify.fuse import fuse
 from node.identity import is_own_output
+from node.store.reasons import UNREADABLE
 from node.store.records import Finding
 from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import Prediction
@@ -51,7 +52,7 @@ def recognise(
     try:
         headers = read_headers(paths)
     except UnusableVolumeError as error:
-        return Recognition([], unusable=str(error))
+        return Recognition([], unusable=f"{UNREADABLE}{error}")
     if is_own_output(headers[0]):
         return Recognition([], unusable="made by a radnet-node", own_output=True)
     labels = read_header(headers)

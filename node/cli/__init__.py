@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli import deliveries, serving, sources, studies
+from node.cli import deliveries, quarantine, serving, sources, studies
 from node.cli.shown import WRONG, fail, set_up_logging
 
 radnode = typer.Typer(
@@ -20,6 +20,7 @@ radnode.add_typer(serving.commands)
 radnode.add_typer(studies.commands)
 radnode.add_typer(deliveries.commands, name="deliveries")
 radnode.add_typer(sources.commands)
+radnode.add_typer(quarantine.commands, name="quarantine")
 
 
 @radnode.callback()

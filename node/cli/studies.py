@@ -111,6 +111,8 @@ def status(
             terms = {one.name: terms_of(one) for one in settings.destinations}
             found = deliveries.destinations(catalog, terms, app.local_time())
             console.print(deliveries.destinations_table(found))
+            if held := len(catalog.held()):
+                console.print(f"{held} held in quarantine: see `radnode quarantine list`")
         elif not catalog.series_of(study):
             fail(f"the node holds no study {study}; `radnode status` lists them", WRONG)
         else:

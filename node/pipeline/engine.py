@@ -116,9 +116,18 @@ class Engine:
             }
         DBOS(config=config)
 
-    def workflow(self, name: str) -> Callable[[Workflow], Workflow]:
-        """Register a function as the durable workflow `name`; its arguments are JSON."""
-        return DBOS.workflow(name=name, max_recovery_attempts=RECOVERY_ATTEMPTS)
+    def workflow(
+        self, name: str, lives: int = RECOVERY_ATTEMPTS
+    ) -> Callable[[Workflow], Workflow]:
+        """Register a function as the durable workflow `name`; its arguments are JSON.
+
+        Parameters
+        ----------
+        lives
+            After so many deaths of the process in the middle of it a job is dead. They are not
+            always its own fault: what kills the process takes every running job along.
+        """
+        return DBOS.workflow(name=name, max_recovery_attempts=lives)
 
     def step(self, function: Workflow, name: str) -> Workflow:
         """Register a callable as a step: its result is kept, a crash runs it again."""

@@ -21,6 +21,7 @@ from node.route.rules import CompiledRules, decide
 from node.segment.liver import LiverModel, LiverResult, segment_liver
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
+from node.store.reasons import CERTIFICATE_REFUSED, NOT_SEGMENTED
 from node.store.records import Finding, RevisionState, StoredInstance
 from radnet.errors import UnusableVolumeError
 from radnet.volume.series import read_headers
@@ -120,7 +121,8 @@ class Stages:
         try:
             result = segment_liver(paths, self.liver, revision, earlier)
         except (UnusableVolumeError, CertificateError) as error:
-            reason = f"liver not segmented: {error}"
+            refused = isinstance(error, CertificateError)
+            reason = f"{CERTIFICATE_REFUSED if refused else NOT_SEGMENTED}{error}"
             self.catalog.finish(series_instance_uid, revision, "unusable", reason)
             log.warning("liver not segmented", series=series_instance_uid, because=str(error))
             return

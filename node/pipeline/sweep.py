@@ -16,6 +16,7 @@ from node.pipeline.workflows import Workflows
 from node.series.completeness import Policy, Verdict, due, judge
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
+from node.store.reasons import RECOGNITION_DIED, ROUTING_DIED, SEGMENTATION_DIED
 from node.store.records import SeriesProgress
 from radnet.errors import UnusableVolumeError
 
@@ -90,7 +91,7 @@ class Sweep:
     def queue(self, workflows: Workflows) -> None:
         """Queue every revision that no job was queued for."""
         for uid, revision in self._catalog.unqueued():
-            workflows.take_series(uid, revision)
+            workflows.take_series(uid, revision, again=self._catalog.rounds(uid, revision))
             self._catalog.mark_queued(uid, revision)
 
     def rescue(self, engine: DeadJobs, workflows: Workflows) -> None:
@@ -104,13 +105,24 @@ class Sweep:
 
     def _rescue(self, job: DeadJob, workflows: Workflows) -> None:
         match job.workflow, job.arguments:
-            case "series", (str(uid), int(revision), ""):
-                workflows.take_series(uid, revision, f"recognition died: {job.reason}")
-            case "segment", (str(uid), int(revision), *_):
-                self._catalog.finish(uid, revision, "unusable", f"segmentation died: {job.reason}")
-            case "series", (str(uid), int(revision), str()):
-                self._catalog.finish(uid, revision, "unusable", f"routing died: {job.reason}")
+            case "series", (str(uid), int(revision), "", *rest):
+                died = f"{RECOGNITION_DIED}{job.reason}"
+                workflows.take_series(uid, revision, died, _round(rest))
+            case "segment", (str(uid), int(revision), *rest):
+                self._give_up(uid, revision, _round(rest), f"{SEGMENTATION_DIED}{job.reason}")
+            case "series", (str(uid), int(revision), str(), *rest):
+                self._give_up(uid, revision, _round(rest), f"{ROUTING_DIED}{job.reason}")
             case "deliver" | "probe" | "commit", _:
                 pass
             case _:
                 log.error("job died", job=job.workflow_id, reason=job.reason)
+
+    def _give_up(self, uid: str, revision: int, again: int, reason: str) -> None:
+        """Note why a revision has no result; a job of an earlier round has nothing to say."""
+        if again == self._catalog.rounds(uid, revision):
+            self._catalog.finish(uid, revision, "unusable", reason)
+
+
+def _round(rest: Sequence[object]) -> int:
+    """Return the round of a job, its last argument; those of an older version do not name it."""
+    return rest[-1] if rest and isinstance(rest[-1], int) else 0

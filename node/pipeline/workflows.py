@@ -18,6 +18,9 @@ from typing import Any, Final, Protocol
 from node.pipeline.engine import Engine, Queue
 from node.pipeline.stages import Stages
 
+SEGMENT_LIVES: Final = 10
+"""A segmentation is given up late: images do not wait for it, and restarts are not its fault."""
+
 _ALWAYS: Final = [Queue("series", at_once=2), Queue("segment", at_once=1), Queue("probe", 4)]
 
 
@@ -36,7 +39,10 @@ class Workflows:
     """The ways into the pipeline."""
 
     take_series: "_TakeSeries"
-    """Queue one revision of a series; with why recognition died, it is routed without."""
+    """Queue one revision of a series; with why recognition died, it is routed without.
+
+    `again` counts how often it was taken from the quarantine: each time is a job of its own.
+    """
     deliver: Callable[[str, str, int], None]
     """Queue one attempt to deliver a batch to a destination, by the number of the attempt."""
     probe: Callable[[str, int], None]
@@ -64,11 +70,11 @@ def register(engine: Engine, stages: Stages, delivering: Delivers) -> Workflows:
 
 
 class _TakeSeries(Protocol):
-    def __call__(self, uid: str, revision: int, died: str = "") -> None: ...
+    def __call__(self, uid: str, revision: int, died: str = "", again: int = 0) -> None: ...
 
 
 class _Segment(Protocol):
-    def __call__(self, uid: str, revision: int, plan: dict[str, Any]) -> None: ...
+    def __call__(self, uid: str, revision: int, plan: dict[str, Any], again: int) -> None: ...
 
 
 def _define_series(engine: Engine, stages: Stages, segment: _Segment) -> _TakeSeries:
@@ -76,15 +82,15 @@ def _define_series(engine: Engine, stages: Stages, segment: _Segment) -> _TakeSe
     route = engine.step(stages.route, "route")
 
     @engine.workflow("series")
-    def series(series_instance_uid: str, revision: int, died: str) -> None:
+    def series(series_instance_uid: str, revision: int, died: str, again: int = 0) -> None:
         unusable = died or classify(series_instance_uid, revision)
         plan = route(series_instance_uid, revision, unusable)
         if plan["segment"]:
-            segment(series_instance_uid, revision, plan)
+            segment(series_instance_uid, revision, plan, again)
 
-    def queue(uid: str, revision: int, died: str = "") -> None:
-        job = f"series/{uid}/{revision}" + ("/unrecognised" if died else "")
-        engine.enqueue("series", job, series, uid, revision, died)
+    def queue(uid: str, revision: int, died: str = "", again: int = 0) -> None:
+        job = f"series/{uid}/{revision}" + _round(again) + ("/unrecognised" if died else "")
+        engine.enqueue("series", job, series, uid, revision, died, again)
 
     return queue
 
@@ -92,16 +98,20 @@ def _define_series(engine: Engine, stages: Stages, segment: _Segment) -> _TakeSe
 def _define_segment(engine: Engine, stages: Stages) -> _Segment:
     infer = engine.step(stages.segment, "segment")
 
-    @engine.workflow("segment")
+    @engine.workflow("segment", lives=SEGMENT_LIVES)
     def segment(
-        series_instance_uid: str, revision: int, results_to: list[str], urgent: list[str]
+        series_instance_uid: str,
+        revision: int,
+        results_to: list[str],
+        urgent: list[str],
+        again: int = 0,
     ) -> None:
         infer(series_instance_uid, revision, results_to, urgent)
 
-    def queue(uid: str, revision: int, plan: dict[str, Any]) -> None:
-        job = f"segment/{uid}/{revision}"
+    def queue(uid: str, revision: int, plan: dict[str, Any], again: int) -> None:
+        job = f"segment/{uid}/{revision}" + _round(again)
         results_to, urgent = plan["results_to"], plan["urgent"]
-        engine.enqueue("segment", job, segment, uid, revision, results_to, urgent)
+        engine.enqueue("segment", job, segment, uid, revision, results_to, urgent, again)
 
     return queue
 
@@ -131,3 +141,8 @@ def _define_probe(engine: Engine, delivering: Delivers) -> Callable[[str, int], 
         engine.enqueue("probe", f"probe/{destination}/{number}", probe, destination)
 
     return queue
+
+
+def _round(again: int) -> str:
+    """Return what sets a job apart from the one before the quarantine."""
+    return f"/again-{again}" if again else ""

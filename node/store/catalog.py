@@ -3,6 +3,7 @@
 from node.store.commitments import Commitments
 from node.store.deliveries import Deliveries
 from node.store.dispatches import Dispatches
+from node.store.holds import Holds
 from node.store.orders import Orders
 from node.store.outlets import Outlets
 from node.store.promises import Promises
@@ -23,6 +24,7 @@ class Catalog(
     Rejections,
     Commitments,
     Promises,
+    Holds,
 ):
     """All tables behind one URL.
 

@@ -33,6 +33,9 @@ Event = Literal[
     "resumed",
     "cancelled",
     "replayed",
+    "quarantined",
+    "released",
+    "discarded",
 ]
 GENESIS: Final = "0" * 64  # what the first entry names as its predecessor
 LEDGER_LOCK: Final = 0x4C454447  # any constant; PostgreSQL's lock for the end of the chain

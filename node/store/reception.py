@@ -1,14 +1,13 @@
 """What the receiver writes: associations, instances, conflicts."""
 
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from node.store.ledger import Event, Happening, Ledger
 from node.store.records import Conflict, Origin, Recorded, StoredInstance
-from node.store.rows import instance_columns, instance_of, instance_values
+from node.store.rows import conflict_of, instance_columns, instance_of, instance_values
 from node.store.tables import association, conflict, instance, series
 
 
@@ -117,7 +116,7 @@ class Reception(Ledger):
             .order_by(conflict.c.received_at)
         )
         with self._read() as connection:
-            return [_conflict_of(row) for row in connection.execute(query)]
+            return [conflict_of(row) for row in connection.execute(query)]
 
     def _count(self, connection: sa.Connection, stored: StoredInstance, now: float) -> None:
         """Count a new instance in its series, which is receiving from here on."""
@@ -190,17 +189,3 @@ def _conflict_values(stored: StoredInstance) -> dict[str, object]:
         "calling_ae": stored.calling_ae,
         "received_at": stored.received_at,
     }
-
-
-def _conflict_of(row: sa.Row[*tuple[Any, ...]]) -> Conflict:
-    """Return the record of a row."""
-    return Conflict(
-        sop_instance_uid=row.sop_instance_uid,
-        series_instance_uid=row.series_instance_uid,
-        study_instance_uid=row.study_instance_uid,
-        path=Path(row.path),
-        size=row.size,
-        sha256=row.sha256,
-        calling_ae=row.calling_ae,
-        received_at=row.received_at,
-    )

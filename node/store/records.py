@@ -1,8 +1,11 @@
 """What the catalog holds, as plain values. Times are seconds since the epoch (UTC)."""
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from node.store.reasons import Kind
 
 Origin = Literal["received", "derived"]
 Recorded = Literal["new", "repeated", "conflict"]
@@ -168,3 +171,54 @@ class Conflict:
     sha256: str
     calling_ae: str
     received_at: float
+
+
+HoldState = Literal["held", "replayed", "released", "discarding", "discarded"]
+"""Discarding: its files may not be gone yet."""
+
+REVISION = "revision-"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Something that could not be processed, and why.
+
+    Attributes
+    ----------
+    what
+        Of a series its revision; of a conflict the instance and the SHA-256 of the other bytes;
+        of a parked delivery the destination.
+    """
+
+    kind: Kind
+    study_instance_uid: str
+    series_instance_uid: str
+    what: str
+    reason: str
+
+    @property
+    def id(self) -> str:
+        """A short name to be typed; the same thing held twice has the same."""
+        told = "/".join((self.kind, self.series_instance_uid, self.what))
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+    @property
+    def revision(self) -> int:
+        """The revision of a series that is held."""
+        return int(self.what.removeprefix(REVISION))
+
+    @property
+    def folder(self) -> Path:
+        """Where it stands, relative to the storage root."""
+        parts = (self.kind, self.study_instance_uid, self.series_instance_uid, self.what)
+        return Path("quarantine").joinpath(*parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A hold as the catalog has it; `rounds` counts how often it was run again."""
+
+    hold: Hold
+    state: HoldState
+    rounds: int
+    held_at: float

@@ -1,4 +1,4 @@
-"""Between rows of table `instance` and `StoredInstance`."""
+"""Between rows of the tables and the records they hold."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from node.store.records import StoredInstance
+from node.store.records import Conflict, StoredInstance
 from node.store.tables import instance
 
 _NAMES = tuple(field.name for field in fields(StoredInstance))
@@ -29,3 +29,17 @@ def instance_values(stored: StoredInstance) -> dict[str, Any]:
     values = {name: getattr(stored, name) for name in _NAMES}
     values["path"] = stored.path.as_posix()
     return values
+
+
+def conflict_of(row: sa.Row[*tuple[Any, ...]]) -> Conflict:
+    """Return the record of a row."""
+    return Conflict(
+        sop_instance_uid=row.sop_instance_uid,
+        series_instance_uid=row.series_instance_uid,
+        study_instance_uid=row.study_instance_uid,
+        path=Path(row.path),
+        size=row.size,
+        sha256=row.sha256,
+        calling_ae=row.calling_ae,
+        received_at=row.received_at,
+    )

@@ -232,3 +232,21 @@ rejection = Table(
     Column("first_at", Float(53), nullable=False),
     Column("last_at", Float(53), nullable=False),
 )
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("series_instance_uid", UID, nullable=False),
+    Column("what", String(160), nullable=False),  # see `node.store.records.Held`
+    Column("reason", Text, nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("rounds", Integer, nullable=False),
+    Column("held_at", Float(53), nullable=False),
+    Column("changed_at", Float(53), nullable=False),
+    Index("quarantine_state", "state"),
+    Index("quarantine_of_series", "series_instance_uid"),
+)

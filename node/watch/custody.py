@@ -12,6 +12,7 @@ from node.store.instances import InstanceFiles
 from node.store.ledger import Entry
 
 BLOCK = 1 << 20
+PLACED = ("received", "derived", "released")
 
 
 def history_table(entries: list[Entry]) -> Table:
@@ -36,10 +37,18 @@ def changed_files(catalog: Catalog, files: InstanceFiles, entries: list[Entry]) 
         path = files.absolute(stored.path)
         if not path.is_file():
             yield f"{one.subject}: its file is gone"
-        elif _digest(path) != stored.sha256 or stored.sha256 != one.detail.get("sha256"):
-            latest = [e for e in entries if e.subject == one.subject and "sha256" in e.detail][-1]
-            if latest.detail["sha256"] != _digest(path):
-                yield f"{one.subject}: its file is not the one that was {one.event}"
+        elif _digest(path) != _ought(one.subject, entries):
+            yield f"{one.subject}: its file is not the one that was {one.event}"
+
+
+def _ought(subject: str, entries: list[Entry]) -> str:
+    """Return the digest that an instance ought to have.
+
+    It is the first one's, unless an operator let other bytes take their place; of an object of
+    our own it is the last one's.
+    """
+    placed = [e for e in entries if e.subject == subject and e.event in PLACED]
+    return str(placed[-1].detail["sha256"])
 
 
 def _digest(path: Path) -> str:

@@ -50,7 +50,7 @@ class Order:
 def drawn(points: Sequence[Point], runs: int, seed: int) -> list[Order]:
     """Return every point `runs` times in an order, and at calls, drawn at random."""
     chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
-    orders = []
+    orders: list[Order] = []
     for _ in range(runs):
         for point in chance.sample(points, len(points)):
             scope = "node" if len(orders) % WHOLE_NODE_EVERY == 1 else "process"

@@ -38,8 +38,8 @@ class StudyMaker:
         entropy = f"crash/{self._count}"
         study = str(generate_uid(entropy_srcs=[entropy]))
         made = SentStudy(study, _anew(self._template[0].SeriesInstanceUID, entropy), {})
-        for number, image in enumerate(self._template):
-            image = _renamed(image, study, entropy)
+        for number, original in enumerate(self._template):
+            image = _renamed(original, study, entropy)
             path = folder / f"{number:03d}.dcm"
             image.save_as(path, enforce_file_format=True)
             made.files[image.SOPInstanceUID] = path, data_set_digest(path)

@@ -1,0 +1,119 @@
+"""`radnode quarantine`: look at what could not be processed, and decide about it."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import typer
+from rich.table import Table
+
+from node import app
+from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, told
+from node.pipeline.quarantine import Quarantine, choices
+from node.settings import load
+from node.store.records import Held, HoldState
+
+commands = typer.Typer(
+    no_args_is_help=True, help="What could not be processed: look at it, and decide about it."
+)
+
+ENDED: Final[tuple[HoldState, ...]] = ("replayed", "released", "discarding", "discarded")
+
+Ids = Annotated[list[str], typer.Argument(help="Ids, as `radnode quarantine list` shows them.")]
+
+
+@commands.command("list")
+def list_held(
+    everything: Annotated[
+        bool, typer.Option("--all", help="What was decided long ago, too.")
+    ] = False,
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """List what is held, the oldest first."""
+    with told():
+        states: tuple[HoldState, ...] = ("held", *ENDED) if everything else ("held",)
+        found = app.open_storage(load(config)).catalog.held(states)
+    table = Table("id", "kind", "since (UTC)", "series", "what", "reason", "state")
+    for one in found:
+        hold = one.hold
+        table.add_row(
+            hold.id, hold.kind, _at(one.held_at), hold.series_instance_uid, hold.what,
+            hold.reason, one.state,
+        )  # fmt: skip
+    console.print(table)
+
+
+@commands.command()
+def show(
+    hold_id: Annotated[str, typer.Argument(metavar="ID", help="Id of what is held.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Show one thing: why it is held, where its files are, what can be done."""
+    with told():
+        storage = app.open_storage(load(config))
+        held = _known(storage, hold_id)
+        hold = held.hold
+        folder = storage.files.absolute(hold.folder)
+        for name, value in (
+            ("kind", hold.kind),
+            ("state", held.state),
+            ("held since", f"{_at(held.held_at)} UTC"),
+            ("run again", f"{held.rounds} times"),
+            ("study", hold.study_instance_uid),
+            ("series", hold.series_instance_uid),
+            ("what", hold.what),
+            ("reason", hold.reason),
+            ("folder", str(folder)),
+            ("files", str(len(list(folder.glob("*.dcm"))))),
+            ("choices", "; ".join(choices(hold.kind))),
+        ):
+            console.print(f"{name:10} {value}", markup=False, highlight=False, soft_wrap=True)
+
+
+@commands.command()
+def release(ids: Ids, config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Let it go: other bytes take the first ones' place; anything else stays as it is."""
+    with told():
+        _decide(app.open_storage(load(config)), ids, Quarantine.release, "released")
+
+
+@commands.command()
+def replay(ids: Ids, config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Run it again: a series is recognised and segmented anew, a delivery sent again."""
+    with told():
+        _decide(app.open_storage(load(config)), ids, Quarantine.replay, "runs again")
+
+
+@commands.command()
+def discard(
+    ids: Ids,
+    yes: Annotated[bool, typer.Option("--yes", help="Really: it cannot be undone.")] = False,
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Remove what is held; the ledger tells that, and the images of the node stay."""
+    if not yes:
+        fail("discard cannot be undone; say --yes", WRONG)
+    with told():
+        _decide(app.open_storage(load(config)), ids, Quarantine.discard, "discarded")
+
+
+def _decide(
+    storage: app.Storage, ids: list[str], decision: Callable[[Quarantine, Held], None], done: str
+) -> None:
+    """Carry a decision out for every id; all of them are looked up first."""
+    quarantine = Quarantine(storage.catalog, storage.files, time.time)
+    for held in [_known(storage, one) for one in ids]:
+        decision(quarantine, held)
+        console.print(f"{held.hold.id}: {done}", markup=False, highlight=False)
+
+
+def _known(storage: app.Storage, hold_id: str) -> Held:
+    held = storage.catalog.held_as(hold_id)
+    if held is None:
+        fail(f"nothing is held as {hold_id}; `radnode quarantine list` shows what is", WRONG)
+    return held
+
+
+def _at(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(" ", "seconds")[:19]

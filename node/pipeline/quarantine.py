@@ -1,0 +1,192 @@
+"""What cannot be processed stands in a place an operator can open, until somebody decides.
+
+::
+
+    <data>/quarantine/<kind>/<Study Instance UID>/<Series Instance UID>/<what>/
+        <SOP Instance UID>.dcm      hard links: they cost nothing, and outlive their first names
+        reason.json                 what, why, since when, and what can be done about it
+
+`wanted` decides; `Quarantine` makes folders and rows, and carries out an operator's decisions.
+Folder before row, and everything may be done twice: a kill in between is mended by the next look.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import structlog
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+
+from node.errors import StoreError
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+from node.store.orders import Scope
+from node.store.reasons import kind_of
+from node.store.records import REVISION, Conflict, Held, Hold
+
+log = structlog.get_logger()
+
+OTHER_BYTES: Final = "came under a known SOP Instance UID with other bytes"
+_CHOICES: Final = {
+    "conflict": ["release: it takes the place of the first one", "discard"],
+    "delivery": ["replay: send again", "release: leave it parked", "discard"],
+}
+_OF_A_SERIES: Final = ["replay: run again", "release: leave it as it is", "discard"]
+
+
+def choices(kind: str) -> list[str]:
+    """Return what an operator can do about something that is held."""
+    return _CHOICES.get(kind, _OF_A_SERIES)
+
+
+def wanted(
+    failed: Iterable[tuple[str, str, int, str]],
+    conflicts: Iterable[Conflict],
+    parked: Iterable[tuple[str, str, str, str]],
+) -> list[Hold]:
+    """Return what has to be held; what is merely no volume, such as a localizer, has not."""
+    holds = [
+        Hold(kind, study, series, f"{REVISION}{revision}", reason)
+        for study, series, revision, reason in failed
+        if (kind := kind_of(reason)) is not None
+    ]
+    holds += [
+        Hold(
+            "conflict",
+            one.study_instance_uid,
+            one.series_instance_uid,
+            f"{one.sop_instance_uid}.{one.sha256}",
+            OTHER_BYTES,
+        )
+        for one in conflicts
+    ]
+    holds += [
+        Hold("delivery", study, series, destination, f"parked: {reason}")
+        for study, series, destination, reason in parked
+    ]
+    return holds
+
+
+class Quarantine:
+    """Keeps folders and rows of what is held, and carries out what is decided.
+
+    Parameters
+    ----------
+    catalog, files
+        Where rows and bytes are.
+    clock : callable
+        Seconds since the epoch.
+    """
+
+    def __init__(self, catalog: Catalog, files: InstanceFiles, clock: Callable[[], float]) -> None:
+        self._catalog = catalog
+        self._files = files
+        self._clock = clock
+
+    def look(self) -> None:
+        """Hold what went wrong since the last look; finish what was being discarded."""
+        catalog = self._catalog
+        for hold in wanted(
+            catalog.failed_revisions(), catalog.unheld_conflicts(), catalog.unheld_parked()
+        ):
+            try:
+                self._keep(hold)
+            except OSError as error:  # the disk is full: the rows still say what went wrong
+                log.error("not quarantined", hold=hold.id, because=error.strerror)  # noqa: TRY400
+        for held in catalog.held(("discarding",)):
+            self._clear(held)
+
+    def replay(self, held: Held) -> None:
+        """Run it again: a series as a job of its own, a parked delivery with new attempts.
+
+        Raises
+        ------
+        StoreError
+            If there is nothing to run, or it is no longer held.
+        """
+        hold = held.hold
+        if hold.kind == "conflict":
+            raise StoreError(f"{hold.id} is a conflict: nothing to run; release or discard it")
+        if hold.kind == "delivery":
+            scope = Scope(hold.what, hold.series_instance_uid)
+            self._catalog.replay(scope, ["parked"], self._clock())
+            self._catalog.decide(held, "replayed", self._clock())
+        else:
+            self._catalog.start_again(held, self._clock())
+
+    def release(self, held: Held) -> None:
+        """Let it go: other bytes take the place of the first ones; else it stays as it is.
+
+        Raises
+        ------
+        StoreError
+            If it is no longer held, or the other bytes cannot be read.
+        """
+        if held.hold.kind != "conflict":
+            self._catalog.decide(held, "released", self._clock())
+            return
+        (path,) = self._paths(held.hold)
+        try:
+            syntax = dcmread(self._files.absolute(path), specific_tags=[]).file_meta
+        except (OSError, InvalidDicomError) as error:
+            raise StoreError(f"{held.hold.id}: {path.name} cannot be read") from error
+        self._catalog.take_other(held, str(syntax.TransferSyntaxUID), self._clock())
+        shutil.rmtree(self._files.absolute(held.hold.folder), ignore_errors=True)
+
+    def discard(self, held: Held) -> None:
+        """Remove what is held; of a series or a delivery only the links, never the images.
+
+        Raises
+        ------
+        StoreError
+            If it is no longer held.
+        """
+        self._catalog.decide(held, "discarding", self._clock())
+        self._clear(replace(held, state="discarding"))
+
+    def _clear(self, held: Held) -> None:
+        if held.hold.kind == "conflict":
+            for path in self._paths(held.hold):
+                self._files.absolute(path).unlink(missing_ok=True)
+        shutil.rmtree(self._files.absolute(held.hold.folder), ignore_errors=True)
+        self._catalog.decide(held, "discarded", self._clock())
+
+    def _paths(self, hold: Hold) -> list[Path]:
+        """Return the files that are held, relative to the storage root."""
+        if hold.kind == "conflict":
+            return self._catalog.conflict_paths(hold)
+        if hold.kind == "delivery":
+            return self._catalog.parked_paths(hold.series_instance_uid, hold.what)
+        stored = self._catalog.instances(hold.series_instance_uid, "received", hold.revision)
+        return [one.path for one in stored]
+
+    def _keep(self, hold: Hold) -> None:
+        folder = self._files.absolute(hold.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        held = []
+        for path in self._paths(hold):
+            with suppress(FileExistsError, FileNotFoundError):  # done before; gone by retention
+                os.link(self._files.absolute(path), folder / path.name)
+            held.append(path.name)
+        told = {
+            "id": hold.id,
+            "kind": hold.kind,
+            "study_instance_uid": hold.study_instance_uid,
+            "series_instance_uid": hold.series_instance_uid,
+            "what": hold.what,
+            "reason": hold.reason,
+            "held_at": datetime.fromtimestamp(self._clock(), UTC).isoformat(),
+            "files": held,
+            "choices": choices(hold.kind),
+        }
+        text = json.dumps(told, indent=2) + "\n"
+        self._files.write(hold.folder / "reason.json", text.encode())
+        self._catalog.hold(hold, self._clock())
+        log.warning("quarantined", hold=hold.id, kind=hold.kind, series=hold.series_instance_uid)
