@@ -27,7 +27,7 @@ from pydicom.errors import InvalidDicomError
 from node.errors import StoreError
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
-from node.store.orders import Scope
+from node.store.orders import Order, Scope
 from node.store.reasons import kind_of
 from node.store.records import REVISION, Conflict, Held, Hold
 
@@ -38,6 +38,7 @@ _CHOICES: Final = {
     "conflict": ["release: it takes the place of the first one", "discard"],
     "delivery": ["replay: send again", "release: leave it parked", "discard"],
 }
+PARKED_AGAIN: Final = Order(("parked",), "pending", "replayed", attempts_anew=True)
 _OF_A_SERIES: Final = ["replay: run again", "release: leave it as it is", "discard"]
 
 
@@ -116,7 +117,7 @@ class Quarantine:
             raise StoreError(f"{hold.id} is a conflict: nothing to run; release or discard it")
         if hold.kind == "delivery":
             scope = Scope(hold.what, hold.series_instance_uid)
-            self._catalog.replay(scope, ["parked"], self._clock())
+            self._catalog.order(PARKED_AGAIN, scope, self._clock())
             self._catalog.decide(held, "replayed", self._clock())
         else:
             self._catalog.start_again(held, self._clock())

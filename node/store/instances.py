@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -31,6 +31,8 @@ Octets = bytes | memoryview
 INSTANCES: Final = Path("instances")
 INCOMING: Final = Path("incoming")
 _SYNCS: Final = 32  # at the same time; two for each instance that is being received
+_HEAD: Final = 144
+_BLOCK: Final = 1 << 20
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
@@ -177,6 +179,7 @@ class InstanceFiles:
         )
         file = BytesIO()
         pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+        file.seek(0)
         data = file.getbuffer()
         try:
             self.write(identity.path, data)
@@ -190,7 +193,7 @@ class InstanceFiles:
             transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
             path=identity.path,
             size=len(data),
-            sha256=_sha256_of_data_set(data),
+            sha256=data_set_sha256(file),
             calling_ae=f"radnet-node {SOFTWARE_VERSION}"[:16],
             association_id=None,
             origin="derived",
@@ -203,10 +206,25 @@ def apart(path: Path, sha256: str) -> Path:
     return path.with_name(f"{path.stem}.{sha256[:16]}.dcm")
 
 
-def _sha256_of_data_set(file: memoryview) -> str:
-    """Return the digest of what follows the File Meta Information (PS3.10 Section 7.1)."""
-    (length,) = struct.unpack_from("<I", file, 140)  # value of (0002,0000), first in its group
-    return hashlib.sha256(file[144 + length :]).hexdigest()
+def data_set_sha256(file: BinaryIO) -> str:
+    """Return the digest of what follows the File Meta Information (PS3.10 Section 7.1).
+
+    It is what `StoredInstance.sha256` holds; the file is read in pieces.
+
+    Raises
+    ------
+    StoreError
+        If the file does not begin as a DICOM Part 10 file does.
+    """
+    head = file.read(_HEAD)  # preamble, prefix, and (0002,0000), which comes first
+    if len(head) < _HEAD or head[128:132] != b"DICM":
+        raise StoreError("no DICOM Part 10 file: its preamble or group length is missing")
+    (length,) = struct.unpack_from("<I", head, 140)
+    file.seek(_HEAD + length)
+    total = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        total.update(block)
+    return total.hexdigest()
 
 
 def _write_all(descriptor: int, data: memoryview) -> None:

@@ -1,17 +1,16 @@
 """Proof of custody: the chain, the history of a study, and whether its files are as received."""
 
-import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.table import Table
 
+from node.errors import StoreError
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.instances import InstanceFiles, data_set_sha256
 from node.store.ledger import Entry
 
-BLOCK = 1 << 20
 PLACED = ("received", "derived", "released")
 
 
@@ -37,7 +36,7 @@ def changed_files(catalog: Catalog, files: InstanceFiles, entries: list[Entry]) 
         path = files.absolute(stored.path)
         if not path.is_file():
             yield f"{one.subject}: its file is gone"
-        elif _digest(path) != _ought(one.subject, entries):
+        elif _sha256(path) != _ought(one.subject, entries):
             yield f"{one.subject}: its file is not the one that was {one.event}"
 
 
@@ -51,9 +50,10 @@ def _ought(subject: str, entries: list[Entry]) -> str:
     return str(placed[-1].detail["sha256"])
 
 
-def _digest(path: Path) -> str:
-    total = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            total.update(block)
-    return total.hexdigest()
+def _sha256(path: Path) -> str:
+    """Return the digest of the data set, as it was taken when it came; '' where there is none."""
+    try:
+        with path.open("rb") as file:
+            return data_set_sha256(file)
+    except StoreError:
+        return ""

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from node.app import open_storage
 from node.cli import radnode
+from node.receive.encoded import file_head
 from node.settings import Settings, load
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
@@ -103,11 +104,12 @@ def test_prove_shows_the_history_and_finds_a_changed_file(tmp_path: Path) -> Non
     kept = replace(stored(1), sha256=hashlib.sha256(content).hexdigest())
     file = tmp_path / "data" / kept.path
     file.parent.mkdir(parents=True)
-    file.write_bytes(content)
+    head = file_head(kept.sop_class_uid, kept.sop_instance_uid, kept.transfer_syntax_uid)
+    file.write_bytes(head + content)
     catalog.record(kept, 100.0)
 
     whole = runner.invoke(radnode, ["prove", STUDY, "--config", path])
-    file.write_bytes(b"other bytes")
+    file.write_bytes(head + b"other bytes")
     changed = runner.invoke(radnode, ["prove", STUDY, "--config", path])
     unknown = runner.invoke(radnode, ["prove", "9.9", "--config", path])
 

@@ -27,8 +27,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     """Make a bench for one test."""
     made = Bench(tmp_path)
     yield made
-    made.engine.close()
-    made.catalog.close()
+    made.close()
 
 
 @pytest.fixture
@@ -146,7 +145,9 @@ def test_a_segmentation_that_died_in_vain_is_not_declared_dead_again_after_a_rep
     bench: Bench, quarantine: Quarantine
 ) -> None:
     """The dead job of the first round is there for ever, and has nothing more to say."""
-    dead = Dead(DeadJob("x", "segment", (SERIES, 1, ["pacs"]), "MAX_RECOVERY_ATTEMPTS_EXCEEDED"))
+    dead = Dead(
+        DeadJob("x", "segment", (SERIES, 1, ["pacs"], [], 0), "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+    )
     bench.receive(*slices(*range(6)))
     bench.tick(3)
     wait_for(bench.ends("done"), "the verdict", 60)
@@ -248,7 +249,10 @@ def test_parked_deliveries_are_held_and_sent_again(bench: Bench, quarantine: Qua
 
     quarantine.replay(held)
 
-    assert {d.state for d in bench.catalog.deliveries(STUDY)} == {"pending"}
+    bench.pacs.down = False
+    bench.tick(60)
+    wait_for(lambda: len(bench.pacs.sent) >= 3 and bench.nothing_pending(), "all of it", 60)
+    assert {d.state for d in bench.catalog.deliveries(STUDY)} == {"delivered"}
 
 
 def test_the_operator_does_it_by_command(

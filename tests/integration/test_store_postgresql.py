@@ -8,6 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from node.errors import StoreError
+from node.pipeline.quarantine import wanted
 from node.store.catalog import Catalog
 from node.store.records import Finding
 from node.store.tables import metadata
@@ -102,6 +103,36 @@ def test_chain_is_whole_with_many_writers(catalog: Catalog, server: RunningPostg
     assert (catalog.proof().entries, catalog.proof().broken) == (100, "")
     (summary,) = catalog.series_of(STUDY)
     assert summary.instance_count == 100
+
+
+def test_quarantine_finds_what_went_wrong(catalog: Catalog) -> None:
+    """Its queries read three tables, and text is put together in them."""
+    first, other = stored(1), stored(1, sha256="1" * 64)
+    catalog.record(first, 100.0)
+    catalog.record(other, 101.0)
+    assert catalog.settle(SERIES, {}, 102.0) == 1
+    catalog.finish(SERIES, 1, "unusable", "segmentation died: ERROR")
+    catalog.add_deliveries("b", "pacs", [first.sop_instance_uid], 103.0)
+    catalog.put_delivery(first.sop_instance_uid, "pacs", "parked", "refused", 104.0)
+
+    for hold in wanted(
+        catalog.failed_revisions(), catalog.unheld_conflicts(), catalog.unheld_parked()
+    ):
+        catalog.hold(hold, 105.0)
+
+    held = {one.hold.kind: one for one in catalog.held()}
+    assert sorted(held) == ["conflict", "delivery", "segmentation"]
+    assert (
+        catalog.failed_revisions() == catalog.unheld_conflicts() == catalog.unheld_parked() == []
+    )
+    catalog.start_again(held["segmentation"], 106.0)
+    assert catalog.rounds(SERIES, 1) == 1
+    assert catalog.unqueued() == [(SERIES, 1)]
+    catalog.take_other(held["conflict"], first.transfer_syntax_uid, 107.0)
+    known = catalog.instance(first.sop_instance_uid)
+    assert known is not None
+    assert known.sha256 == other.sha256
+    assert catalog.proof().broken == ""
 
 
 def test_server_that_dies_is_an_error_and_then_forgotten(

@@ -1,12 +1,12 @@
 """Many small studies out of one phantom: the same pixels under new UIDs."""
 
-import hashlib
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
+from node.store.instances import data_set_sha256
 from radnet.data.phantom_study import write_phantom_study
 from tests.acceptance.crash.peers import SentStudy
 
@@ -62,6 +62,5 @@ def _renamed(image: Dataset, study: str, entropy: str) -> Dataset:
 
 def data_set_digest(path: Path) -> str:
     """Return the SHA-256 of what follows the File Meta Information (PS3.10 Section 7.1)."""
-    data = path.read_bytes()
-    length = int.from_bytes(data[140:144], "little")  # value of (0002,0000), first in its group
-    return hashlib.sha256(data[144 + length :]).hexdigest()
+    with path.open("rb") as file:
+        return data_set_sha256(file)
