@@ -3,7 +3,8 @@
 RadnetError
 ├── UnusableVolumeError   these images do not make a volume; the message says why
 │   └── GeometryError     ... because of their positions or orientations
-└── WeightsError          a weights file is missing, altered or of another preset
+├── WeightsError          a weights file is missing, altered or of another preset
+└── FetchError            something outside cannot be reached, or gave other bytes than it promised
 """
 
 
@@ -21,3 +22,7 @@ class GeometryError(UnusableVolumeError):
 
 class WeightsError(RadnetError):
     """A weights file is missing, altered or belongs to another network."""
+
+
+class FetchError(RadnetError):
+    """A file from outside cannot be had, or is not what its source says it is."""

@@ -14,13 +14,14 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from radnet.cli import experiment, labels, manifest
+from radnet.cli import experiment, fetch, labels, manifest
 from radnet.cli.train import Task, train
 from radnet.errors import RadnetError, UnusableVolumeError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(labels.app, name="labels")
 app.add_typer(experiment.app, name="experiment")
+app.add_typer(fetch.app, name="fetch")
 labels.app.command("manifest")(manifest.manifest)
 app.command()(train)
 shown = Console(stderr=True)
