@@ -1,0 +1,232 @@
+"""Peers that stop halfway: each is cut off, and the node goes on serving others."""
+
+import socket
+import struct
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.dul import DULServiceProvider
+
+from node.receive.statuses import StoreStatus
+from node.settings import ReceiveSection
+from node.trust import TlsSection
+from tests.certificates import authority
+from tests.node_process import wait_for
+from tests.outbound import ct_slice
+from tests.receiver import Node, running_receiver, send
+
+PATIENCE = ReceiveSection(negotiation_timeout_s=0.5, network_timeout_s=0.5, maximum_associations=5)
+REQUEST = struct.pack(">BBI", 0x01, 0, 400)  # the head of an A-ASSOCIATE-RQ of 400 octets
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    """Run a receiver with little patience, on a plain and a TLS port."""
+    signer = authority(tmp_path / "ca")
+    own = signer.pair()
+    (tmp_path / "node").mkdir()
+    section = TlsSection(
+        port=0,
+        certificate_file=own.certificate,
+        key_file=own.key,
+        client_certificate="none",
+    )
+    with running_receiver(tmp_path / "node", PATIENCE, tls=section) as running:
+        yield running
+
+
+def is_cut_off(wire: socket.socket, drip: bytes = b"") -> bool:
+    """Tell whether the node ends a connection, while octets drip into it."""
+    wire.settimeout(0.05)
+    for _ in range(2000):
+        try:
+            if drip:
+                wire.send(drip)
+            if wire.recv(4096) == b"":
+                return True
+        except TimeoutError:
+            continue
+        except OSError:  # reset
+            return True
+    return False
+
+
+def others_are_served_until_it_is_cut_off(node: Node, wire: socket.socket, drip: bytes) -> bool:
+    """Serve other peers while octets drip into `wire`, and tell whether the node ends it."""
+    ended: list[bool] = []
+    dripping = threading.Thread(target=lambda: ended.append(is_cut_off(wire, drip)))
+    dripping.start()
+    served_meanwhile = served(node, 1)
+    dripping.join()
+    return served_meanwhile and ended == [True]
+
+
+def served(node: Node, number: int) -> bool:
+    """Tell whether another peer is served."""
+    assoc = node.associate()
+    status = send(assoc, ct_slice(number)) if assoc.is_established else None
+    if assoc.is_established:
+        assoc.release()
+    return status == StoreStatus.SUCCESS
+
+
+def nobody_is_held() -> bool:
+    """Tell whether no thread of the node waits for a peer any more."""
+    return not any(
+        (isinstance(thread, Association) and thread.is_acceptor)
+        or (isinstance(thread, DULServiceProvider) and thread.assoc.is_acceptor)
+        for thread in threading.enumerate()
+    )
+
+
+@pytest.mark.parametrize("port", ["plain", "tls"])
+@pytest.mark.parametrize(
+    ("head", "drip"),
+    [(b"", b""), (REQUEST[:3], b""), (REQUEST, b"\0"), (REQUEST + bytes(60), b"")],
+    ids=["nothing", "half a head", "an octet now and then", "half a request"],
+)
+def test_a_peer_that_stops_before_it_is_associated(
+    node: Node, port: str, head: bytes, drip: bytes
+) -> None:
+    """On the TLS port the same octets are a handshake that never comes about."""
+    address = node.scp.server_address if port == "plain" else node.scp.tls_address
+    with socket.create_connection(address) as wire:
+        wire.sendall(head)
+        assert others_are_served_until_it_is_cut_off(node, wire, drip)
+    assert served(node, 2)
+    wait_for(nobody_is_held, "the threads", 20)
+
+
+def test_a_tls_handshake_that_is_never_finished(node: Node) -> None:
+    """A true ClientHello, and then an octet now and then."""
+    hello = bytes.fromhex("16030100c8010000c40303") + bytes(100)
+    with socket.create_connection(node.scp.tls_address) as wire:
+        wire.sendall(hello)
+        assert others_are_served_until_it_is_cut_off(node, wire, b"\0")
+
+
+def announced(length: int) -> bytes:
+    """Return the head of a P-DATA-TF PDU of so many octets."""
+    return struct.pack(">BBI", 0x04, 0, length)
+
+
+def fragment(octets: bytes, control: int) -> bytes:
+    """Return a P-DATA-TF PDU with one fragment of a message in context 1."""
+    return announced(len(octets) + 6) + struct.pack(">IBB", len(octets) + 2, 1, control) + octets
+
+
+@pytest.mark.parametrize(
+    ("head", "drip"),
+    [
+        (b"", b""),
+        (announced(1000), b""),
+        (announced(1000), b"\0"),
+        (announced(0xFFFFFFFF), b""),
+        (announced(0xFFFFFFFF), bytes(65536)),
+        (fragment(b"\0", 0x01), fragment(b"\0", 0x01)),
+        (b"\x09\0\0\0\0\0", b""),
+    ],
+    ids=[
+        "nothing",
+        "half a PDU",
+        "a PDU by octets",
+        "4 GiB announced",
+        "4 GiB sent",
+        "a message by octets",
+        "no such PDU",
+    ],
+)
+def test_a_peer_that_stops_while_associated(node: Node, head: bytes, drip: bytes) -> None:
+    """After one good instance; another peer is served meanwhile."""
+    held = node.associate()
+    assert send(held, ct_slice(0)) == StoreStatus.SUCCESS
+    wrapped = held.dul.socket
+    assert wrapped is not None
+    assert wrapped.socket is not None
+    held._reactor_checkpoint.clear()  # what is read from here on is ours
+    wait_for(lambda: held._is_paused, "the peer's own thread", 20)
+    held.dul.kill_dul()
+    held.dul.join()
+
+    wire = wrapped.socket
+    wire.sendall(head)
+    assert others_are_served_until_it_is_cut_off(node, wire, drip)
+    wire.close()
+    assert served(node, 2)
+    wait_for(nobody_is_held, "the threads", 20)
+    held._kill = True
+    held._reactor_checkpoint.set()
+
+
+def test_one_address_cannot_hold_the_door(tmp_path: Path) -> None:
+    """Connections without an association are limited for each address: others get in."""
+    long = ReceiveSection(negotiation_timeout_s=600, maximum_associations=5)
+    with running_receiver(tmp_path, long) as node, ExitStack() as silent:
+        for _ in range(5):
+            silent.enter_context(socket.create_connection(node.scp.server_address))
+        with socket.create_connection(node.scp.server_address) as one_more:
+            assert is_cut_off(one_more)
+        ae = AE("SCANNER")
+        ae.add_requested_context(CTImageStorage)
+        host, port = node.scp.server_address
+        assoc = ae.associate(host, port, ae_title="RADNODE", bind_address=("127.0.0.2", 0))
+        assert assoc.is_established
+        assoc.release()
+        silent.close()
+        wait_for(lambda: served(node, 1), "the door to be free again", 20)
+
+
+def test_a_huge_pdu_is_answered_with_an_abort(tmp_path: Path) -> None:
+    """At once, not when the time is over: before the association and in it."""
+    long = ReceiveSection(negotiation_timeout_s=600, network_timeout_s=600)
+    with running_receiver(tmp_path, long) as node:
+        with socket.create_connection(node.scp.server_address, timeout=60) as wire:
+            wire.sendall(struct.pack(">BBI", 0x01, 0, 0xFFFFFFFF))
+            assert wire.recv(100)[:1] == b"\x07"
+        assert served(node, 1)
+
+
+def test_silent_connections_do_not_count_as_associations(node: Node) -> None:
+    """Pynetdicom would reject a real peer while others only hold a connection."""
+    with ExitStack() as silent:
+        for number in range(3):
+            silent.enter_context(
+                socket.create_connection(
+                    node.scp.server_address, source_address=(f"127.0.0.{number + 3}", 0)
+                )
+            )
+        opened = [node.associate() for _ in range(PATIENCE.maximum_associations)]
+        assert all(assoc.is_established for assoc in opened)
+        assert node.associate().is_rejected
+        for assoc in opened:
+            assoc.release()
+
+
+def test_memory_is_not_taken_for_what_is_only_announced(node: Node) -> None:
+    """A length is a promise of the peer; nothing is set aside for it."""
+    peak = allocation(lambda: is_cut_off_after(node, struct.pack(">BBI", 0x01, 0, 0xFFFFFFFF)))
+    assert peak < 8 << 20
+
+
+def is_cut_off_after(node: Node, head: bytes) -> None:
+    """Send octets, and wait for the end."""
+    with socket.create_connection(node.scp.server_address) as wire:
+        wire.sendall(head)
+        assert is_cut_off(wire)
+
+
+def allocation(work: Callable[[], None]) -> int:
+    """Return the peak of memory that Python took while `work` ran, in octets."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
