@@ -16,7 +16,7 @@ NOT_SAID: Final = 2.0  # log-odds that a series nobody calls a localizer is none
 DISAGREEMENT: Final = 2.0  # log-odds lost where another attribute names wholly other regions
 DISAGREEMENT_BESIDE_TEXT: Final = 0.5  # share of it that a series description feels
 TOO_SHORT: Final = 4.0  # log-odds lost where the slices cannot reach over what is named
-SMALLEST_PATIENT: Final = 0.4  # height of an infant against the adult of the next table
+SMALL_PATIENT: Final = 0.7  # height of a child against the adult of the next table
 REGION_FROM_VERTEX_MM: Final[dict[Region, tuple[float, float]]] = {
     Region.BRAIN: (0, 150),
     Region.UPPER_HEAD_NECK: (80, 220),
@@ -28,6 +28,8 @@ REGION_FROM_VERTEX_MM: Final[dict[Region, tuple[float, float]]] = {
     Region.INTESTINE: (560, 820),
     Region.PELVIS: (700, 900),
 }  # top and bottom of each region below the vertex, in mm, in an adult of 1.70 m
+
+ABDOMEN: Final = frozenset({Region.LIVER, Region.KIDNEY, Region.INTESTINE})
 
 
 @dataclass(frozen=True)
@@ -239,14 +241,16 @@ def _coverage(facts: Facts, rules: Rules, context: str) -> tuple[Label, dict[str
 
 
 def _too_short(regions: frozenset[str], facts: Facts) -> bool:
-    """Tell whether axial slices cannot reach from the first of the regions to the last."""
+    """Tell whether axial slices cannot reach from amid the first region to amid the last.
+
+    One organ of the abdomen names them all, and may be scanned alone.
+    """
     if facts.extent_mm is None or not facts.normals or abs(facts.normals[0][2]) < 0.7:
         return False
-    spans = [REGION_FROM_VERTEX_MM[Region(region)] for region in regions]
-    if not spans:
+    if regions <= ABDOMEN:
         return False
-    least = max(start for start, _ in spans) - min(end for _, end in spans)
-    return facts.extent_mm < least * SMALLEST_PATIENT
+    middles = [sum(REGION_FROM_VERTEX_MM[Region(region)]) / 2 for region in regions]
+    return facts.extent_mm < (max(middles) - min(middles)) * SMALL_PATIENT
 
 
 def _change(shared: float, attribute: str) -> float:

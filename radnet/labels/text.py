@@ -12,28 +12,39 @@ from typing import Final
 LONGEST: Final = 1024  # characters read of a text; LO holds 64, LT 10240 (PS3.5 Section 6.2)
 
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?!s\b)[a-z])")
+_TO: Final = re.compile(r"(?<=[A-Z0-9])to(?=[A-Z])")  # STIRtoPET
 _STEPS: Final = tuple(
     (re.compile(pattern), words)
     for pattern, words in (
         (r"p0st", "post"),
         (r"\bt[il](?=[ _]|$)(?=.*(mprage|flair|spgr|vibe))", "t1"),
+        (r"(?<![a-z])(ax|cor|sag|axial|coronal|sagittal)(?=wo?(?![a-z]))", r"\1 "),
         (r"\bw ?[/\\&+_.-]? ?(?:and|und|et)? ?w ?[/\\]? ?o\b", " both "),
         (r"\bw(?:ith)? ?(?:/|&|\+|and) ?(?:w ?/? ?o|without)\b", " both "),
         (r"\bw ?/ ?o\b|\bwo\b|(?<![a-z])wo(?=_)|(?<=_)wo(?![a-z])", " without "),
         (r"(?<![a-z])w ?/", " with "),
         (r"\+ ?c(?![a-z])|(?<![a-z])[ci]\+|\bc ?\+(?=\s|$)", " cplus "),
-        (r"\+ ?(?=(?:gad|gd|contrast|cm|km|iv)\b)", " plus "),
+        (r"\+ ?(?=(?:gad|gd|contrast|kontr|kontrast|cm|km|iv)\b)", " plus "),
         (r"(?<![a-z0-9])[ci]-(?![a-z0-9])|(?<=\s)-c(?=\s|$)", " cminus "),
         (r"\b(t ?[12])w? ?\*", r" \1star "),
         (r"&", " and "),
         (r"[^a-z0-9]+", " "),
+        (r"\bc minus\b", "cminus"),
+        (r"\b(s{1,2}|\d+)(?=dyn)|(?<=\dcc)(?=[a-z])", r"\g<0> "),
+        (
+            r"(?<=chest|thora|torax|horax)(?=(?:sag|cor|ax)(?:\b|itt|onal|ial))|(?<=abd|pel|men|vis)"
+            r"(?=(?:sag|cor|ax)(?:\b|itt|onal|ial))|(?<=[23]d)(?=(?:sag|cor|ax|tra)\b)",
+            " ",
+        ),
+        (r"(?<=[a-z]{3})(?=(?:post|pre)\b)", " "),
         (r"\bt ([12])(?=\b|w)", r"t\1"),
         (
             r"(axials?|ax|cor(?:onal)?|sag(?:ittal)?|tra|lt|rt|pre|post|fs|se|rare)"
-            r"(?=t[12]|(?:pd|stir|flair|tirm|fse|tse|haste|dwi|mpr|mip|3d|2d)(?![a-z]{3}))",
+            r"(?=t[12]|(?:pd|stir|flair|tirm|fse|tse|haste|dwi|mpr|mip|f?spgr|vibe|lava|3d|2d)"
+            r"(?![a-z]{3}))",
             r"\1 ",
         ),
-        (r"(?<=\b[23]d)(?=[a-z_])(?!eg)", " "),
+        (r"(?<=\b[23]d)(?=[a-z_])(?!eg|yn)", " "),
         (
             r"(?<=t[12])(?=(?:w ?)?(?:3d|2d|a|i|d|t)?"
             r"(?:fse|tse|flair|stir|tirm|se|spgr|fl|ffe|gre|ax|cor|sag|tra|haste|space|vibe|tfe|"
@@ -60,7 +71,7 @@ def plain(text: str) -> str:
     """
     flat = unicodedata.normalize("NFKD", text[:LONGEST])
     flat = "".join(sign for sign in flat if not unicodedata.combining(sign))
-    flat = _CAMEL.sub(" ", flat).lower()
+    flat = _CAMEL.sub(" ", _TO.sub(" to ", flat)).lower()
     for pattern, words in _STEPS:
         flat = pattern.sub(words, flat)
     return flat.strip()
