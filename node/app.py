@@ -17,6 +17,7 @@ from node.pipeline.commitments import Commitments, Committing
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
 from node.pipeline.engine import Engine, executor_lock
+from node.pipeline.keeping import Keeper
 from node.pipeline.quarantine import Quarantine
 from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
@@ -35,6 +36,7 @@ log = structlog.get_logger()
 SWEEP_S: Final = 0.5
 RESCUE_S: Final = 10.0
 COMMIT_S: Final = 2.0
+RETAIN_S: Final = 600.0
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,16 @@ def _delivering(settings: Settings, storage: Storage, stages: Stages) -> Deliver
     )
 
 
+def _keeper(settings: Settings, storage: Storage) -> Keeper:
+    committing = {
+        one.name
+        for one in settings.destinations
+        if isinstance(one, DimseDestination) and one.commitment
+    }
+    days = settings.retention.keep_days
+    return Keeper(storage.catalog, storage.files, days, committing, time.time)
+
+
 def _commitments(settings: Settings, storage: Storage) -> Commitments:
     listed = {source.ae_title for source in settings.sources}
     asked = {
@@ -147,6 +159,9 @@ def work(settings: Settings, stop: threading.Event) -> None:
             (committed.tick, COMMIT_S),
         ):
             scheduler.add_job(job, "interval", seconds=seconds, coalesce=True, max_instances=1)
+        if settings.retention.delete:
+            keeper = _keeper(settings, storage)
+            scheduler.add_job(keeper.tick, "interval", seconds=RETAIN_S, max_instances=1)
         scheduler.start()
         log.info("worker ready")
         stop.wait()

@@ -1,21 +1,17 @@
 """What we may answer for: the file is there, and its data set is the one that was recorded."""
 
-import hashlib
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from node.commitment.messages import FailureReason
+from node.errors import StoreError
 from node.store.catalog import Catalog
 from node.store.commitments import Failed, Reference
-from node.store.instances import InstanceFiles
+from node.store.instances import InstanceFiles, data_set_sha256
 from node.store.records import StoredInstance
 
-_BLOCK: Final = 1 << 20
 _AT_ONCE: Final = 500
-_META_LENGTH_ENDS: Final = 144  # preamble, prefix, and element (0002,0000): PS3.10 Section 7.1
 
 
 @dataclass(frozen=True)
@@ -68,25 +64,10 @@ def _reason(
     if doubtful:
         return FailureReason.PROCESSING_FAILURE
     try:
-        same = data_set_sha256(files.absolute(stored.path)) == stored.sha256
+        with files.absolute(stored.path).open("rb") as file:
+            same = data_set_sha256(file) == stored.sha256
     except OSError:
         return FailureReason.NO_SUCH_INSTANCE
+    except StoreError:
+        return FailureReason.PROCESSING_FAILURE
     return None if same else FailureReason.PROCESSING_FAILURE
-
-
-def data_set_sha256(path: Path) -> str:
-    """Return the digest of what follows the File Meta Information (PS3.10 Section 7.1).
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    """
-    total = hashlib.sha256()
-    with path.open("rb") as file:
-        head = file.read(_META_LENGTH_ENDS)
-        if len(head) == _META_LENGTH_ENDS:  # else it is torn, and the digest will not agree
-            file.seek(_META_LENGTH_ENDS + struct.unpack_from("<I", head, 140)[0])
-        while block := file.read(_BLOCK):
-            total.update(block)
-    return total.hexdigest()

@@ -15,7 +15,7 @@ from node.receive.encoded import file_head, identify
 from node.receive.room import Room
 from node.receive.statuses import StoreStatus
 from node.store.catalog import Catalog
-from node.store.instances import Identity, InstanceFiles, Octets, apart
+from node.store.instances import Identity, InstanceFiles, Octets, afresh, apart
 from node.store.records import StoredInstance
 
 log = structlog.get_logger()
@@ -93,15 +93,29 @@ class Reception:
             recorded = self._catalog.record(
                 self._row(identity, arrival, path, sha256), self._clock()
             )
+            if recorded == "deleted":  # and delivered: now it is here again
+                fresh = afresh(path)
+                self._files.move(path, fresh)
+                recorded = self._catalog.record(
+                    self._row(identity, arrival, fresh, sha256), self._clock()
+                )
         except OSError as error:
             log.error("instance not kept", instance=uid, because=error.strerror)  # noqa: TRY400
             return StoreStatus.OUT_OF_RESOURCES
         except StoreError as error:
             log.error("instance not recorded", instance=uid, because=str(error))  # noqa: TRY400
             return StoreStatus.PROCESSING_FAILURE
+        if recorded == "repeated" and path == identity.path:
+            self._remove_double(identity)
         if recorded == "conflict":
             log.warning("known UID with other bytes, kept apart", instance=uid)
         return StoreStatus.SUCCESS
+
+    def _remove_double(self, identity: Identity) -> None:
+        """Remove the file just written where the instance has one under another path."""
+        known = self._catalog.instance(identity.sop_instance_uid)
+        if known is not None and known.path != identity.path:
+            self._files.remove(identity.path)
 
     def _write(self, identity: Identity, arrival: Arrival) -> tuple[Path, str]:
         """Make the bytes durable; return where, and their digest.

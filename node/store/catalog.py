@@ -10,6 +10,7 @@ from node.store.promises import Promises
 from node.store.reception import Reception
 from node.store.rejections import Rejections
 from node.store.results import Results
+from node.store.retention import Retention
 from node.store.revisions import Revisions
 
 
@@ -25,6 +26,7 @@ class Catalog(
     Commitments,
     Promises,
     Holds,
+    Retention,
 ):
     """All tables behind one URL.
 

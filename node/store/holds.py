@@ -220,7 +220,7 @@ class Holds(Ledger):
             connection.execute(
                 sa.update(series)
                 .where(series.c.series_instance_uid == first.series_instance_uid)
-                .values(unsettled=True, last_instance_at=now)
+                .values(unsettled=True, last_instance_at=now, deleted_at=None)
             )
             self._tell(connection, [_happening("released", held.hold)], now)
 

@@ -163,6 +163,31 @@ class InstanceFiles:
                 part.unlink(missing_ok=True)
             raise
 
+    def move(self, path: Path, to: Path) -> None:
+        """Give a durable file another name in the same folder, durably.
+
+        Raises
+        ------
+        OSError
+            If the file system refuses, or the file has gone.
+        """
+        (self.root / path).rename(self.root / to)
+        _sync_folder((self.root / to).parent)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, and its folders where they are empty; once more does no harm.
+
+        Raises
+        ------
+        OSError
+            If the file system refuses.
+        """
+        final = self.root / path
+        final.unlink(missing_ok=True)
+        for folder in (final.parent, final.parent.parent):
+            with suppress(OSError):  # not empty
+                folder.rmdir()
+
     def write_derived(self, dataset: Dataset, now: float) -> StoredInstance:
         """Keep an object that the node made; the same object twice is one file.
 
@@ -204,6 +229,11 @@ class InstanceFiles:
 def apart(path: Path, sha256: str) -> Path:
     """Return where an instance is kept that has a known UID and other bytes."""
     return path.with_name(f"{path.stem}.{sha256[:16]}.dcm")
+
+
+def afresh(path: Path) -> Path:
+    """Return a path that no instance has had, for one whose own path was given up."""
+    return path.with_name(f"{path.stem}.{uuid.uuid4().hex[:16]}.dcm")
 
 
 def data_set_sha256(file: BinaryIO) -> str:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from node.store.ledger import Event, Happening, Ledger
 from node.store.records import Conflict, Origin, Recorded, StoredInstance
 from node.store.rows import conflict_of, instance_columns, instance_of, instance_values
-from node.store.tables import association, conflict, instance, series
+from node.store.tables import association, conflict, delivery, derived, instance, series
 
 
 class Reception(Ledger):
@@ -53,7 +53,9 @@ class Reception(Ledger):
         -------
         Recorded
             "new"; "repeated" for the same bytes, or for an object of our own that came back;
-            "conflict" for other bytes under a known UID, noted beside the first ones.
+            "conflict" for other bytes under a known UID, noted beside the first ones; "deleted",
+            and nothing is written, where the path is that of a tombstone: record it under a
+            fresh one. A tombstone that comes again is new again, and goes where the rules say.
 
         Raises
         ------
@@ -67,6 +69,12 @@ class Reception(Ledger):
                 self._tell(connection, [_happening("received", stored)], now)
                 return "new"
             known = connection.execute(_KNOWN, {"sop": stored.sop_instance_uid}).one()
+            if known.deleted_at is not None:
+                if known.path == stored.path.as_posix():
+                    return "deleted"
+                if known.origin == "derived" or known.sha256 == stored.sha256:
+                    self._revive(connection, stored, known.origin, now)
+                    return "new"
             if known.origin == "derived":
                 return "repeated"
             if known.sha256 == stored.sha256:
@@ -80,7 +88,7 @@ class Reception(Ledger):
             return "conflict"
 
     def instance(self, sop_instance_uid: str) -> StoredInstance | None:
-        """Return one instance, received or derived, or None."""
+        """Return one instance, received or derived, or its tombstone, or None."""
         with self._read() as connection:
             row = connection.execute(_INSTANCE, {"sop": sop_instance_uid}).one_or_none()
         return instance_of(row) if row is not None else None
@@ -91,14 +99,17 @@ class Reception(Ledger):
         origin: Origin | None = None,
         revision: int | None = None,
     ) -> list[StoredInstance]:
-        """Return the instances of a series in the order of their UIDs.
+        """Return the instances of a series in the order of their UIDs, without tombstones.
 
         With `revision`, only those that this revision and earlier ones were judged on: a late
         instance must not change what a step that runs again makes.
         """
         query = (
             sa.select(*instance_columns())
-            .where(instance.c.series_instance_uid == series_instance_uid)
+            .where(
+                instance.c.series_instance_uid == series_instance_uid,
+                instance.c.deleted_at.is_(None),
+            )
             .order_by(instance.c.sop_instance_uid)
         )
         if origin is not None:
@@ -131,6 +142,30 @@ class Reception(Ledger):
         }
         connection.execute(self._count_instance, row)
 
+    def _revive(
+        self, connection: sa.Connection, stored: StoredInstance, origin: Origin, now: float
+    ) -> None:
+        """Make an instance of a tombstone, and forget where it had been delivered before.
+
+        What we made ourselves stays delivered: it is kept once more, and no more than that.
+        """
+        uid = stored.sop_instance_uid
+        values = instance_values(stored) | {"origin": origin}
+        of_series = sa.select(derived.c.source_series_uid).where(derived.c.sop_instance_uid == uid)
+        state: dict[str, Any] = {"deleted_at": None, "last_instance_at": now}
+        if origin == "received":
+            of_series = sa.select(sa.literal(stored.series_instance_uid))
+            values["revision"] = None
+            state["unsettled"] = True
+            connection.execute(sa.delete(delivery).where(delivery.c.sop_instance_uid == uid))
+        connection.execute(
+            sa.update(instance).where(instance.c.sop_instance_uid == uid).values(values)
+        )
+        connection.execute(
+            sa.update(series).where(series.c.series_instance_uid.in_(of_series)).values(state)
+        )
+        self._tell(connection, [_happening("received", stored)], now)
+
     @cached_property
     def _add_instance(self) -> sa.Insert:
         """Made once: making it takes longer than SQLite takes to run it."""
@@ -147,6 +182,7 @@ class Reception(Ledger):
             set_={
                 "instance_count": series.c.instance_count + 1,
                 "unsettled": sa.true(),
+                "deleted_at": sa.null(),
                 "last_instance_at": sa.literal_column("excluded.last_instance_at"),
             },
         )
@@ -163,9 +199,13 @@ class Reception(Ledger):
             )
 
 
-_KNOWN = sa.select(instance.c.origin, instance.c.sha256, instance.c.revision).where(
-    instance.c.sop_instance_uid == sa.bindparam("sop")
-)
+_KNOWN = sa.select(
+    instance.c.origin,
+    instance.c.sha256,
+    instance.c.revision,
+    instance.c.path,
+    instance.c.deleted_at,
+).where(instance.c.sop_instance_uid == sa.bindparam("sop"))
 _INSTANCE = sa.select(*instance_columns()).where(
     instance.c.sop_instance_uid == sa.bindparam("sop")
 )

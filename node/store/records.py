@@ -8,7 +8,7 @@ from typing import Any, Literal
 from node.store.reasons import Kind
 
 Origin = Literal["received", "derived"]
-Recorded = Literal["new", "repeated", "conflict"]
+Recorded = Literal["new", "repeated", "conflict", "deleted"]
 RevisionState = Literal["complete", "queued", "done", "unusable"]
 DeliveryState = Literal["pending", "delivered", "parked", "paused", "cancelled"]
 DispatchState = Literal["waiting", "queued", "done"]

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from node.store.ledger import Happening, Ledger
 from node.store.records import Finding, StoredInstance
 from node.store.rows import instance_columns, instance_of, instance_values
-from node.store.tables import derived, finding, instance, series
+from node.store.tables import deletion, derived, finding, instance, series
 
 
 class Results(Ledger):
@@ -99,6 +99,10 @@ class Results(Ledger):
                 ),
                 instance_row,
             )
+            # Made anew under the path it had: retention must not remove it any more.
+            connection.execute(
+                sa.delete(deletion).where(deletion.c.path == stored.path.as_posix())
+            )
             connection.execute(
                 self._insert(derived).on_conflict_do_update(
                     index_elements=[
@@ -131,7 +135,7 @@ class Results(Ledger):
         query = (
             sa.select(*instance_columns(), derived.c.kind)
             .join(derived, derived.c.sop_instance_uid == instance.c.sop_instance_uid)
-            .where(of_series, derived.c.revision == wanted)
+            .where(of_series, derived.c.revision == wanted, instance.c.deleted_at.is_(None))
             .order_by(derived.c.kind)
         )
         with self._read() as connection:

@@ -25,29 +25,24 @@ def history_table(entries: list[Entry]) -> Table:
 
 
 def changed_files(catalog: Catalog, files: InstanceFiles, entries: list[Entry]) -> Iterator[str]:
-    """Yield what is wrong with the files of a study: gone, or other bytes than were received."""
-    for one in entries:
-        if one.event not in ("received", "derived"):
-            continue
-        stored = catalog.instance(one.subject)
-        if stored is None:
-            yield f"{one.subject}: no longer in the catalog"
-            continue
-        path = files.absolute(stored.path)
-        if not path.is_file():
-            yield f"{one.subject}: its file is gone"
-        elif _sha256(path) != _ought(one.subject, entries):
-            yield f"{one.subject}: its file is not the one that was {one.event}"
+    """Yield what is wrong with the files of a study: gone, or other bytes than were received.
 
-
-def _ought(subject: str, entries: list[Entry]) -> str:
-    """Return the digest that an instance ought to have.
-
-    It is the first one's, unless an operator let other bytes take their place; of an object of
-    our own it is the last one's.
+    A file that retention deleted is gone by right, where the ledger tells so last of all. The
+    bytes are those that took their place last: first received, made, or let in by an operator.
     """
-    placed = [e for e in entries if e.subject == subject and e.event in PLACED]
-    return str(placed[-1].detail["sha256"])
+    last = {one.subject: one for one in entries if one.event in (*PLACED, "deleted")}
+    for uid, told in last.items():
+        stored = catalog.instance(uid)
+        if stored is None:
+            yield f"{uid}: no longer in the catalog"
+        elif (stored.deleted_at is not None) != (told.event == "deleted"):
+            yield f"{uid}: catalog and ledger disagree on whether it was deleted"
+        elif stored.deleted_at is None:
+            path = files.absolute(stored.path)
+            if not path.is_file():
+                yield f"{uid}: its file is gone"
+            elif _sha256(path) != told.detail["sha256"]:
+                yield f"{uid}: its file is not the one that was {told.event}"
 
 
 def _sha256(path: Path) -> str:

@@ -1,0 +1,287 @@
+"""What may leave the disk: whole series that everybody who was to have them has.
+
+A series goes with all that was made of it, at once: its rows become tombstones, and the ledger
+tells, in one transaction; then the files are removed, whose paths that transaction has noted. A
+path that was given up is never used again, so that a file that comes anew is not removed.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from node.store.ledger import Happening, Ledger
+from node.store.tables import (
+    conflict,
+    deletion,
+    delivery,
+    derived,
+    instance,
+    quarantine,
+    revision,
+    series,
+)
+
+PAGE: Final = 200
+_FINAL: Final = ("done", "unusable")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An instance of a unit, received or derived."""
+
+    sop_instance_uid: str
+    study_instance_uid: str
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a member stands at one destination."""
+
+    sop_instance_uid: str
+    destination: str
+    state: str
+    commitment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A received series, and what was made of it: it is kept or deleted as a whole.
+
+    Attributes
+    ----------
+    settled : bool
+        Every instance belongs to a revision.
+    revisions : tuple of (str, str)
+        State and reason of each.
+    quarantined : int
+        What is held until somebody decides, and instances kept apart from their namesakes.
+    last_at : float
+        When anything last happened to it.
+    """
+
+    settled: bool
+    revisions: tuple[tuple[str, str], ...]
+    quarantined: int
+    members: tuple[Member, ...]
+    standings: tuple[Standing, ...]
+    last_at: float
+
+
+def kept_because(unit: Unit, before: float, committing: Collection[str]) -> str:
+    """Return why a series must stay; '' where it may go.
+
+    Parameters
+    ----------
+    before : float
+        It may go if nothing has happened to it since.
+    committing : collection of str
+        The destinations that have to have committed to it.
+    """
+    if not unit.settled or not unit.revisions:
+        return "it is still coming in"
+    if any(state not in _FINAL for state, _ in unit.revisions):
+        return "it is being worked on"
+    if any(reason.startswith("routing died") for _, reason in unit.revisions):
+        return "nobody knows where it has to go"
+    if unit.quarantined:
+        return "something of it is in quarantine"
+    if not unit.members:
+        return "nothing of it is left"
+    if unsent := _unsent(unit, committing):
+        return unsent
+    if unit.last_at > before:
+        return "its time has not passed"
+    return ""
+
+
+def _unsent(unit: Unit, committing: Collection[str]) -> str:
+    asked_for = {one.sop_instance_uid for one in unit.standings}
+    if any(one.sop_instance_uid not in asked_for for one in unit.members):
+        return "no destination has it"
+    for one in unit.standings:
+        if one.state != "delivered":
+            return f"{one.destination} does not have all of it"
+        if one.destination in committing and one.commitment != "committed":
+            return f"{one.destination} has not committed to all of it"
+    return ""
+
+
+class Retention(Ledger):
+    """The catalog as retention sees it."""
+
+    def aged_series(self, before: float) -> Iterator[str]:
+        """Yield the series that nothing was received of since, oldest first."""
+        at, uid = float("-inf"), ""
+        while True:
+            query = (
+                sa.select(series.c.last_instance_at, series.c.series_instance_uid)
+                .where(
+                    series.c.deleted_at.is_(None),
+                    series.c.last_instance_at <= before,
+                    sa.tuple_(series.c.last_instance_at, series.c.series_instance_uid)
+                    > sa.tuple_(sa.literal(at), sa.literal(uid)),
+                )
+                .order_by(series.c.last_instance_at, series.c.series_instance_uid)
+                .limit(PAGE)
+            )
+            with self._read() as connection:
+                page = connection.execute(query).all()
+            for at, uid in page:  # noqa: B007 - the last one begins the next page
+                yield uid
+            if len(page) < PAGE:
+                return
+
+    def kept_because(self, uid: str, before: float, committing: Collection[str]) -> str:
+        """Return why a series must stay; '' where it may go."""
+        with self._read() as connection:
+            return kept_because(_unit(connection, uid), before, committing)
+
+    def delete_series(
+        self, uid: str, before: float, committing: Collection[str], now: float
+    ) -> int:
+        """Make tombstones of a series, unless it must stay; return of how many instances.
+
+        Looked at once more in the transaction that does it: an instance may have come since.
+        """
+        with self._write() as connection:
+            connection.execute(
+                sa.select(series.c.series_instance_uid)
+                .where(series.c.series_instance_uid == uid)
+                .with_for_update()
+            )
+            unit = _unit(connection, uid)
+            if kept_because(unit, before, committing):
+                return 0
+            uids = [one.sop_instance_uid for one in unit.members]
+            connection.execute(
+                sa.update(instance)
+                .where(instance.c.sop_instance_uid == sa.bindparam("sop"))
+                .values(deleted_at=now),
+                [{"sop": one} for one in uids],
+            )
+            connection.execute(
+                sa.update(series).where(series.c.series_instance_uid == uid).values(deleted_at=now)
+            )
+            connection.execute(
+                self._insert(deletion).on_conflict_do_nothing(),
+                [{"path": one.path} for one in unit.members],
+            )
+            self._tell(connection, _told(unit), now)
+        return len(uids)
+
+    def to_remove(self) -> list[Path]:
+        """Return paths, relative to the storage root, whose files have to go."""
+        with self._read() as connection:
+            rows = connection.execute(sa.select(deletion.c.path).limit(PAGE))
+            return [Path(row[0]) for row in rows]
+
+    def mark_removed(self, paths: Collection[Path]) -> None:
+        """Note that these files are gone."""
+        with self._write() as connection:
+            connection.execute(
+                sa.delete(deletion).where(deletion.c.path.in_([one.as_posix() for one in paths]))
+            )
+
+
+def _told(unit: Unit) -> list[Happening]:
+    """Return what the ledger says: where each instance is instead."""
+    where: dict[str, list[str]] = {}
+    for one in unit.standings:
+        said = f"{one.destination} ({one.commitment or one.state})"
+        where.setdefault(one.sop_instance_uid, []).append(said)
+    return [
+        Happening(
+            "deleted",
+            one.study_instance_uid,
+            one.sop_instance_uid,
+            {"sha256": one.sha256, "held by": ", ".join(sorted(where[one.sop_instance_uid]))},
+        )
+        for one in unit.members
+    ]
+
+
+def _unit(connection: sa.Connection, uid: str) -> Unit:
+    found = connection.execute(
+        sa.select(series.c.unsettled, series.c.last_instance_at).where(
+            series.c.series_instance_uid == uid
+        )
+    ).one()
+    revisions = connection.execute(
+        sa.select(revision.c.state, revision.c.reason, revision.c.completed_at).where(
+            revision.c.series_instance_uid == uid
+        )
+    ).all()
+    members = _members(connection, uid)
+    alive = {row.sop_instance_uid for row in members}
+    standings = connection.execute(
+        sa.select(
+            delivery.c.sop_instance_uid,
+            delivery.c.destination,
+            delivery.c.state,
+            delivery.c.commitment,
+            delivery.c.changed_at,
+        ).where(delivery.c.sop_instance_uid.in_(_of_unit(uid)))
+    ).all()
+    times = [row.completed_at for row in revisions] + [row.changed_at for row in standings]
+    times += [row.received_at for row in members]
+    return Unit(
+        settled=not found.unsettled,
+        revisions=tuple((row.state, row.reason) for row in revisions),
+        quarantined=_quarantined(connection, uid),
+        members=tuple(
+            Member(row.sop_instance_uid, row.study_instance_uid, row.path, row.sha256)
+            for row in members
+        ),
+        standings=tuple(
+            Standing(row.sop_instance_uid, row.destination, row.state, row.commitment)
+            for row in standings
+            if row.sop_instance_uid in alive
+        ),
+        last_at=max([found.last_instance_at, *times]),
+    )
+
+
+def _quarantined(connection: sa.Connection, uid: str) -> int:
+    conflicts = (
+        sa.select(sa.func.count())
+        .select_from(conflict)
+        .where(
+            sa.or_(
+                conflict.c.series_instance_uid == uid,
+                conflict.c.sop_instance_uid.in_(_of_unit(uid)),
+            )
+        )
+    )
+    holds = (
+        sa.select(sa.func.count())
+        .select_from(quarantine)
+        .where(
+            quarantine.c.series_instance_uid == uid,
+            quarantine.c.state.not_in(("released", "discarded")),
+        )
+    )
+    return sum(int(connection.execute(query).scalar_one()) for query in (conflicts, holds))
+
+
+def _of_unit(uid: str) -> sa.CompoundSelect[Any]:
+    """Select the UIDs of a series and of what was made of it."""
+    return sa.union(
+        sa.select(instance.c.sop_instance_uid).where(instance.c.series_instance_uid == uid),
+        sa.select(derived.c.sop_instance_uid).where(derived.c.source_series_uid == uid),
+    )
+
+
+def _members(connection: sa.Connection, uid: str) -> list[Any]:
+    query = sa.select(
+        instance.c.sop_instance_uid,
+        instance.c.study_instance_uid,
+        instance.c.path,
+        instance.c.sha256,
+        instance.c.received_at,
+    ).where(instance.c.sop_instance_uid.in_(_of_unit(uid)), instance.c.deleted_at.is_(None))
+    return list(connection.execute(query.order_by(instance.c.sop_instance_uid)))

@@ -1,0 +1,124 @@
+"""What was deleted and comes again: durable again, delivered again, never mixed up."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+
+from node.pipeline.keeping import Keeper
+from node.store.instances import data_set_sha256
+from node.watch.custody import changed_files
+from tests.outbound import SERIES, STUDY, ct_slice
+from tests.receiver import Node, running_receiver, send
+
+UID = str(ct_slice(1).SOPInstanceUID)
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    """Run a receiver whose only instance was delivered and is a tombstone, its file not yet gone.
+
+    As after a kill between the two.
+    """
+    with running_receiver(tmp_path) as made:
+        put(made, ct_slice(1))
+        settle_and_deliver(made)
+        assert made.catalog.delete_series(SERIES, made.now, (), made.now) == 1
+        yield made
+
+
+def put(node: Node, ds: Dataset) -> None:
+    """Send an instance, and see it acknowledged."""
+    assoc = node.associate()
+    assert send(assoc, ds) == 0x0000
+    assoc.release()
+
+
+def settle_and_deliver(node: Node) -> None:
+    """Do what the worker does with a series that "outbox" takes."""
+    number = node.catalog.settle(SERIES, {}, node.now)
+    assert number is not None
+    node.catalog.finish(SERIES, number, "done")
+    node.catalog.add_deliveries(f"source/{SERIES}/{number}", "outbox", [UID], node.now)
+    node.catalog.put_delivery(UID, "outbox", "delivered", "", node.now)
+
+
+def remove(node: Node) -> None:
+    """Remove the files that retention has given up."""
+    Keeper(node.catalog, node.files, 1e6, (), lambda: node.now).tick()
+
+
+def digest(node: Node, path: Path) -> str:
+    """Return the digest of a file by its relative path."""
+    with node.files.absolute(path).open("rb") as file:
+        return data_set_sha256(file)
+
+
+def held(node: Node) -> str:
+    """Return the digest of the file that the row names; check it against the row."""
+    kept = node.catalog.instance(UID)
+    assert kept is not None
+    assert kept.deleted_at is None
+    found = digest(node, kept.path)
+    assert found == kept.sha256
+    return found
+
+
+@pytest.mark.parametrize("removed_first", [True, False])
+def test_what_was_deleted_and_comes_again_is_new_again(node: Node, removed_first: bool) -> None:
+    """Its series is taken in anew and it has no delivery: the rules decide again."""
+    if removed_first:
+        remove(node)
+    put(node, ct_slice(1))
+    remove(node)
+
+    first = held(node)
+    assert node.catalog.deliveries(STUDY) == []
+    assert [one.series_instance_uid for one in node.catalog.unsettled()] == [SERIES]
+    assert len(node.stored()) == 1
+    assert list(changed_files(node.catalog, node.files, node.catalog.history(STUDY))) == []
+
+    put(node, ct_slice(1))
+    assert held(node) == first
+    assert len(node.stored()) == 1
+
+    settle_and_deliver(node)
+    assert node.catalog.delete_series(SERIES, node.now, (), node.now) == 1
+    put(node, ct_slice(1))
+    remove(node)
+    assert held(node) == first
+
+
+def test_other_bytes_under_a_deleted_uid_are_kept_apart(node: Node) -> None:
+    """And the first ones, when they come after, are the instance."""
+    remove(node)
+    other = ct_slice(1)
+    other.PixelData = bytes(len(other.PixelData))
+    put(node, other)
+
+    (conflict,) = node.catalog.conflicts(STUDY)
+    assert digest(node, conflict.path) == conflict.sha256
+    tombstone = node.catalog.instance(UID)
+    assert tombstone is not None
+    assert tombstone.deleted_at is not None
+
+    put(node, ct_slice(1))
+    remove(node)
+
+    assert held(node) != conflict.sha256
+    assert digest(node, conflict.path) == conflict.sha256
+
+
+def test_a_late_slice_of_a_deleted_series_makes_it_come_in_again(node: Node) -> None:
+    """What is deleted stays so; the new one travels as the next revision."""
+    remove(node)
+    put(node, ct_slice(2))
+
+    (progress,) = node.catalog.unsettled()
+    assert progress.revision == 1
+    assert len(node.catalog.instances(SERIES)) == 1
+    assert node.catalog.settle(SERIES, {}, node.now) == 2
+    assert "worked on" in node.catalog.kept_because(SERIES, 1e12, ())
+    node.catalog.finish(SERIES, 2, "done")
+    assert "no destination" in node.catalog.kept_because(SERIES, 1e12, ())

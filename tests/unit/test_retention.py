@@ -1,0 +1,266 @@
+"""Nothing leaves the disk that anybody might still need from here."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.pipeline.keeping import DAY_S, Keeper
+from node.store.catalog import Catalog
+from node.store.commitments import Reference, Remedied
+from node.store.instances import InstanceFiles
+from node.store.orders import CANCEL, REPLAY_DELIVERED, Scope
+from node.store.records import REVISION, Hold, StoredInstance
+from node.store.retention import Member, Standing, Unit, kept_because
+from tests.store_rows import SERIES, STUDY, stored
+
+DAYS = 10.0
+OLD = 1000.0
+NOW = OLD + DAYS * DAY_S + 100.0
+TRANSACTION = "2.25.1"
+SEG = f"{SERIES}.9"
+
+
+def whole() -> Unit:
+    """Return a unit that may go."""
+    return Unit(
+        settled=True,
+        revisions=(("done", ""),),
+        quarantined=0,
+        members=(Member("1", STUDY, "a", "0"), Member("2", STUDY, "b", "0")),
+        standings=(
+            Standing("1", "pacs", "delivered", "committed"),
+            Standing("2", "pacs", "delivered", "committed"),
+            Standing("1", "outbox", "delivered", None),
+            Standing("2", "outbox", "delivered", None),
+        ),
+        last_at=100.0,
+    )
+
+
+def test_what_everybody_has_may_go() -> None:
+    """Delivered everywhere, committed where that is asked, and old enough."""
+    assert kept_because(whole(), 100.0, {"pacs"}) == ""
+
+
+def _standing(unit: Unit, number: int, **values: str | None) -> Unit:
+    changed = list(unit.standings)
+    changed[number] = replace(changed[number], **values)  # type: ignore[arg-type]
+    return replace(unit, standings=tuple(changed))
+
+
+@pytest.mark.parametrize(
+    ("unit", "because"),
+    [
+        (replace(whole(), settled=False), "coming in"),
+        (replace(whole(), revisions=()), "coming in"),
+        (replace(whole(), revisions=(("done", ""), ("queued", ""))), "worked on"),
+        (replace(whole(), revisions=(("complete", ""),)), "worked on"),
+        (replace(whole(), revisions=(("unusable", "routing died: X"),)), "where it has to go"),
+        (replace(whole(), quarantined=1), "quarantine"),
+        (replace(whole(), standings=whole().standings[:1]), "no destination"),
+        (_standing(whole(), 0, state="pending"), "pacs does not have"),
+        (_standing(whole(), 3, state="parked"), "outbox does not have"),
+        (_standing(whole(), 3, state="cancelled"), "outbox does not have"),
+        (_standing(whole(), 1, commitment="asked"), "pacs has not committed"),
+        (_standing(whole(), 1, commitment=None), "pacs has not committed"),
+        (replace(whole(), last_at=100.1), "time has not passed"),
+    ],
+)
+def test_what_somebody_may_need_stays(unit: Unit, because: str) -> None:
+    """One reason is enough, and it is said."""
+    assert because in kept_because(unit, 100.0, {"pacs"})
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["1", "2"]),
+            st.sampled_from(["pacs", "outbox"]),
+            st.sampled_from(["delivered", "pending", "parked", "cancelled", "paused", "new word"]),
+            st.sampled_from([None, "asked", "again", "committed"]),
+        ),
+        max_size=6,
+    )
+)
+def test_nothing_goes_that_is_not_held_elsewhere(
+    rows: list[tuple[str, str, str, str | None]],
+) -> None:
+    """Whatever states there are, known or not: only the one that is known to be safe."""
+    unit = replace(whole(), standings=tuple(Standing(*row) for row in rows))
+
+    if kept_because(unit, 100.0, {"pacs"}) == "":
+        assert {row[0] for row in rows} == {"1", "2"}
+        assert all(state == "delivered" for _, _, state, _ in rows)
+        assert all(c == "committed" for _, where, _, c in rows if where == "pacs")
+
+
+class Node:
+    """A catalog with files: one series of two images, with a segmentation, sent to "pacs"."""
+
+    def __init__(self, folder: Path) -> None:
+        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
+        self.catalog.upgrade()
+        self.files = InstanceFiles(folder)
+        self.now = NOW
+        for number in (1, 2):
+            self.catalog.record(stored(number, at=OLD), OLD)
+        self.catalog.settle(SERIES, {}, OLD)
+        self.seg = stored(9, at=OLD, series=SEG, origin="derived")
+        self.catalog.put_derived(SERIES, 1, "segmentation", self.seg, OLD)
+        self.catalog.finish(SERIES, 1, "done")
+        for one in self.all():
+            self.files.write(one.path, b"bytes")
+        uids = [one.sop_instance_uid for one in self.all()]
+        self.catalog.add_deliveries("b", "pacs", uids, OLD)
+        for uid in uids:
+            self.catalog.put_delivery(uid, "pacs", "delivered", "", OLD)
+
+    def all(self) -> list[StoredInstance]:
+        """Return the three instances."""
+        return [stored(1, at=OLD), stored(2, at=OLD), self.seg]
+
+    def keeper(self, *committing: str) -> Keeper:
+        """Return what deletes."""
+        return Keeper(self.catalog, self.files, DAYS, committing, lambda: self.now)
+
+    def there(self) -> list[bool]:
+        """Tell which of the files are there."""
+        return [self.files.absolute(one.path).exists() for one in self.all()]
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    """Give a node with one series that everybody has."""
+    made = Node(tmp_path)
+    yield made
+    made.catalog.close()
+
+
+def test_a_series_goes_with_what_was_made_of_it_and_its_rows_stay(node: Node) -> None:
+    """Files and folders go; the ledger tells who holds each instance; a second look is idle."""
+    node.keeper().tick()
+    node.keeper().tick()
+
+    assert node.there() == [False] * 3
+    assert not list((node.files.root / "instances").iterdir())
+    told = [e for e in node.catalog.history(STUDY) if e.event == "deleted"]
+    assert {e.subject for e in told} == {one.sop_instance_uid for one in node.all()}
+    assert told[0].detail == {"sha256": "0" * 64, "held by": "pacs (delivered)"}
+    kept = node.catalog.instance(stored(1).sop_instance_uid)
+    assert kept is not None
+    assert kept.deleted_at == NOW
+    assert node.catalog.instances(SERIES) == []
+    assert node.catalog.derived(SERIES) == []
+    assert len(node.catalog.deliveries(STUDY)) == 3
+    assert node.catalog.proof().broken == ""
+
+
+def test_nothing_goes_a_moment_too_soon(node: Node) -> None:
+    """The time counts from the last thing that happened, a delivery here."""
+    uid = stored(1).sop_instance_uid
+    node.catalog.order(REPLAY_DELIVERED, Scope("pacs", uid), OLD + 50)
+    node.catalog.put_delivery(uid, "pacs", "delivered", "", OLD + 50)
+
+    node.now = OLD + 50 + DAYS * DAY_S - 1
+    node.keeper().tick()
+    assert node.there() == [True] * 3
+    node.now += 1
+    node.keeper().tick()
+    assert node.there() == [False] * 3
+
+
+def test_commitment_is_waited_for(node: Node) -> None:
+    """All of the series, or nothing of it."""
+    node.keeper("pacs").tick()
+    assert node.there() == [True] * 3
+
+    asked = node.catalog.open_request("pacs", TRANSACTION, 10, OLD, OLD + 1)
+    wanted = [
+        (one.sop_class_uid, one.sop_instance_uid)
+        for one in node.catalog.begin_request(TRANSACTION)
+    ]
+    assert asked == len(wanted) == 3
+
+    references = [Reference(*one) for one in wanted]
+    for some in (references[:2], references):
+        assert node.there() == [True] * 3
+        node.catalog.take_report(
+            TRANSACTION, some, [], lambda _r, _a: Remedied("ask", 0, ""), OLD + 1
+        )
+        node.keeper("pacs").tick()
+    assert node.there() == [False] * 3
+
+
+@pytest.mark.parametrize("what", ["parked", "cancelled", "conflict", "held", "late", "other"])
+def test_what_is_not_through_stays(node: Node, what: str) -> None:
+    """One instance of it is enough; the rest of the series stays with it."""
+    uid = stored(1).sop_instance_uid
+    if what == "parked":
+        node.catalog.order(REPLAY_DELIVERED, Scope("pacs", uid), OLD)
+        node.catalog.put_delivery(uid, "pacs", "parked", "refused", OLD)
+    elif what == "cancelled":
+        node.catalog.order(REPLAY_DELIVERED, Scope("pacs", uid), OLD)
+        node.catalog.order(CANCEL, Scope("pacs", uid), OLD)
+    elif what == "conflict":
+        apart = replace(stored(1, sha256="1" * 64, at=OLD), path=Path("apart.dcm"))
+        assert node.catalog.record(apart, OLD) == "conflict"
+    elif what == "held":
+        hold = Hold("unreadable", STUDY, SERIES, f"{REVISION}1", "torn")
+        node.catalog.hold(hold, OLD)
+    elif what == "late":
+        node.catalog.record(stored(3, at=OLD), OLD)
+    else:
+        node.catalog.add_deliveries("b", "archive", [uid], OLD)
+
+    node.keeper().tick()
+
+    assert node.there() == [True] * 3
+
+
+def test_an_instance_that_comes_while_it_is_decided_keeps_the_series(node: Node) -> None:
+    """Looked at again in the transaction that deletes."""
+    before = NOW - DAYS * DAY_S
+    assert node.catalog.kept_because(SERIES, before, ()) == ""
+    node.catalog.record(stored(3, at=NOW), NOW)
+
+    assert node.catalog.delete_series(SERIES, before, (), NOW) == 0
+    assert node.catalog.to_remove() == []
+
+
+def test_a_kill_between_rows_and_files_is_made_good(node: Node) -> None:
+    """The paths stand in the transaction that made tombstones."""
+    assert node.catalog.delete_series(SERIES, NOW - DAYS * DAY_S, (), NOW) == 3
+    assert node.there() == [True] * 3
+
+    node.keeper().tick()
+
+    assert node.there() == [False] * 3
+    assert node.catalog.to_remove() == []
+
+
+def test_a_replay_does_not_send_what_is_gone(node: Node) -> None:
+    """There are no bytes; the destination has them."""
+    node.keeper().tick()
+
+    assert node.catalog.order(REPLAY_DELIVERED, Scope(), NOW) == 0
+
+
+def test_our_own_object_that_comes_back_is_kept_as_long_again(node: Node) -> None:
+    """Acknowledged is durable, for what we made as well; it is not sent in a circle."""
+    node.keeper().tick()
+    assert node.catalog.record(node.seg, NOW) == "deleted"
+    again = replace(node.seg, path=Path("instances/fresh.dcm"), received_at=NOW)
+    node.files.write(again.path, b"bytes")
+    assert node.catalog.record(again, NOW) == "new"
+
+    assert [one for _, one in node.catalog.derived(SERIES)] == [again]
+    assert node.catalog.pending("b", "pacs") == []
+    node.keeper().tick()
+    assert node.files.absolute(again.path).exists()
+    node.now += DAYS * DAY_S + 1
+    node.keeper().tick()
+    assert not node.files.absolute(again.path).exists()
