@@ -163,6 +163,8 @@ class Deliveries(Ledger):
                 delivery.c.attempts,
                 delivery.c.reason,
                 delivery.c.commitment,
+                instance.c.series_instance_uid,
+                instance.c.deleted_at.is_not(None),
             )
             .join(instance, instance.c.sop_instance_uid == delivery.c.sop_instance_uid)
             .where(instance.c.study_instance_uid == study_instance_uid)

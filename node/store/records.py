@@ -52,7 +52,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where one instance stands at one destination; `commitment` as in `Commitments`."""
+    """Where one instance stands at one destination.
+
+    `commitment` is as in `node.store.commitments`; `deleted`: it is not here any more.
+    """
 
     sop_instance_uid: str
     destination: str
@@ -61,6 +64,8 @@ class Delivery:
     attempts: int
     reason: str
     commitment: str | None = None
+    series_instance_uid: str = ""
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,12 +43,21 @@ def whereabouts(deliveries: Iterable[Delivery]) -> Text:
     counts: Counter[tuple[str, str, str]] = Counter()
     for delivery in deliveries:
         reason = delivery.reason if delivery.state != "delivered" else ""
-        counts[delivery.destination, delivery.state, reason] += 1
+        counts[delivery.destination, _standing(delivery), reason] += 1
     lines = [
         f"{destination}: {count} {state}" + (f" ({reason})" if reason else "")
         for (destination, state, reason), count in sorted(counts.items())
     ]
     return Text("\n".join(lines) or "-")
+
+
+def _standing(delivery: Delivery) -> str:
+    told: str = delivery.state
+    if delivery.state == "delivered" and delivery.commitment:
+        told = (
+            "committed" if delivery.commitment == "committed" else "delivered, not committed yet"
+        )
+    return f"{told}, deleted here" if delivery.deleted else told
 
 
 def _state(summary: SeriesSummary) -> str:
@@ -65,13 +74,12 @@ def study_table(catalog: Catalog, study_instance_uid: str) -> RenderableType:
     made: list[RenderableType] = []
     for summary in catalog.series_of(study_instance_uid):
         uid = summary.series_instance_uid
-        sources = {one.sop_instance_uid for one in catalog.instances(uid, origin="received")}
         table.add_row(
             uid,
             str(summary.instance_count),
             _state(summary),
             described(catalog.findings(uid)),
-            whereabouts(d for d in deliveries if d.sop_instance_uid in sources),
+            whereabouts(d for d in deliveries if d.series_instance_uid == uid),
         )
         for kind, stored in catalog.derived(uid):
             where = whereabouts(

@@ -15,6 +15,7 @@ from node.store.instances import InstanceFiles
 from node.store.orders import CANCEL, REPLAY_DELIVERED, Scope
 from node.store.records import REVISION, Hold, StoredInstance
 from node.store.retention import Member, Standing, Unit, kept_because
+from node.watch.status import whereabouts
 from tests.store_rows import SERIES, STUDY, stored
 
 DAYS = 10.0
@@ -264,3 +265,22 @@ def test_our_own_object_that_comes_back_is_kept_as_long_again(node: Node) -> Non
     node.now += DAYS * DAY_S + 1
     node.keeper().tick()
     assert not node.files.absolute(again.path).exists()
+
+
+def test_status_shows_commitment_and_deletion(node: Node) -> None:
+    """What a person asks first: is it safe, and is it still here."""
+    node.catalog.open_request("pacs", TRANSACTION, 2, OLD, OLD + 1)
+    one = node.catalog.begin_request(TRANSACTION)[0]
+    reference = Reference(one.sop_class_uid, one.sop_instance_uid)
+    node.catalog.take_report(
+        TRANSACTION, [reference], [], lambda _r, _a: Remedied("ask", 0, ""), 1
+    )
+
+    told = whereabouts(node.catalog.deliveries(STUDY)).plain.splitlines()
+    assert told == [
+        "pacs: 1 committed", "pacs: 1 delivered", "pacs: 1 delivered, not committed yet",
+    ]  # fmt: skip
+
+    node.keeper().tick()
+    told = whereabouts(node.catalog.deliveries(STUDY)).plain.splitlines()
+    assert all(line.endswith("deleted here") for line in told)

@@ -161,10 +161,10 @@ def test_a_delivery_is_pending_until_it_is_not(catalog: Catalog) -> None:
     assert [i.sop_instance_uid for i in catalog.pending("batch", "archive")] == [uids[0]]
     assert catalog.pending("other", "pacs") == []
     assert catalog.deliveries(STUDY) == [
-        Delivery(uids[0], "archive", "batch", "pending", 0, ""),
-        Delivery(uids[0], "pacs", "batch", "delivered", 1, ""),
-        Delivery(uids[1], "pacs", "batch", "pending", 2, "A700"),
-        Delivery(uids[2], "pacs", "batch", "parked", 1, "C000"),
+        Delivery(uids[0], "archive", "batch", "pending", 0, "", None, SERIES),
+        Delivery(uids[0], "pacs", "batch", "delivered", 1, "", None, SERIES),
+        Delivery(uids[1], "pacs", "batch", "pending", 2, "A700", None, SERIES),
+        Delivery(uids[2], "pacs", "batch", "parked", 1, "C000", None, SERIES),
     ]
 
 
