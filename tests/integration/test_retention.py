@@ -122,3 +122,16 @@ def test_a_late_slice_of_a_deleted_series_makes_it_come_in_again(node: Node) -> 
     assert "worked on" in node.catalog.kept_because(SERIES, 1e12, ())
     node.catalog.finish(SERIES, 2, "done")
     assert "no destination" in node.catalog.kept_because(SERIES, 1e12, ())
+
+
+def test_prove_knows_what_was_deleted_by_right(node: Node) -> None:
+    """A tombstone that the ledger does not tell of is a hole in custody."""
+    remove(node)
+    assert list(changed_files(node.catalog, node.files, node.catalog.history(STUDY))) == []
+
+    put(node, ct_slice(2))
+    with node.catalog.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE instance SET deleted_at = 1.0")
+    (wrong,) = changed_files(node.catalog, node.files, node.catalog.history(STUDY))
+    assert "disagree" in wrong
+    assert str(ct_slice(2).SOPInstanceUID) in wrong
