@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from node.deliver.build import build, peer_of, terms_of
 from node.pipeline import commitments, workflows
+from node.pipeline.clockwatch import ClockWatch
 from node.pipeline.commitments import Commitments, Committing
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
@@ -21,6 +21,7 @@ from node.pipeline.keeping import Keeper
 from node.pipeline.quarantine import Quarantine
 from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
+from node.pipeline.ticker import Job, Ticker
 from node.receive import storage_scp
 from node.route.rules import compile_rules
 from node.series.completeness import Policy
@@ -138,8 +139,11 @@ def work(settings: Settings, stop: threading.Event) -> None:
         queues = workflows.queues(AT_ONCE + len(delivering.destinations))
         engine.launch([*queues, *commitments.QUEUES])
         policy = Policy(settings.series.settle_s, settings.series.quiet_s)
-        sweep = Sweep(storage.catalog, storage.files, policy, read_headers, time.time)
+        sweep = Sweep(
+            storage.catalog, storage.files, policy, read_headers, time.time, time.monotonic
+        )
 
+        watch = ClockWatch(storage.catalog, time.time, time.monotonic)
         quarantine = Quarantine(storage.catalog, storage.files, time.time)
 
         def settle_and_queue() -> None:
@@ -150,20 +154,17 @@ def work(settings: Settings, stop: threading.Event) -> None:
             sweep.rescue(engine, pipeline)
             quarantine.look()
 
-        scheduler = BackgroundScheduler(timezone="UTC")
-        for job, seconds in (
+        jobs: list[tuple[Job, float]] = [
             (settle_and_queue, SWEEP_S),
             (rescue_and_hold, RESCUE_S),
             (lambda: dispatcher.look(pipeline), SWEEP_S),
             (lambda: dispatcher.mend(engine, delivering), RESCUE_S),
             (committed.tick, COMMIT_S),
-        ):
-            scheduler.add_job(job, "interval", seconds=seconds, coalesce=True, max_instances=1)
+            (watch.look, SWEEP_S),
+        ]
         if settings.retention.delete:
-            keeper = _keeper(settings, storage)
-            scheduler.add_job(keeper.tick, "interval", seconds=RETAIN_S, max_instances=1)
-        scheduler.start()
-        log.info("worker ready")
-        stop.wait()
-        scheduler.shutdown(wait=True)
+            jobs.append((_keeper(settings, storage).tick, RETAIN_S))
+        with Ticker(jobs):
+            log.info("worker ready")
+            stop.wait()
         engine.close()

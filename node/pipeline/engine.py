@@ -24,11 +24,18 @@ from dbos import (
     SetWorkflowID,
 )
 
+from node.errors import StoreError
+
 APPLICATION_VERSION: Final = "pipeline-1"
 POLLING_S: Final = 0.5
 RECOVERY_ATTEMPTS: Final = 3
 DEAD_STATES: Final = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 LIVE_STATES: Final = ["PENDING", "ENQUEUED", "DELAYED"]
+
+STORE_ATTEMPTS: Final = 20
+STORE_FIRST_WAIT_S: Final = 1.0
+STORE_BACKOFF: Final = 1.5
+"""All waits together: an hour and a quarter."""
 
 Workflow = Callable[..., Any]
 
@@ -75,6 +82,11 @@ class Fate:
 
     state: Literal["alive", "dead", "gone"]
     reason: str = ""
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Tell whether a step failed of something that passes by itself."""
+    return isinstance(error, StoreError)
 
 
 @contextmanager
@@ -130,10 +142,20 @@ class Engine:
         return DBOS.workflow(name=name, max_recovery_attempts=lives)
 
     def step(self, function: Workflow, name: str) -> Workflow:
-        """Register a callable as a step: its result is kept, a crash runs it again."""
+        """Register a callable as a step: its result is kept, a crash runs it again.
+
+        So does a database that cannot be used now: a lock or a restart is not the job's fault.
+        """
 
         # DBOS marks what it registers, and a bound method cannot be marked.
-        @DBOS.step(name=name)
+        @DBOS.step(
+            name=name,
+            retries_allowed=True,
+            max_attempts=STORE_ATTEMPTS,
+            interval_seconds=STORE_FIRST_WAIT_S,
+            backoff_rate=STORE_BACKOFF,
+            should_retry=_is_passing,
+        )
         def run(*arguments: Any) -> Any:
             return function(*arguments)
 

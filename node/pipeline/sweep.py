@@ -46,6 +46,8 @@ class Sweep:
         Reads headers of files, tolerating broken ones.
     clock
         Seconds since the epoch.
+    steady
+        Seconds since any moment, by a clock that nobody sets.
     """
 
     def __init__(
@@ -55,8 +57,11 @@ class Sweep:
         policy: Policy,
         read_headers: HeaderReader,
         clock: Callable[[], float],
+        steady: Callable[[], float],
     ) -> None:
         self._catalog = catalog
+        self._steady = steady
+        self._seen: dict[str, tuple[SeriesProgress, float]] = {}
         self._files = files
         self._policy = policy
         self._read_headers = read_headers
@@ -64,8 +69,14 @@ class Sweep:
 
     def settle(self) -> None:
         """Give every series that is whole its next revision."""
-        for progress in self._catalog.unsettled():
-            now = self._clock()
+        unsettled = self._catalog.unsettled()
+        self._seen = {
+            uid: self._seen.get(uid, (one, self._steady()))
+            for one in unsettled
+            if (uid := one.series_instance_uid)
+        }
+        for progress in unsettled:
+            now = self._now(progress)
             if not due(progress, self._policy, now):
                 continue
             verdict = self._judged(progress, now)
@@ -75,6 +86,20 @@ class Sweep:
                 revision = self._catalog.settle(uid, verdict.evidence, now, judged)
                 if revision is not None:
                     log.info("series complete", series=uid, revision=revision, **verdict.evidence)
+
+    def _now(self, progress: SeriesProgress) -> float:
+        """Return the time, but never less than since when this series has not changed.
+
+        Where the clock was set back, its last instance came in the future; it must not wait
+        until then.
+        """
+        uid = progress.series_instance_uid
+        seen, since = self._seen[uid]
+        if seen != progress:
+            since = self._steady()
+            self._seen[uid] = progress, since
+        latest = max(progress.last_instance_at, progress.last_released_at or 0.0)
+        return max(self._clock(), latest + self._steady() - since)
 
     def _judged(self, progress: SeriesProgress, now: float) -> Verdict:
         """Judge one series; one whose files cannot be read is judged by its rows alone."""

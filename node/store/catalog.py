@@ -1,5 +1,6 @@
 """The catalog: every row of the node, one method for one transaction."""
 
+from node.store.clock import ClockChanges
 from node.store.commitments import Commitments
 from node.store.deliveries import Deliveries
 from node.store.dispatches import Dispatches
@@ -27,6 +28,7 @@ class Catalog(
     Promises,
     Holds,
     Retention,
+    ClockChanges,
 ):
     """All tables behind one URL.
 

@@ -110,7 +110,8 @@ def _engine(url: str) -> sa.Engine:
     """Make the engine; for SQLite we, not the driver, begin the transactions."""
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_size=10, max_overflow=40)
+        # A restarted server leaves dead connections in the pool: ask before using one.
+        return sa.create_engine(parsed, pool_size=10, max_overflow=40, pool_pre_ping=True)
     engine = sa.create_engine(
         parsed, connect_args={"timeout": BUSY_TIMEOUT_S}, pool_size=10, max_overflow=40
     )

@@ -18,6 +18,7 @@ from node.deliver.destination import OutboundInstance, Outcome, Wanted, everythi
 from node.deliver.turns import Terms
 from node.identity import contributing_equipment
 from node.pipeline import workflows
+from node.pipeline.clockwatch import ClockWatch
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
 from node.pipeline.engine import DeadJob, Engine
@@ -116,6 +117,7 @@ class Bench:
         self.catalog.upgrade()
         self.files = InstanceFiles(folder)
         self.now = 1000.0
+        self.steadily = 0.0
         self.classifier = AbdomenClassifier()
         self.liver = SwitchableModel()
         self.pacs = RecordingDestination()
@@ -151,7 +153,12 @@ class Bench:
         self._looks = threading.Thread(target=self._look)
         self._looks.start()
         self.sweep = Sweep(
-            self.catalog, self.files, Policy(settle_s=2, quiet_s=60), read_headers, self.clock
+            self.catalog,
+            self.files,
+            Policy(settle_s=2, quiet_s=60),
+            read_headers,
+            self.clock,
+            steady=lambda: self.steadily,
         )
 
     def _look(self) -> None:
@@ -191,6 +198,12 @@ class Bench:
         self.now += seconds
         self.sweep.settle()
         self.sweep.queue(self.workflows)
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the clock, and let the worker notice that."""
+        watch = ClockWatch(self.catalog, self.clock, lambda: 0.0)
+        self.now += seconds
+        watch.look()
 
     def last(self) -> Revision | None:
         """Return the newest revision of the made-up series."""

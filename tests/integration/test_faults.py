@@ -1,0 +1,152 @@
+"""Faults that are no kills: a locked database, a clock that is set, on receiver and worker."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom.uid import SegmentationStorage
+
+from node.errors import StoreError
+from node.pipeline.ticker import Ticker
+from node.receive.statuses import StoreStatus
+from node.store import database
+from tests.integration.test_pipeline import Bench, slices
+from tests.node_process import wait_for
+from tests.receiver import running_receiver, send
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a writer wait a moment for its turn, where the node waits half a minute."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.2)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, hasty: None) -> Iterator[Bench]:
+    """Make a bench for one test."""
+    made = Bench(tmp_path)
+    yield made
+    made.close()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the write lock of a catalog, as a backup or a stuck process does."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.mark.usefixtures("hasty")
+def test_receiver_says_failure_while_the_database_is_locked(tmp_path: Path) -> None:
+    """The peer is told so, nothing is lost, and the same association goes on afterwards."""
+    (image,) = slices(0)
+    with running_receiver(tmp_path) as node:
+        assoc = node.associate()
+        with locked(tmp_path / "catalog.sqlite"):
+            refused = send(assoc, image)
+            assert node.catalog.instance(image.SOPInstanceUID) is None
+        taken = send(assoc, image)
+        assoc.release()
+
+        assert refused == StoreStatus.PROCESSING_FAILURE
+        assert taken == StoreStatus.SUCCESS
+        assert node.catalog.instance(image.SOPInstanceUID) is not None
+
+
+def test_worker_waits_while_the_database_is_locked(bench: Bench) -> None:
+    """A lock is nobody's fault: recognition and segmentation end as ever once it is gone."""
+    reached, lock, failed = threading.Event(), threading.Event(), threading.Event()
+    put = bench.catalog.put_findings
+
+    def told(*arguments: Any, **named: Any) -> None:
+        reached.set()
+        assert lock.wait(60)
+        try:
+            put(*arguments, **named)
+        except StoreError:
+            failed.set()
+            raise
+
+    bench.catalog.put_findings = told  # type: ignore[method-assign]
+    bench.receive(*slices(*range(6)))
+    bench.tick(3)
+    assert reached.wait(60)
+    with locked(bench.files.root / "catalog.sqlite"):
+        lock.set()
+        assert failed.wait(60)
+
+    wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
+
+    assert bench.ends("done")()
+    assert len(bench.sent(SegmentationStorage)) == 1
+    assert bench.engine.dead() == []
+
+
+def test_clock_set_back_by_an_hour_delays_no_series(bench: Bench) -> None:
+    """How long a series has been quiet is measured by a clock that nobody sets."""
+    bench.receive(*slices(*range(6)))
+    bench.tick(-3600)
+    assert bench.last() is None
+
+    bench.steadily += 3
+    bench.tick(0)
+
+    wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
+
+
+def test_clock_set_back_by_an_hour_delays_no_retry(bench: Bench) -> None:
+    """What was due in half a minute is still due in half a minute."""
+    bench.pacs.down = True
+    bench.receive(*slices(0, 1, 2))
+    bench.tick(3)
+    wait_for(lambda: {d.attempts for d in bench.catalog.dispatches("pacs")} == {1}, "a try", 60)
+
+    bench.pacs.down = False
+    bench.set_clock(-3600)
+    bench.tick(61)
+
+    wait_for(bench.nothing_pending, "the second attempt", 60)
+
+
+def test_clock_set_forward_by_a_day_fires_no_storm(bench: Bench) -> None:
+    """A retry that is due in half a minute is not due because the clock was set."""
+    bench.pacs.down = True
+    bench.receive(*slices(0, 1, 2))
+    bench.tick(3)
+    wait_for(lambda: {d.attempts for d in bench.catalog.dispatches("pacs")} == {1}, "a try", 60)
+    before = [(one.attempts, one.next_at) for one in bench.catalog.dispatches("pacs")]
+
+    bench.set_clock(86400)
+
+    after = [(one.attempts, one.next_at - 86400) for one in bench.catalog.dispatches("pacs")]
+    assert after == before
+
+
+def test_ticker_goes_on_after_a_job_that_failed() -> None:
+    """A database that is gone for a while must not stop the sweep for ever."""
+    ran = threading.Semaphore(0)
+
+    def job() -> None:
+        ran.release()
+        raise StoreError("the catalog was not read")
+
+    with Ticker([(job, 0.01)]):
+        assert ran.acquire(timeout=30)
+        assert ran.acquire(timeout=30)
+
+
+def test_ticker_runs_no_job_after_its_end() -> None:
+    """The engine is closed next: a job that comes late would find it gone."""
+    ran: list[int] = []
+    with Ticker([(lambda: ran.append(1), 0.001)]):
+        wait_for(lambda: len(ran) > 1, "some runs", 30)
+    count = len(ran)
+    threading.Event().wait(0.05)
+
+    assert len(ran) == count
