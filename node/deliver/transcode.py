@@ -63,6 +63,7 @@ def uncompressed(path: Path, stored: UID) -> Dataset:
         elif stored.is_compressed:
             _require_told(ds, stored)
             ds.decompress(as_rgb=False, generate_instance_uid=False)
+            _name_colour(ds)
     except (
         InvalidDicomError,
         AttributeError,
@@ -75,6 +76,17 @@ def uncompressed(path: Path, stored: UID) -> Dataset:
             f"({type(error).__name__})"
         ) from error
     return ds
+
+
+def _name_colour(ds: Dataset) -> None:
+    """Name chrominance as it is now: the decoder brought it to the full number of samples.
+
+    Native YBR_FULL_422 has half as many (PS3.3 C.7.6.3.1.2), and would be read as garbage.
+    """
+    if ds.PhotometricInterpretation == "YBR_FULL_422":
+        samples = ds.Rows * ds.Columns * 3 * int(ds.get("NumberOfFrames") or 1)
+        if len(ds.PixelData) >= samples * ds.BitsAllocated // 8:
+            ds.PhotometricInterpretation = "YBR_FULL"
 
 
 def _require_told(ds: Dataset, stored: UID) -> None:
