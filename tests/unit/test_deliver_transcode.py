@@ -180,7 +180,7 @@ def test_a_syntax_that_may_lose_is_believed_only_where_the_data_set_speaks(
     ds = _made("plain")
     options = {"j2k_cr": [4.0]} if syntax == JPEG2000 else {"jls_error": 2}
     path = _saved(ds, tmp_path, ExplicitVRLittleEndian)
-    ds.compress(syntax, generate_instance_uid=False, **options)  # type: ignore[arg-type]
+    ds.compress(syntax, generate_instance_uid=False, **options)
     ds.LossyImageCompression = told
     if told is None:
         del ds.LossyImageCompression
