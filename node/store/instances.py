@@ -11,13 +11,12 @@ import os
 import re
 import struct
 import uuid
-from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Self
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -90,6 +89,45 @@ class Writing:
             raise
 
 
+class Part:
+    """A file that is being written and has no name yet.
+
+    Left as a context manager it is closed, and gone unless it was renamed meanwhile; one of
+    a killed receiver is removed by the next.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("xb", buffering=0)
+
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of the open file."""
+        return self._file.fileno()
+
+    def write(self, chunk: Octets) -> None:
+        """Append bytes.
+
+        Raises
+        ------
+        OSError
+            If the file system refuses (full, read-only, gone).
+        """
+        _write_all(self.descriptor, memoryview(chunk))
+
+    def discard(self) -> None:
+        """Close the file and remove it; twice is as good as once."""
+        self._file.close()
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+
 class InstanceFiles:
     """The files of one node under one folder, on one file system."""
 
@@ -108,8 +146,27 @@ class InstanceFiles:
             path.unlink(missing_ok=True)
         return len(left)
 
-    def write(self, path: Path, *chunks: Octets) -> None:
-        """Put bytes under a relative path, durably: all of them, or no such file.
+    def part(self, *chunks: Octets) -> "Part":
+        """Begin a file that gets its name later, by `name` or `name_new`.
+
+        Raises
+        ------
+        OSError
+            If the file system refuses (full, read-only, gone); nothing is left behind.
+        """
+        incoming = self.root / INCOMING
+        incoming.mkdir(exist_ok=True)
+        part = Part(incoming / f"{uuid.uuid4().hex}.part")
+        try:
+            for chunk in chunks:
+                part.write(chunk)
+        except OSError:
+            part.discard()
+            raise
+        return part
+
+    def name(self, part: "Part", path: Path) -> None:
+        """Give a file its name, durably: all of it under that name, or no such file.
 
         Data are fsynced before the file gets its name, and the name is fsynced after, so that
         a file of that name may be replaced.
@@ -120,14 +177,14 @@ class InstanceFiles:
             If the file system refuses (full, read-only, gone); nothing is left behind.
         """
         final = self.root / path
-        _make_folder(final.parent, self.root)
-        with self._part(chunks) as (part, descriptor):
-            os.fsync(descriptor)
-            part.replace(final)
+        with part:
+            _make_folder(final.parent, self.root)
+            os.fsync(part.descriptor)
+            part.path.replace(final)
         _sync_folder(final.parent)
 
-    def write_new(self, path: Path, *chunks: Octets) -> "Writing":
-        """Begin to put bytes under a relative path that no row names yet.
+    def name_new(self, part: "Part", path: Path) -> "Writing":
+        """Begin to give a file a name that no row names yet.
 
         The file gets its name first; data and name are then fsynced at the same time, which
         takes half as long, and in other threads: there is something else to do meanwhile. Cut
@@ -140,28 +197,20 @@ class InstanceFiles:
             If the file system refuses (full, read-only, gone); nothing is left behind.
         """
         final = self.root / path
-        _make_folder(final.parent, self.root)
-        with self._part(chunks) as (part, descriptor):
-            part.replace(final)
-            kept = os.dup(descriptor)
+        with part:
+            _make_folder(final.parent, self.root)
+            part.path.replace(final)
+            kept = os.dup(part.descriptor)
         data = self._syncing.submit(_sync_and_close, kept)
         return Writing(final, (data, self._syncing.submit(_sync_folder, final.parent)))
 
-    @contextmanager
-    def _part(self, chunks: Sequence[Octets]) -> Iterator[tuple[Path, int]]:
-        """Write a half-written file and give it; it goes when it was not renamed."""
-        incoming = self.root / INCOMING
-        incoming.mkdir(exist_ok=True)
-        part = incoming / f"{uuid.uuid4().hex}.part"
-        try:
-            with part.open("xb", buffering=0) as file:
-                for chunk in chunks:
-                    _write_all(file.fileno(), memoryview(chunk))
-                yield part, file.fileno()
-        except OSError:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise
+    def write(self, path: Path, *chunks: Octets) -> None:
+        """Put bytes under a relative path, durably; see `name`."""
+        self.name(self.part(*chunks), path)
+
+    def write_new(self, path: Path, *chunks: Octets) -> "Writing":
+        """Begin to put bytes under a relative path that no row names yet; see `name_new`."""
+        return self.name_new(self.part(*chunks), path)
 
     def move(self, path: Path, to: Path) -> None:
         """Give a durable file another name in the same folder, durably.
