@@ -59,6 +59,8 @@ class ReceiveSection(Section):
     warn_below_free_mib: Annotated[int, Field(ge=0)] = 10240
     refuse_below_free_mib: Annotated[int, Field(ge=0)] = 1024
     learning: bool = False
+    maximum_instance_mib: Annotated[int, Field(ge=1, le=1 << 20)] = 4096
+    memory_mib: Annotated[int, Field(ge=1, le=1 << 16)] = 64
 
     @model_validator(mode="after")
     def _warned_before_refused(self) -> Self:

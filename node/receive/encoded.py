@@ -1,85 +1,8 @@
-"""What must be read of a data set to keep it, and what is written around it, byte by byte."""
+"""What is written around a data set, and answered to it, byte by byte."""
 
 import struct
-import zlib
-from io import BytesIO
-from typing import Final
 
-from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
-
-from node.errors import StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from node.store.instances import Identity, Octets
-
-_LAST: Final = 0x0020000E  # Series Instance UID: what we read ends here
-_HEADER_LIMIT: Final = 16 << 20  # bytes of a deflated data set that are looked at
-_BROKEN: Final = (
-    BytesLengthException,
-    EOFError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    NotImplementedError,
-    OverflowError,
-    RecursionError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
-
-
-def identify(data: Octets, transfer_syntax: UID) -> Identity:
-    """Read the UIDs of an encoded data set; nothing behind them is looked at.
-
-    Parameters
-    ----------
-    data : bytes-like
-        The data set as it came over the network, without preamble and meta group.
-    transfer_syntax : UID
-        The accepted one of its presentation context.
-
-    Raises
-    ------
-    StoreError
-        If the bytes are not a data set, or a UID is missing or malformed.
-    """
-    view = memoryview(data)
-    if transfer_syntax == DeflatedExplicitVRLittleEndian:
-        view = _inflated(view)
-    try:
-        header = read_dataset(
-            BytesIO(view),
-            is_implicit_VR=transfer_syntax.is_implicit_VR,
-            is_little_endian=transfer_syntax.is_little_endian,
-            stop_when=_is_behind,
-            specific_tags=[
-                BaseTag(tag) for tag in (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
-            ],
-        )
-        found = [_text(header, tag) for tag in (0x00080018, 0x0020000E, 0x0020000D, 0x00080016)]
-    except _BROKEN as error:
-        raise StoreError(f"not a data set: {type(error).__name__}") from error
-    return Identity(*found)
-
-
-def _is_behind(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-    return int(tag) > _LAST
-
-
-def _text(header: Dataset, tag: int) -> str:
-    return str(header[tag].value or "") if tag in header else ""
-
-
-def _inflated(view: memoryview) -> memoryview:
-    try:
-        return memoryview(zlib.decompressobj(-zlib.MAX_WBITS).decompress(view, _HEADER_LIMIT))
-    except zlib.error as error:
-        raise StoreError(f"the deflated data set cannot be inflated: {error}") from error
 
 
 def file_head(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:

@@ -3,49 +3,60 @@
 pynetdicom 3 gives every association two threads that each sleep 1 ms, look, and sleep again;
 an instance passes from one to the other and its response back. Between the sleeps it reads the
 socket in pieces of 4 KiB. Measured on loopback with 0.5 MB slices, this costs more than the
-three fsyncs of an instance. There is no public way to change it, so all that is private to
-pynetdicom is in this file: `quicken` is called when a connection opens, before its threads run.
+three fsyncs of an instance. Data sets it gathers in memory, however large they are. There is no
+public way to change it, so all that is private to pynetdicom is in this file: `quicken` is
+called when a connection opens, before its threads run.
 """
 
-import queue
 import select
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, cast
 
+import structlog
+from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dul import DULServiceProvider
 from pynetdicom.events import Event
-from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AssociationSocket
 
 from node.receive.encoded import store_response
+from node.receive.messages import PDV, Assembly, MalformedMessageError, Sink, values
+from node.receive.sinks import sink, whole
+from node.receive.spool import Intake
+from node.receive.waiting import WaitingMessages
+
+log = structlog.get_logger()
 
 _WAIT_S: Final = 0.005  # how long a response of the other thread (C-ECHO, release) may wait
-_LOOK_S: Final = 0.05  # how often one who waits for a response looks whether the peer is there
 _PIECE: Final = 1 << 20  # read at most; the length of a PDU is what the peer says it is
 _LARGEST_PDU: Final = 4 << 20  # octets; far more than we announce, for peers that do not look
+_P_DATA_TF: Final = 4  # PDU type (PS3.8 Table 9-22)
 _LEAST_PACE: Final = 1024  # octets a second of a message that takes longer than the time limit
 
 
-def quicken(event: Event) -> None:
+def quicken(event: Event, intake: Intake) -> None:
     """Let an association read large pieces, wait on its socket and store in one thread."""
     assoc = event.assoc
     wrapped = assoc.dul.socket
     if wrapped is None or wrapped.socket is None:
         return
-    # Nagle's algorithm would wait 40 ms for an acknowledgement before each response.
-    wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    assoc.__class__ = _EndingAssociation
+    assoc.dul.__class__ = _SparingDul
     wrapped.__class__ = _WaitingSocket
     cast("_WaitingSocket", wrapped).pace = _Pace()
-    assoc.dimse.msg_queue = _StoringQueue(assoc)
+    assoc.dimse.msg_queue = WaitingMessages(assoc)
     assoc.dimse.__class__ = _BriefDimse
     cast("_BriefDimse", assoc.dimse).sending = threading.Lock()
+    cast("_BriefDimse", assoc.dimse).receive_into(intake)
+    # Nagle's algorithm would wait 40 ms for an acknowledgement before each response.
+    with suppress(OSError):  # the peer has gone again
+        wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class _Pace:
@@ -117,7 +128,7 @@ class _WaitingSocket(AssociationSocket):
             received += piece
         # What is sent waits as long: a peer that does not read cannot hold us either.
         wire.settimeout(patience)
-        self.pace.step(len(received), self.assoc.dimse.message is not None, patience)
+        self.pace.step(len(received), cast("_BriefDimse", self.assoc.dimse).unfinished, patience)
         return received
 
     def _patience(self) -> float:
@@ -126,8 +137,95 @@ class _WaitingSocket(AssociationSocket):
         return cast("float", limit)
 
 
+class _EndingAssociation(Association):
+    """An association whose thread ends, and its connection with it, whatever the peer sends."""
+
+    def run(self) -> None:
+        """Run the association."""
+        try:
+            super().run()
+        except Exception as error:  # noqa: BLE001 - what the peer asked for is its own harm
+            log.warning("association failed", because=type(error).__name__)
+        finally:
+            if self.dul.socket is not None and self.dul.is_alive():
+                self.dul.socket._shutdown_socket()
+
+
+class _Data:
+    """A P-DATA-TF PDU: views of the octets as they were read."""
+
+    def __init__(self, found: list[PDV]) -> None:
+        self.values = found
+
+    def to_primitive(self) -> "_Data":
+        """Return what the state machine hands to `_BriefDimse.receive_primitive`."""
+        return self
+
+
+class _SparingDul(DULServiceProvider):
+    """Reads data without copies, and leaves nothing behind when its connection has ended."""
+
+    def run(self) -> None:
+        """Run the upper layer."""
+        try:
+            super().run()
+        except Exception as error:  # noqa: BLE001 - what the peer sent is its own harm
+            log.warning("association failed", because=type(error).__name__)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        cast("_BriefDimse", self.assoc.dimse).assembly.discard()
+        self.to_user_queue.put(cast("Any", None))  # the other thread may wait for a request
+        if self.state_machine.current_state != "Sta1":  # it was not the state machine that ended
+            if self.socket is not None:
+                self.socket._shutdown_socket()
+            address = self.assoc.requestor.address_info
+            where = address.as_tuple if address is not None else ("", 0)
+            evt.trigger(self.assoc, evt.EVT_CONN_CLOSE, {"address": where})
+
+    def _decode_pdu(self, bytestream: bytearray) -> tuple[Any, str]:
+        """Return the PDU and its event; what cannot be decoded raises, and ends all."""
+        if bytestream[0] == _P_DATA_TF:
+            return _Data(values(memoryview(bytestream))), "Evt10"
+        return super()._decode_pdu(bytestream)
+
+
 class _BriefDimse(DIMSEServiceProvider):
-    """Sends the response of a C-STORE, a few dozen bytes, without making a `Dataset` of it."""
+    """Takes messages apart as they come in, and answers a C-STORE in a few dozen bytes."""
+
+    assembly: Assembly
+    unfinished: bool = False
+    _intake: Intake
+
+    def receive_into(self, intake: Intake) -> None:
+        """Let data sets of C-STORE requests go there."""
+        self._intake = intake
+        self.assembly = Assembly(self._begin)
+
+    def receive_primitive(self, primitive: Any) -> None:
+        """Take the fragments of one PDU; end the association where they make no message."""
+        try:
+            for value in cast("_Data", primitive).values:
+                self.assembly.take(value)
+        except MalformedMessageError as error:
+            log.warning(
+                "association aborted",
+                calling_ae=self.assoc.requestor.ae_title,
+                because=str(error),
+            )
+            self.assembly.discard()
+            self.dul.event_queue.put("Evt19")  # invalid PDU: the peer is sent an A-ABORT
+        self.unfinished = self.assembly.unfinished
+
+    def _begin(self, context: int, command: bytes) -> Sink:
+        if context not in self.assoc._accepted_cx:
+            raise MalformedMessageError("a presentation context that was not accepted")
+        return sink(self.assoc, context, command, self._intake, self.receive_whole)
+
+    def receive_whole(self, context: int, fragments: list[bytes]) -> None:
+        """Let pynetdicom serve a message that is complete."""
+        super().receive_primitive(whole(context, fragments))
 
     sending: threading.Lock
 
@@ -150,64 +248,5 @@ class _BriefDimse(DIMSEServiceProvider):
         if 0 < self.maximum_pdu_size < len(command) + 6:  # PDV item header, PS3.8 Table 9-23
             super().send_msg(primitive, context_id)
             return
-        message = P_DATA()
         # Message control header 3: a command, and its last fragment (PS3.8 Section E.2).
-        value: Any = [context_id, b"\x03" + command]
-        message.presentation_data_value_list = [value]
-        self.dul.send_pdu(message)
-
-
-class Responses:
-    """Where responses to what we ask of a peer go, apart from its own requests."""
-
-    def __init__(self) -> None:
-        self._responses: queue.Queue[Any] = queue.Queue()
-
-    def response(
-        self, message_id: int, patience_s: float, alive: Callable[[], bool]
-    ) -> Any | None:
-        """Return the response to a message; None if none comes in time or the peer has gone."""
-        for _ in range(int(patience_s / _LOOK_S)):
-            try:
-                response = self._responses.get(timeout=_LOOK_S)
-            except queue.Empty:
-                if not alive():
-                    return None
-            else:
-                if response.MessageIDBeingRespondedTo == message_id:
-                    return response
-        return None
-
-
-class _StoringQueue(queue.Queue[Any], Responses):
-    """Where complete messages go: a C-STORE is served at once, in the thread that read it.
-
-    The peer waits for the response anyway, and there is no C-CANCEL of a C-STORE, so nothing
-    could be read in the meantime. All else is left to pynetdicom's other thread.
-    """
-
-    def __init__(self, assoc: Association) -> None:
-        queue.Queue.__init__(self)
-        Responses.__init__(self)
-        self._assoc = assoc
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Serve a C-STORE request; queue any other message."""
-        context_id, message = item
-        if isinstance(message, N_EVENT_REPORT) and message.MessageIDBeingRespondedTo is not None:
-            self._responses.put(message)
-            return
-        context = self._assoc._accepted_cx.get(context_id)
-        if (
-            not isinstance(message, C_STORE)
-            or message.MessageID is None
-            or context is None
-            or not self._assoc.is_established
-        ):
-            super().put(item, block, timeout)
-            return
-        try:
-            StorageServiceClass(self._assoc).SCP(message, context)
-        except (ValueError, TypeError, AttributeError, KeyError):
-            # The response cannot be made: let pynetdicom try, and abort as it does.
-            super().put(item, block, timeout)
+        self.dul.send_pdu(whole(context_id, [b"\x03" + command]))

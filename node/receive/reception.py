@@ -1,6 +1,5 @@
 """One instance, from the wire to durable: file first, then row, then Success."""
 
-import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,14 +7,13 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from pydicom.uid import UID
 
 from node.errors import StoreError
-from node.receive.encoded import file_head, identify
-from node.receive.room import Room
+from node.receive.header import identify
+from node.receive.spool import Spool
 from node.receive.statuses import StoreStatus
 from node.store.catalog import Catalog
-from node.store.instances import Identity, InstanceFiles, Octets, afresh, apart
+from node.store.instances import Identity, InstanceFiles, afresh, apart
 from node.store.records import StoredInstance
 
 log = structlog.get_logger()
@@ -29,16 +27,11 @@ class Arrival:
 
     Attributes
     ----------
-    sop_class_uid, sop_instance_uid : str
-        As the command set names them.
-    data : bytes-like
-        The data set as encoded by the sender.
+    content : Spool
+        The data set as encoded by the sender, and what the command says of it.
     """
 
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax: UID
-    data: Octets
+    content: Spool
     calling_ae: str
     association_id: int | None
 
@@ -52,30 +45,27 @@ class Reception:
         Where rows and bytes go.
     clock : callable
         Seconds since the epoch.
-    room : Room
-        Whether there is room on the disk.
     """
 
-    def __init__(
-        self, catalog: Catalog, files: InstanceFiles, clock: Callable[[], float], room: Room
-    ) -> None:
+    def __init__(self, catalog: Catalog, files: InstanceFiles, clock: Callable[[], float]) -> None:
         self._catalog = catalog
         self._files = files
         self._clock = clock
-        self._room = room
         # The same UID on two associations at once must not race for one file name.
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
 
     def take(self, arrival: Arrival) -> StoreStatus:
         """Keep an instance and say so, or say why not (PS3.4 Section B.2.3)."""
-        if not self._room.takes(memoryview(arrival.data).nbytes):
-            return StoreStatus.OUT_OF_RESOURCES
+        content = arrival.content
+        if not content.settle():
+            return content.refused or StoreStatus.OUT_OF_RESOURCES
         try:
-            identity = identify(arrival.data, arrival.transfer_syntax)
+            with content.opened() as file:
+                identity = identify(file, content.transfer_syntax)
         except StoreError as error:
             log.warning("instance refused", calling_ae=arrival.calling_ae, because=str(error))
             return StoreStatus.CANNOT_UNDERSTAND
-        named = (arrival.sop_class_uid, arrival.sop_instance_uid)
+        named = (content.sop_class_uid, content.sop_instance_uid)
         if named != (identity.sop_class_uid, identity.sop_instance_uid):
             log.warning(
                 "instance refused",
@@ -123,22 +113,19 @@ class Reception:
         A file without a row was left by a kill before the commit: nobody was told Success and
         its bytes may be torn, so it is written again, and so is one that is kept apart.
         """
-        path = identity.path
-        head = file_head(
-            identity.sop_class_uid, identity.sop_instance_uid, arrival.transfer_syntax
-        )
+        path, content = identity.path, arrival.content
         known = None
         if self._files.absolute(path).exists():
             known = self._catalog.instance(identity.sop_instance_uid)
         if known is None:
-            writing = self._files.write_new(path, head, arrival.data)
-            sha256 = hashlib.sha256(arrival.data).hexdigest()
+            writing = self._files.name_new(content.part(), path)
+            sha256 = content.sha256  # of what is in memory, while the disk is busy
             writing.wait()
             return path, sha256
-        sha256 = hashlib.sha256(arrival.data).hexdigest()
+        sha256 = content.sha256
         if known.origin == "derived" or known.sha256 == sha256:
             return known.path, sha256
-        self._files.write(apart(path, sha256), head, arrival.data)
+        self._files.name(content.part(), apart(path, sha256))
         return apart(path, sha256), sha256
 
     def _row(
@@ -149,9 +136,9 @@ class Reception:
             series_instance_uid=identity.series_instance_uid,
             study_instance_uid=identity.study_instance_uid,
             sop_class_uid=identity.sop_class_uid,
-            transfer_syntax_uid=str(arrival.transfer_syntax),
+            transfer_syntax_uid=str(arrival.content.transfer_syntax),
             path=path,
-            size=memoryview(arrival.data).nbytes,
+            size=arrival.content.size,
             sha256=sha256,
             calling_ae=arrival.calling_ae,
             association_id=arrival.association_id,

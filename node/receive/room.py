@@ -33,18 +33,34 @@ class Room:
         self._warn_below = warn_below_mib * MIB
         self._refuse_below = refuse_below_mib * MIB
         self._state = "enough"
+        self._reserved = 0
         self._lock = threading.Lock()
 
-    def takes(self, octets: int) -> bool:
-        """Tell whether there is room for so much."""
-        left = self._free() - octets
-        state = "enough"
-        if left < self._refuse_below:
-            state = "refusing"
-        elif left < self._warn_below:
-            state = "low"
+    def reserve(self, octets: int) -> bool:
+        """Tell whether there is room for so much, and if so keep it until it is released.
+
+        What is reserved is what has been let in and does not lie on the disk yet: many
+        associations at once cannot each be promised the same last octets.
+        """
+        free = self._free()
+        with self._lock:
+            left = free - self._reserved - octets
+            state = self._judged(left)
+            taken = state != "refusing"
+            if taken:
+                self._reserved += octets
         self._note(state, left)
-        return state != "refusing"
+        return taken
+
+    def release(self, octets: int) -> None:
+        """Give back what was reserved: it lies on the disk now, or never will."""
+        with self._lock:
+            self._reserved -= octets
+
+    def _judged(self, left: int) -> str:
+        if left < self._refuse_below:
+            return "refusing"
+        return "low" if left < self._warn_below else "enough"
 
     def _note(self, state: str, left: int) -> None:
         with self._lock:

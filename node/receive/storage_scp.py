@@ -6,14 +6,11 @@ and its bytes are kept. The handler stores and answers; it does not think.
 
 import threading
 from collections.abc import Callable
-from io import BytesIO
-from typing import Final, cast
+from typing import Final
 
 import structlog
-from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
@@ -27,7 +24,9 @@ from node.receive.gatekeeper import Gatekeeper, caller_of
 from node.receive.listener import Door, Listener
 from node.receive.reactor import quicken
 from node.receive.reception import Arrival, Reception
-from node.receive.room import Room, free_under
+from node.receive.room import MIB, Room, free_under
+from node.receive.sinks import received
+from node.receive.spool import Budget, Intake
 from node.settings import Settings
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
@@ -65,7 +64,9 @@ class StorageScp:
         room = Room(
             free_under(files.root), limits.warn_below_free_mib, limits.refuse_below_free_mib
         )
-        self._reception = Reception(catalog, files, clock, room)
+        budget = Budget(limits.memory_mib * MIB)
+        self._intake = Intake(files, room, budget, limits.maximum_instance_mib * MIB)
+        self._reception = Reception(catalog, files, clock)
         title = settings.node.ae_title
         sources = {one.ae_title: peer_of(one, title) for one in settings.sources if one.host}
         self._commitment = CommitmentScp(catalog, files, sources, clock)
@@ -115,7 +116,7 @@ class StorageScp:
         ae.add_supported_context(Verification)
         ae.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)
         handlers: list[evt.EventHandlerType] = [
-            (evt.EVT_CONN_OPEN, quicken),
+            (evt.EVT_CONN_OPEN, quicken, [self._intake]),
             (evt.EVT_REQUESTED, self._keeper.requested),
             (evt.EVT_ACCEPTED, self._opened),
             (evt.EVT_RELEASED, self._released),
@@ -174,13 +175,9 @@ class StorageScp:
         log.info("association ended", calling_ae=assoc.requestor.ae_title, released=released)
 
     def _store(self, event: Event) -> int:
-        request = cast("C_STORE", event.request)
         return self._reception.take(
             Arrival(
-                sop_class_uid=str(request.AffectedSOPClassUID),
-                sop_instance_uid=str(request.AffectedSOPInstanceUID),
-                transfer_syntax=UID(event.context.transfer_syntax),
-                data=cast("BytesIO", request.DataSet).getbuffer(),
+                content=received(event),
                 calling_ae=event.assoc.requestor.ae_title,
                 association_id=self._open.get(event.assoc),
             )

@@ -26,6 +26,7 @@ from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
 from node.receive.reception import Arrival, Reception
 from node.receive.room import Room
+from node.receive.spool import Budget, Intake
 from node.receive.statuses import StoreStatus
 from node.route.rules import compile_rules
 from node.series.completeness import Policy
@@ -121,9 +122,9 @@ class Bench:
         self.classifier = AbdomenClassifier()
         self.liver = SwitchableModel()
         self.pacs = RecordingDestination()
-        self.reception = Reception(
-            self.catalog, self.files, self.clock, Room(lambda: 1 << 40, 0, 0)
-        )
+        self.reception = Reception(self.catalog, self.files, self.clock)
+        room = Room(lambda: 1 << 40, 0, 0)
+        self.intake = Intake(self.files, room, Budget(1 << 20), 1 << 30)
         self.stages = Stages(
             catalog=self.catalog,
             files=self.files,
@@ -182,15 +183,13 @@ class Bench:
         for ds in slices:
             data = encode(ds, is_implicit_vr=False, is_little_endian=True)
             assert data is not None
-            arrival = Arrival(
-                str(ds.SOPClassUID),
-                str(ds.SOPInstanceUID),
-                ExplicitVRLittleEndian,
-                data,
-                "SCANNER",
-                association,
+            content = self.intake.begin(
+                str(ds.SOPClassUID), str(ds.SOPInstanceUID), ExplicitVRLittleEndian
             )
+            content.write(data)
+            arrival = Arrival(content, "SCANNER", association)
             assert self.reception.take(arrival) == StoreStatus.SUCCESS
+            content.discard()
         self.catalog.close_association(association, released=True, now=self.now)
 
     def tick(self, seconds: float) -> None:

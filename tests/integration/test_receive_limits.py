@@ -16,8 +16,9 @@ from tests.receiver import running_receiver, send
 def test_full_disk_is_refused_before_damage_and_taken_up_again(tmp_path: Path) -> None:
     """A700 while there is no room; nothing kept is removed; then the same instance is taken."""
     free = 2000 * MIB
-    with running_receiver(tmp_path) as node:
-        node.scp._reception._room = Room(lambda: free, 500, 100)
+    watermarks = ReceiveSection(warn_below_free_mib=500, refuse_below_free_mib=100)
+    with running_receiver(tmp_path, watermarks) as node:
+        node.scp._intake.room._free = lambda: free
         assoc = node.associate()
         assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
         free = 99 * MIB
@@ -34,7 +35,7 @@ def test_each_watermark_is_told_once() -> None:
     room = Room(lambda: free.pop(0) * MIB, 500, 100)
 
     with capture_logs() as logs:
-        taken = [room.takes(1) for _ in range(7)]
+        taken = [room.reserve(1) for _ in range(7)]
 
     assert taken == [True, True, True, False, False, False, True]
     assert [line["state"] for line in logs] == ["low", "refusing", "enough"]
@@ -44,8 +45,8 @@ def test_an_instance_that_does_not_fit_counts_itself() -> None:
     """What is about to be written is part of the sum."""
     room = Room(lambda: 150 * MIB, 500, 100)
 
-    assert room.takes(40 * MIB)
-    assert not room.takes(60 * MIB)
+    assert room.reserve(40 * MIB)
+    assert not room.reserve(60 * MIB)
 
 
 def test_free_room_is_measured(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from pynetdicom.dsutils import decode, encode
 
 from node.errors import StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from node.receive.encoded import file_head, identify, store_response
+from node.receive.encoded import file_head, store_response
+from node.receive.header import identify
 from tests.outbound import ct_slice
 
 SYNTAXES = [
@@ -44,7 +45,7 @@ def test_uids_are_found_in_every_transfer_syntax(syntax: pydicom.uid.UID) -> Non
     """Nothing behind them is looked at."""
     ds = ct_slice(1)
 
-    found = identify(encoded(syntax), syntax)
+    found = identify(BytesIO(encoded(syntax)), syntax)
 
     assert found.sop_instance_uid == ds.SOPInstanceUID
     assert found.series_instance_uid == ds.SeriesInstanceUID
@@ -62,7 +63,7 @@ def test_hostile_bytes_are_an_error_of_ours(data: st.DataObject) -> None:
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     piece = bytes(whole[: data.draw(st.integers(0, len(whole)))])
     with suppress(StoreError):
-        identify(piece, syntax)
+        identify(BytesIO(piece), syntax)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -70,7 +71,7 @@ def test_hostile_bytes_are_an_error_of_ours(data: st.DataObject) -> None:
 def test_random_bytes_are_an_error_of_ours(piece: bytes, syntax: pydicom.uid.UID) -> None:
     """No four UIDs are found in noise."""
     with pytest.raises(StoreError):
-        identify(piece, syntax)
+        identify(BytesIO(piece), syntax)
 
 
 @pytest.mark.parametrize("uid", TEST_UIDS)
