@@ -126,6 +126,8 @@ class RunningOrthanc:
     ae_title : str
     folder : Path
         Its storage, configuration and log.
+    pid : int
+        Its process.
     """
 
     url: str
@@ -133,6 +135,7 @@ class RunningOrthanc:
     dicom_port: int
     ae_title: str
     folder: Path
+    pid: int
 
     def get(self, path: str) -> Any:
         """Return the JSON at a path of the REST API."""
@@ -206,6 +209,7 @@ def running_orthanc(folder: Path, **overrides: Any) -> Iterator[RunningOrthanc]:
         dicom_port,
         str(configuration["DicomAet"]),
         folder,
+        process.pid,
     )
     try:
         _wait_until_up(orthanc, process)

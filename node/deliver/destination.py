@@ -26,12 +26,15 @@ class OutboundInstance:
         As stored.
     path : Path
         Absolute path of its Part 10 file.
+    attempts : int
+        How often it has failed: whoever sends several in one request sends it alone then.
     """
 
     sop_instance_uid: str
     sop_class_uid: str
     transfer_syntax_uid: str
     path: Path
+    attempts: int = 0
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ INSTANCES_PER_REQUEST: Final = 50
 BYTES_PER_REQUEST: Final = 64 << 20
 """A request takes instances until it has as many, or as much; always at least one."""
 
+ATTEMPTS_IN_COMPANY: Final = 2
+"""After so many an instance gets a request of its own: it may be what the others fail by."""
+
 _JSON: Final = "application/dicom+json"
 _READ_ERRORS: Final = (ValueError, KeyError, TypeError, AttributeError)
 
@@ -47,6 +50,8 @@ class DicomwebSender:
                 )
         except httpx.HTTPError as error:
             raise TransientDeliveryError(f"{self.url}: {told(error)}") from error
+        if response.status_code in (httpx.codes.METHOD_NOT_ALLOWED, httpx.codes.NOT_IMPLEMENTED):
+            return "it answers, but not to QIDO-RS"  # it may take STOW-RS all the same
         raise_for(response, self._studies)
         return "DICOMweb answers"
 
@@ -69,13 +74,16 @@ class DicomwebSender:
                 readable = [one for one in planned if wanted(one.sop_instance_uid)]
                 if not readable:
                     continue
+                unheard = {one.sop_instance_uid for one in readable}
                 try:
-                    yield from self._sent(client, readable)
+                    for outcome in self._sent(client, readable):
+                        unheard.discard(outcome.sop_instance_uid)
+                        yield outcome
                 except httpx.HTTPError as error:  # nobody there: do not wait once per request
                     down, tried = told(error), was_connected(error)
                     log.warning("STOW-RS failed", destination=self.name, reason=down)
-                    for one in readable:
-                        yield Outcome(one.sop_instance_uid, "retry", down, tried)
+                    for uid in sorted(unheard):
+                        yield Outcome(uid, "retry", down, tried)
 
     def _client(self) -> httpx.Client:
         return httpx.Client(**self.access.options(self.url))
@@ -89,10 +97,13 @@ class DicomwebSender:
     ) -> Iterator[Outcome]:
         """Make one request.
 
+        One that is refused as a whole, without a word on its instances, is made again in
+        halves: one bad instance, or a limit on the size, says nothing against the others.
+
         Raises
         ------
         httpx.HTTPError
-            If there is no answer; nothing has been yielded then.
+            If there is no answer.
         """
         boundary = uuid4().hex
         kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
@@ -108,6 +119,12 @@ class DicomwebSender:
             yield from (Outcome(item.sop_instance_uid, "retry", reason) for item in instances)
             return
         named = _named(response)
+        refused = meaning(response.status_code) == "refused"
+        if refused and not named and len(instances) > 1:  # one of them, or only their number?
+            middle = len(instances) // 2
+            yield from self._sent(client, instances[:middle])
+            yield from self._sent(client, instances[middle:])
+            return
         for item in instances:
             yield named.get(item.sop_instance_uid) or _unnamed(item, response, bool(named))
 
@@ -127,7 +144,8 @@ def requests(
             unreadable.append(Outcome(item.sop_instance_uid, "retry", reason))
             continue
         full = len(taken) >= INSTANCES_PER_REQUEST or size + length > BYTES_PER_REQUEST
-        if taken and full:
+        alone = max(item.attempts, taken[-1].attempts if taken else 0) >= ATTEMPTS_IN_COMPANY
+        if taken and (full or alone):
             yield taken, unreadable
             taken, unreadable, size = [], [], 0
         taken.append(item)
@@ -188,13 +206,13 @@ def _outcome(item: Dataset, reason_keyword: str, otherwise: int) -> Outcome:
 def _unnamed(item: OutboundInstance, response: httpx.Response, others_named: bool) -> Outcome:
     """Judge an instance the body says nothing about by the answer to the whole request.
 
-    200 means every instance was stored (PS3.18 Table 10.5.3-1); 202 and an incomplete list
-    leave this one in doubt.
+    200 means every instance was stored (PS3.18 Table 10.5.3-1); 202 and an incomplete list,
+    whatever the status, leave this one in doubt.
     """
     status = response.status_code
     state = meaning(status)
     if status == httpx.codes.OK and not others_named:
         return Outcome(item.sop_instance_uid, "delivered")
-    if state == "delivered":
+    if state == "delivered" or others_named:
         return Outcome(item.sop_instance_uid, "retry", f"HTTP {status}, but not confirmed")
     return Outcome(item.sop_instance_uid, state, f"HTTP {status} {response.reason_phrase}")

@@ -144,7 +144,9 @@ class Delivering:
 
         tally = _Tally()
         untried: dict[str, list[str]] = {}
-        for outcome in target.send([self._outbound(one) for one in pending], wanted):
+        failed = self.catalog.failed_attempts(job.batch, destination)
+        outbound = [self._outbound(one, failed.get(one.sop_instance_uid, 0)) for one in pending]
+        for outcome in target.send(outbound, wanted):
             uid = outcome.sop_instance_uid
             unheard.discard(uid)
             tally.count(outcome)
@@ -202,10 +204,11 @@ class Delivering:
     def _terms(self, destination: str) -> Terms:
         return self.terms.get(destination, Terms())
 
-    def _outbound(self, one: StoredInstance) -> OutboundInstance:
+    def _outbound(self, one: StoredInstance, attempts: int) -> OutboundInstance:
         return OutboundInstance(
             one.sop_instance_uid,
             one.sop_class_uid,
             one.transfer_syntax_uid,
             self.files.absolute(one.path),
+            attempts,
         )

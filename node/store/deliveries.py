@@ -83,6 +83,16 @@ class Deliveries(Ledger):
         with self._read() as connection:
             return [instance_of(row) for row in connection.execute(query)]
 
+    def failed_attempts(self, batch: str, destination: str) -> dict[str, int]:
+        """Return how often each pending instance of a batch has failed."""
+        query = sa.select(delivery.c.sop_instance_uid, delivery.c.attempts).where(
+            delivery.c.batch == batch,
+            delivery.c.destination == destination,
+            delivery.c.state == "pending",
+        )
+        with self._read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
     def is_wanted(self, sop_instance_uid: str, destination: str) -> bool:
         """Tell whether an instance is still to be sent: not cancelled, and nobody paused it."""
         paused = sa.exists().where(outlet.c.destination == destination, outlet.c.paused)

@@ -1,13 +1,9 @@
 """STOW-RS and Orthanc's REST API: the real Orthanc, and servers that answer badly."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import httpx
 import pytest
@@ -20,72 +16,22 @@ from node.deliver.http import Access
 from node.deliver.orthanc import OrthancSender
 from node.errors import PermanentDeliveryError, TransientDeliveryError
 from node.secret import Credentials, Secret
+from tests.http_peer import http_server, item, response
 from tests.outbound import SERIES, STUDY, ct_slice, series, written
 from tests.peers import RunningOrthanc, free_port, running_orthanc
-
-Answer = Callable[[str, bytes], tuple[int, object]]
-
-
-@contextmanager
-def http_server(answer: Answer) -> Iterator[str]:
-    """Serve what `answer` returns for a path and body: a status, and JSON or None."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-            self._say(*answer(self.path, body))
-
-        def do_GET(self) -> None:
-            self._say(*answer(self.path, b""))
-
-        def _say(self, status: int, content: object) -> None:
-            body = b"" if content is None else json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/dicom+json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: object) -> None:
-            """Hang up without a traceback on the test's output."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _states(outcomes: Sequence[Outcome]) -> list[str]:
     return [outcome.state for outcome in outcomes]
 
 
-def _item(uid: str, **reasons: int) -> dict[str, Any]:
-    tags = {"warning": "00081196", "failure": "00081197"}
-    item: dict[str, Any] = {"00081155": {"vr": "UI", "Value": [uid]}}
-    return item | {tags[kind]: {"vr": "US", "Value": [code]} for kind, code in reasons.items()}
-
-
-def _response(stored: list[dict[str, Any]], failed: list[dict[str, Any]]) -> dict[str, Any]:
-    sequences = {"00081199": stored, "00081198": failed}
-    return {tag: {"vr": "SQ", "Value": items} for tag, items in sequences.items() if items}
-
-
 def test_stow_hears_each_instance_out_of_one_answer(tmp_path: Path) -> None:
     """202 and 409 tell in their body which instances were stored; the others say why not."""
     sent = series(tmp_path, 6)
     uids = [item.sop_instance_uid for item in sent]
-    body = _response(
-        [_item(uids[0]), _item(uids[1], warning=0xB000)],
-        [_item(uids[2], failure=0xC122), _item(uids[3], failure=0xA700), _item(uids[4])],
+    body = response(
+        [item(uids[0]), item(uids[1], warning=0xB000)],
+        [item(uids[2], failure=0xC122), item(uids[3], failure=0xA700), item(uids[4])],
     )
 
     with http_server(lambda path, content: (202, body)) as url:
@@ -100,7 +46,7 @@ def test_stow_hears_each_instance_out_of_one_answer(tmp_path: Path) -> None:
 def test_stow_200_with_an_incomplete_list_leaves_the_rest_in_doubt(tmp_path: Path) -> None:
     """Two statements that disagree: the careful one counts, and sending again is harmless."""
     sent = series(tmp_path, 2)
-    body = _response([_item(sent[0].sop_instance_uid)], [])
+    body = response([item(sent[0].sop_instance_uid)], [])
 
     with http_server(lambda path, content: (200, body)) as url:
         outcomes = list(DicomwebSender("web", url).send(sent))

@@ -1,0 +1,61 @@
+"""An HTTP server that answers as a test tells it to, and the answers of STOW-RS."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+Answer = Callable[[str, bytes], tuple[int, object]]
+
+
+@contextmanager
+def http_server(answer: Answer) -> Iterator[str]:
+    """Serve what `answer` returns for a path and body: a status, and JSON or None."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+            self._say(*answer(self.path, body))
+
+        def do_GET(self) -> None:
+            self._say(*answer(self.path, b""))
+
+        def _say(self, status: int, content: object) -> None:
+            body = b"" if content is None else json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/dicom+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Hang up without a traceback on the test's output."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def item(uid: str, **reasons: int) -> dict[str, Any]:
+    """Return an item of a STOW-RS answer; `warning` or `failure` is its reason."""
+    tags = {"warning": "00081196", "failure": "00081197"}
+    made: dict[str, Any] = {"00081155": {"vr": "UI", "Value": [uid]}}
+    return made | {tags[kind]: {"vr": "US", "Value": [code]} for kind, code in reasons.items()}
+
+
+def response(stored: list[dict[str, Any]], failed: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a STOW-RS answer (PS3.18 Section I.2): Referenced and Failed SOP Sequence."""
+    sequences = {"00081199": stored, "00081198": failed}
+    return {tag: {"vr": "SQ", "Value": items} for tag, items in sequences.items() if items}
