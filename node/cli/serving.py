@@ -56,5 +56,7 @@ def receive(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
 @commands.command()
 def work(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
     """Run recognition, routing, segmentation and delivery alone."""
+    from node import worker  # the networks: nothing else here needs them
+
     with told():
-        app.work(usable(config), _stopped_by(parent))
+        worker.work(usable(config), _stopped_by(parent))

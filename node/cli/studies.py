@@ -25,11 +25,9 @@ from node.cli.shown import (
 from node.deliver.build import build, terms_of
 from node.deliver.destination import OutboundInstance
 from node.errors import DeliveryError
-from node.segment import preview as pictures
 from node.settings import DimseDestination, load
 from node.watch import custody, deliveries
 from node.watch import status as views
-from radnet.data.phantom_study import write_phantom_study
 
 commands = typer.Typer()
 
@@ -162,6 +160,8 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
 
 def _draw(storage: app.Storage, study: str, folder: Path) -> list[Path]:
     """Draw every current segmentation of a study."""
+    from node.segment import preview as pictures  # highdicom and matplotlib: slow to import
+
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
     for summary in storage.catalog.series_of(study):
@@ -191,6 +191,12 @@ def preview(
         fail(f"study {study} has no segmentation", FAILED)
 
 
+def _phantom(folder: Path) -> None:
+    from radnet.data.phantom_study import write_phantom_study  # slow to import
+
+    write_phantom_study(folder, seed=1)
+
+
 @commands.command("demo")
 def show(
     study: Annotated[
@@ -206,7 +212,7 @@ def show(
         if study is None:
             study = settings.node.data / "phantom"
             console.print("Making a phantom study: abdominal CT, brain MR, localizer")
-            write_phantom_study(study, seed=1)
+            _phantom(study)
         studies = demo.studies_in(study)
         if not studies:
             fail(f"{study} holds no DICOM files", WRONG)

@@ -7,13 +7,10 @@ file lock), a pinned application version, JSON in the database, and polling no f
 twice a second.
 """
 
-import fcntl
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from dbos import (
@@ -87,18 +84,6 @@ class Fate:
 def _is_passing(error: BaseException) -> bool:
     """Tell whether a step failed of something that passes by itself."""
     return isinstance(error, StoreError)
-
-
-@contextmanager
-def executor_lock(path: Path) -> Iterator[None]:
-    """Hold the lock that makes an executor id unique among live processes; wait for it.
-
-    Two live processes with one executor id steal each other's running jobs.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 class Engine:

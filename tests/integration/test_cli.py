@@ -1,6 +1,8 @@
 """Commands: exit codes 0 done, 1 failed, 2 wrong usage or input; messages that help."""
 
 import hashlib
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,3 +166,16 @@ def test_open_storage_can_be_repeated(tmp_path: Path) -> None:
         catalog.upgrade()
         catalog.close()
     assert InstanceFiles(tmp_path).clear_incoming() == 0
+
+
+def test_receiver_and_commands_do_not_wait_for_the_networks() -> None:
+    """Importing torch and MONAI takes seconds and 0.6 GB; only the worker pays for it."""
+    asked = (
+        "import sys, node.cli; print(sorted({'torch', 'monai', 'openvino'} & set(sys.modules)))"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=120
+    )
+
+    assert told.stdout.strip() == "[]"

@@ -79,7 +79,7 @@ def test_two_live_processes_never_share_an_executor_id(tmp_path: Path) -> None:
     """The second waits for the lock; it gets it when the first one dies."""
     script = (
         "import sys, pathlib\n"
-        "from node.pipeline.engine import executor_lock\n"
+        "from node.store.locks import executor_lock\n"
         "with executor_lock(pathlib.Path(sys.argv[1])):\n"
         "    print('mine', flush=True)\n"
         "    sys.stdin.read()\n"

@@ -1,0 +1,133 @@
+"""The wiring of the worker: recognition, routing, segmentation, delivery, retention."""
+
+import random
+import socket
+import threading
+import time
+from typing import Final
+
+import structlog
+
+from node.app import Storage, local_time, open_storage
+from node.deliver.build import build, peer_of, terms_of
+from node.pipeline import commitments, workflows
+from node.pipeline.clockwatch import ClockWatch
+from node.pipeline.commitments import Commitments, Committing
+from node.pipeline.delivering import Delivering
+from node.pipeline.dispatch import AT_ONCE, Dispatcher
+from node.pipeline.engine import Engine
+from node.pipeline.keeping import Keeper
+from node.pipeline.quarantine import Quarantine
+from node.pipeline.stages import Stages
+from node.pipeline.sweep import Sweep
+from node.pipeline.ticker import Job, Ticker
+from node.route.rules import compile_rules
+from node.series.completeness import Policy
+from node.settings import DimseDestination, Settings
+from node.store.locks import executor_lock
+from radnet.inference.classifier import Classifier
+from radnet.inference.segmenter import LiverSegmenter
+from radnet.volume.series import read_headers
+
+log = structlog.get_logger()
+
+SWEEP_S: Final = 0.5
+RESCUE_S: Final = 10.0
+COMMIT_S: Final = 2.0
+RETAIN_S: Final = 600.0
+
+
+def _stages(settings: Settings, storage: Storage) -> Stages:
+    classifier = Classifier.load(settings.models.classifier, settings.models.precision)
+    return Stages(
+        catalog=storage.catalog,
+        files=storage.files,
+        classifier=classifier,
+        liver=LiverSegmenter.load(settings.models.liver, classifier, settings.models.precision),
+        rules=compile_rules(settings.rules),
+        unknown_below=settings.models.unknown_below,
+        clock=time.time,
+    )
+
+
+def _delivering(settings: Settings, storage: Storage, stages: Stages) -> Delivering:
+    return Delivering(
+        catalog=storage.catalog,
+        files=storage.files,
+        destinations={d.name: build(d, settings.node.ae_title) for d in settings.destinations},
+        terms={d.name: terms_of(d) for d in settings.destinations},
+        tag=stages.tag,
+        clock=time.time,
+        local_time=local_time,
+        random=random.SystemRandom().random,
+    )
+
+
+def _keeper(settings: Settings, storage: Storage) -> Keeper:
+    committing = {
+        one.name
+        for one in settings.destinations
+        if isinstance(one, DimseDestination) and one.commitment
+    }
+    days = settings.retention.keep_days
+    return Keeper(storage.catalog, storage.files, days, committing, time.time)
+
+
+def _commitments(settings: Settings, storage: Storage) -> Commitments:
+    listed = {source.ae_title for source in settings.sources}
+    asked = {
+        one.name: Committing(
+            peer_of(one, settings.node.ae_title), one.commitment_timeout_s, one.commitment_wait_s
+        )
+        for one in settings.destinations
+        if isinstance(one, DimseDestination) and one.commitment
+    }
+    for name, committing in asked.items():
+        if listed and committing.peer.ae_title not in listed:
+            log.warning("not in [[sources]]: may report while we wait only", destination=name)
+    return Commitments(storage.catalog, asked, time.time, random.SystemRandom().random)
+
+
+def work(settings: Settings, stop: threading.Event) -> None:
+    """Run recognition, routing, segmentation and delivery until `stop` is set."""
+    storage = open_storage(settings)
+    with executor_lock(settings.node.data / "run" / "worker.lock"):
+        stages = _stages(settings, storage)
+        engine = Engine(settings.node.pipeline, f"{socket.gethostname()}:worker")
+        delivering = _delivering(settings, storage, stages)
+        dispatcher = Dispatcher(storage.catalog, delivering.terms, time.time, local_time)
+        pipeline = workflows.register(engine, stages, delivering)
+        committed = _commitments(settings, storage)
+        committed.register(engine)
+        queues = workflows.queues(AT_ONCE + len(delivering.destinations))
+        engine.launch([*queues, *commitments.QUEUES])
+        policy = Policy(settings.series.settle_s, settings.series.quiet_s)
+        sweep = Sweep(
+            storage.catalog, storage.files, policy, read_headers, time.time, time.monotonic
+        )
+
+        watch = ClockWatch(storage.catalog, time.time, time.monotonic)
+        quarantine = Quarantine(storage.catalog, storage.files, time.time)
+
+        def settle_and_queue() -> None:
+            sweep.settle()
+            sweep.queue(pipeline)
+
+        def rescue_and_hold() -> None:
+            sweep.rescue(engine, pipeline)
+            quarantine.look()
+
+        jobs: list[tuple[Job, float]] = [
+            (settle_and_queue, SWEEP_S),
+            (rescue_and_hold, RESCUE_S),
+            (lambda: dispatcher.look(pipeline), SWEEP_S),
+            (lambda: dispatcher.mend(engine, delivering), RESCUE_S),
+            (committed.tick, COMMIT_S),
+            (watch.look, SWEEP_S),
+        ]
+        if settings.retention.delete:
+            jobs.append((_keeper(settings, storage).tick, RETAIN_S))
+        with Ticker(jobs):
+            log.info("worker ready")
+            stop.wait()
+        engine.close()
