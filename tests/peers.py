@@ -206,7 +206,7 @@ def running_orthanc(folder: Path, **overrides: Any) -> Iterator[RunningOrthanc]:
     orthanc = RunningOrthanc(
         f"http://127.0.0.1:{http_port}",
         f"http://127.0.0.1:{http_port}/dicom-web",
-        dicom_port,
+        int(configuration["DicomPort"]),
         str(configuration["DicomAet"]),
         folder,
         process.pid,

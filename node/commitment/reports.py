@@ -126,8 +126,13 @@ class Reports:
         return Status.SUCCESS
 
     def _decide(self, reason: int, attempts: int) -> Remedied:
-        """Return what follows a failure; after the last attempt, a person must look."""
+        """Return what follows a failure; after the last attempt, a person must look.
+
+        What the peer has lost is sent at once the first time, and after growing waits then.
+        """
         delay = next_delay(attempts, self._random)
         if delay is None:
             return Remedied("park", 0.0, f"{worded(reason)}, after {attempts} requests")
-        return Remedied(remedy(reason), delay, worded(reason))
+        then = remedy(reason)
+        wait_s = 0.0 if then == "send" and attempts == 1 else delay
+        return Remedied(then, wait_s, worded(reason))
