@@ -39,6 +39,8 @@ class NodeProcess:
         TOML put below the node's own sections.
     environment : mapping
         Variables on top of our own.
+    database : str
+        URL of a server for catalog and pipeline; '' for SQLite in the data folder.
     """
 
     def __init__(
@@ -46,17 +48,19 @@ class NodeProcess:
         folder: Path,
         rules_and_destinations: str,
         environment: Mapping[str, str] | None = None,
+        database: str = "",
     ) -> None:
         self._environment = {**os.environ, **(environment or {})}
         self.port = free_port()
         self.config = folder / "node.toml"
         self.log = folder / "node.log"
+        urls = f'catalog_url = "{database}"\npipeline_url = "{database}"\n' if database else ""
         self.config.write_text(
-            f'[node]\nbind = "127.0.0.1"\nport = {self.port}\ndata = "data"\n'
+            f'[node]\nbind = "127.0.0.1"\nport = {self.port}\ndata = "data"\n{urls}'
             f"[series]\nsettle_s = 1.0\nquiet_s = 5.0\n{rules_and_destinations}",
             encoding="utf-8",
         )
-        self.catalog = Catalog(f"sqlite:///{folder / 'data' / 'catalog.sqlite'}")
+        self.catalog = Catalog(database or f"sqlite:///{folder / 'data' / 'catalog.sqlite'}")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import sqlalchemy as sa
+
+from node.store.catalog import Catalog
+from node.store.tables import delivery
 from tests.acceptance.crash.peers import RecordingPeer, Scanner, SentStudy
 from tests.acceptance.crash.points import POINTS, Point
 from tests.acceptance.crash.studies import StudyMaker
@@ -20,12 +24,19 @@ PATIENCE_S: Final = 300.0
 WHOLE_NODE_EVERY: Final = 3  # of the kills takes the supervisor and the other process along
 LAUNCHER: Final = ROOT / "tests" / "acceptance" / "crash" / "launcher"
 SETTINGS: Final = """
+[retention]
+delete = true
+keep_days = 0
 [[destinations]]
 name = "pacs"
 kind = "dimse"
 ae_title = "RECORDER"
 host = "127.0.0.1"
 port = {port}
+commitment = true
+commitment_timeout_s = 20
+commitment_wait_s = 0
+first_delay_s = 1
 [[rules]]
 name = "all"
 when = "true"
@@ -131,8 +142,11 @@ class Campaign:
         deliveries = [
             d for one in self.studies for d in catalog.deliveries(one.study_instance_uid)
         ]
-        return all(s.state in ("done", "unusable") for s in series) and not any(
-            d.state == "pending" for d in deliveries
+        return (
+            all(s.state in ("done", "unusable") for s in series)
+            and not any(d.state == "pending" for d in deliveries)
+            and not catalog.to_remove()
+            and not waiting_for_commitment(catalog)
         )
 
     @property
@@ -148,14 +162,25 @@ class Campaign:
         )
 
 
+def waiting_for_commitment(catalog: Catalog) -> int:
+    """Return how many delivered instances nobody has committed to yet."""
+    query = sa.select(sa.func.count()).where(
+        delivery.c.state == "delivered",
+        sa.func.coalesce(delivery.c.commitment, "") != "committed",
+    )
+    with catalog.engine.connect() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
 @contextmanager
-def campaign(folder: Path) -> Iterator[Campaign]:
+def campaign(folder: Path, database: str = "") -> Iterator[Campaign]:
     """Run a node that can be killed at points, between a scanner and a recording peer."""
     orders = folder / "orders"
     orders.mkdir()
     peer = RecordingPeer()
     environment = {"RADNET_CRASH": str(orders), "PYTHONPATH": f"{LAUNCHER}{os.pathsep}{ROOT}"}
-    node = NodeProcess(folder, SETTINGS.format(port=peer.port), environment)
+    node = NodeProcess(folder, SETTINGS.format(port=peer.port), environment, database)
+    peer.node = node.peer
     made = Campaign(orders, node, peer, Scanner(node.peer), StudyMaker(folder))
     node.start()
     try:
@@ -169,7 +194,11 @@ def campaign(folder: Path) -> Iterator[Campaign]:
 def table(done: Campaign, lost: int, started: float) -> str:
     """Return the figures of a campaign."""
     lines = [f"{'point':>5}  {'process':8} {'kills':>5}  what had happened by then"]
-    lines += [f"{p.number:>5}  {p.role:8} {done.killed[p.number]:>5}  {p.where}" for p in POINTS]
+    lines += [
+        f"{p.number:>5}  {p.role:8} {done.killed[p.number]:>5}  {p.where}"
+        for p in POINTS
+        if done.killed[p.number]
+    ]
     copies = sum(sum(one.digests.values()) for one in done.peer.held.values())
     delivered = sum(uid in done.peer.held for uid in done.scanner.acknowledged)
     lines += [
@@ -179,6 +208,7 @@ def table(done: Campaign, lost: int, started: float) -> str:
         f"of these delivered       {delivered}",
         f"lost                     {lost}",
         f"SEG and SR delivered     {len(done.peer.held) - delivered}",
+        f"commitment reports       {done.peer.reports}",
         f"delivered more than once {copies - len(done.peer.held)} copies",
         f"longest stall            {done.longest_stall_s:.1f} s from Success to the peer",
         f"longest wait for Success {done.scanner.longest_wait_s:.1f} s for one study",

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Final, cast
 
 import pydicom
+from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
+from node.commitment.messages import PUSH_MODEL, read_request, report_of
 from node.settings import DimseDestination
+from tests.commitment_peer import report_anew
 
 AGAIN_S: Final = 0.3
 SUCCESS: Final = 0x0000
@@ -45,13 +48,20 @@ class RecordingPeer:
 
     def __init__(self) -> None:
         self.held: dict[str, Arrivals] = {}
+        self.node: DimseDestination | None = None
+        self.reports = 0
         self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._reporting: list[threading.Thread] = []
         ae = AE("RECORDER")
         ae.supported_contexts = AllStoragePresentationContexts
         ae.add_supported_context(Verification)
-        server = ae.start_server(
-            ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
-        )
+        ae.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)
+        handlers: list[evt.EventHandlerType] = [
+            (evt.EVT_C_STORE, self._store),
+            (evt.EVT_N_ACTION, self._asked),
+        ]
+        server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         self._server = cast("ThreadedAssociationServer", server)
         self.port = int(self._server.server_address[1])
 
@@ -64,8 +74,34 @@ class RecordingPeer:
             known.digests[hashlib.sha256(data).hexdigest()] += 1
         return SUCCESS
 
+    def _asked(self, event: Event) -> tuple[int, None]:
+        """Take a request for storage commitment; the report goes on an association of its own."""
+        transaction, wanted = read_request(event.action_information)
+        held = [one for one in wanted if one.sop_instance_uid in self.held]
+        assert len(held) == len(wanted), "asked to commit to what was never sent"
+        report = threading.Thread(target=self._report, args=report_of(transaction, held, []))
+        self._reporting.append(report)
+        report.start()
+        return SUCCESS, None
+
+    def _report(self, event_type: int, information: Dataset) -> None:
+        """Report until it is taken, as an SCP does that keeps its word."""
+        assert self.node is not None
+        address = (self.node.host, self.node.port)
+        while not self._ended.wait(AGAIN_S):
+            try:
+                status = report_anew(address, self.node.ae_title, event_type, information)
+            except (AssertionError, RuntimeError):  # the node was killed; it comes back
+                continue
+            if status == SUCCESS:
+                self.reports += 1
+                return
+
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and reporting."""
+        self._ended.set()
+        for report in self._reporting:
+            report.join()
         self._server.shutdown()
 
 

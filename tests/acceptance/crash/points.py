@@ -31,6 +31,13 @@ class Point:
     target: str
     calls: int = 1
 
+    @property
+    def short(self) -> bool:
+        """One of each stage: every kill of the worker costs the start of a new one."""
+        return self.number in SHORT
+
+
+SHORT: Final = frozenset({3, 5, 6, 7, 12, 14, 17, 20, 23, 28, 30, 31})
 
 _FILES = "node.store.instances:InstanceFiles"
 _ROWS = "node.store"
@@ -86,4 +93,18 @@ POINTS: Final = (
           f"{_ROWS}.deliveries:Deliveries.put_delivery", 20),
     Point(25, "work", "revision finished, step not ended", "after",
           f"{_ROWS}.revisions:Revisions.finish"),
+    Point(26, "work", "commitment request written, not queued", "after",
+          f"{_ROWS}.commitments:Commitments.open_request"),
+    Point(27, "work", "commitment about to be asked for", "before",
+          "pynetdicom.association:Association.send_n_action"),
+    Point(28, "work", "N-ACTION answered, no report yet", "after",
+          "pynetdicom.association:Association.send_n_action"),
+    Point(29, "receive", "commitment report come, not recorded", "before",
+          f"{_ROWS}.commitments:Commitments.take_report"),
+    Point(30, "receive", "commitment report recorded, not answered", "after",
+          f"{_ROWS}.commitments:Commitments.take_report"),
+    Point(31, "work", "series given up, its files still there", "after",
+          f"{_ROWS}.retention:Retention.delete_series"),
+    Point(32, "work", "a file removed, not noted", "after",
+          f"{_FILES}.remove", 20),
 )  # fmt: skip

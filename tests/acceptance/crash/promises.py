@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import sqlalchemy as sa
 from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
+from node.store.tables import derived
 from tests.acceptance.crash.campaign import Campaign
 from tests.acceptance.crash.peers import Arrivals, Scanner, SentStudy
 from tests.acceptance.crash.studies import data_set_digest
@@ -53,8 +55,8 @@ def results(catalog: Catalog, study: SentStudy, held: dict[str, Arrivals]) -> It
         uid = summary.series_instance_uid
         for revision in catalog.revisions(uid):
             made: dict[str, list[str]] = defaultdict(list)
-            for kind, one in catalog.derived(uid, revision.revision):
-                made[kind].append(one.sop_instance_uid)
+            for kind, one in _made(catalog, uid, revision.revision):
+                made[kind].append(one)
             if revision.state == "unusable" or uid != study.ct_series_uid or revision.reason:
                 continue
             for kind in DERIVED:
@@ -63,6 +65,15 @@ def results(catalog: Catalog, study: SentStudy, held: dict[str, Arrivals]) -> It
                 yield from (f"{kind} {one} never came" for one in made[kind] if one not in held)
         if uid == study.ct_series_uid and summary.state == "unusable" and not summary.reason:
             yield f"{uid}: no result, and no reason"
+
+
+def _made(catalog: Catalog, uid: str, revision: int) -> list[tuple[str, str]]:
+    """Return kind and UID of what was made of a revision, tombstones included."""
+    query = sa.select(derived.c.kind, derived.c.sop_instance_uid).where(
+        derived.c.source_series_uid == uid, derived.c.revision == revision
+    )
+    with catalog.engine.connect() as connection:
+        return [(row.kind, row.sop_instance_uid) for row in connection.execute(query)]
 
 
 def without_reason(catalog: Catalog, studies: list[SentStudy]) -> Iterator[str]:
@@ -87,7 +98,7 @@ def rows_and_files(
     for study in studies:
         sources = [s.series_instance_uid for s in catalog.series_of(study.study_instance_uid)]
         for uid in sources:
-            stored = catalog.instances(uid)
+            stored = catalog.instances(uid)  # those whose files were not deleted by right
             for number in range(1, len(catalog.revisions(uid)) + 1):
                 stored += [one for _kind, one in catalog.derived(uid, number)]
             rows |= {files.absolute(one.path): one.sha256 for one in stored}

@@ -16,10 +16,11 @@ SEED = 5
 
 @pytest.mark.slow
 def test_nothing_is_lost_wherever_the_node_is_killed(tmp_path: Path) -> None:
-    """Every point once; `make crash RUNS=n` is the long form."""
+    """A point of every stage once; `make crash RUNS=n` is the long form, with all of them."""
+    points = [point for point in POINTS if point.short]
     started = time.monotonic()
     with campaign(tmp_path) as attack:
-        attack.carry_out(drawn(POINTS, 1, SEED))
+        attack.carry_out(drawn(points, 1, SEED))
         attack.settle()
         found = broken(attack)
         print(table(attack, sum(one.startswith("lost") for one in found), started))
@@ -30,4 +31,4 @@ def test_nothing_is_lost_wherever_the_node_is_killed(tmp_path: Path) -> None:
 
     assert found == []
     assert proven.exit_code == 0, proven.output
-    assert set(attack.killed) == {point.number for point in POINTS}
+    assert set(attack.killed) == {point.number for point in points}
