@@ -62,7 +62,7 @@ class Wrapping(importlib.abc.MetaPathFinder):
     def __init__(self, points: Sequence[Point]) -> None:
         self._modules = {point.target.partition(":")[0] for point in points} | {
             "openvino",
-            "node.app",
+            "node.worker",
         }
 
     def find_spec(
@@ -85,7 +85,7 @@ def run_and_wrap(run: Callable[[ModuleType], None], module: ModuleType) -> None:
     run(module)
     if module.__name__ == "openvino":
         vars(module)["convert_model"] = kept(vars(module)["convert_model"])
-    if module.__name__ == "node.app":
+    if module.__name__ == "node.worker":
         vars(module)["RETAIN_S"] = 1.0  # ten minutes are too long for a test
     for point in POINTS:
         name, _, attribute = point.target.partition(":")
