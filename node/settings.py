@@ -20,7 +20,7 @@ from node.fields import (
     Seconds,
     Section,
 )
-from node.trust import ClientTlsTable, HttpDestination, Source, TlsSection
+from node.trust import AuditSection, ClientTlsTable, HttpDestination, Source, TlsSection
 
 Window = Annotated[
     str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$")
@@ -177,6 +177,7 @@ class Settings(Section):
     series: SeriesSection = SeriesSection()
     models: ModelsSection = ModelsSection()
     retention: RetentionSection = RetentionSection()
+    audit: AuditSection | None = None
     sources: tuple[Source, ...] = ()
     destinations: tuple[Destination, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -204,6 +205,8 @@ def problems(settings: Settings, now: datetime) -> list[str]:
     looks: list[tuple[str, Callable[[datetime], None]]] = []
     if settings.tls is not None:
         looks.append(("tls", settings.tls.examine))
+    if settings.audit is not None:
+        looks.append(("audit", settings.audit.tls.examine))
     for entry in settings.destinations:
         if isinstance(entry, HttpDestination):
             looks.append((entry.name, entry.examine))
@@ -278,6 +281,7 @@ def _rooted(settings: Settings, base: Path) -> Settings:
                 }
             ),
             "tls": settings.tls.rooted(base) if settings.tls else None,
+            "audit": settings.audit.rooted(base) if settings.audit else None,
             "destinations": tuple(_destination(d, base) for d in settings.destinations),
         }
     )

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from node import tls
-from node.fields import AETitle, Port, Section, ServiceUrl
+from node.fields import AETitle, Name, Port, Section, ServiceUrl
 from node.secret import Credentials, Secret
 
 Network = IPv4Network | IPv6Network
@@ -144,6 +144,26 @@ class HttpDestination(Section):
         """Return this with relative paths resolved against `base`."""
         rooted = _rooted(self, base)
         return rooted.model_copy(update={"tls": self.tls.rooted(base) if self.tls else None})
+
+
+class AuditSection(Section):
+    """`[audit]`: where audit messages go (PS3.15 Section A.5 and A.6); absent: nowhere."""
+
+    host: str
+    port: Port | None = None
+    transport: Literal["tls", "tcp", "udp"] = "tls"
+    tls: ClientTlsTable = ClientTlsTable()
+    source_id: Name | None = None
+    site: str = ""
+
+    @property
+    def well_known_port(self) -> int:
+        """The port, or the one of the transport (RFC 5425, RFC 5426)."""
+        return self.port or (6514 if self.transport == "tls" else 514)
+
+    def rooted(self, base: Path) -> Self:
+        """Return this with relative paths resolved against `base`."""
+        return self.model_copy(update={"tls": self.tls.rooted(base)})
 
 
 class Source(Section):

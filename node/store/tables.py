@@ -250,3 +250,19 @@ quarantine = Table(
     Index("quarantine_state", "state"),
     Index("quarantine_of_series", "series_instance_uid"),
 )
+
+audit_event = Table(  # what the ledger does not tell: begins and ends of processes, logins
+    "audit_event",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("at", Float(53), nullable=False),
+    Column("detail", JSON, nullable=False),
+)
+
+audit_cursor = Table(  # the last entry of the ledger that an audit message told
+    "audit_cursor",
+    metadata,
+    Column("name", NAME, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)

@@ -1,6 +1,7 @@
 """Promise 2: nothing acknowledged is lost, whichever process is killed while images arrive."""
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from node.deliver.build import build
 from node.deliver.destination import OutboundInstance
+from tests.collecting import Collecting
 from tests.node_process import NodeProcess, running, wait_for
 
 INSTANCES = 300
@@ -107,6 +109,13 @@ def send_until_all_acknowledged(
     return acknowledged
 
 
+def audited_instances(auditors: Collecting) -> int:
+    """Return how many instances from the scanner audit messages told of."""
+    from_scanner = [one for one in list(auditors.messages) if b'UserID="SCANNER"' in one]
+    counts = [re.findall(rb'NumberOfInstances="(\d+)"', one) for one in from_scanner]
+    return sum(int(number) for numbers in counts for number in numbers)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("role", ["receive", "work", "run"])
 def test_every_acknowledged_instance_is_delivered(
@@ -114,7 +123,9 @@ def test_every_acknowledged_instance_is_delivered(
 ) -> None:
     """Kill -9 one process while 300 instances arrive; restart; count at the destination."""
     instances = write_series(tmp_path / "series")
+    auditors = Collecting()
     rules = (
+        f'[audit]\nhost = "127.0.0.1"\nport = {auditors.port}\ntransport = "tcp"\n'
         f'[[destinations]]\nname = "pacs"\nkind = "dimse"\nae_title = "RECORDER"\n'
         f'host = "127.0.0.1"\nport = {recorder.port}\n'
         '[[rules]]\nname = "all"\nwhen = "true"\ndeliver = ["pacs"]\n'
@@ -139,3 +150,5 @@ def test_every_acknowledged_instance_is_delivered(
         wait_for(lambda: node.pid_of(role) != killed, "the killed process to be replaced")
         with pytest.raises(ProcessLookupError):
             os.kill(killed, 0)
+        wait_for(lambda: audited_instances(auditors) >= INSTANCES, "the audit of everything")
+    auditors.close()

@@ -11,6 +11,7 @@ from node.errors import StoreError
 from node.pipeline.quarantine import wanted
 from node.store.catalog import Catalog
 from node.store.records import Finding
+from node.store.rejections import Rejected
 from node.store.tables import metadata
 from tests.peers import RunningPostgresql, running_postgresql
 from tests.store_rows import SERIES, STUDY, stored
@@ -162,3 +163,27 @@ def test_server_that_was_restarted_unnoticed_costs_nobody_an_error(
     server.start()
 
     assert catalog.record(stored(2), 101.0) == "new"
+
+
+def test_rejections_are_counted_and_audits_wait_until_they_are_told(catalog: Catalog) -> None:
+    """The marks move, and what comes later is told later."""
+    stranger = Rejected("X", "RADNODE", "192.0.2.1", "not among the sources")
+    for moment in (1.0, 2.0):
+        catalog.note_rejection(stranger, moment)
+    (row,) = catalog.rejections()
+    assert (row.times, row.first_at, row.last_at) == (2, 1.0, 2.0)
+    catalog.open_association("CT1", "RADNODE", "192.0.2.2", 3.0)
+    (came,) = catalog.visitors()
+    assert (came.calling_ae, came.times) == ("CT1", 1)
+
+    catalog.record(stored(1), 100.0)
+    catalog.note_audit("start", {"role": "receiver", "process": "1"}, 1.0)
+    backlog = catalog.audit_backlog(10)
+    assert [one.event for one in backlog.deeds] == ["received"]
+    assert [one.fresh for one in backlog.refused] == [2]
+    catalog.note_rejection(stranger, 3.0)
+    catalog.audit_sent(backlog)
+    rest = catalog.audit_backlog(10)
+    assert (rest.deeds, rest.occasions, [one.fresh for one in rest.refused]) == ([], [], [1])
+    catalog.record(stored(2), 101.0)
+    assert [one.event for one in catalog.audit_backlog(10).deeds] == ["received"]

@@ -1,0 +1,170 @@
+"""What is still to be told to the audit collector; nothing leaves here before it was sent.
+
+The ledger and the rejections are read behind a mark that moves only when a batch has been sent;
+what neither tells (a process began or ended, somebody logged in) waits in a table of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import sqlalchemy as sa
+
+from node.store.ledger import Ledger
+from node.store.rejections import Rejected
+from node.store.tables import (
+    association,
+    audit_cursor,
+    audit_event,
+    instance,
+    ledger,
+    rejection,
+)
+
+AuditKind = Literal["start", "stop"]
+
+LEDGER: Final = "ledger"
+"""Name of the mark in table `audit_cursor`."""
+
+
+@dataclass(frozen=True)
+class Deed:
+    """An entry of the ledger with what is known of its instance ('' and None: nothing)."""
+
+    number: int
+    at: float
+    event: str
+    study_instance_uid: str
+    detail: Mapping[str, Any]
+    sop_class_uid: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """Something of the node itself; see `Audits.note_audit`."""
+
+    id: int
+    kind: str
+    at: float
+    detail: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A peer that was turned away `times` times altogether, `fresh` of them not yet told."""
+
+    peer: Rejected
+    times: int
+    fresh: int
+    last_at: float
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What is to be told next, oldest first."""
+
+    deeds: Sequence[Deed] = field(default=())
+    occasions: Sequence[Occasion] = field(default=())
+    refused: Sequence[Refused] = field(default=())
+
+    def __bool__(self) -> bool:
+        return bool(self.deeds or self.occasions or self.refused)
+
+
+class Audits(Ledger):
+    """The catalog as the audit collector's spool."""
+
+    def note_audit(self, kind: AuditKind, detail: Mapping[str, str], now: float) -> None:
+        """Remember something of the node itself until it has been told."""
+        with self._write() as connection:
+            row = {"kind": kind, "at": now, "detail": dict(detail)}
+            connection.execute(sa.insert(audit_event), row)
+
+    def audit_backlog(self, limit: int) -> Backlog:
+        """Return at most `limit` of each kind of what is to be told."""
+        with self._read() as connection:
+            mark = connection.execute(_MARK).scalar_one_or_none() or 0
+            deeds = connection.execute(_deeds(mark, limit)).all()
+            occasions = connection.execute(
+                sa.select(audit_event).order_by(audit_event.c.id).limit(limit)
+            ).all()
+            refused = connection.execute(
+                sa.select(rejection)
+                .where(rejection.c.times > rejection.c.audited)
+                .order_by(rejection.c.last_at)
+                .limit(limit)
+            ).all()
+        return Backlog(
+            [_deed(row) for row in deeds],
+            [Occasion(row.id, row.kind, row.at, row.detail) for row in occasions],
+            [_refused(row) for row in refused],
+        )
+
+    def audit_sent(self, told: Backlog) -> None:
+        """Forget what has been told."""
+        with self._write() as connection:
+            if told.deeds:
+                number = told.deeds[-1].number
+                connection.execute(
+                    self._insert(audit_cursor)
+                    .values(name=LEDGER, number=number)
+                    .on_conflict_do_update(index_elements=["name"], set_={"number": number})
+                )
+            if told.occasions:
+                ids = [one.id for one in told.occasions]
+                connection.execute(sa.delete(audit_event).where(audit_event.c.id.in_(ids)))
+            for one in told.refused:
+                connection.execute(_audited(one))
+
+
+_MARK = sa.select(audit_cursor.c.number).where(audit_cursor.c.name == LEDGER)
+
+
+def _deeds(mark: int, limit: int) -> sa.Select[Any]:
+    return (
+        sa.select(
+            ledger.c.number,
+            ledger.c.at,
+            ledger.c.event,
+            ledger.c.study_instance_uid,
+            ledger.c.detail,
+            instance.c.sop_class_uid,
+            association.c.address,
+        )
+        .outerjoin(instance, instance.c.sop_instance_uid == ledger.c.subject)
+        .outerjoin(association, association.c.id == instance.c.association_id)
+        .where(ledger.c.number > mark)
+        .order_by(ledger.c.number)
+        .limit(limit)
+    )
+
+
+def _deed(row: sa.Row[Any]) -> Deed:
+    return Deed(
+        row.number,
+        row.at,
+        row.event,
+        row.study_instance_uid,
+        row.detail,
+        row.sop_class_uid or "",
+        row.address or "",
+    )
+
+
+def _refused(row: sa.Row[Any]) -> Refused:
+    peer = Rejected(row.calling_ae, row.called_ae, row.address, row.reason)
+    return Refused(peer, row.times, row.times - row.audited, row.last_at)
+
+
+def _audited(one: Refused) -> sa.Update:
+    return (
+        sa.update(rejection)
+        .where(
+            rejection.c.calling_ae == one.peer.calling_ae,
+            rejection.c.called_ae == one.peer.called_ae,
+            rejection.c.address == one.peer.address,
+            rejection.c.reason == one.peer.reason,
+        )
+        .values(audited=one.times)
+    )

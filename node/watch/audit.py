@@ -1,0 +1,239 @@
+"""From rows to audit messages, and from there to the collector; PS3.15 Section A.5.3.
+
+What happened to instances is told for each study, peer and kind of event of a batch, with the
+number of instances of each SOP Class. Rows are told at least once: a batch that was cut off is
+sent again whole.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from node.errors import StoreError, TransientDeliveryError
+from node.store.audits import Backlog, Deed, Occasion, Refused
+from node.watch.audit_message import (
+    REPORT,
+    SECURITY_RESOURCE,
+    Code,
+    Message,
+    Outcome,
+    Participant,
+    Subject,
+)
+from node.watch.syslog import Collector, formatted
+
+log = structlog.get_logger()
+
+BATCH: Final = 1000
+
+_INCOMING: Final = {
+    "received": ("C", Outcome.SUCCESS, ""),
+    "repeated": ("R", Outcome.SUCCESS, ""),
+    "conflict": ("C", Outcome.MINOR_FAILURE, "a known instance with other bytes, kept apart"),
+}
+_OUTGOING: Final = {
+    "sent": (Outcome.SUCCESS, ""),
+    "parked": (Outcome.SERIOUS_FAILURE, "not accepted by the destination"),
+}
+_ACCESS: Final = {"derived": "C", "classified": "R", "deleted": "D", "discarded": "D"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A destination as the auditor names it: AE title or place, host, and whether it is media."""
+
+    user_id: str
+    address: str = ""
+    medium: bool = False
+
+
+@dataclass(frozen=True)
+class Narrator:
+    """Tells what the rows say; knows no network and no database.
+
+    Attributes
+    ----------
+    ae_title : str
+        The node's.
+    process : str
+        What runs: goes into UserID where no AE title is meant.
+    host : str
+        This machine.
+    places : mapping of str to Place
+        Destinations by name.
+    """
+
+    ae_title: str
+    process: str
+    host: str
+    places: Mapping[str, Place]
+
+    def messages(self, backlog: Backlog) -> list[Message]:
+        """Return the messages of a batch, oldest first."""
+        told = [*self._deeds(backlog.deeds)]
+        told += [self._occasion(one) for one in backlog.occasions]
+        told += [self._alert(one) for one in backlog.refused]
+        return sorted(told, key=lambda message: message.at)
+
+    def _deeds(self, deeds: Iterable[Deed]) -> Iterable[Message]:
+        groups: dict[tuple[str, str, str], list[Deed]] = {}
+        for one in deeds:
+            peer = str(one.detail.get("from") or one.detail.get("to") or "")
+            groups.setdefault((one.event, one.study_instance_uid, peer), []).append(one)
+        for (event, study, peer), group in groups.items():
+            classes = Counter(one.sop_class_uid for one in group)
+            if event == "classified":  # one entry for a whole series
+                classes = Counter()
+            subject = Subject(study, Code.STUDY_INSTANCE_UID, REPORT, classes)
+            if event in _INCOMING:
+                yield self._incoming(event, peer, group, subject)
+            elif event in _OUTGOING:
+                yield self._outgoing(event, peer, group, subject)
+            elif event in _ACCESS:
+                yield Message(
+                    Code.INSTANCES_ACCESSED,
+                    _ACCESS[event],
+                    group[-1].at,
+                    [self._ourselves(requestor=True)],
+                    [subject],
+                )
+
+    def _incoming(self, event: str, peer: str, group: Sequence[Deed], subject: Subject) -> Message:
+        action, outcome, because = _INCOMING[event]
+        # An instance that comes again may come from elsewhere than the first time.
+        address = group[-1].address if event == "received" else ""
+        participants = [
+            Participant(peer or "unknown", True, (Code.SOURCE,), address),
+            self._ourselves(requestor=False, role=Code.DESTINATION),
+        ]
+        return Message(
+            Code.INSTANCES_TRANSFERRED,
+            action,
+            group[-1].at,
+            participants,
+            [subject],
+            outcome=outcome,
+            because=because,
+        )
+
+    def _outgoing(self, event: str, peer: str, group: Sequence[Deed], subject: Subject) -> Message:
+        outcome, because = _OUTGOING[event]
+        place = self.places.get(peer, Place(peer))
+        if place.medium:
+            there = Participant(place.user_id, False, (Code.DESTINATION_MEDIA,), medium=Code.URI)
+        else:
+            there = Participant(place.user_id, False, (Code.DESTINATION,), place.address)
+        return Message(
+            Code.EXPORT if place.medium else Code.INSTANCES_TRANSFERRED,
+            "R",
+            group[-1].at,
+            [self._ourselves(requestor=True, role=Code.SOURCE), there],
+            [subject],
+            outcome=outcome,
+            because=because,
+        )
+
+    def _ourselves(self, *, requestor: bool, role: Code | None = None) -> Participant:
+        roles = (role,) if role else ()
+        return Participant(self.ae_title, requestor, roles, self.host, name=self.process)
+
+    def _occasion(self, one: Occasion) -> Message:
+        """Tell that a process began or ended (A.5.3.1)."""
+        begun = one.kind == "start"
+        who = Participant(
+            f"{one.detail['role']}:{one.detail['process']}",
+            False,
+            (Code.APPLICATION,),
+            self.host,
+            alternative_id=f"AETITLES={self.ae_title}",
+        )
+        kind = Code.APPLICATION_START if begun else Code.APPLICATION_STOP
+        return Message(Code.APPLICATION_ACTIVITY, "E", one.at, [who], event_type=kind)
+
+    def _alert(self, one: Refused) -> Message:
+        """Tell that a node could not prove who it is (A.5.3.11)."""
+        peer = one.peer
+        times = f", {one.fresh} times" if one.fresh > 1 else ""
+        return Message(
+            Code.SECURITY_ALERT,
+            "E",
+            one.last_at,
+            [
+                self._ourselves(requestor=True),
+                Participant(peer.calling_ae or peer.address, False, (), peer.address),
+            ],
+            [
+                Subject(
+                    peer.address,
+                    Code.NODE_ID,
+                    SECURITY_RESOURCE,
+                    details={"Alert Description": f"{peer.reason}{times}"},
+                )
+            ],
+            Code.NODE_AUTHENTICATION,
+            Outcome.MINOR_FAILURE,
+            peer.reason,
+        )
+
+
+class Spool(Protocol):
+    """What the auditor needs of the catalog."""
+
+    def audit_backlog(self, limit: int) -> Backlog:
+        """Return what is to be told next."""
+
+    def audit_sent(self, told: Backlog) -> None:
+        """Forget what has been told."""
+
+
+class Auditor:
+    """Empties the spool into the collector, a batch at a time.
+
+    Parameters
+    ----------
+    spool, narrator, collector
+        Where rows come from, what they say, and who is told.
+    source_id, site : str
+        Audit Source ID and Audit Enterprise Site ID.
+    process_id : int
+        For the header of syslog.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        narrator: Narrator,
+        collector: Collector,
+        source: tuple[str, str],
+        process_id: int,
+    ) -> None:
+        self._spool = spool
+        self._narrator = narrator
+        self._collector = collector
+        self._source_id, self._site = source
+        self._process_id = process_id
+        self._failing = False
+
+    def tick(self) -> None:
+        """Tell everything that waits; what cannot be told waits on."""
+        try:
+            while backlog := self._spool.audit_backlog(BATCH):
+                messages = [self._syslog(one) for one in self._narrator.messages(backlog)]
+                if messages:
+                    self._collector.deliver(messages)
+                self._spool.audit_sent(backlog)
+        except (TransientDeliveryError, StoreError) as error:
+            if not self._failing:
+                log.warning("audit messages wait", because=str(error))
+            self._failing = True
+            return
+        if self._failing:
+            log.info("audit messages are taken again", collector=str(self._collector))
+        self._failing = False
+
+    def _syslog(self, message: Message) -> bytes:
+        xml = message.xml(self._source_id, self._site)
+        return formatted(xml, message.at, self._narrator.host, self._process_id)

@@ -1,0 +1,61 @@
+"""The auditor of a node, made from its settings."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from node.settings import (
+    Destination,
+    DicomwebDestination,
+    DimseDestination,
+    FolderDestination,
+    OrthancDestination,
+    Settings,
+)
+from node.store.audits import AuditKind
+from node.store.catalog import Catalog
+from node.watch.audit import Auditor, Narrator, Place
+from node.watch.syslog import Collector
+
+
+def auditor_of(settings: Settings, catalog: Catalog) -> Auditor | None:
+    """Return what tells the audit collector, or None where the settings name none."""
+    wanted = settings.audit
+    if wanted is None:
+        return None
+    narrator = Narrator(
+        ae_title=settings.node.ae_title,
+        process="radnode",
+        host=socket.gethostname(),
+        places={one.name: place_of(one) for one in settings.destinations},
+    )
+    collector = Collector(wanted.host, wanted.well_known_port, wanted.transport, wanted.tls.client)
+    source = (wanted.source_id or settings.node.ae_title, wanted.site)
+    return Auditor(catalog, narrator, collector, source, os.getpid())
+
+
+def place_of(entry: Destination) -> Place:
+    """Return how an audit message names a destination."""
+    match entry:
+        case DimseDestination():
+            return Place(entry.ae_title, entry.host)
+        case DicomwebDestination() | OrthancDestination():
+            return Place(str(entry.url), entry.url.host or "")
+        case FolderDestination():
+            return Place(entry.name, medium=True)
+
+
+@contextmanager
+def audited(settings: Settings, catalog: Catalog, role: str) -> Iterator[None]:
+    """Note the begin and the end of a process; a begin without an end was a crash."""
+
+    def note(kind: AuditKind) -> None:
+        if settings.audit is not None:
+            detail = {"role": role, "process": str(os.getpid())}
+            catalog.note_audit(kind, detail, time.time())
+
+    note("start")
+    yield
+    note("stop")
