@@ -25,6 +25,7 @@ from node.route.rules import compile_rules
 from node.series.completeness import Policy
 from node.settings import DimseDestination, Settings
 from node.store.locks import executor_lock
+from node.watch.reporting import audited
 from radnet.inference.classifier import Classifier
 from radnet.inference.segmenter import LiverSegmenter
 from radnet.volume.series import read_headers
@@ -127,7 +128,7 @@ def work(settings: Settings, stop: threading.Event) -> None:
         ]
         if settings.retention.delete:
             jobs.append((_keeper(settings, storage).tick, RETAIN_S))
-        with Ticker(jobs):
+        with audited(settings, storage.catalog, "worker"), Ticker(jobs):
             log.info("worker ready")
             stop.wait()
         engine.close()

@@ -25,7 +25,7 @@ def role_command(config: Path) -> supervise.CommandLine:
 
 @commands.command()
 def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Run the whole node: receiver and worker, restarted when they die."""
+    """Run the whole node: receiver, worker and auditor, restarted when they die."""
     with told():
         settings = sound(config)
         app.open_storage(settings)
@@ -33,7 +33,8 @@ def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
         console.print(
             f"{settings.node.ae_title} on port {settings.node.port}, data in {settings.node.data}"
         )
-        supervise.Supervisor(role_command(config), ("receive", "work")).run(stop)
+        roles = ("receive", "work", "audit") if settings.audit else ("receive", "work")
+        supervise.Supervisor(role_command(config), roles).run(stop)
 
 
 Parent = Annotated[int | None, typer.Option("--parent", hidden=True)]
@@ -51,6 +52,13 @@ def receive(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
     """Run the Storage SCP alone."""
     with told():
         app.receive(usable(config), _stopped_by(parent))
+
+
+@commands.command()
+def audit(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
+    """Send audit messages alone."""
+    with told():
+        app.audit(usable(config), _stopped_by(parent))
 
 
 @commands.command()

@@ -1,10 +1,7 @@
 """The catalog: every row of the node, one method for one transaction."""
 
-<<<<<<< HEAD
-from node.store.clock import ClockChanges
-=======
 from node.store.audits import Audits
->>>>>>> ec8f27f (Audit messages from the ledger to syslog, kept until they are taken)
+from node.store.clock import ClockChanges
 from node.store.commitments import Commitments
 from node.store.deliveries import Deliveries
 from node.store.dispatches import Dispatches
@@ -31,12 +28,9 @@ class Catalog(
     Commitments,
     Promises,
     Holds,
-<<<<<<< HEAD
     Retention,
     ClockChanges,
-=======
     Audits,
->>>>>>> ec8f27f (Audit messages from the ledger to syslog, kept until they are taken)
 ):
     """All tables behind one URL.
 

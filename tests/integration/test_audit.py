@@ -4,6 +4,9 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -137,3 +140,45 @@ def reject_a_stranger(address: tuple[str, int]) -> None:
     ae = AE("STRANGER")
     ae.add_requested_context("1.2.840.10008.1.1")
     assert ae.associate(*address, ae_title="RADNODE").is_rejected
+
+
+def test_a_process_tells_its_begin_and_its_end(tmp_path: Path) -> None:
+    """The receiver and the auditor as `radnode run` starts them; the auditor is killed between."""
+    receiver = Collecting()
+    config = tmp_path / "node.toml"
+    config.write_text(
+        f'[node]\nbind = "127.0.0.1"\nport = {free_port()}\ndata = "data"\n'
+        f'[audit]\nhost = "127.0.0.1"\nport = {receiver.port}\ntransport = "tcp"\n',
+        encoding="utf-8",
+    )
+    with (
+        running_role("receive", config) as scp,
+        running_role("audit", config) as first,
+    ):
+        wait_for(lambda: told(receiver, b"110120") == {b"receiver"}, "the begin")
+        first.kill()
+        first.wait()
+        scp.terminate()
+        scp.wait()
+        with running_role("audit", config):
+            wait_for(lambda: told(receiver, b"110121") == {b"receiver"}, "the end")
+    receiver.close()
+    assert len(receiver.messages) == 2
+
+
+@contextmanager
+def running_role(role: str, config: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run one process of a node."""
+    command = [sys.executable, "-m", "node.cli", role, "--config", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        yield process
+        process.terminate()
+
+
+def told(receiver: Collecting, kind: bytes) -> set[bytes]:
+    """Return the roles that told an event type."""
+    return {
+        re.findall(rb'UserID="(\w+):\d+"', one)[0]
+        for one in list(receiver.messages)
+        if b'csd-code="' + kind in one
+    }
