@@ -115,6 +115,34 @@ def test_what_fails_again_is_held_again(bench: Bench, quarantine: Quarantine) ->
     assert only(bench).rounds == 1
 
 
+def test_a_series_whose_headers_cannot_be_read_is_held(
+    bench: Bench, quarantine: Quarantine
+) -> None:
+    """The disk turned it into noise: it is shown, and once it is mended, run again."""
+    images = slices(*range(6))
+    bench.receive(*images)
+    whole_files = {}
+    for stored in bench.catalog.instances(SERIES):
+        path = bench.files.absolute(stored.path)
+        whole_files[path] = path.read_bytes()
+        path.write_bytes(b"noise")
+    bench.tick(61)
+    wait_for(bench.ends("unusable"), "the reason", 60)
+    quarantine.look()
+    held = only(bench)
+    assert held.hold.kind == "unreadable"
+    assert [one for one in whole(bench) if "not the one" in one]
+
+    for path, data in whole_files.items():
+        path.write_bytes(data)
+    quarantine.replay(held)
+    bench.tick(1)
+
+    wait_for(lambda: bool(bench.sent(SegmentationStorage)), "SEG", 60)
+    wait_for(bench.nothing_pending, "everything", 60)
+    assert whole(bench) == []
+
+
 def test_a_refused_segmentation_is_held(
     bench: Bench, quarantine: Quarantine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
