@@ -122,7 +122,7 @@ class DimseDestination(_Outbound):
     tls: ClientTlsTable | None = None
     commitment: bool = False
     commitment_timeout_s: Annotated[float, Field(ge=1)] = 3600.0
-    commitment_wait_s: Seconds = 5.0
+    commitment_wait_s: Annotated[float, Field(ge=0, le=100)] = 5.0
     connect_s: Annotated[float, Field(gt=0, le=600)] = 15.0
     response_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
 
@@ -212,6 +212,7 @@ def problems(settings: Settings, now: datetime) -> list[str]:
             looks.append((entry.name, entry.examine))
         elif isinstance(entry, DimseDestination) and entry.tls is not None:
             looks.append((entry.name, entry.tls.examine))
+    looks += [(one.ae_title, one.tls.examine) for one in settings.sources if one.tls is not None]
     found = []
     for name, look in looks:
         try:
@@ -282,6 +283,7 @@ def _rooted(settings: Settings, base: Path) -> Settings:
             ),
             "tls": settings.tls.rooted(base) if settings.tls else None,
             "audit": settings.audit.rooted(base) if settings.audit else None,
+            "sources": tuple(source.rooted(base) for source in settings.sources),
             "destinations": tuple(_destination(d, base) for d in settings.destinations),
         }
     )

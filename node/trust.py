@@ -183,6 +183,8 @@ class Source(Section):
         At once; None: as many as the node takes.
     host, port
         Where it listens for our N-EVENT-REPORT (PS3.4 Annex J).
+    tls : ClientTlsTable or None
+        How it is trusted there; None: it listens unencrypted.
     """
 
     ae_title: AETitle
@@ -192,12 +194,19 @@ class Source(Section):
     maximum_associations: Annotated[int, Field(ge=1)] | None = None
     host: str | None = None
     port: Port | None = None
+    tls: ClientTlsTable | None = None
 
     @model_validator(mode="after")
     def _whole_address(self) -> Self:
         if (self.host is None) != (self.port is None):
             raise ValueError("host and port go together")
+        if self.tls is not None and self.host is None:
+            raise ValueError("tls is how host is reached; host and port are missing")
         return self
+
+    def rooted(self, base: Path) -> Self:
+        """Return this with relative paths resolved against `base`."""
+        return self.model_copy(update={"tls": self.tls.rooted(base) if self.tls else None})
 
 
 def within_one(address: str, networks: Sequence[Network]) -> bool:

@@ -15,14 +15,15 @@ from node.trust import HttpDestination, Source
 
 def peer_of(entry: settings.DimseDestination | Source, calling_ae: str) -> Peer:
     """Return the application entity of an entry, and who we say we are to it."""
+    tls = entry.tls.client if entry.tls else None
     if isinstance(entry, Source):
-        return Peer(entry.ae_title, entry.host or "", entry.port or 0, calling_ae)
+        return Peer(entry.ae_title, entry.host or "", entry.port or 0, calling_ae, tls=tls)
     return Peer(
         entry.ae_title,
         entry.host,
         entry.port,
         entry.calling_ae or calling_ae,
-        tls=entry.tls.client if entry.tls else None,
+        tls=tls,
         connect_s=entry.connect_s,
         response_s=entry.response_s,
     )

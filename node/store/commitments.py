@@ -76,18 +76,21 @@ class Commitments(Ledger):
         int
             How many; 0 where none waits, and then there is no request.
         """
-        waiting = (
-            sa.select(delivery.c.sop_instance_uid)
-            .where(
-                delivery.c.destination == destination,
-                delivery.c.state == "delivered",
-                _ripe(now),
-            )
-            .order_by(delivery.c.batch, delivery.c.sop_instance_uid)
-            .limit(limit)
-        )
         with self._write() as connection:
-            uids = [row[0] for row in connection.execute(waiting)]
+            uids: list[str] = []
+            # One after the other: an OR of them would read every delivered row there is.
+            for ripe in (_not_asked(now), _due(now)):
+                waiting = (
+                    sa.select(delivery.c.sop_instance_uid)
+                    .where(
+                        delivery.c.destination == destination,
+                        delivery.c.state == "delivered",
+                        ripe,
+                    )
+                    .order_by(delivery.c.batch, delivery.c.sop_instance_uid)
+                    .limit(limit - len(uids))
+                )
+                uids += connection.execute(waiting).scalars()
             if not uids:
                 return 0
             connection.execute(
@@ -372,8 +375,8 @@ class Commitments(Ledger):
         self._tell(connection, happened, now)
 
 
-def _ripe(now: float) -> sa.ColumnElement[bool]:
-    """Say which delivered instances wait: not asked for with a batch that is through, or due."""
+def _not_asked(now: float) -> sa.ColumnElement[bool]:
+    """Say what was never asked for: of a batch that is through, or sent a while ago."""
     other = delivery.alias()
     batch_unfinished = (
         sa.exists()
@@ -384,13 +387,15 @@ def _ripe(now: float) -> sa.ColumnElement[bool]:
         )
         .correlate(delivery)
     )
-    return sa.or_(
-        sa.and_(
-            delivery.c.commitment.is_(None),
-            sa.or_(~batch_unfinished, delivery.c.changed_at <= now - LONGEST_GATHERING_S),
-        ),
-        sa.and_(delivery.c.commitment.in_(("asked", "again")), delivery.c.commitment_due <= now),
+    return sa.and_(
+        delivery.c.commitment.is_(None),
+        sa.or_(~batch_unfinished, delivery.c.changed_at <= now - LONGEST_GATHERING_S),
     )
+
+
+def _due(now: float) -> sa.ColumnElement[bool]:
+    """Say whose answer has been waited for long enough, or whose request failed."""
+    return sa.and_(delivery.c.commitment.in_(("asked", "again")), delivery.c.commitment_due <= now)
 
 
 def _parked(reason: str, now: float) -> dict[str, Any]:

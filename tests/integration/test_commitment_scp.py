@@ -1,7 +1,9 @@
 """The receiver's side of storage commitment: reports that come, and requests of peers."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -22,7 +24,9 @@ from node.commitment.messages import (
     request_of,
 )
 from node.store.commitments import Failed, Reference
-from node.trust import Source
+from node.tls import server_context
+from node.trust import ClientTlsTable, Source
+from tests.certificates import authority
 from tests.commitment_peer import report_anew
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
@@ -59,8 +63,8 @@ class Scanner:
         return assoc
 
 
-@pytest.fixture
-def scanner() -> Iterator[Scanner]:
+@contextmanager
+def listening(secure: ssl.SSLContext | None = None) -> Iterator[Scanner]:
     """Run a scanner that also listens for reports on new associations."""
     made = Scanner()
     ae = AE("SCANNER")
@@ -68,12 +72,24 @@ def scanner() -> Iterator[Scanner]:
     server = cast(
         "ThreadedAssociationServer",
         ae.start_server(
-            ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, made.report)]
+            ("127.0.0.1", 0),
+            block=False,
+            ssl_context=secure,
+            evt_handlers=[(evt.EVT_N_EVENT_REPORT, made.report)],
         ),
     )
     made.port = int(server.server_address[1])
-    yield made
-    server.shutdown()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+
+
+@pytest.fixture
+def scanner() -> Iterator[Scanner]:
+    """Run a scanner that listens unencrypted."""
+    with listening() as made:
+        yield made
 
 
 @pytest.fixture
@@ -148,6 +164,21 @@ def test_who_has_left_is_told_on_a_new_association(node: Node, scanner: Scanner)
 
     assert list(scanner.heard[0][1].committed) == wanted
     wait_for(lambda: state(node) == "reported", "the row", 30)
+
+
+def test_the_new_association_is_over_tls_where_the_source_listens_so(tmp_path: Path) -> None:
+    """Trusted by the authority that its entry names."""
+    signer = authority(tmp_path / "ca")
+    with listening(server_context(signer.pair(), None, "none")) as scanner:
+        trusted = ClientTlsTable(ca_file=signer.ca)
+        source = Source(ae_title="SCANNER", host="127.0.0.1", port=scanner.port, tls=trusted)
+        (tmp_path / "node").mkdir()
+        with running_receiver(tmp_path / "node", sources=(source,)) as node:
+            wanted = stored(node, scanner)
+            node.catalog.promise(TRANSACTION, "SCANNER", wanted, node.now)
+            heard(scanner)
+
+    assert list(scanner.heard[0][1].committed) == wanted
 
 
 def test_images_and_requests_cross_a_report(node: Node, scanner: Scanner) -> None:
