@@ -15,6 +15,7 @@ from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
+from node.deliver.pacing import pace
 from node.errors import ConfigError, PermanentDeliveryError, TransientDeliveryError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.tls import ClientContext, ClientTls, client_context
@@ -65,6 +66,7 @@ class _Line:
         """
         self.open = True
         event.assoc.dimse.msg_queue = _AnswersFirst()
+        pace(event.assoc)
         wrapped = event.assoc.dul.socket
         if wrapped is not None and wrapped.socket is not None:
             wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

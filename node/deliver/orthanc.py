@@ -140,7 +140,8 @@ def _uploaded(client: Orthanc, instance: OutboundInstance) -> tuple[State, str]:
         If there is no answer.
     """
     try:
-        response = client.post_instances(content=instance.path.read_bytes())
+        with instance.path.open("rb") as file:  # sent in pieces: it may be larger than memory
+            response = client.post_instances(content=file)
     except OSError as error:
         return "retry", f"cannot read the stored file: {error.strerror}"
     state = meaning(response.status_code)
