@@ -26,7 +26,7 @@ from node.store.instances import InstanceFiles, Octets, Part
 log = structlog.get_logger()
 
 _KEPT: Final = 1 << 20  # octets of one data set in memory
-_STEP: Final = 16 << 20  # octets of room that are reserved at a time
+_STEP: Final = 4 << 20  # octets of room that are reserved at a time
 
 
 class Budget:
