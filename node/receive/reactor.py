@@ -115,19 +115,18 @@ class _WaitingSocket(AssociationSocket):
             raise OSError(f"a PDU of {nr_bytes} octets is announced")
         wire = cast("socket.socket", self.socket)
         patience = self._patience()
+        if wire.gettimeout() != patience:
+            # Of each read, and of each write: a peer that does not read cannot hold us either.
+            wire.settimeout(patience)
         deadline = time.monotonic() + patience
         received = bytearray()
         while len(received) < nr_bytes:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("half a PDU, and then nothing")
-            wire.settimeout(left)
+            if time.monotonic() > deadline:
+                raise TimeoutError("a PDU by octets")
             piece = wire.recv(min(nr_bytes - len(received), _PIECE))
             if not piece:
                 break
             received += piece
-        # What is sent waits as long: a peer that does not read cannot hold us either.
-        wire.settimeout(patience)
         self.pace.step(len(received), cast("_BriefDimse", self.assoc.dimse).unfinished, patience)
         return received
 

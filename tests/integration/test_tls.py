@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
+from typer.testing import CliRunner
 
+from node.cli import radnode
 from node.deliver.association import Peer
 from node.deliver.dimse import DimseSender
 from node.errors import TransientDeliveryError
@@ -55,7 +57,9 @@ def test_our_own_sender_and_receiver_speak_tls_both_ways_proven(
     """Mutual TLS; the plain port goes on beside it."""
     with receiver(tmp_path / "node", signer.pair(), signer.ca, "required") as node:
         trusted = ClientTls(signer.ca, signer.pair("scanner"))
-        outcomes = list(sender(node.scp.tls_address[1], trusted).send(series(tmp_path / "a", 3)))
+        outcomes = list(
+            sender(node.scp.tls_address[1], trusted).send(series(tmp_path / "a", 3, side=1024))
+        )
         assert [one.state for one in outcomes] == ["delivered"] * 3
         assert len(node.stored()) == 3
         assert "0000" in sender(node.scp.server_address[1], None).check()
@@ -139,7 +143,7 @@ def test_dcmtk_sends_over_tls(
     tmp_path: Path, signer: Authority, dcmtk: dict[str, str], profile: str
 ) -> None:
     """Storescu with a client certificate; without one it is refused."""
-    sent = series(tmp_path / "a", 3)
+    sent = series(tmp_path / "a", 3, side=1024)  # 2 MiB each: many PDUs and TLS records
     files = [str(one.path) for one in sent]
     with receiver(tmp_path / "node", signer.pair(), signer.ca, "required") as node:
         own = signer.pair("scanner")
@@ -210,7 +214,7 @@ def test_orthanc_takes_and_sends_over_tls(tmp_path: Path, signer: Authority) -> 
         ) as orthanc:
             trusted = ClientTls(signer.ca, node_own)
             to = sender(orthanc.dicom_port, trusted, orthanc.ae_title)
-            sent = series(tmp_path / "a", 3)
+            sent = series(tmp_path / "a", 3, side=1024)
             assert [one.state for one in to.send(sent)] == ["delivered"] * 3
             assert orthanc.sop_instance_uids() == {one.sop_instance_uid for one in sent}
             with pytest.raises(TransientDeliveryError):
@@ -218,3 +222,20 @@ def test_orthanc_takes_and_sends_over_tls(tmp_path: Path, signer: Authority) -> 
 
             orthanc.post("/modalities/node/store", orthanc.get("/instances"))
             assert {path.stem for path in node.stored()} == {one.sop_instance_uid for one in sent}
+
+
+@pytest.mark.parametrize(("days", "code"), [(2, 0), (-1, 2)])
+def test_radnode_check_refuses_an_expired_certificate(
+    tmp_path: Path, signer: Authority, days: int, code: int
+) -> None:
+    """It is a mistake in the settings: exit code 2, with the file and what to do."""
+    own = signer.pair(days=days)
+    config = tmp_path / "node.toml"
+    config.write_text(
+        f'[tls]\ncertificate_file = "{own.certificate}"\nkey_file = "{own.key}"\n'
+        'client_certificate = "none"\n',
+        encoding="utf-8",
+    )
+    shown = CliRunner().invoke(radnode, ["check", "--config", str(config)])
+    assert shown.exit_code == code
+    assert ("renew it" in shown.output) is (code == 2)
