@@ -101,6 +101,7 @@ def work(settings: Settings, stop: threading.Event) -> None:
         committed = _commitments(settings, storage)
         committed.register(engine)
         queues = workflows.queues(AT_ONCE + len(delivering.destinations))
+        dispatcher.adopt()
         engine.launch([*queues, *commitments.QUEUES])
         policy = Policy(settings.series.settle_s, settings.series.quiet_s)
         sweep = Sweep(

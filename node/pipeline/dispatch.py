@@ -62,6 +62,11 @@ class Dispatcher:
         self._clock = clock
         self._local_time = local_time
 
+    def adopt(self) -> None:
+        """Give a turn to every batch that lost its own; once, at start."""
+        if adopted := self._catalog.adopt(self._clock()):
+            log.error("batches had something pending and no turn", batches=adopted)
+
     def look(self, workflows: Workflows) -> None:
         """Queue probes and batches whose time has come."""
         outlets = self._catalog.outlets()

@@ -5,6 +5,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from node.store.dispatches import first_dispatch
 from node.store.ledger import Event, Happening, Ledger
 from node.store.records import Delivery, DeliveryState, StoredInstance
 from node.store.rows import instance_columns, instance_of
@@ -47,16 +48,7 @@ class Deliveries(Ledger):
             }
             for uid in sop_instance_uids
         ]
-        job = {
-            "destination": destination,
-            "batch": batch,
-            "state": "waiting",
-            "serial": 0,
-            "attempts": 0,
-            "urgent": urgent,
-            "next_at": now,
-            "changed_at": now,
-        }
+        job = first_dispatch(destination, batch, now, urgent)
         with self._write() as connection:
             if rows:
                 connection.execute(self._insert(delivery).on_conflict_do_nothing(), rows)

@@ -112,6 +112,34 @@ class Dispatches(Database):
         }
         self._change(where, values, now)
 
+    def adopt(self, now: float) -> int:
+        """Make every batch due that has something pending and no turn; return how many.
+
+        There are none, unless rows were changed by other means than this catalog's: a restored
+        copy, a hand.
+        """
+        live = sa.exists().where(
+            dispatch.c.destination == delivery.c.destination,
+            dispatch.c.batch == delivery.c.batch,
+            dispatch.c.state.in_(["waiting", "queued"]),
+        )
+        orphans = (
+            sa.select(delivery.c.destination, delivery.c.batch)
+            .where(delivery.c.state == "pending", ~live)
+            .distinct()
+        )
+        again = {"state": "waiting", "serial": dispatch.c.serial + 1, "next_at": now}
+        with self._write() as connection:
+            found = connection.execute(orphans).all()
+            for destination, batch in found:
+                connection.execute(
+                    self._insert(dispatch).on_conflict_do_update(
+                        index_elements=[dispatch.c.destination, dispatch.c.batch], set_=again
+                    ),
+                    first_dispatch(destination, batch, now),
+                )
+        return len(found)
+
     def close_dispatch(self, job: Dispatch, now: float) -> bool:
         """End a batch of which nothing is pending; tell whether that was so.
 
@@ -136,6 +164,22 @@ class Dispatches(Database):
         )
         with self._write() as connection:
             return connection.execute(change).first() is not None
+
+
+def first_dispatch(
+    destination: str, batch: str, now: float, urgent: bool = False
+) -> dict[str, Any]:
+    """Return the row of a batch that is due and was never tried."""
+    return {
+        "destination": destination,
+        "batch": batch,
+        "state": "waiting",
+        "serial": 0,
+        "attempts": 0,
+        "urgent": urgent,
+        "next_at": now,
+        "changed_at": now,
+    }
 
 
 def _of(destination: str, batch: str, serial: int, state: str) -> list[sa.ColumnElement[bool]]:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
+from node.store.dispatches import first_dispatch
 from node.store.ledger import Event, Happening, Ledger
 from node.store.records import Delivery, DeliveryState
 from node.store.tables import delivery, dispatch, instance
@@ -100,6 +101,8 @@ class Orders(Ledger):
                 )
                 due = _batches(connection.execute(pending.distinct()).all())
             for destination, batch in due:
+                first = self._insert(dispatch).on_conflict_do_nothing()
+                connection.execute(first, first_dispatch(destination, batch, now))
                 connection.execute(_due(destination, batch, order, now))
         return len(rows)
 
@@ -124,18 +127,18 @@ class Orders(Ledger):
         rows: list[_Row] = list(connection.execute(query))
         if not rows:
             return rows
+        values = {
+            "state": order.state,
+            "reason": f"{order.event} by the operator",
+            "changed_at": now,
+        }
         connection.execute(
             sa.update(delivery)
             .where(
                 delivery.c.sop_instance_uid == sa.bindparam("sop"),
                 delivery.c.destination == sa.bindparam("to"),
             )
-            .values(
-                state=order.state,
-                reason=f"{order.event} by the operator",
-                attempts=0 if order.attempts_anew else delivery.c.attempts,
-                changed_at=now,
-            ),
+            .values(values | (_ANEW if order.attempts_anew else {})),
             [{"sop": row.sop_instance_uid, "to": row.destination} for row in rows],
         )
         told = [
@@ -149,6 +152,16 @@ class Orders(Ledger):
         ]
         self._tell(connection, told, now)
         return rows
+
+
+_ANEW: Final = {
+    "attempts": 0,
+    "commitment": None,
+    "commitment_due": None,
+    "commitment_attempts": 0,
+    "transaction_uid": None,
+}
+"""A replay forgets what was tried and what was promised."""
 
 
 def _end_where_nothing_is_left(destination: str, batch: str, now: float) -> sa.Update:

@@ -19,6 +19,7 @@ from node.deliver.attempts import Retries
 from node.deliver.turns import Terms, window_of
 from node.pipeline.engine import Fate
 from node.store.orders import CANCEL, PAUSE, REPLAY, RESUME, Order, Scope
+from node.store.records import Circuit
 from tests.delivery_desk import Desk, dimse
 from tests.fault_peer import (
     ABORT,
@@ -345,6 +346,31 @@ def test_paused_holds_everything_and_costs_no_attempt(
     desk.go_on()
     assert desk.states() == ["delivered"] * 5
     assert len(peer.asked) == 5
+
+
+@pytest.mark.parametrize("held", ["paused", "circuit open"])
+def test_what_is_held_after_its_job_was_queued_is_not_even_called(
+    peer: FaultPeer, make_desk: MakeDesk, held: str
+) -> None:
+    """The job looks before it asks for an association, and no attempt is counted."""
+    desk = make_desk()
+    desk.add("b", 2)
+    peer.start()
+    desk.look(run=False)
+    if held == "paused":
+        desk.catalog.set_paused("pacs", True, desk.now)
+    else:
+        shut = Circuit("open", 5, 1, 0, desk.now + 60, "no connection")
+        desk.catalog.change_circuit("pacs", lambda _: shut, desk.now)
+
+    desk.look()
+
+    assert peer.associations == 0
+    (job,) = desk.catalog.dispatches("pacs")
+    assert (job.state, job.attempts) == ("waiting", 0)
+    desk.catalog.set_paused("pacs", False, desk.now)
+    desk.go_on()
+    assert desk.states() == ["delivered"] * 2
 
 
 def test_paused_instances_wait_alone(peer: FaultPeer, make_desk: MakeDesk) -> None:

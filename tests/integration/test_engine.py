@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,6 +74,29 @@ def test_a_job_that_raises_is_listed_as_dead(engine: Engine) -> None:
     (dead,) = engine.dead()
     assert (dead.workflow, dead.arguments) == ("broken", ("1.2.3", 4))
     assert "cannot do 1.2.3 4" in dead.reason
+
+
+def test_what_became_of_a_job_is_told(engine: Engine) -> None:
+    """A row whose job is gone or dead is put back; one that runs or waits is left alone."""
+    hold = threading.Event()
+
+    @engine.workflow("held")
+    def held(fails: bool) -> None:
+        if fails:
+            raise ValueError("poison")
+        hold.wait(60)
+
+    engine.launch([Queue("jobs", 1)])
+    engine.enqueue("jobs", "dies", held, True)
+    wait_for(lambda: engine.fate("dies").state == "dead", "the dead job", patience_s=60)
+    engine.enqueue("jobs", "runs", held, False)
+    engine.enqueue("jobs", "waits", held, False)
+
+    assert "poison" in engine.fate("dies").reason
+    assert engine.fate("runs").state == engine.fate("waits").state == "alive"
+    assert engine.fate("never heard of").state == "gone"
+    hold.set()
+    wait_for(lambda: engine.fate("waits").state == "gone", "the end", patience_s=60)
 
 
 def test_two_live_processes_never_share_an_executor_id(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from alembic.config import Config
 from node.store.catalog import Catalog
 from node.store.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME, Scope
 from node.store.records import Circuit, Outlet
-from node.store.tables import metadata
+from node.store.tables import delivery, dispatch, metadata
 from tests.peers import RunningPostgresql, running_postgresql
 from tests.store_rows import SERIES, STUDY, stored
 
@@ -152,6 +152,51 @@ def test_replay_gives_all_attempts_back(catalog: Catalog) -> None:
     (due,) = catalog.due("pacs", 103.0, 9, urgent=False)
     assert (due.attempts, due.serial) == (0, 1)
     assert catalog.counted(Scope())["pacs"] == {"delivered": 1, "pending": 2}
+
+
+def test_replay_finds_what_was_parked_before_there_were_batches(catalog: Catalog) -> None:
+    """Only what was pending got one from the migration; the rest must not wait for ever."""
+    catalog.put_delivery(UIDS[0], "pacs", "parked", "refused", 101.0)
+    with catalog.engine.begin() as connection:
+        connection.execute(dispatch.delete())
+
+    assert catalog.order(REPLAY, Scope(uid=UIDS[0]), 103.0) == 1
+
+    assert catalog.due_destinations(103.0) == ["pacs"]
+
+
+def test_replay_of_what_was_committed_to_asks_for_commitment_anew(catalog: Catalog) -> None:
+    """The promise was about what the peer has lost since."""
+    catalog.put_delivery(UIDS[0], "pacs", "delivered", "", 101.0)
+    with catalog.engine.begin() as connection:
+        connection.execute(
+            delivery.update()
+            .where(delivery.c.sop_instance_uid == UIDS[0])
+            .values(commitment="committed", commitment_attempts=3, transaction_uid="1.2")
+        )
+
+    catalog.order(REPLAY_DELIVERED, Scope(uid=UIDS[0]), 103.0)
+
+    with catalog.engine.connect() as connection:
+        row = connection.execute(
+            delivery.select().where(delivery.c.sop_instance_uid == UIDS[0])
+        ).one()
+    assert (row.commitment, row.commitment_attempts, row.transaction_uid) == (None, 0, None)
+
+
+@pytest.mark.parametrize("state", ["gone", "done"])
+def test_what_is_pending_and_has_no_turn_gets_one(catalog: Catalog, state: str) -> None:
+    """After somebody restored one table and not the other; what has one is left alone."""
+    assert catalog.adopt(101.0) == 0
+    with catalog.engine.begin() as connection:
+        connection.execute(
+            dispatch.delete() if state == "gone" else dispatch.update().values(state="done")
+        )
+
+    assert catalog.adopt(102.0) == 1
+
+    assert catalog.due_destinations(102.0) == ["pacs"]
+    assert catalog.adopt(103.0) == 0
 
 
 def test_replay_ends_the_wait_of_what_is_pending(catalog: Catalog) -> None:
