@@ -21,12 +21,17 @@ TOLD: Final[dict[HoldState, Event]] = {
 }
 
 
+def went_wrong() -> list[sa.ColumnElement[bool]]:
+    """Select revisions that ended as somebody ought to look at."""
+    begins = [revision.c.reason.startswith(text, autoescape=True) for text in KINDS]
+    return [revision.c.state == "unusable", sa.or_(*begins)]
+
+
 class Holds(Ledger):
     """The catalog as the quarantine sees it."""
 
     def failed_revisions(self) -> list[tuple[str, str, int, str]]:
         """Return (study, series, revision, reason) of what went wrong and is not held (again)."""
-        begins = [revision.c.reason.startswith(text, autoescape=True) for text in KINDS]
         held = sa.exists().where(
             quarantine.c.series_instance_uid == revision.c.series_instance_uid,
             quarantine.c.what == sa.literal(REVISION) + sa.cast(revision.c.revision, sa.String),
@@ -40,7 +45,7 @@ class Holds(Ledger):
                 revision.c.reason,
             )
             .join(series, series.c.series_instance_uid == revision.c.series_instance_uid)
-            .where(revision.c.state == "unusable", sa.or_(*begins), ~held)
+            .where(*went_wrong(), ~held)
         )
         with self._read() as connection:
             return [tuple(row) for row in connection.execute(query)]

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from node.store.holds import went_wrong
 from node.store.ledger import Happening, Ledger
+from node.store.records import REVISION
 from node.store.tables import (
     conflict,
     deletion,
@@ -262,10 +264,22 @@ def _quarantined(connection: sa.Connection, uid: str) -> int:
         .select_from(quarantine)
         .where(
             quarantine.c.series_instance_uid == uid,
-            quarantine.c.state.not_in(("released", "discarded")),
+            quarantine.c.state.in_(("held", "discarding")),
         )
     )
-    return sum(int(connection.execute(query).scalar_one()) for query in (conflicts, holds))
+    # What went wrong is held some seconds later: until somebody has decided, it stays.
+    decided = sa.exists().where(
+        quarantine.c.series_instance_uid == revision.c.series_instance_uid,
+        quarantine.c.what == sa.literal(REVISION) + sa.cast(revision.c.revision, sa.String),
+        quarantine.c.state.in_(("released", "discarded")),
+    )
+    failed = (
+        sa.select(sa.func.count())
+        .select_from(revision)
+        .where(revision.c.series_instance_uid == uid, *went_wrong(), ~decided)
+    )
+    queries = (conflicts, holds, failed)
+    return sum(int(connection.execute(query).scalar_one()) for query in queries)
 
 
 def _of_unit(uid: str) -> sa.CompoundSelect[Any]:

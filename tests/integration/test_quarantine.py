@@ -315,3 +315,29 @@ def test_the_operator_does_it_by_command(
     assert said("discard", "--yes", hold_id) == (0, f"{hold_id}: discarded\n")
     assert hold_id not in said("list")[1]
     assert "discarded" in said("list", "--all")[1]
+
+
+def test_retention_keeps_what_went_wrong_until_somebody_decides(
+    bench: Bench, quarantine: Quarantine
+) -> None:
+    """From the moment it went wrong; a replay that succeeds lets it go like any other."""
+    bench.receive(*slices(*range(6)))
+    bench.tick(3)
+    wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
+    later = bench.now + 1000
+
+    def goes() -> bool:
+        return bench.catalog.kept_because(SERIES, later, ()) == ""
+
+    assert goes()
+    bench.catalog.finish(SERIES, 1, "unusable", "segmentation died: ERROR")
+    assert not goes()
+    quarantine.look()
+    assert not goes()
+
+    quarantine.replay(only(bench))
+    assert not goes()
+    bench.tick(1)
+    wait_for(bench.ends("done"), "the second verdict", 60)
+
+    assert goes()
