@@ -268,6 +268,17 @@ def examine(own: KeyPair | None, ca: Path | None, now: datetime) -> None:
             raise ConfigError(f"authorities {ca}: {reasons[0]}")
 
 
+def valid_until(certificate: Path) -> datetime:
+    """Return when a certificate expires.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be used.
+    """
+    return _certificates(certificate)[0].not_valid_after_utc
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()

@@ -26,7 +26,7 @@ from node.deliver.build import build, terms_of
 from node.deliver.destination import OutboundInstance
 from node.errors import DeliveryError
 from node.settings import DimseDestination, load
-from node.watch import custody, deliveries
+from node.watch import custody, deliveries, readiness
 from node.watch import status as views
 
 commands = typer.Typer()
@@ -147,6 +147,10 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
         settings = sound(config)
         console.print(f"{config}: {len(settings.rules)} rules, settings valid")
         failed = 0
+        for line, in_order in readiness.look(settings):
+            failed += not in_order
+            style = None if in_order else "red"
+            console.print(line, style=style, markup=False, highlight=False)
         for described in settings.destinations:
             try:
                 said = build(described, settings.node.ae_title).check()

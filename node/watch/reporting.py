@@ -23,7 +23,8 @@ from node.watch.syslog import Collector
 def auditor_of(settings: Settings, catalog: Catalog) -> Auditor | None:
     """Return what tells the audit collector, or None where the settings name none."""
     wanted = settings.audit
-    if wanted is None:
+    collector = collector_of(settings)
+    if wanted is None or collector is None:
         return None
     narrator = Narrator(
         ae_title=settings.node.ae_title,
@@ -31,9 +32,16 @@ def auditor_of(settings: Settings, catalog: Catalog) -> Auditor | None:
         host=socket.gethostname(),
         places={one.name: place_of(one) for one in settings.destinations},
     )
-    collector = Collector(wanted.host, wanted.well_known_port, wanted.transport, wanted.tls.client)
     source = (wanted.source_id or settings.node.ae_title, wanted.site)
     return Auditor(catalog, narrator, collector, source, os.getpid())
+
+
+def collector_of(settings: Settings) -> Collector | None:
+    """Return where audit messages go, or None where the settings name no place."""
+    wanted = settings.audit
+    if wanted is None:
+        return None
+    return Collector(wanted.host, wanted.well_known_port, wanted.transport, wanted.tls.client)
 
 
 def place_of(entry: Destination) -> Place:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from pynetdicom import AE
+from typer.testing import CliRunner
 
+from node.cli import radnode
 from node.errors import TransientDeliveryError
 from node.settings import NodeSection, Settings
 from node.tls import ClientTls, server_context
@@ -182,3 +184,31 @@ def told(receiver: Collecting, kind: bytes) -> set[bytes]:
         for one in list(receiver.messages)
         if b'csd-code="' + kind in one
     }
+
+
+def test_radnode_check_looks_at_the_doors(tmp_path: Path, signer: Authority) -> None:
+    """Who may send, how long our certificate lasts, whether the collector takes ours."""
+    receiver = Collecting(server_context(signer.pair(), signer.ca, "required"))
+    own = signer.pair("radnode")
+    files = f'certificate_file = "{own.certificate}", key_file = "{own.key}"'
+    config = tmp_path / "node.toml"
+    audit = f'[audit]\nhost = "localhost"\nport = {receiver.port}\n'
+    config.write_text(
+        f'[tls]\ncertificate_file = "{own.certificate}"\nkey_file = "{own.key}"\n'
+        f'ca_file = "{signer.ca}"\n{audit}tls = {{ ca_file = "{signer.ca}", {files} }}\n'
+        '[[sources]]\nae_title = "CT1"\n',
+        encoding="utf-8",
+    )
+    shown = CliRunner().invoke(radnode, ["check", "--config", str(config)])
+    assert shown.exit_code == 0, shown.output
+    assert "sources: 1 listed, all others are rejected" in shown.output
+    assert "client certificate required, ours is valid until 20" in shown.output
+    assert f"audit: ok, tls localhost:{receiver.port}" in shown.output
+
+    config.write_text(audit, encoding="utf-8")
+    shown = CliRunner().invoke(radnode, ["check", "--config", str(config)])
+    assert shown.exit_code == 1
+    assert "sources: none are listed, so anybody may send" in shown.output
+    assert f"audit: tls localhost:{receiver.port}: certificate refused" in shown.output
+    receiver.close()
+    assert receiver.messages == []
