@@ -3,9 +3,7 @@
 Exit status: 0 done, 1 failed, 2 wrong usage or input.
 """
 
-import json
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +13,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from radnet.cli import experiment, fetch, labels, manifest
+from radnet.cli.evaluate import evaluate
 from radnet.cli.train import Task, train
 from radnet.errors import RadnetError, UnusableVolumeError
 
@@ -24,80 +23,13 @@ app.add_typer(experiment.app, name="experiment")
 app.add_typer(fetch.app, name="fetch")
 labels.app.command("manifest")(manifest.manifest)
 app.command()(train)
+app.command()(evaluate)
 shown = Console(stderr=True)
-WIDE = 130  # columns where the output is no terminal
 
 
 @app.callback()
 def radnet() -> None:
     """Recognise scans and find the liver in them: data, training, evaluation."""
-
-
-@app.command()
-def evaluate(
-    data: Annotated[Path, typer.Option(help="Folder of real scans.")],
-    classifier: Annotated[Path | None, typer.Option(help="Classifier weights.")] = None,
-    liver: Annotated[
-        Path | None, typer.Option(help="Liver weights; else the shipped twin that left scans out.")
-    ] = None,
-    split: Annotated[Path | None, typer.Option(help="Write the split as JSON here.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a report for the browser here.")] = None,
-) -> None:
-    """Score weights on the scans that were left out of training."""
-    from radnet.inference.classifier import Classifier
-    from radnet.inference.segmenter import LiverSegmenter
-    from radnet.network.weights import shipped
-    from radnet.training import evaluate as scoring
-    from radnet.training.report_page import page
-    from radnet.training.scorecard import scorecard
-
-    if not (data / "MANIFEST.csv").is_file():
-        raise UnusableVolumeError(f"{data} holds no MANIFEST.csv; see radnet/training/scans.py")
-    with shown.status("Loading weights"):
-        labeller = Classifier.load(classifier)
-        segmenter = LiverSegmenter.load(liver or shipped("liver-left-out"), labeller)
-    if segmenter.record.get("left_out") is False:
-        shown.print(
-            "these liver weights learned from the left-out scans too: their figures here say "
-            "nothing; evaluate the weights they were made from",
-            style="yellow",
-        )
-    with shown.status("Scoring"):
-        found = list(scoring.reports(data, labeller, segmenter))
-    lines = scorecard(found)
-    _print_scores(found, lines)
-    if html:
-        about = f"{labeller.name} {labeller.digest[:12]}, {segmenter.digest[:12]} on {data}"
-        html.write_text(page(found, lines, about), encoding="utf-8")
-    if split:
-        split.write_text(json.dumps(scoring.split_record(data), indent=1) + "\n", encoding="utf-8")
-
-
-def _print_scores(found: list[Any], lines: list[Any]) -> None:
-    from radnet.training.report_page import cells, percent
-    from radnet.training.scorecard import calibration
-
-    plain = Console(width=None if sys.stdout.isatty() else WIDE)
-    heads = Table(
-        "class", "samples", "accuracy %", "95 % interval", "AUC %", "poster: samples",
-        "accuracy %", "AUC %", title="Left-out scans, pixels alone",
-    )  # fmt: skip
-    for line in lines:
-        heads.add_row(*cells(line))
-    wrong = Table("scan", "head", "truth", "said", "probability", title="Wrong answers")
-    livers = Table("scan", "Dice", "liver mL", "said mL", title="Liver masks")
-    for report in found:
-        for verdict in report.verdicts:
-            if not verdict.right:
-                told = (verdict.head, verdict.truth, verdict.said, f"{verdict.probability:.2f}")
-                wrong.add_row(report.scan.name, *told)
-        if report.liver:
-            score = report.liver
-            told_ml = f"{score.truth_ml:.0f}", f"{score.said_ml:.0f}"
-            livers.add_row(report.scan.name, f"{score.dice:.3f}", *told_ml)
-    for table in (heads, wrong, livers):
-        plain.print(table)
-    plain.print(f"expected calibration error: {percent(calibration(found)[0])} %")
 
 
 @app.command()
@@ -166,10 +98,16 @@ def segment(
     import nibabel as nib
     import numpy as np
 
+    from radnet.inference.classifier import stack_of
     from radnet.inference.recognise import read_scan_file
+    from radnet.inference.refusals import refuse_other_than_ct
     from radnet.inference.segmenter import LiverSegmenter
 
-    volume = read_scan_file(scan, "CT").volume()
+    source = read_scan_file(scan, "CT")
+    if source.modality != "CT":
+        raise UnusableVolumeError(f"{scan}: modality {source.modality}; expected CT")
+    volume = source.volume()
+    refuse_other_than_ct(stack_of(volume))
     with shown.status("Loading weights"):
         segmenter = LiverSegmenter.load()
     with Bar(console=shown) as bar:

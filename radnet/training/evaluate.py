@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
 
 from radnet.data.label_scan import manufacturer
+from radnet.data.manifest import Row, Split, read_table
+from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.preparation import Stack
 from radnet.inference.segmenter import LiverSegmenter
+from radnet.training.liver_sets import mask_on
+from radnet.training.prepared import read_row
 from radnet.training.scans import Scan, digest, files, read_manifest, read_nifti, read_scan
 from radnet.training.transfer import dice
 from radnet.volume.headers import read_file
@@ -73,27 +79,93 @@ def verdicts(scan: Scan, prediction: Prediction) -> list[Verdict]:
     return found
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Reports as they come; None for a scan that could not be read."""
+
+    count: int
+    reports: Iterator[ScanReport | None]
+
+
 def reports(
     folder: Path, classifier: Classifier, segmenter: LiverSegmenter, role: str = "test"
-) -> Iterator[ScanReport]:
-    """Yield a report of every scan of `role`, in the manifest's order."""
-    for scan in read_manifest(folder):
-        if scan.role != role:
-            continue
-        stack = read_scan(folder, scan)
-        volume = volume_of(stack)
-        prediction = classifier.classify(volume, scan.modality)
-        found = verdicts(scan, prediction)
-        score = None
-        if scan.kind == "liver pair":
-            mask = read_nifti(folder / "liver" / f"{scan.name}_liver.nii.gz").array > 0
-            said = segmenter.segment(volume).mask
-            step = stack.spacing_mm
-            voxel_ml = step[0] * step[1] * step[2] / 1000
-            score = LiverScore(
-                dice(said, mask), float(mask.sum() * voxel_ml), float(said.sum() * voxel_ml)
-            )
-        yield ScanReport(scan, found, score, prediction, _vendor(folder, scan))
+) -> Judged:
+    """Return a report of every scan of `role`, in the manifest's order."""
+    scans = [scan for scan in read_manifest(folder) if scan.role == role]
+    return Judged(
+        len(scans), (_folder_report(folder, scan, classifier, segmenter) for scan in scans)
+    )
+
+
+def _folder_report(
+    folder: Path, scan: Scan, classifier: Classifier, segmenter: LiverSegmenter
+) -> ScanReport:
+    stack = read_scan(folder, scan)
+    volume = volume_of(stack)
+    prediction = classifier.classify(volume, scan.modality)
+    score = None
+    if scan.kind == "liver pair":
+        mask = read_nifti(folder / "liver" / f"{scan.name}_liver.nii.gz").array > 0
+        score = liver_score(stack, mask, segmenter)
+    vendor = _vendor(folder, scan)
+    return ScanReport(scan, verdicts(scan, prediction), score, prediction, vendor)
+
+
+def liver_score(stack: Stack, mask: NDArray[np.bool_], segmenter: LiverSegmenter) -> LiverScore:
+    """Return how well a mask is found again in its scan, on the scan's own grid."""
+    said = segmenter.segment(volume_of(stack)).mask
+    step = stack.spacing_mm
+    voxel_ml = step[0] * step[1] * step[2] / 1000
+    return LiverScore(dice(said, mask), float(mask.sum() * voxel_ml), float(said.sum() * voxel_ml))
+
+
+def table_reports(
+    manifest: Path,
+    classifier: Classifier,
+    segmenter: LiverSegmenter,
+    unusable: list[str],
+    side: Split = "test",
+) -> Judged:
+    """Return a report of every series on one side of a Parquet manifest.
+
+    Parameters
+    ----------
+    unusable
+        Why a series could not be judged is added here.
+    """
+    rows = read_table(manifest, side)
+
+    def found() -> Iterator[ScanReport | None]:
+        for row in rows:
+            try:
+                yield _row_report(row, classifier, segmenter)
+            except UnusableVolumeError as error:
+                unusable.append(str(error))
+                yield None
+
+    return Judged(len(rows), found())
+
+
+def _row_report(row: Row, classifier: Classifier, segmenter: LiverSegmenter) -> ScanReport:
+    stack = read_row(row)
+    scan = Scan(
+        row.series_instance_uid,
+        "liver pair" if row.mask else "dicom",
+        row.modality,
+        row.sequence,
+        row.plane,
+        row.contrast,
+        row.coverage or frozenset(),
+        row.coverage is not None,
+        row.doi,
+        row.licence,
+        "test",
+    )
+    prediction = classifier.classify(volume_of(stack), row.modality)
+    score = None
+    if row.mask and row.modality == "CT":
+        score = liver_score(stack, mask_on(stack, row.mask), segmenter)
+    return ScanReport(scan, verdicts(scan, prediction), score, prediction, row.manufacturer)
 
 
 def _vendor(folder: Path, scan: Scan) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from radnet.data.manifest import Row, Split, read_table
 from radnet.errors import UnusableVolumeError
@@ -93,18 +94,30 @@ def table_cases(manifest: Path, *sides: Split) -> list[Case]:
 
 
 def _case(row: Row, mask: Path) -> Case:
-    image, liver = read_row(row), read_nifti(mask)
-    inside = sample(liver, image.affine, _shape(image), 0.0)
-    before = float((liver.array > 0).sum()) * _voxel_ml(liver)
-    after = float((inside > 0.5).sum()) * _voxel_ml(image)
+    image = read_row(row)
+    liver = mask_on(image, mask).astype(np.float32)
+    return make_case(row.series_instance_uid, image, liver, phantom=False)
+
+
+def mask_on(image: Stack, mask: Path) -> NDArray[np.bool_]:
+    """Return the mask in a NIfTI file on the grid of its series, whatever its own axes.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If a part of it lies elsewhere: then it is not the mask of this scan.
+    """
+    liver = read_nifti(mask)
+    liver = Stack((liver.array > 0).astype(np.float32), liver.affine)
+    inside = np.asarray(sample(liver, image.affine, _shape(image), 0.0) > 0.5)
+    before = float(liver.array.sum()) * _voxel_ml(liver)
+    after = float(inside.sum()) * _voxel_ml(image)
     if abs(after - before) > MOST_LOST * before:
         raise UnusableVolumeError(
             f"{mask.name}: {before:.0f} mL of liver, of which {after:.0f} mL lie in its series; "
             "expected a mask of this very scan"
         )
-    return make_case(
-        row.series_instance_uid, image, (inside > 0.5).astype(np.float32), phantom=False
-    )
+    return inside
 
 
 def _shape(stack: Stack) -> tuple[int, int, int]:

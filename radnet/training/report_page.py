@@ -8,9 +8,11 @@ from io import BytesIO
 
 from matplotlib.figure import Figure
 
+from radnet.labels.vocabulary import HEADS
 from radnet.training.evaluate import ScanReport
-from radnet.training.scorecard import POSTER, Line, by_group, calibration, confusion
+from radnet.training.scorecard import POSTER, Line, calibration, confusion, scorecard
 
+MAKERS = ("manufacturer", "scans", "sequence", "plane", "contrast", "coverage exact")
 STYLE = (
     "body{font:15px sans-serif;max-width:60em;margin:2em auto}table{border-collapse:collapse}"
     "td,th{padding:.2em .8em;border-bottom:1px solid #ddd;text-align:right}"
@@ -56,19 +58,10 @@ def page(found: Sequence[ScanReport], lines: Sequence[Line], about: str) -> str:
         f"<h2>Calibration</h2><p>Expected calibration error {percent(error)} %</p>",
         f'<img alt="reliability" src="data:image/png;base64,{_reliability(bins)}">',
         "<h2>Confusion</h2>",
-        *(
-            f"<h3>{head}</h3>" + _table(
-                ("truth", "said", "scans"),
-                ((t, s, str(n)) for (t, s), n in sorted(confusion(found, head).items())),
-            )
-            for head in ("sequence", "plane", "contrast")
-        ),
-        "<h2>By manufacturer</h2>",
-        _table(
-            ("manufacturer", "right", "judged"),
-            ((name or "(not told)", str(right), str(judged))
-             for name, (right, judged) in sorted(by_group(found, lambda o: o.vendor).items())),
-        ),
+        "<p>Rows: what is true. Columns: what was said.</p>",
+        *(_matrix(head, confusion(found, head)) for head in ("sequence", "plane", "contrast")),
+        "<h2>By manufacturer</h2><p>Right %, 95 % interval (scans judged).</p>",
+        _table(MAKERS, maker_rows(found)),
         "<h2>Liver</h2>",
         _table(
             ("scan", "Dice", "true mL", "said mL"),
@@ -80,6 +73,43 @@ def page(found: Sequence[ScanReport], lines: Sequence[Line], about: str) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>3D-RADNet evaluation</title>'
         f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>"
     )
+
+
+def maker_rows(found: Sequence[ScanReport]) -> list[list[str]]:
+    """Return for each manufacturer how often the heads are right, the most frequent first."""
+    groups: dict[str, list[ScanReport]] = {}
+    for one in found:
+        groups.setdefault(one.vendor or "(not told)", []).append(one)
+    rows = []
+    for name, members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+        totals = {line.name: line for line in scorecard(members)}
+        rows.append([name, str(len(members)), *(_share(totals.get(head)) for head in MAKERS[2:])])
+    return rows
+
+
+def _share(line: Line | None) -> str:
+    if line is None:
+        return "-"
+    between = f"{percent(line.low)}-{percent(line.high)}"
+    return f"{percent(line.accuracy)}, {between} ({line.judged})"
+
+
+def _matrix(head: str, counts: dict[tuple[str, str], int]) -> str:
+    """Return one confusion matrix; the deeper the blue, the larger the share of its row."""
+    names = list(dict.fromkeys(str(label) for label in HEADS[head]))
+    names = [name for name in names if any(name in pair for pair in counts)]
+    rows = []
+    for truth in names:
+        of_row = [counts.get((truth, said), 0) for said in names]
+        shades = "".join(_shaded(count, max(1, sum(of_row))) for count in of_row)
+        rows.append(f"<tr><td>{escape(truth)}</td>{shades}</tr>")
+    top = "".join(f"<th>{escape(name)}</th>" for name in names)
+    return f"<h3>{escape(head)}</h3><table><tr><th></th>{top}</tr>{''.join(rows)}</table>"
+
+
+def _shaded(count: int, total: int) -> str:
+    blue = f"background:rgba(70,130,180,{count / total:.2f})"
+    return f'<td style="{blue}">{count or ""}</td>'
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -94,9 +124,13 @@ def _reliability(bins: Sequence[tuple[float, float, int]]) -> str:
     figure = Figure(figsize=(4, 4), layout="constrained")
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-    sizes = [20 + 8 * count for _, _, count in bins]
-    axis.scatter([p for p, _, _ in bins], [share for _, share, _ in bins], s=sizes)
-    axis.set(xlabel="probability", ylabel="share right", xlim=(0, 1.02), ylim=(0, 1.02))
+    total = sum(count for _, _, count in bins)
+    sizes = [20 + 400 * count / total for _, _, count in bins]
+    axis.scatter([p for p, _, _ in bins], [share for _, share, _ in bins], s=sizes, alpha=0.7)
+    for p, share, count in bins:
+        axis.annotate(f"{count}", (p, share), textcoords="offset points", xytext=(7, -12))
+    axis.set(xlabel="probability said", ylabel="share right", xlim=(0, 1.05), ylim=(-0.05, 1.05))
+    axis.set_title("answers of sequence, plane, contrast", fontsize="small")
     png = BytesIO()
     figure.savefig(png, dpi=90)
     return base64.b64encode(png.getvalue()).decode()

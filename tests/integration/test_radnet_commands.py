@@ -1,5 +1,6 @@
 """`radnet train` and `radnet experiment` end to end on phantoms."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -9,7 +10,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from pydicom import dcmread
 
+from radnet.data.manifest import read_table
+from radnet.data.phantom_study import write_phantom_study
 from radnet.network.weights import load_weights
 from radnet.training.liver_cases import phantom_case
 
@@ -48,6 +52,54 @@ def test_train_writes_weights_that_tell_how_they_were_made(task: str, tmp_path: 
     assert record["steps"] == 2
     assert "--steps 2" in record["command"]
     assert not list(tmp_path.glob("*.checkpoint"))
+    assert (tmp_path / "w.png").is_file()
+    assert "loss" in (tmp_path / "w.metrics.jsonl").read_text()
+
+
+def archive(folder: Path, patients: int) -> Path:
+    """Write a study of three series for each patient, the localizer among them."""
+    for seed in range(patients):
+        for path in write_phantom_study(folder / f"p{seed}", seed):
+            image = dcmread(path)
+            image.PatientID = f"P{seed}"
+            image.save_as(path)
+    return folder
+
+
+@pytest.mark.slow
+def test_an_archive_is_labelled_split_learned_from_and_judged(tmp_path: Path) -> None:
+    """From headers to a table of figures: scan, manifest, train, evaluate."""
+    images, labels = archive(tmp_path / "images", 3), tmp_path / "labels.parquet"
+    manifest, out, page = tmp_path / "m.parquet", tmp_path / "w.safetensors", tmp_path / "r.html"
+
+    scanned = radnet("labels", "scan", str(images), "--out", str(labels))
+    chosen = radnet(
+        "labels", "manifest", str(labels), "--data", str(images), "--out", str(manifest),
+        "--test", "0.5", "--validation", "0",
+    )  # fmt: skip
+    trained = radnet(
+        "train", "classifier", "--manifest", str(manifest), "--steps", "2", "--phantoms", "8",
+        "--out", str(out), "--mlflow", str(tmp_path / "runs.db"),
+    )  # fmt: skip
+    judged = radnet(
+        "evaluate", "--manifest", str(manifest), "--classifier", str(out), "--html", str(page)
+    )
+
+    for done in (scanned, chosen, trained, judged):
+        assert done.exit_code == 0, done.output
+    rows = read_table(manifest)
+    assert len(rows) == 6  # the localizers are left out
+    learned = {row.patient for row in rows if row.split == "train"}
+    assert learned
+    assert not learned & {row.patient for row in rows if row.split == "test"}
+    record = load_weights(out, "classifier").record
+    assert record["manifest_sha256"] == hashlib.sha256(manifest.read_bytes()).hexdigest()
+    assert "series to learn from" in trained.output
+    assert not (tmp_path / "w.mlflow").exists()
+    assert (tmp_path / "runs.db").is_file()
+    assert "coverage exact" in judged.output
+    assert "99.4" in judged.output
+    assert "By manufacturer" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

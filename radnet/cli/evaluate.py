@@ -1,0 +1,142 @@
+"""The command `radnet evaluate`: the poster's first table, and what else a reader must know."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from radnet.errors import UnusableVolumeError
+
+shown = Console(stderr=True)
+WIDE = 130  # columns where the output is no terminal
+MOST = 40  # wrong answers that are printed; the page has as many
+
+
+def evaluate(
+    data: Annotated[Path | None, typer.Option(help="Folder of real scans.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Parquet of `radnet labels manifest`: its test side.")
+    ] = None,
+    classifier: Annotated[Path | None, typer.Option(help="Classifier weights.")] = None,
+    liver: Annotated[
+        Path | None, typer.Option(help="Liver weights; else the shipped twin that left scans out.")
+    ] = None,
+    split: Annotated[Path | None, typer.Option(help="Write the split as JSON here.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a report for the browser here.")] = None,
+) -> None:
+    """Score weights on the scans that were left out of training."""
+    from radnet.inference.classifier import Classifier
+    from radnet.inference.segmenter import LiverSegmenter
+    from radnet.network.weights import shipped
+    from radnet.training import evaluate as scoring
+    from radnet.training.report_page import page
+    from radnet.training.scorecard import scorecard
+
+    where = _checked(data, manifest)
+    with shown.status("Loading weights"):
+        labeller = Classifier.load(classifier)
+        segmenter = LiverSegmenter.load(liver or shipped("liver-left-out"), labeller)
+    if segmenter.record.get("left_out") is False:
+        shown.print(
+            "these liver weights learned from the left-out scans too: their figures here say "
+            "nothing; evaluate the weights they were made from",
+            style="yellow",
+        )
+    unusable: list[str] = []
+    found = list(
+        _watched(
+            scoring.table_reports(where, labeller, segmenter, unusable)
+            if manifest
+            else scoring.reports(where, labeller, segmenter)
+        )
+    )
+    for reason in unusable[:MOST]:
+        shown.print(escape(f"not judged: {reason}"), style="yellow")
+    if not found:
+        raise UnusableVolumeError(f"{where}: no scan to judge")
+    lines = scorecard(found)
+    _print(found, lines)
+    if html:
+        about = (
+            f"{labeller.name} {labeller.digest[:12]}, {segmenter.name} {segmenter.digest[:12]} "
+            f"on {len(found)} scans of {where}; {len(unusable)} more could not be read"
+        )
+        html.write_text(page(found, lines, about), encoding="utf-8")
+    if split and data:
+        split.write_text(json.dumps(scoring.split_record(data), indent=1) + "\n", encoding="utf-8")
+
+
+def _checked(data: Path | None, manifest: Path | None) -> Path:
+    """Return the one of the two that is given."""
+    if (data is None) == (manifest is None):
+        raise UnusableVolumeError("expected either --data or --manifest")
+    if data and not (data / "MANIFEST.csv").is_file():
+        raise UnusableVolumeError(f"{data} holds no MANIFEST.csv; see radnet/training/scans.py")
+    where = data or manifest
+    assert where is not None  # noqa: S101 (one of the two is given)
+    return where
+
+
+def _watched(source: Any) -> Iterator[Any]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=shown) as bar:
+        task = bar.add_task("scoring", total=source.count)
+        for report in source.reports:
+            if report is not None:
+                yield report
+            bar.advance(task)
+
+
+def _print(found: list[Any], lines: list[Any]) -> None:
+    from radnet.training.report_page import MAKERS, cells, maker_rows, percent
+    from radnet.training.scorecard import calibration
+
+    plain = Console(width=None if sys.stdout.isatty() else WIDE)
+    heads = Table(
+        "class", "samples", "accuracy %", "95 % interval", "AUC %", "poster: samples",
+        "accuracy %", "AUC %", title="Left-out scans, pixels alone",
+    )  # fmt: skip
+    for line in lines:
+        heads.add_row(*cells(line))
+    makers = Table(*MAKERS, title="By manufacturer: right %, 95 % interval (judged)")
+    for row in maker_rows(found):
+        makers.add_row(*row)
+    for table in (heads, makers, _wrong(found), _livers(found)):
+        if table.row_count:
+            plain.print(table)
+    plain.print(f"expected calibration error: {percent(calibration(found)[0])} %")
+
+
+def _wrong(found: list[Any]) -> Table:
+    table = Table("scan", "head", "truth", "said", "probability", title="Wrong answers")
+    wrong = [(report, v) for report in found for v in report.verdicts if not v.right]
+    for report, verdict in wrong[:MOST]:
+        told = (verdict.head, verdict.truth, verdict.said, f"{verdict.probability:.2f}")
+        table.add_row(report.scan.name, *told)
+    if len(wrong) > MOST:
+        table.add_row(f"... and {len(wrong) - MOST:,} more")
+    return table
+
+
+def _livers(found: list[Any]) -> Table:
+    table = Table("scan", "Dice", "liver mL", "said mL", title="Liver masks")
+    for report in found:
+        if report.liver:
+            score = report.liver
+            told = f"{score.truth_ml:.0f}", f"{score.said_ml:.0f}"
+            table.add_row(report.scan.name, f"{score.dice:.3f}", *told)
+    return table

@@ -1,0 +1,84 @@
+"""The poster's first table: what each figure means, and what a page shows."""
+
+import numpy as np
+import pytest
+
+from radnet.inference.classifier import Prediction
+from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.training.evaluate import ScanReport, verdicts
+from radnet.training.report_page import cells, maker_rows, page
+from radnet.training.scans import Scan
+from radnet.training.scorecard import calibration, interval, scorecard
+
+
+def report(truth: Plane, said: Plane, sure: float, vendor: str = "GE") -> ScanReport:
+    """Return a report of one liver CT whose plane was said to be `said`, `sure`."""
+    scan = Scan(
+        "s", "dicom", "CT", Sequence.CT, truth, Contrast.CONTRAST, frozenset({Region.LIVER}),
+        True, "", "", "test",
+    )  # fmt: skip
+    rest = (1 - sure) / 2
+    prediction = Prediction(
+        {name: 0.9 if name is Sequence.CT else 0.1 / 6 for name in Sequence},
+        {name: sure if name is said else rest for name in Plane},
+        {Contrast.CONTRAST: 0.7, Contrast.NONCONTRAST: 0.3},
+        {region: 0.9 if region is Region.LIVER else 0.1 for region in Region},
+        4.0,
+        np.zeros((1, 9), np.float32),
+        32.0,
+    )
+    return ScanReport(scan, verdicts(scan, prediction), None, prediction, vendor)
+
+
+FOUND = [
+    *[report(Plane.AXIAL, Plane.AXIAL, 0.95) for _ in range(7)],
+    report(Plane.SAGITTAL, Plane.AXIAL, 0.95, "SIEMENS"),
+    report(Plane.CORONAL, Plane.CORONAL, 0.55, "SIEMENS"),
+    report(Plane.CORONAL, Plane.SAGITTAL, 0.45),
+]
+
+
+def test_each_class_is_judged_against_the_rest() -> None:
+    """(TP + TN) / N for a class as in the poster, the share of right answers for a head."""
+    lines = {line.name: line for line in scorecard(FOUND)}
+
+    assert (lines["axial"].samples, lines["axial"].judged) == (7, 10)
+    assert lines["axial"].accuracy == pytest.approx(0.9)
+    assert lines["sagittal"].accuracy == pytest.approx(0.8)
+    assert lines["plane"].accuracy == pytest.approx(0.8)
+    assert lines["plane"].low < 0.8 < lines["plane"].high
+    assert lines["axial"].auc == pytest.approx(1.0, abs=0.2)
+    assert lines["coverage exact"].accuracy == 1
+    assert cells(lines["axial"])[5:] == ["267", "99.4", "100.0"]
+
+
+def test_few_scans_that_are_all_right_still_leave_a_doubt() -> None:
+    """A bootstrap of six right answers knows no other; the exact bound does."""
+    low, high = interval(np.ones(6, bool))
+
+    assert low == pytest.approx(0.541, abs=1e-3)
+    assert high == 1
+    assert interval(np.zeros(6, bool))[1] == pytest.approx(0.459, abs=1e-3)
+    low, high = interval(np.arange(400) < 340)
+    assert (low, high) == (pytest.approx(0.815, abs=0.01), pytest.approx(0.885, abs=0.01))
+
+
+def test_calibration_compares_what_was_said_with_what_was_right() -> None:
+    """Ten answers at 0.7 that are all right are 0.3 off."""
+    error, bins = calibration([report(Plane.AXIAL, Plane.AXIAL, 0.95) for _ in range(10)])
+
+    assert error == pytest.approx((0.05 + 0.1 + 0.3) / 3, abs=1e-6)
+    assert sum(count for *_, count in bins) == 30
+
+
+def test_a_page_shows_makers_confusion_and_the_poster() -> None:
+    """It stands alone: no script, no other file; names are escaped."""
+    rows = maker_rows(FOUND)
+    html = page(FOUND, scorecard(FOUND), "a <b> of weights")
+
+    assert [row[:2] for row in rows] == [["GE", "8"], ["SIEMENS", "2"]]
+    assert rows[1][3].startswith("50.0, ")
+    assert "a &lt;b&gt; of weights" in html
+    assert "data:image/png;base64," in html
+    assert "<script" not in html
+    assert 'rgba(70,130,180,0.50)">1' in html  # one of two coronal ones was called sagittal
