@@ -48,13 +48,20 @@ def stack_of(volume: hd.Volume) -> Stack:
     Raises
     ------
     UnusableVolumeError
-        If the volume has no three axes of voxels, or holds values that are not numbers.
+        If the volume has no three axes of voxels, a single slice, one value throughout, or
+        values that are not numbers.
     """
     array = np.asarray(volume.array, np.float32)
     if array.ndim != 3 or 0 in array.shape:
         raise UnusableVolumeError(f"a volume of shape {array.shape}; expected three axes")
-    if not np.isfinite(array).all():
+    low, high = array.min(), array.max()  # of a NaN both are NaN: no array of bool is needed
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise UnusableVolumeError("the volume holds voxels that are not finite numbers")
+    if array.shape[0] < 2 or low == high:
+        raise UnusableVolumeError(
+            f"{array.shape[0]} slices of values from {low:g} to {high:g}; expected at least 2 "
+            "slices with something to see in them"
+        )
     return Stack(array, np.asarray(volume.affine, np.float64))
 
 

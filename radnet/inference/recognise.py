@@ -18,6 +18,7 @@ from radnet.labels.header import own_rules, read_header
 from radnet.labels.judge import Facts, judge
 from radnet.labels.vocabulary import Region
 from radnet.volume.series import read_headers, read_volume
+from radnet.volume.size import refuse_too_large
 
 NIFTI: Final = (".nii", ".nii.gz")
 SAID: Final = 0.5  # probability from which the pixels name a region
@@ -71,6 +72,7 @@ def _nifti(path: Path) -> hd.Volume:
     """Return a NIfTI volume as (slice, row, column) in LPS mm."""
     try:
         image = nib.load(path)
+        _refuse_voxels(path.name, image)
         array = _voxels(image)
         affine = np.asarray(image.affine, np.float64)  # type: ignore[attr-defined]
     except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
@@ -78,10 +80,24 @@ def _nifti(path: Path) -> hd.Volume:
     array = array[..., 0] if array.ndim == 4 and array.shape[3] == 1 else array
     if array.ndim != 3:
         raise UnusableVolumeError(f"{path.name}: {array.ndim} dimensions; expected 3")
-    if abs(np.linalg.det(affine[:3, :3])) < 1e-6:
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
         raise UnusableVolumeError(f"{path.name}: its affine is singular; expected mm")
     lps = (np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)[:, [2, 1, 0, 3]]
-    return hd.Volume(array.transpose(2, 1, 0), affine=lps, coordinate_system="PATIENT")
+    try:
+        return hd.Volume(array.transpose(2, 1, 0), affine=lps, coordinate_system="PATIENT")
+    except ValueError as error:
+        raise UnusableVolumeError(
+            f"{path.name}: its axes are not perpendicular (gantry tilt?); expected a volume that "
+            "was resampled upright"
+        ) from error
+
+
+def _refuse_voxels(name: str, image: nib.filebasedimages.FileBasedImage) -> None:
+    """Refuse by the header what must not be read into memory, or holds no single numbers."""
+    refuse_too_large(name, image.shape)  # type: ignore[attr-defined]
+    kind = image.get_data_dtype()  # type: ignore[attr-defined]
+    if kind.kind not in "iufb":
+        raise UnusableVolumeError(f"{name}: voxels of type {kind}; expected one number in each")
 
 
 def _voxels(image: nib.filebasedimages.FileBasedImage) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from radnet.errors import UnusableVolumeError, WeightsError
+from radnet.errors import WeightsError
 from radnet.inference.classifier import Classifier, Prediction, stack_of
 from radnet.inference.preparation import (
     LIVER_HU,
@@ -20,6 +20,7 @@ from radnet.inference.preparation import (
     Stack,
     axial,
 )
+from radnet.inference.refusals import refuse_impossible_liver, refuse_other_than_ct
 from radnet.inference.runtime import Precision, Runtime, runtime
 from radnet.labels.vocabulary import Region
 from radnet.network.decoder import LiverNet
@@ -30,8 +31,6 @@ LIVER: Final = list(Region).index(Region.LIVER)
 SMALLEST_ML: Final = 20.0
 POSSIBLE: Final = 0.1  # probability from which a cell is searched
 SHORT_MM: Final = 130.0  # a scan no longer than this is searched whole
-MOST_VOXELS: Final = 512 * 512 * 1400  # about 3.5 GB while it is worked on
-AIR_BELOW_HU: Final = -100.0  # every CT shows something lighter than fat
 OVERLAP: Final = 16  # slices by which neighbouring windows overlap
 
 Ticker = Callable[[float], None]
@@ -129,7 +128,8 @@ class LiverSegmenter:
         Raises
         ------
         UnusableVolumeError
-            If the volume has no three axes, voxels that are not numbers, or no HU.
+            If the volume has no three axes, voxels that are not numbers, no HU, or can hold no
+            liver (`radnet.inference.refusals`).
         """
         tick = progress or _silent
         stack = stack_of(volume)
@@ -147,8 +147,9 @@ class LiverSegmenter:
         mask, mean = on_source(Stack(probability, grid.affine), stack, self.threshold)
         tick(1.0)
         voxel_ml = float(abs(np.linalg.det(stack.affine[:3, :3]))) / 1000
-        if mask.sum() * voxel_ml < SMALLEST_ML:
+        if (found_ml := float(mask.sum()) * voxel_ml) < SMALLEST_ML:
             return nothing
+        refuse_impossible_liver(found_ml)
         return LiverMask(mask, proposal, mean)
 
     @staticmethod
@@ -171,29 +172,6 @@ class LiverSegmenter:
             Called with the share of the windows that are done.
         """
         return window_probability(self._run, hounsfield, progress or _silent)
-
-
-def refuse_other_than_ct(stack: Stack) -> None:
-    """Refuse voxels that cannot be HU: a mask on them would be wrong without a sign of it.
-
-    Raises
-    ------
-    UnusableVolumeError
-        If there are too many voxels, all are alike, or none is as light as air or lung.
-    """
-    if stack.array.size > MOST_VOXELS:
-        raise UnusableVolumeError(
-            f"{' x '.join(map(str, stack.array.shape))} voxels need about "
-            f"{10 * stack.array.size / 2**30:.0f} GB of memory; at most {MOST_VOXELS} are taken"
-        )
-    low, high = float(stack.array.min()), float(stack.array.max())
-    if low == high:
-        raise UnusableVolumeError(f"all voxels are {low:g}; expected a CT in HU")
-    if low > AIR_BELOW_HU:
-        raise UnusableVolumeError(
-            f"the lowest voxel is {low:g}; expected a CT in HU, which shows air or fat below "
-            f"{AIR_BELOW_HU:g}. Is this an MR, or was Rescale Intercept (0028,1052) lost?"
-        )
 
 
 def window_probability(run: Runtime, hounsfield: Array, tick: Ticker) -> Array:

@@ -23,6 +23,7 @@ from radnet.volume.headers import (
     refuse_unusable,
     series_name,
 )
+from radnet.volume.size import refuse_too_large
 
 __all__ = ["read_headers", "read_volume"]
 
@@ -65,6 +66,9 @@ def read_volume(paths: Sequence[Path], *, tolerant: bool = False) -> hd.Volume:
         return _multi_frame(paths, headers)
     slices = stack(headers, tolerant=tolerant)
     _refuse_unscaled(headers)
+    refuse_too_large(
+        series_name(headers[0]), (len(headers), int(headers[0].Rows), int(headers[0].Columns))
+    )
     array = np.empty((len(headers), headers[0].Rows, headers[0].Columns), dtype=np.float32)
     for place, index in enumerate(slices.order):
         array[place] = _values(read_file(paths[index], pixels=True), array.shape[1:])

@@ -10,9 +10,7 @@ import pytest
 
 from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import Prediction
-from radnet.inference.preparation import Stack
 from radnet.inference.recognise import read_scan_file, recognise_scan, told
-from radnet.inference.segmenter import MOST_VOXELS, refuse_other_than_ct
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 from tests.made_ct import write_ct
 
@@ -104,18 +102,3 @@ def test_what_is_no_volume_is_told(tmp_path: Path, write: Callable[[Path], objec
 
     with pytest.raises(UnusableVolumeError, match=r"x\.nii"):
         read_scan_file(path, "CT").volume()
-
-
-@pytest.mark.parametrize(
-    ("array", "reason"),
-    [
-        (np.zeros((3, 4, 4)), "all voxels are 0"),
-        (np.arange(48.0).reshape(3, 4, 4), "Is this an MR"),
-        (np.broadcast_to(np.float32(0), (MOST_VOXELS // 100 + 1, 10, 10)), "GB of memory"),
-    ],
-    ids=["constant", "no HU", "too large"],
-)
-def test_what_is_no_ct_is_refused_by_name(array: np.ndarray, reason: str) -> None:
-    """Never a silent wrong mask."""
-    with pytest.raises(UnusableVolumeError, match=reason):
-        refuse_other_than_ct(Stack(array.astype(np.float32, copy=False), np.eye(4)))

@@ -1,0 +1,85 @@
+"""What no liver is looked for in: a mask on it would be wrong without a sign of it.
+
+Bounds are wide of every real CT that was at hand (94 to 100 % of their voxels are air or soft
+tissue, the shortest useful one has 11 slices) and are checked before a network runs.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from radnet.errors import UnusableVolumeError
+from radnet.inference.preparation import Stack
+from radnet.volume.size import refuse_too_large
+
+AIR_BELOW_HU: Final = -100.0  # every CT shows something lighter than fat
+AIR_HU: Final = -450.0  # air, lung, padding: this and less
+TISSUE_HU: Final = (-200.0, 350.0)
+LEAST_LIKE_CT: Final = 0.8  # share of the voxels that are one of the two
+FEWEST_SLICES: Final = 4
+LEAST_EXTENT_MM: Final = (15.0, 80.0, 80.0)  # along slices, rows, columns
+MOST_EXTENT_MM: Final = 2500.0
+MOST_LIVER_ML: Final = 8000.0  # three times a large liver
+EVERY: Final = 101  # voxels of which one is looked at
+
+
+def refuse_other_than_ct(stack: Stack) -> None:
+    """Refuse voxels that cannot be HU, and stacks that can hold no liver.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If there are too many voxels, too few slices, lengths that are no millimetres of a
+        person, or values that are not those of a CT.
+    """
+    refuse_too_large("this volume", stack.array.shape)
+    _refuse_extent(stack)
+    low, high = float(stack.array.min()), float(stack.array.max())
+    if low == high:
+        raise UnusableVolumeError(f"all voxels are {low:g}; expected a CT in HU")
+    if low > AIR_BELOW_HU:
+        raise UnusableVolumeError(
+            f"the lowest voxel is {low:g}; expected a CT in HU, which shows air or fat below "
+            f"{AIR_BELOW_HU:g}. Is this an MR, or was Rescale Intercept (0028,1052) lost?"
+        )
+    some = stack.array.reshape(-1)[::EVERY] if stack.array.size > 100 * EVERY else stack.array
+    like_ct = (some <= AIR_HU) | ((some >= TISSUE_HU[0]) & (some <= TISSUE_HU[1]))
+    if (share := float(np.mean(like_ct))) < LEAST_LIKE_CT:
+        raise UnusableVolumeError(
+            f"{share:.0%} of the voxels have HU of air or soft tissue; in a CT it is over "
+            f"{LEAST_LIKE_CT:.0%}. Is this an MR, or were Rescale Slope and Intercept lost?"
+        )
+
+
+def _refuse_extent(stack: Stack) -> None:
+    slices = stack.array.shape[0]
+    extent = np.array(stack.spacing_mm) * stack.array.shape
+    if slices < FEWEST_SLICES or np.any(extent < LEAST_EXTENT_MM):
+        raise UnusableVolumeError(
+            f"{slices} slices, {_by(extent)} mm in all; expected at least {FEWEST_SLICES} slices "
+            f"and {_by(np.array(LEAST_EXTENT_MM))} mm to find a liver in"
+        )
+    if np.any(extent > MOST_EXTENT_MM):
+        raise UnusableVolumeError(
+            f"{_by(extent)} mm in all; expected less than {MOST_EXTENT_MM:g} mm. Are the voxel "
+            "sizes in mm?"
+        )
+
+
+def refuse_impossible_liver(volume_ml: float) -> None:
+    """Refuse a mask that is larger than any liver.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If it is.
+    """
+    if volume_ml > MOST_LIVER_ML:
+        raise UnusableVolumeError(
+            f"a liver of {volume_ml:,.0f} mL was found; expected at most {MOST_LIVER_ML:,.0f}. "
+            "These are not the voxels of a patient's CT; no mask was made"
+        )
+
+
+def _by(lengths: np.ndarray) -> str:
+    return " x ".join(f"{length:.0f}" for length in lengths)

@@ -1,0 +1,201 @@
+"""Bad input is refused by name or flagged: never a traceback, never a silent wrong mask."""
+
+import gzip
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from radnet.cli import main
+from radnet.errors import UnusableVolumeError
+from radnet.inference.classifier import stack_of
+from radnet.inference.fusion import fuse_witnesses
+from radnet.inference.preparation import Stack
+from radnet.inference.recognise import read_scan_file
+from radnet.inference.refusals import refuse_impossible_liver, refuse_other_than_ct
+from radnet.volume.size import MOST_VOXELS
+from tests.made_ct import write_ct
+
+RNG = np.random.default_rng(1)
+SPACING = np.diag([-2.5, -2.5, 4.0, 1.0])
+SHEARED = np.array([[-2.5, 0, 0, 0], [0, -2.5, 0.8, 0], [0, 0, 4.0, 0], [0, 0, 0, 1]])
+
+Writer = Callable[[Path], Path]
+
+
+def abdomen(shape: tuple[int, int, int] = (64, 64, 20)) -> NDArray[np.float32]:
+    """Return soft tissue between air, in HU, (column, row, slice)."""
+    array = RNG.normal(40, 20, shape).astype(np.float32)
+    array[: shape[0] // 4] = -1000
+    return array
+
+
+def nifti(array: NDArray[np.generic], affine: NDArray[np.float64] = SPACING) -> Writer:
+    """Return what writes an array as a NIfTI file into a folder."""
+
+    def write(folder: Path) -> Path:
+        path = folder / "scan.nii.gz"
+        nib.save(nib.Nifti1Image(array, affine), path)
+        return path
+
+    return write
+
+
+def with_value(value: float) -> NDArray[np.float32]:
+    """Return an abdomen in which one voxel holds `value`."""
+    array = abdomen()
+    array[5, 5, 5] = value
+    return array
+
+
+def truncated(folder: Path) -> Path:
+    """Write the first half of a compressed file."""
+    path = nifti(abdomen())(folder)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    return path
+
+
+def short(folder: Path) -> Path:
+    """Write a whole compressed file whose content is too short."""
+    path = nifti(abdomen())(folder)
+    content = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(content[:-1000]))
+    return path
+
+
+def huge(folder: Path) -> Path:
+    """Write a header that promises 12 GB of voxels, and none of them."""
+    header = nib.Nifti1Header()
+    header.set_data_shape((512, 512, 3000))
+    header.set_data_dtype(np.int16)
+    header.set_sform(SPACING, 1)
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    path = folder / "scan.nii"
+    path.write_bytes(header.binaryblock + bytes(4))
+    return path
+
+
+def unreadable(folder: Path) -> Path:
+    """Make a folder of files that are no DICOM."""
+    (folder / "1.dcm").write_bytes(b"no DICOM")
+    return folder
+
+
+def tilted(folder: Path) -> Path:
+    """Write a CT of which each slice is shifted sideways."""
+    write_ct(folder, lambda ds, n: setattr(ds, "ImagePositionPatient", [0, n * 2.0, n * 5.0]))
+    return folder
+
+
+def unscaled(folder: Path) -> Path:
+    """Write a CT without Rescale Slope and Intercept."""
+
+    def strip(ds: object, _: int) -> None:
+        del ds.RescaleSlope, ds.RescaleIntercept  # type: ignore[attr-defined]
+
+    write_ct(folder, strip)
+    return folder
+
+
+BAD = {
+    "NaN": (nifti(with_value(np.nan)), "not finite"),
+    "infinite": (nifti(with_value(np.inf)), "not finite"),
+    "constant": (nifti(np.zeros((64, 64, 20), np.int16)), "from 0 to 0"),
+    "one slice": (nifti(abdomen((64, 64, 1))), "1 slices"),
+    "two slices": (nifti(abdomen((64, 64, 2))), "2 slices, 8 x 160 x 160 mm"),
+    "larger than memory": (huge, "GB of memory"),
+    "four dimensions": (nifti(np.stack([abdomen()] * 2, -1)), "4 dimensions"),
+    "two dimensions": (nifti(abdomen()[:, :, 0]), "2 dimensions"),
+    "truncated": (truncated, "not a NIfTI volume"),
+    "too short": (short, "not a NIfTI volume"),
+    "gantry tilt": (nifti(abdomen(), SHEARED), "not perpendicular"),
+    "gantry tilt, DICOM": (tilted, "gantry tilt"),
+    "missing rescale": (nifti((abdomen() + 1024).clip(0).astype(np.int16)), "Rescale Intercept"),
+    "missing rescale, DICOM": (unscaled, "Rescale"),
+    "an MR": (nifti(RNG.uniform(0, 900, (64, 64, 20)).astype(np.int16)), "Is this an MR"),
+    "a phase image": (nifti(RNG.normal(0, 900, (64, 64, 20)).astype(np.int16)), "Is this an MR"),
+    "metres": (nifti(abdomen(), SPACING * 1000), "in mm"),
+    "complex": (nifti(abdomen().astype(np.complex64)), "type complex64"),
+    "colours": (nifti(np.zeros((64, 64, 20), [(c, "u1") for c in "RGB"])), "one number in each"),
+    "unreadable folder": (unreadable, "cannot be read as DICOM"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_scan_is_refused_by_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2, one sentence that says why, and no mask."""
+    write, why = BAD[name]
+    (tmp_path / "in").mkdir()
+    out = tmp_path / "mask.nii.gz"
+    monkeypatch.setattr(
+        sys, "argv", ["radnet", "segment", str(write(tmp_path / "in")), "--out", str(out)]
+    )
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert why in told
+    assert "Traceback" not in told
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing"),
+    [
+        ((64, 64, 12), (2.0, 2.0, 10.0)),
+        ((400, 400, 12), (0.3, 0.3, 10.0)),
+        ((40, 40, 30), (9, 9, 5)),
+    ],
+)
+def test_thick_thin_and_coarse_cts_are_taken(
+    shape: tuple[int, int, int], spacing: tuple[float, float, float], tmp_path: Path
+) -> None:
+    """Bounds are wide of real scans: anisotropy alone is no reason."""
+    path = nifti(abdomen(shape), np.diag([*spacing, 1.0]))(tmp_path)
+
+    refuse_other_than_ct(stack_of(read_scan_file(path, "CT").volume()))
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.zeros((30, 40, 40)), "all voxels are 0"),
+        (np.arange(48_000.0).reshape(30, 40, 40), "Is this an MR"),
+        (np.broadcast_to(np.float32(0), (MOST_VOXELS // 100 + 1, 10, 10)), "GB of memory"),
+    ],
+    ids=["constant", "no HU", "too large"],
+)
+def test_what_is_no_ct_is_refused_by_name(array: NDArray[np.float64], reason: str) -> None:
+    """Also where no file is read: in the node."""
+    with pytest.raises(UnusableVolumeError, match=reason):
+        refuse_other_than_ct(
+            Stack(array.astype(np.float32, copy=False), np.diag([5.0, 5.0, 5.0, 1.0]))
+        )
+
+
+def test_a_liver_larger_than_any_is_refused() -> None:
+    """Noise once gave 130 litres."""
+    refuse_impossible_liver(5000)
+
+    with pytest.raises(UnusableVolumeError, match=r"130,765 mL"):
+        refuse_impossible_liver(130_765)
+
+
+def test_without_pixels_the_header_alone_answers(tmp_path: Path) -> None:
+    """A constant CT is told as a CT by its modality; its pixels do not speak."""
+    scan = read_scan_file(nifti(np.zeros((64, 64, 20), np.int16))(tmp_path), "CT")
+
+    with pytest.raises(UnusableVolumeError, match="something to see"):
+        stack_of(scan.volume())
+    fused = fuse_witnesses(scan.labels, None, 0.6)
+    assert fused.classes["sequence"].value == "CT"
+    assert fused.classes["contrast"].value is None
