@@ -1,5 +1,6 @@
 """How instances are divided over associations and requests."""
 
+from datetime import time
 from pathlib import Path
 
 from hypothesis import given
@@ -9,10 +10,12 @@ from pydantic import TypeAdapter
 from node import settings
 from node.deliver import dicomweb
 from node.deliver.association import Peer
-from node.deliver.build import build
+from node.deliver.attempts import Retries
+from node.deliver.build import build, terms_of
 from node.deliver.destination import OutboundInstance, TaggingDestination
 from node.deliver.dimse import CONTEXTS_PER_ASSOCIATION, DimseSender, batches
 from node.deliver.folder import FolderSender
+from node.deliver.turns import Terms
 from tests.outbound import series
 
 
@@ -66,6 +69,21 @@ def test_requests_are_bounded(tmp_path: Path) -> None:
 
     assert [len(part) for part, _ in parts] == [50, 50, 19]
     assert [[o.state for o in outcomes] for _, outcomes in parts] == [["retry"], [], []]
+
+
+def test_settings_become_terms(tmp_path: Path) -> None:
+    """What is not said is as documented; what is said reaches the dispatcher."""
+    adapter: TypeAdapter[settings.Destination] = TypeAdapter(settings.Destination)
+    plain = {"kind": "folder", "name": "d", "path": str(tmp_path)}
+    said = {
+        "connections": 4, "priority": "high", "window": "22:00-06:00", "attempts": 9,
+        "first_delay_s": 10, "longest_delay_s": 60, "break_after": 2,
+    }  # fmt: skip
+
+    assert terms_of(adapter.validate_python(plain)) == Terms()
+    assert terms_of(adapter.validate_python(plain | said)) == Terms(
+        4, "high", (time(22), time(6)), Retries(9, 10.0, 60.0), 2
+    )
 
 
 def test_settings_become_senders(tmp_path: Path) -> None:

@@ -143,6 +143,21 @@ def test_stop_ends_the_table_only_when_its_rule_matches() -> None:
     assert passed.deliver == ("ARCHIVE",)
 
 
+def test_what_an_urgent_rule_names_is_urgent_there_and_nowhere_else() -> None:
+    """Images and results alike; a rule that does not match makes nothing urgent."""
+    rules = [
+        _rule("true", "images"),
+        _rule("true", "stroke", deliver=("READER",), results_to=("PACS",), urgent=True),
+        _rule("false", "other", deliver=("ARCHIVE",), urgent=True),
+        _rule("true", "archive", deliver=("ARCHIVE",)),
+    ]
+
+    decision = decide(rules, FACTS)
+
+    assert decision.deliver == ("PACS", "READER", "ARCHIVE")
+    assert decision.urgent == ("READER", "PACS")
+
+
 @pytest.mark.parametrize(
     ("when", "message"),
     [

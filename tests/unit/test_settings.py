@@ -9,6 +9,7 @@ from node.errors import ConfigError
 from node.route.rules import compile_rules
 from node.settings import FolderDestination, load, problems
 
+FOLDER = '[[destinations]]\nname = "f"\nkind = "folder"\npath = "out"\n'
 SHIPPED = Path(__file__).parents[2] / "deploy" / "node.toml"
 
 
@@ -51,8 +52,23 @@ def test_relative_paths_start_at_the_settings_file(tmp_path: Path) -> None:
         ('[[rules]]\nname = "a"\nwhen = "true"\ndeliver = ["pacs"]\n', "pacs"),
         ('[[destinations]]\nname = "a"\nkind = "carrier-pigeon"\n', "carrier-pigeon"),
         ("not toml", "is not TOML"),
+        (f'{FOLDER}window = "22:00-24:00"\n', r"window.*22:00-24:00"),
+        (f"{FOLDER}connections = 0\n", "connections"),
+        (f"{FOLDER}longest_delay_s = 5.0\n", "longest_delay_s must not be less"),
+        (f'{FOLDER}priority = "urgent"\n', "'high', 'normal' or 'low'"),
     ],
-    ids=["unknown key", "long AE title", "port", "no such destination", "kind", "no TOML"],
+    ids=[
+        "unknown key",
+        "long AE title",
+        "port",
+        "no such destination",
+        "kind",
+        "no TOML",
+        "window",
+        "connections",
+        "delays",
+        "priority",
+    ],
 )
 def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, told: str) -> None:
     """The operator sees which key, where, and what was expected."""
