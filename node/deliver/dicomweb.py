@@ -7,18 +7,22 @@ request is made here, on httpx.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 from uuid import uuid4
 
 import httpx
 import structlog
 from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything, untried
 from node.deliver.http import OPEN, Access, meaning, raise_for, told, was_connected
-from node.deliver.statuses import verdict
-from node.errors import TransientDeliveryError
+from node.deliver.statuses import StoreStatus, verdict
+from node.deliver.transcode import uncompressed
+from node.errors import PermanentDeliveryError, TransientDeliveryError
 
 log = structlog.get_logger()
 
@@ -126,7 +130,29 @@ class DicomwebSender:
             yield from self._sent(client, instances[middle:])
             return
         for item in instances:
-            yield named.get(item.sop_instance_uid) or _unnamed(item, response, bool(named))
+            status = named.get(item.sop_instance_uid)
+            if _is_syntax_refused(item, status, response):
+                yield from self._sent_plain(client, item)
+            elif status is not None:
+                yield Outcome(item.sop_instance_uid, *verdict(status))
+            else:
+                yield _unnamed(item, response, bool(named))
+
+    def _sent_plain(self, client: httpx.Client, item: OutboundInstance) -> Iterator[Outcome]:
+        """Send one instance decoded, to a server that refuses the syntax it is stored in."""
+        with TemporaryDirectory(prefix="radnode") as folder:
+            path = Path(folder) / "plain.dcm"
+            try:
+                ds = uncompressed(item.path, UID(item.transfer_syntax_uid))
+                ds.save_as(path, enforce_file_format=True)
+            except PermanentDeliveryError as error:
+                yield Outcome(item.sop_instance_uid, "refused", str(error))
+            except OSError as error:
+                reason = f"cannot read or convert the stored file: {error.strerror}"
+                yield Outcome(item.sop_instance_uid, "retry", reason)
+            else:
+                plain = replace(item, path=path, transfer_syntax_uid=ExplicitVRLittleEndian)
+                yield from self._sent(client, [plain])
 
 
 def requests(
@@ -177,8 +203,8 @@ def _tail(boundary: str) -> bytes:
     return f"--{boundary}--\r\n".encode()
 
 
-def _named(response: httpx.Response) -> dict[str, Outcome]:
-    """Return what the Store Instances Response says, by SOP Instance UID.
+def _named(response: httpx.Response) -> dict[str, int]:
+    """Return what the Store Instances Response says: a status by SOP Instance UID.
 
     References
     ----------
@@ -188,19 +214,27 @@ def _named(response: httpx.Response) -> dict[str, Outcome]:
         ds = Dataset.from_json(json.dumps(response.json()))
         stored = ds.get("ReferencedSOPSequence") or []
         failed = ds.get("FailedSOPSequence") or []
-        outcomes = [_outcome(item, "WarningReason", 0x0000) for item in stored]
-        outcomes += [_outcome(item, "FailureReason", 0x0110) for item in failed]
+        said = [(item, item.get("WarningReason"), StoreStatus.SUCCESS) for item in stored]
+        said += [
+            (item, item.get("FailureReason"), StoreStatus.PROCESSING_FAILURE) for item in failed
+        ]
+        return {
+            str(item.ReferencedSOPInstanceUID): int(otherwise if reason is None else reason)
+            for item, reason, otherwise in said
+        }
     except _READ_ERRORS:  # no body, or not the one the standard asks for
         return {}
-    return {outcome.sop_instance_uid: outcome for outcome in outcomes}
 
 
-def _outcome(item: Dataset, reason_keyword: str, otherwise: int) -> Outcome:
-    reason = item.get(reason_keyword)
-    return Outcome(
-        str(item.ReferencedSOPInstanceUID),
-        *verdict(otherwise if reason is None else int(reason)),
+def _is_syntax_refused(
+    item: OutboundInstance, status: int | None, response: httpx.Response
+) -> bool:
+    """Tell whether an instance was refused for its syntax, and could be sent in a plain one."""
+    unsupported = response.status_code == httpx.codes.UNSUPPORTED_MEDIA_TYPE and status is None
+    compressed = UID(item.transfer_syntax_uid).is_transfer_syntax and (
+        UID(item.transfer_syntax_uid).is_compressed
     )
+    return compressed and (status == StoreStatus.TRANSFER_SYNTAX_NOT_SUPPORTED or unsupported)
 
 
 def _unnamed(item: OutboundInstance, response: httpx.Response, others_named: bool) -> Outcome:

@@ -22,6 +22,7 @@ class StoreStatus(IntEnum):
     INVALID_SOP_INSTANCE = 0x0117
     SOP_CLASS_NOT_SUPPORTED = 0x0122
     NOT_AUTHORISED = 0x0124
+    TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122  # STOW-RS only, PS3.18 Table I.2-2
     COERCION_OF_DATA_ELEMENTS = 0xB000
     ELEMENTS_DISCARDED = 0xB006
     DATA_SET_DOES_NOT_MATCH_WARNING = 0xB007
@@ -35,6 +36,7 @@ _WORDS: Final = {
     0x0117: "invalid SOP Instance",
     0x0122: "SOP Class not supported",
     0x0124: "not authorised",
+    0xC122: "cannot understand, or transfer syntax not supported",
     0xB000: "coerced data elements",
     0xB006: "discarded elements",
     0xB007: "data set does not match SOP Class",

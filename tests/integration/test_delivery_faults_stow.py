@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from pydicom.uid import RLELossless
 
 from node.deliver.attempts import Retries
 from node.deliver.dicomweb import DicomwebSender
@@ -23,12 +24,14 @@ class Server:
     def __init__(self) -> None:
         self.answer: Answer = lambda uids: (200, response([item(uid) for uid in uids], []))
         self.uids: list[str] = []
+        self.body = b""
         self.requests: list[list[str]] = []
 
     def __call__(self, path: str, body: bytes) -> tuple[int, object]:
         """Answer one request."""
         if not body:
             return 200, []
+        self.body = body
         asked = [uid for uid in self.uids if uid.encode() in body]
         self.requests.append(asked)
         return self.answer(asked)
@@ -152,6 +155,32 @@ def test_a_refusal_of_the_whole_request_is_asked_again_in_halves(
 
     assert desk.states() == ["delivered"] * 5 + ["parked"] + ["delivered"] * 2
     assert str(status) in desk.reasons()[5]
+
+
+@pytest.mark.parametrize("how", ["C122", "415"])
+def test_a_server_that_refuses_the_syntax_gets_the_pixels_decoded(
+    server: Server, desk: Desk, how: str
+) -> None:
+    """Within the same attempt, and only those; a plain instance it refuses stays refused."""
+    packed = desk.add("packed", 2, syntax=RLELossless)
+    plain = desk.add("plain", 2)
+    server.uids = [*packed, *plain]
+
+    def answer(asked: list[str]) -> tuple[int, object]:
+        refused = [u for u in asked if RLELossless.encode() in server.body or u == plain[0]]
+        if not refused:
+            return 200, response([item(uid) for uid in asked], [])
+        if how == "415":
+            return 415, None
+        stored = [item(uid) for uid in asked if uid not in refused]
+        return 202, response(stored, [item(uid, failure=0xC122) for uid in refused])
+
+    server.answer = answer
+    for _ in range(2):
+        desk.look()
+
+    assert desk.states(packed) == ["delivered"] * 2
+    assert desk.states(plain) == ["parked", "delivered"]
 
 
 def test_cancelled_between_two_requests(server: Server, desk: Desk) -> None:
