@@ -180,7 +180,7 @@ def test_no_answer_in_time_costs_the_instance_on_the_line(
     peer: FaultPeer, make_desk: MakeDesk
 ) -> None:
     """It may have arrived: it is sent again; the others are not kept waiting by it."""
-    desk = make_desk(response_s=0.5)
+    desk = make_desk(response_s=2.0)
     uids = desk.add("b", 3)
     peer.script = lambda p, uid: HANG if uid == uids[1] and p.asked.count(uid) == 1 else 0x0000
     peer.start()
@@ -558,7 +558,7 @@ def test_a_job_that_does_not_come_back_is_looked_for(
 
 def test_associations_are_several_and_bounded(peer: FaultPeer, make_desk: MakeDesk) -> None:
     """Eight series, three connections: never more than three at once, and no less."""
-    desk = make_desk(Terms(connections=3))
+    desk = make_desk(Terms(connections=3), response_s=60)
     for number in range(8):
         desk.add(f"batch{number}", 2)
     peer.script = _held_until(lambda p: p.at_once == 3 or len(desk.ran) > 3)
@@ -574,7 +574,7 @@ def test_associations_are_several_and_bounded(peer: FaultPeer, make_desk: MakeDe
 
 def _held_until(condition: Callable[[FaultPeer], bool]) -> Callable[[FaultPeer, str], int]:
     def answer(peer: FaultPeer, _uid: str) -> int:
-        wait_for(lambda: condition(peer), "three associations", 9)
+        wait_for(lambda: condition(peer), "three associations", 50)
         return 0x0000
 
     return answer

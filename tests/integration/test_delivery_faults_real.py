@@ -168,7 +168,7 @@ def test_orthanc_goes_on_with_its_life_between_two_attempts(
 def test_orthanc_that_stands_still_and_goes_on(tmp_path: Path, orthanc: RunningOrthanc) -> None:
     """SIGSTOP is a peer that keeps the line and answers nothing; the circuit opens and closes."""
     (tmp_path / "node").mkdir()
-    sender = _sender(orthanc.dicom_port, response_s=1.0, ae_title=orthanc.ae_title)
+    sender = _sender(orthanc.dicom_port, response_s=3.0, ae_title=orthanc.ae_title)
     target = Interrupted(sender, 2, lambda: os.kill(orthanc.pid, signal.SIGSTOP))
     desk = Desk(tmp_path / "node", {"pacs": target}, {"pacs": Terms(break_after=1)})
     uids = desk.add("b", 5)
