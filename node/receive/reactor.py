@@ -136,6 +136,16 @@ class _WaitingSocket(AssociationSocket):
         return cast("float", limit)
 
 
+def _closed(assoc: Association) -> None:
+    """Tell that a connection has ended; more than once does no harm.
+
+    The upper layer may have told it before the other thread had told of its beginning.
+    """
+    address = assoc.requestor.address_info
+    where = address.as_tuple if address is not None else ("", 0)
+    evt.trigger(assoc, evt.EVT_CONN_CLOSE, {"address": where})
+
+
 class _EndingAssociation(Association):
     """An association whose thread ends, and its connection with it, whatever the peer sends."""
 
@@ -148,6 +158,7 @@ class _EndingAssociation(Association):
         finally:
             if self.dul.socket is not None and self.dul.is_alive():
                 self.dul.socket._shutdown_socket()
+            _closed(self)
 
 
 class _Data:
@@ -179,15 +190,15 @@ class _SparingDul(DULServiceProvider):
         if self.state_machine.current_state != "Sta1":  # it was not the state machine that ended
             if self.socket is not None:
                 self.socket._shutdown_socket()
-            address = self.assoc.requestor.address_info
-            where = address.as_tuple if address is not None else ("", 0)
-            evt.trigger(self.assoc, evt.EVT_CONN_CLOSE, {"address": where})
+            _closed(self.assoc)
 
     def _decode_pdu(self, bytestream: bytearray) -> tuple[Any, str]:
         """Return the PDU and its event; what cannot be decoded raises, and ends all."""
         if bytestream[0] == _P_DATA_TF:
             return _Data(values(memoryview(bytestream))), "Evt10"
-        return super()._decode_pdu(bytestream)
+        pdu, event = super()._decode_pdu(bytestream)
+        pdu.to_primitive()  # what cannot become one would kill the thread, in the state machine
+        return pdu, event
 
 
 class _BriefDimse(DIMSEServiceProvider):

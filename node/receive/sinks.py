@@ -121,7 +121,7 @@ class _Storing:
             time.sleep(_BRIEFLY_S)
         try:
             StorageServiceClass(self._assoc).SCP(self._request, self._context)
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
+        except _UNREADABLE as error:  # it names what cannot be encoded, or takes no PDU at all
             raise MalformedMessageError("a request that cannot be answered") from error
 
     def discard(self) -> None:

@@ -2,17 +2,31 @@
 
 import errno
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.uid import CTImageStorage
 from pynetdicom import AE
+from pynetdicom.association import Association
 
 from node.receive.statuses import StoreStatus
 from node.store.instances import apart
+from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
 from tests.receiver import Node, encoded, running_receiver, send, send_bytes
+from tests.wire import (
+    ABORT,
+    ASSOCIATE_AC,
+    P_DATA_TF,
+    Wire,
+    associate_rq,
+    pdu,
+    pdv,
+    store_rq,
+)
 
 
 @pytest.fixture
@@ -173,3 +187,60 @@ def test_what_is_associated_at_the_end_is_aborted(node: Node) -> None:
     assert assoc.is_aborted
     (progress,) = node.catalog.unsettled()
     assert progress.aborted
+
+
+def test_a_peer_that_leaves_before_it_is_recorded_is_recorded_as_gone(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its series would wait for the end of its association until the next start."""
+    gone, done = threading.Event(), threading.Event()
+    end, open_ = node.scp._end, node.catalog.open_association
+
+    def ended(assoc: Association, *, released: bool) -> None:
+        end(assoc, released=released)
+        gone.set()
+
+    def opened(*called: Any) -> int:
+        gone.wait(10)
+        number = open_(*called)
+        done.set()
+        return number
+
+    monkeypatch.setattr(node.scp, "_end", ended)
+    monkeypatch.setattr(node.catalog, "open_association", opened)
+    with Wire(node.scp.server_address[1]) as wire:
+        wire.associate()
+    assert done.wait(10)
+
+    wait_for(lambda: node.scp._open == {}, "the association to be recorded as ended", 10)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        associate_rq(called=b"\xff" * 16),
+        associate_rq(calling=b"A\\B"),
+        associate_rq([(2, CTImageStorage, "1.2.840.10008.1.2")]),
+    ],
+    ids=["called", "calling", "even context"],
+)
+def test_a_request_that_cannot_be_read_is_answered_by_an_abort(
+    node: Node, request_: bytes
+) -> None:
+    """Not by a thread that dies."""
+    with Wire(node.scp.server_address[1]) as wire:
+        wire.send(request_)
+        wire.expect(ABORT)
+
+
+@pytest.mark.parametrize("maximum", [1, 6, 7])
+def test_a_peer_that_takes_hardly_any_pdu_harms_itself_alone(node: Node, maximum: int) -> None:
+    """No response fits into 1 or 6 octets: an abort; into 7 it goes octet by octet."""
+    ds = ct_slice(1)
+    with Wire(node.scp.server_address[1]) as wire:
+        wire.send(associate_rq(maximum_length=maximum))
+        wire.expect(ASSOCIATE_AC)
+        wire.send(pdu(P_DATA_TF, pdv(1, 3, store_rq(ds.SOPClassUID, ds.SOPInstanceUID))))
+        wire.send(pdu(P_DATA_TF, pdv(1, 2, encoded(ds))))
+        assert wire.read()[0] == (P_DATA_TF if maximum == 7 else ABORT)
+    assert node.catalog.instance(ds.SOPInstanceUID) is not None
