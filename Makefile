@@ -3,11 +3,14 @@ VENV ?= .venv
 PYTHON ?= python3
 STUDY ?=
 ONCE ?=
+MINUTES ?= 10
+SEED ?= 10000
+ASSOCIATIONS ?= 10000
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
 RUNS ?= 3
-.PHONY: run test check peers pacs bench crash
+.PHONY: fuzz soak run test check peers pacs bench crash
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,6 +34,12 @@ check: $(INSTALLED)
 
 crash: $(INSTALLED)
 	PYTHONPATH=. $(BIN)/python tests/acceptance/crash/long.py $(RUNS)
+
+fuzz: $(INSTALLED)
+	PYTHONPATH=. $(BIN)/python tests/acceptance/fuzz/long.py $(MINUTES) $(SEED)
+
+soak: $(INSTALLED)
+	PYTHONPATH=. $(BIN)/python tests/acceptance/soak/long.py $(ASSOCIATIONS)
 
 peers:
 	bash .ci/peers.sh

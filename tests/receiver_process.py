@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from node.store.catalog import Catalog
@@ -87,6 +87,15 @@ class ReceiverProcess:
     def descriptors(self) -> int:
         """How many files and sockets it has open."""
         return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
+
+    def connections(self) -> int:
+        """How many sockets it has open beyond those it listens on."""
+        folder = Path(f"/proc/{self._process.pid}/fd")
+        sockets = 0
+        for one in folder.iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                sockets += one.readlink().name.startswith("socket:")
+        return sockets - 1
 
     def stop(self) -> None:
         """End it and wait for it."""
