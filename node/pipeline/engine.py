@@ -165,12 +165,11 @@ class Engine:
         workflow: Workflow,
         *arguments: Any,
         key: str | None = None,
-        delay_s: float | None = None,
     ) -> None:
         """Put a job on a queue; a known `workflow_id` is left as it is."""
         with (
             SetWorkflowID(workflow_id),
-            SetEnqueueOptions(queue_partition_key=key, delay_seconds=delay_s),
+            SetEnqueueOptions(queue_partition_key=key),
         ):
             DBOS.enqueue_workflow(queue, workflow, *arguments)
 
