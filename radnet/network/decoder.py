@@ -62,7 +62,14 @@ class LiverNet(nn.Module):
             nn.BatchNorm3d(8),
             nn.LeakyReLU(0.1),
         )
-        self.liver = nn.Conv3d(8, 1, 3, padding=1)
+        # The encoder starts at half the resolution in plane: the border needs the scan itself.
+        self.fine = nn.Sequential(
+            nn.Conv3d(1, 8, 3, padding=1, bias=False), nn.BatchNorm3d(8), nn.LeakyReLU(0.1)
+        )
+        self.join = nn.Sequential(
+            nn.Conv3d(16, 16, 3, padding=1, bias=False), nn.BatchNorm3d(16), nn.LeakyReLU(0.1)
+        )
+        self.liver = nn.Conv3d(16, 1, 1)
 
     def forward(self, stack: Tensor) -> Tensor:
         """Return logits (B, 1, Z, Y, X) of `stack` (B, 1, Z, Y, X).
@@ -72,5 +79,6 @@ class LiverNet(nn.Module):
         *skips, features = self.encoder(stack)
         for up, skip in zip(self.ups, reversed(skips), strict=True):
             features = up(features, skip)
-        logits: Tensor = self.liver(self.last(features))
+        border = torch.cat([self.last(features), self.fine(stack)], dim=1)
+        logits: Tensor = self.liver(self.join(border))
         return logits

@@ -21,7 +21,8 @@ from radnet.inference.segmenter import window_probability
 from radnet.network.decoder import LiverNet
 from radnet.network.presets import preset
 from radnet.training import transfer
-from radnet.training.liver_cases import Case, Patches, make_case, patches, phantom_cases
+from radnet.training.liver_cases import Case, make_case, phantom_cases
+from radnet.training.liver_patches import Patches, patches
 from radnet.training.liver_sets import PARQUET, lits_cases, split, table_cases
 from radnet.training.scans import read_manifest, read_nifti, read_scan
 

@@ -25,6 +25,7 @@ WARM_UP: Final = 50  # steps
 POWER: Final = 0.9  # of the polynomial decay of the learning rate
 LARGEST_GRADIENT: Final = 5.0
 CHECKPOINT_S: Final = 60.0
+AVERAGED_STEPS: Final = 200  # the final weights are a mean over about so many
 UNREADABLE: Final = (
     RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError,
 )  # fmt: skip
@@ -85,6 +86,9 @@ def optimise(
 ) -> Iterator[Progress]:
     """Train `net` as planned; yield after every step.
 
+    When it is through, `net` holds the exponential mean of its weights over the last steps, which
+    does better on strangers than the last step's.
+
     Parameters
     ----------
     batches
@@ -105,11 +109,13 @@ def optimise(
     net.to(rank.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(net.parameters(), lr=plan.rate, weight_decay=plan.decay)
     half = ranks.half_precision() if rank.device.type == "cuda" else bf16_gradients_sound()
-    state = _resume(checkpoint, net, optimizer, plan) if checkpoint else State()
+    mean = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+    state = _resume(checkpoint, net, optimizer, mean, plan) if checkpoint else State()
     net.train()
     hold()
     model = ranks.parallel(net)
     if state.step and _share(plan, state.step, state.seconds) >= 1:  # cut off after the last step
+        net.load_state_dict(mean)
         yield Progress(state.step, 1.0, state.loss, state.skipped)
         return
     data = batches(state.step)
@@ -130,20 +136,32 @@ def optimise(
                 optimizer.step()
             else:
                 state.skipped += 1
+            _average(mean, net, state.step)
             state.step += 1
             state.loss = float(loss.detach())
             state.seconds = time.monotonic() - begun
             if checkpoint and rank.first and time.monotonic() - saved > CHECKPOINT_S:
                 saved = time.monotonic()
-                _save(checkpoint, net, optimizer, state, plan)
+                _save(checkpoint, net, optimizer, mean, state, plan)
             yield Progress(state.step, share, state.loss, state.skipped, rate)
     finally:
         if checkpoint and rank.first and state.step:
-            _save(checkpoint, net, optimizer, state, plan)
+            _save(checkpoint, net, optimizer, mean, state, plan)
+    net.load_state_dict(mean)
 
 
 def _share(plan: Plan, step: int, seconds: float) -> float:
     return step / plan.steps if plan.steps else seconds / (60 * plan.minutes)
+
+
+def _average(mean: dict[str, Tensor], net: nn.Module, step: int) -> None:
+    """Move `mean` a little towards the weights of `net`; fast in the first steps."""
+    share = max(1 / AVERAGED_STEPS, 1 / (step + 1))
+    for name, tensor in net.state_dict().items():
+        if tensor.is_floating_point():
+            mean[name].lerp_(tensor.detach(), share)  # exact where nothing changed
+        else:
+            mean[name].copy_(tensor)
 
 
 def _identity(plan: Plan) -> dict[str, Any]:
@@ -152,13 +170,19 @@ def _identity(plan: Plan) -> dict[str, Any]:
 
 
 def _save(
-    path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, state: State, plan: Plan
+    path: Path,
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    mean: dict[str, Tensor],
+    state: State,
+    plan: Plan,
 ) -> None:
     """Write a checkpoint; the file is whole and on disk, or is the one before."""
     fresh = path.with_suffix(".partial")
     content = {
         "net": net.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "mean": mean,
         "state": asdict(state),
         "plan": _identity(plan),
     }
@@ -169,7 +193,13 @@ def _save(
     fresh.replace(path)
 
 
-def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, plan: Plan) -> State:
+def _resume(
+    path: Path,
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    mean: dict[str, Tensor],
+    plan: Plan,
+) -> State:
     if not path.is_file():
         return State()
     try:
@@ -181,6 +211,8 @@ def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, plan: 
             )
         net.load_state_dict(content["net"])
         optimizer.load_state_dict(content["optimizer"])
+        for name, tensor in content["mean"].items():
+            mean[name].copy_(tensor)
         return State(**content["state"])
     except (*UNREADABLE, OSError) as error:
         raise WeightsError(f"{path.name}: no checkpoint of this training ({error})") from error

@@ -23,6 +23,10 @@ CLASSIFIER_TEST: Final = frozenset(
 )
 LIVER_TEST: Final = frozenset({"ts_dicom", "ts_example", "amos0013", "lits06_8bit"})
 HEAD_TO_FOOT: Final = tuple(Region)
+NOTED: Final = {
+    "portal venous": Contrast.CONTRAST,
+    "no contrast": Contrast.NONCONTRAST,
+}  # what the manifest's note tells of a scan whose column `contrast` is empty
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,19 @@ def _scan(row: dict[str, str]) -> Scan:
         row["modality"],
         Sequence(row["sequence"]) if row["sequence"] else None,
         Plane(row["plane"]) if row["plane"] else None,
-        Contrast(row["contrast"]) if row["contrast"] else None,
+        _contrast(row),
         regions,
         not pair and (bool(regions) or "none of the nine" in row["note"] or "knee" in name),
         row["source"],
         row["licence"],
         "test" if kept_out else "train",
     )
+
+
+def _contrast(row: dict[str, str]) -> Contrast | None:
+    if row["contrast"]:
+        return Contrast(row["contrast"])
+    return next((value for words, value in NOTED.items() if words in row["note"]), None)
 
 
 def files(folder: Path, scan: Scan) -> list[Path]:

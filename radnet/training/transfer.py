@@ -14,7 +14,8 @@ from radnet.network.decoder import LiverNet
 from radnet.network.encoder import hold_frozen
 from radnet.network.presets import preset
 from radnet.network.weights import fill, load_weights, task_of
-from radnet.training.liver_cases import Patches, patches, phantom_cases, real_cases
+from radnet.training.liver_cases import phantom_cases, real_cases
+from radnet.training.liver_patches import Patches, patches
 from radnet.training.loading import ahead
 from radnet.training.loop import Progress, optimise
 

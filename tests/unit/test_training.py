@@ -17,7 +17,8 @@ from radnet.network.weights import save_weights
 from radnet.training import calibration, classify, transfer
 from radnet.training.augment import augmented
 from radnet.training.batches import Held, batches
-from radnet.training.liver_cases import PATCH, Case, make_case, patches
+from radnet.training.liver_cases import Case, make_case
+from radnet.training.liver_patches import PATCH, patches
 from radnet.training.samples import UNKNOWN, Batch, Sample, collate, phantom_sample
 from radnet.training.scans import read_manifest, read_nifti
 from radnet.training.soundness import bf16_gradients_sound, finite

@@ -46,6 +46,17 @@ def trained(
     return net, losses
 
 
+def test_the_result_is_the_mean_of_the_last_weights(samples: list[Sample], tmp_path: Path) -> None:
+    """What is saved at the end is smoother than the last step, and is not the last step."""
+    net, _ = trained(samples, 4, tmp_path / "whole")
+    content = torch.load(tmp_path / "whole", weights_only=True)
+
+    moved = [name for name, tensor in content["net"].items() if tensor.is_floating_point()]
+    assert any(not torch.equal(content["net"][n], content["mean"][n]) for n in moved)
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, content["mean"][name]), name
+
+
 def test_resumed_training_equals_an_uninterrupted_one(
     samples: list[Sample], tmp_path: Path
 ) -> None:

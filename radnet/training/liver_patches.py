@@ -1,0 +1,159 @@
+"""Patches of liver cases, each as another patient, scanner or phase might have given it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional
+
+from radnet.inference.preparation import AIR_HU, LIVER_SPACING_MM
+from radnet.training.liver_cases import Case
+
+PHANTOM_SHARE: Final = 0.2  # of the patches, where there are real cases
+PATCH: Final = (48, 96, 96)
+BENDS: Final = (4, 5, 5)  # control points of the elastic deformation
+BENT: Final = (1.0, 2.4, 2.4)  # its standard deviation at a control point, in voxels
+SHORTEST_SCAN: Final = 8  # slices that are left of a scan cut short
+TONES_HU: Final = (-160.0, -80.0, 0.0, 40.0, 80.0, 120.0, 180.0, 240.0)
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Patches:
+    """A batch of patches."""
+
+    stack: Tensor  # (B, 1, 48, 96, 96), the liver window as [0, 1]
+    liver: Tensor
+    scanned: Tensor
+
+
+def patches(
+    real: list[Case], phantoms: list[Case], size: int, seed: int, *, first: int = 0
+) -> Iterator[Patches]:
+    """Yield batches for ever; real patients equally often, negatives a third as often.
+
+    Batch number i depends on `seed` and i alone; `first` is the number to begin with.
+    """
+    weights = np.array([0.35 if np.isnan(case.enhanced) else 1.0 for case in real])
+    for number in count(first):
+        rng = np.random.default_rng([seed, number])
+        drawn = []
+        for _ in range(size):
+            if phantoms and (not real or rng.random() < PHANTOM_SHARE):
+                case = phantoms[int(rng.integers(len(phantoms)))]
+            else:
+                case = real[int(rng.choice(len(real), p=weights / weights.sum()))]
+            drawn.append(patch(case, rng))
+        image, liver, scanned = (np.stack(part)[:, None] for part in zip(*drawn, strict=True))
+        yield Patches(*(torch.from_numpy(part) for part in (image, liver, scanned)))
+
+
+def patch(case: Case, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Return a patch of `case`, deformed and rescanned: image, liver, scanned."""
+    image, liver, scanned = _drawn(case, _places(case, rng))
+    image = _rescanned(_with_lesions(image, liver, case, rng), liver, case, rng)
+    scanned = _cut_short(scanned, rng)
+    low, high = rng.uniform(-200, -120), rng.uniform(200, 280)
+    image = (np.clip(image, low, high) - low) / (high - low)
+    image[scanned < 1] = 0
+    return image.astype(np.float32), (liver > 0.5).astype(np.float32), scanned
+
+
+def _places(case: Case, rng: np.random.Generator) -> Tensor:
+    """Return where in `case` each voxel of a patch lies, (48, 96, 96, 3) in voxels (z, y, x)."""
+    turn = rng.uniform(-0.25, 0.25)
+    scale = rng.uniform(0.8, 1.25) * np.exp(rng.normal(0, 0.05, 3))
+    cos, sin = np.cos(turn), np.sin(turn)
+    matrix = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ np.diag(scale)
+    axes = [torch.arange(size, dtype=torch.float32) - (size - 1) / 2 for size in PATCH]
+    places = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    places = places @ torch.from_numpy(matrix.T).float()
+    if rng.random() < 0.6:
+        bends = rng.normal(0, 1, (1, 3, *BENDS)) * np.array(BENT)[None, :, None, None, None]
+        smooth = functional.interpolate(
+            torch.from_numpy(bends).float(), PATCH, mode="trilinear", align_corners=True
+        )
+        places = places + smooth[0].permute(1, 2, 3, 0)
+    return places + torch.from_numpy(_middle(case, rng)).float()
+
+
+def _middle(case: Case, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return where the patch is centred: mostly near liver."""
+    if rng.random() < 0.7 and case.liver.max() > 0.5:
+        voxel = int(rng.choice(np.flatnonzero(case.liver.ravel()[::97] > 0.5))) * 97
+        near = np.array(np.unravel_index(voxel, case.liver.shape), float)
+        return np.asarray(near + rng.normal(0, (10, 18, 18)))
+    inside = case.hounsfield.ravel()[::997] > -300
+    voxel = int(rng.choice(np.flatnonzero(inside))) * 997 if inside.any() else 0
+    return np.array(np.unravel_index(voxel, case.liver.shape), float)
+
+
+def _drawn(case: Case, places: Tensor) -> tuple[Array, Array, Array]:
+    """Return HU, liver and scanned of `case` at `places`, linearly interpolated."""
+    volume = torch.from_numpy(
+        np.stack([case.hounsfield - AIR_HU, case.liver, case.scanned.astype(np.float32)])
+    )
+    last = torch.tensor(case.hounsfield.shape, dtype=torch.float32) - 1
+    grid = (2 * places / last.clamp(min=1) - 1).flip(-1)  # grid_sample wants (x, y, z)
+    found = functional.grid_sample(volume[None], grid[None], align_corners=True)[0].numpy()
+    return found[0] + np.float32(AIR_HU), found[1], (found[2] > 0.99).astype(np.float32)
+
+
+def _with_lesions(image: Array, liver: Array, case: Case, rng: np.random.Generator) -> Array:
+    """Return `image` with a few rounded lesions in the liver: they belong to it."""
+    inside = np.argwhere(liver > 0.5)
+    if case.phantom or len(inside) < 500 or rng.random() > 0.35:
+        return image
+    for _ in range(int(rng.integers(1, 5))):
+        centre = inside[int(rng.integers(len(inside)))] * np.array(LIVER_SPACING_MM)
+        radius = np.exp(rng.uniform(np.log(5), np.log(32))) * np.exp(rng.normal(0, 0.25, 3))
+        axes = [
+            ((np.arange(size) * step - at) / length) ** 2
+            for size, step, at, length in zip(PATCH, LIVER_SPACING_MM, centre, radius, strict=True)
+        ]
+        far = np.sqrt(axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :])
+        inner = 1 / (1 + np.exp(np.clip((far - 1) * rng.uniform(4, 14), -30, 30)))
+        by = rng.uniform(-70, -15) if rng.random() < 0.8 else rng.uniform(10, 60)
+        image = image + np.float32(by) * (inner * liver).astype(np.float32)
+    return image
+
+
+def _rescanned(image: Array, liver: Array, case: Case, rng: np.random.Generator) -> Array:
+    """Return `image` as another scanner, phase or liver might have given it, in HU."""
+    if case.enhanced > 75 and rng.random() < 0.35:  # as if without an agent
+        ratio = (rng.uniform(45, 65) - 20) / (case.enhanced - 20)
+        image = np.where((image > 20) & (image < 300), 20 + (image - 20) * ratio, image)
+    if rng.random() < 0.3:  # a fatty, or a brighter, liver
+        image = image + liver * np.float32(rng.uniform(-30, 20))
+    if rng.random() < 0.4:  # another mixture of phases: tissues change places a little
+        tones = np.maximum.accumulate(np.array(TONES_HU) + rng.normal(0, 8, len(TONES_HU)))
+        near = (image > TONES_HU[0]) & (image < TONES_HU[-1])
+        image = np.where(near, np.interp(image, TONES_HU, tones), image)
+    image = image + np.float32(rng.uniform(-30, 30) if not case.phantom else rng.uniform(-10, 10))
+    if rng.random() < 0.25:
+        image = ndimage.gaussian_filter(image, (rng.uniform(0.3, 1.0), 0, 0))
+    if rng.random() < 0.25:
+        image = ndimage.gaussian_filter(image, (0, *([rng.uniform(0.3, 0.8)] * 2)))
+    noise = rng.standard_normal(image.shape).astype(np.float32) * np.float32(rng.uniform(0, 20))
+    if rng.random() < 0.3:  # of a smooth kernel
+        noise = 2 * ndimage.gaussian_filter(noise, (0, 0.8, 0.8))
+    return np.asarray(image + noise, np.float32)
+
+
+def _cut_short(scanned: Array, rng: np.random.Generator) -> Array:
+    """Return `scanned` of a scan that begins or ends within the patch, now and then."""
+    slices = np.flatnonzero(scanned.any(axis=(1, 2)))
+    if len(slices) <= SHORTEST_SCAN or rng.random() > 0.25:
+        return scanned
+    kept = int(rng.integers(SHORTEST_SCAN, len(slices)))
+    first = int(slices[0] if rng.random() < 0.5 else slices[-1] - kept + 1)
+    cut = np.zeros_like(scanned)
+    cut[first : first + kept] = scanned[first : first + kept]
+    return cut

@@ -1,0 +1,88 @@
+"""Patches of liver cases: what may vary varies, and truth stays true."""
+
+from typing import Final
+
+import numpy as np
+import pytest
+import torch
+
+from radnet.inference.preparation import Stack
+from radnet.training.liver_cases import Case, make_case
+from radnet.training.liver_patches import (
+    PATCH,
+    SHORTEST_SCAN,
+    _cut_short,
+    _drawn,
+    _places,
+    _with_lesions,
+    patch,
+)
+
+LIVER_HU: Final = 110.0
+
+
+@pytest.fixture
+def case() -> Case:
+    """Return a bright block in a scan of 240 mm height."""
+    image = np.full((60, 120, 120), -50, np.float32)
+    mask = np.zeros_like(image)
+    mask[15:45, 30:80, 30:80] = 1
+    image[mask > 0] = LIVER_HU
+    affine = np.eye(4)
+    affine[:3, :3] = [[0, 0, 2.5], [0, 2.5, 0], [4, 0, 0]]
+    return make_case("block", Stack(image, affine), mask, phantom=False)
+
+
+def test_a_patch_depends_on_its_random_numbers_alone(case: Case) -> None:
+    """A resumed training must see what an uninterrupted one would have seen."""
+    first, again = (patch(case, np.random.default_rng(5)) for _ in range(2))
+    other = patch(case, np.random.default_rng(6))
+
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_image_and_mask_are_deformed_alike(case: Case) -> None:
+    """However a patch is bent, its mask lies on its liver."""
+    for seed in range(8):
+        image, liver, scanned = _drawn(case, _places(case, np.random.default_rng(seed)))
+        sure = (scanned > 0) & (np.abs(liver - 0.5) > 0.45)
+        assert np.array_equal(image[sure] > 30, liver[sure] > 0.5), seed
+
+
+def test_undeformed_places_give_the_case_back(case: Case) -> None:
+    """No half voxel is lost between the axes' orders."""
+    axes = [torch.arange(size, dtype=torch.float32) for size in PATCH]
+    places = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    places += torch.tensor([5.0, 30.0, 40.0])
+
+    image, liver, _ = _drawn(case, places)
+
+    part = (slice(5, 53), slice(30, 126), slice(40, 136))
+    np.testing.assert_allclose(image, case.hounsfield[part], atol=0.05)
+    np.testing.assert_allclose(liver, case.liver[part], atol=1e-4)
+
+
+def test_lesions_lie_in_the_liver_alone(case: Case) -> None:
+    """A lesion belongs to the liver, and nothing outside it changes."""
+    liver = case.liver[:48, 30:126, 30:126]
+    image = case.hounsfield[:48, 30:126, 30:126]
+    changed = [_with_lesions(image, liver, case, np.random.default_rng(s)) for s in range(12)]
+
+    assert any(not np.array_equal(one, image) for one in changed)
+    for one in changed:
+        assert np.array_equal(one[liver == 0], image[liver == 0])
+
+
+def test_a_scan_cut_short_keeps_whole_slices() -> None:
+    """What was not scanned is unknown; what is left is as it was."""
+    scanned = np.zeros(PATCH, np.float32)
+    scanned[4:40] = 1
+    cuts = [_cut_short(scanned, np.random.default_rng(seed)) for seed in range(40)]
+
+    lengths = {int(cut.any(axis=(1, 2)).sum()) for cut in cuts}
+    assert len(lengths) > 3
+    assert min(lengths) >= SHORTEST_SCAN
+    for cut in cuts:
+        assert np.all(cut <= scanned)
+        assert set(np.unique(cut.mean(axis=(1, 2)))) <= {0.0, 1.0}
