@@ -20,6 +20,7 @@ from radnet.inference.preparation import (
     Stack,
     axial,
 )
+from radnet.inference.proposal import POSSIBLE, grown, propose
 from radnet.inference.refusals import refuse_impossible_liver, refuse_other_than_ct
 from radnet.inference.runtime import Precision, Runtime, runtime
 from radnet.labels.vocabulary import Region
@@ -27,10 +28,7 @@ from radnet.network.decoder import LiverNet
 from radnet.network.presets import preset
 from radnet.network.weights import fill, load_weights, shipped
 
-LIVER: Final = list(Region).index(Region.LIVER)
 SMALLEST_ML: Final = 20.0
-POSSIBLE: Final = 0.1  # probability from which a cell is searched
-SHORT_MM: Final = 130.0  # a scan no longer than this is searched whole
 OVERLAP: Final = 16  # slices by which neighbouring windows overlap
 
 Ticker = Callable[[float], None]
@@ -43,24 +41,6 @@ class LiverMask:
     mask: NDArray[np.bool_]  # [slice, row, column] on the source grid; empty: no liver
     proposal: tuple[int, int] | None  # first and last source slice that was searched
     mean_probability: float  # over the mask; 0 when it is empty
-
-
-def propose(prediction: Prediction, slices: int, spacing_mm: float) -> tuple[int, int] | None:
-    """Return the first and last slice to search for liver, or None.
-
-    From the first to the last cell above `POSSIBLE`, one cell more at either end; a short scan is
-    searched whole. The proposal saves time and is generous: the mask is what decides, and a liver
-    that the classifier missed would be lost for good.
-    """
-    if slices * spacing_mm <= SHORT_MM:
-        return (0, slices - 1)
-    where = np.flatnonzero(prediction.cells[:, LIVER] > POSSIBLE)
-    if not where.size:
-        return None
-    per_cell = prediction.cell_mm / spacing_mm
-    first = int((int(where[0]) - 1) * per_cell)
-    last = int(np.ceil((int(where[-1]) + 2) * per_cell))
-    return (max(0, first), min(slices - 1, last))
 
 
 def liver_window(array: Array) -> Array:
@@ -138,19 +118,27 @@ class LiverSegmenter:
         prediction = self._classifier.classify(volume, "CT")
         proposal = self._proposal(stack, prediction)
         tick(0.1)
-        nothing = LiverMask(np.zeros(stack.array.shape, bool), proposal, 0.0)
         if proposal is None:
             tick(1.0)
-            return nothing
-        grid = axial(stack, proposal)
-        probability = self.probability(grid.array, lambda done: tick(0.1 + 0.7 * done))
-        mask, mean = on_source(Stack(probability, grid.affine), stack, self.threshold)
+            return LiverMask(np.zeros(stack.array.shape, bool), None, 0.0)
+        mask, mean = self._searched(stack, proposal, lambda done: tick(0.1 + 0.7 * done))
+        while (wider := grown(mask, proposal, stack.spacing_mm[0])) is not None:
+            proposal = wider
+            mask, mean = self._searched(stack, proposal, _silent)
         tick(1.0)
         voxel_ml = float(abs(np.linalg.det(stack.affine[:3, :3]))) / 1000
         if (found_ml := float(mask.sum()) * voxel_ml) < SMALLEST_ML:
-            return nothing
+            return LiverMask(np.zeros(stack.array.shape, bool), proposal, 0.0)
         refuse_impossible_liver(found_ml)
         return LiverMask(mask, proposal, mean)
+
+    def _searched(
+        self, stack: Stack, proposal: tuple[int, int], tick: Ticker
+    ) -> tuple[NDArray[np.bool_], float]:
+        """Return the liver in the proposed slices, on the grid of `stack`, and how sure it is."""
+        grid = axial(stack, proposal)
+        probability = self.probability(grid.array, tick)
+        return on_source(Stack(probability, grid.affine), stack, self.threshold)
 
     @staticmethod
     def _proposal(stack: Stack, prediction: Prediction) -> tuple[int, int] | None:

@@ -17,7 +17,8 @@ from radnet.inference.preparation import (
     classifier_input,
     sample,
 )
-from radnet.inference.segmenter import LIVER, LiverSegmenter, on_source, propose, window_starts
+from radnet.inference.proposal import LIVER, grown, propose
+from radnet.inference.segmenter import LiverSegmenter, on_source, window_starts
 from radnet.inference.sliding import sliding_cells
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 
@@ -135,6 +136,19 @@ def test_nothing_is_invented_outside_a_scan() -> None:
     far[:3, 3] = 5000
 
     assert np.all(sample(stack, far, (3, 3, 3), AIR_HU) == AIR_HU)
+
+
+def test_a_proposal_that_cuts_the_liver_is_widened() -> None:
+    """What the classifier missed of a liver is found by the mask that ends at the border."""
+    mask = np.zeros((60, 4, 4), bool)
+    mask[20:31] = True
+
+    assert grown(mask, (10, 30), 4.0) == (10, 46)
+    assert grown(mask, (20, 50), 4.0) == (4, 50)
+    assert grown(mask, (10, 40), 4.0) is None
+    assert grown(mask, (0, 59), 4.0) is None
+    mask[:] = True
+    assert grown(mask, (0, 59), 4.0) is None
 
 
 def test_the_proposal_holds_every_possible_cell_and_one_more() -> None:
