@@ -16,14 +16,8 @@ from radnet.network.decoder import LiverNet
 from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
 from radnet.network.presets import preset
 from radnet.training import transfer
-from radnet.training.liver_cases import (
-    Case,
-    Patches,
-    make_case,
-    patches,
-    phantom_cases,
-    real_cases,
-)
+from radnet.training.liver_cases import Case, make_case, phantom_cases, real_cases
+from radnet.training.liver_patches import Patches, patches
 from radnet.training.loading import ahead
 from radnet.training.prepared import read_row
 from radnet.training.ranks import here

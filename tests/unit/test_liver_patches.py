@@ -29,7 +29,7 @@ def case() -> Case:
     mask[15:45, 30:80, 30:80] = 1
     image[mask > 0] = LIVER_HU
     affine = np.eye(4)
-    affine[:3, :3] = [[0, 0, 2.5], [0, 2.5, 0], [4, 0, 0]]
+    affine[:3, :3] = np.array([[0, 0, 2.5], [0, 2.5, 0], [4, 0, 0]])
     return make_case("block", Stack(image, affine), mask, phantom=False)
 
 

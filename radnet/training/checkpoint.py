@@ -1,0 +1,137 @@
+"""Everything a training is made of, on disk so that it goes on after kill -9."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Final, Protocol
+
+import torch
+from torch import nn
+
+from radnet.errors import WeightsError
+
+AVERAGED_STEPS: Final = 200  # the final weights are a mean over about so many
+UNREADABLE: Final = (
+    RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError,
+)  # fmt: skip
+
+
+class Plan(Protocol):
+    """What the loop needs to know; `steps` counts where it is not 0, else `minutes`."""
+
+    @property
+    def minutes(self) -> float:
+        """Return the time for the steps, in minutes."""
+
+    @property
+    def steps(self) -> int:
+        """Return the number of steps, 0 where the clock decides."""
+
+    @property
+    def seed(self) -> int:
+        """Return what drives every random choice."""
+
+    @property
+    def rate(self) -> float:
+        """Return the highest learning rate."""
+
+    @property
+    def decay(self) -> float:
+        """Return the weight decay."""
+
+
+@dataclass
+class State:
+    """What a checkpoint holds beside network and optimizer."""
+
+    step: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    loss: float = float("nan")  # of the last step
+
+
+class Training:
+    """Network, optimizer, the mean of the weights and where it all stands.
+
+    Parameters
+    ----------
+    net, optimizer, plan
+        What is trained, and how.
+    path
+        Of the checkpoint; None: nothing is kept.
+    """
+
+    def __init__(
+        self, net: nn.Module, optimizer: torch.optim.Optimizer, plan: Plan, path: Path | None
+    ) -> None:
+        self._net = net
+        self._optimizer = optimizer
+        self._plan = plan
+        self._path = path
+        self._mean = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+        self.state = State()
+
+    def resume(self) -> State:
+        """Take up the checkpoint, if there is one, and return where it stands.
+
+        Raises
+        ------
+        WeightsError
+            If it belongs to another plan or network, or cannot be read.
+        """
+        if self._path is None or not self._path.is_file():
+            return self.state
+        try:
+            content = torch.load(self._path, map_location="cpu", weights_only=True)
+            if content["plan"] != self._identity():
+                raise WeightsError(
+                    f"{self._path.name}: a checkpoint of another plan ({content['plan']}, not "
+                    f"{self._identity()}); finish that training or delete the file"
+                )
+            self._net.load_state_dict(content["net"])
+            self._optimizer.load_state_dict(content["optimizer"])
+            for name, tensor in self._mean.items():
+                tensor.copy_(content["mean"][name])
+            self.state = State(**content["state"])
+        except (*UNREADABLE, OSError) as error:
+            raise WeightsError(
+                f"{self._path.name}: no checkpoint of this training ({error})"
+            ) from error
+        return self.state
+
+    def average(self) -> None:
+        """Move the mean a little towards the weights; fast in the first steps."""
+        share = max(1 / AVERAGED_STEPS, 1 / (self.state.step + 1))
+        for name, tensor in self._net.state_dict().items():
+            if tensor.is_floating_point():
+                self._mean[name].lerp_(tensor.detach(), share)  # exact where nothing changed
+            else:
+                self._mean[name].copy_(tensor)
+
+    def save(self) -> None:
+        """Write the checkpoint; the file is whole and on disk, or is the one before."""
+        if self._path is None:
+            return
+        fresh = self._path.with_suffix(".partial")
+        content = {
+            "net": self._net.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "mean": self._mean,
+            "state": asdict(self.state),
+            "plan": self._identity(),
+        }
+        with fresh.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)
+
+    def finish(self) -> None:
+        """Put the mean of the last weights into the network."""
+        self._net.load_state_dict(self._mean)
+
+    def _identity(self) -> dict[str, Any]:
+        plan = self._plan
+        told = {"steps": plan.steps, "minutes": plan.minutes, "seed": plan.seed, "rate": plan.rate}
+        return told | {"decay": plan.decay}
