@@ -81,8 +81,9 @@ def started(folder: Path, slow: float = 0) -> subprocess.Popen[str]:
 def expected() -> dict[str, torch.Tensor]:
     """Return the weights that two ranks must come to, computed by one process step by step.
 
-    The gradients of both ranks' batches from the same weights, averaged. The running statistics
-    of batch normalisation are rank 0's.
+    The gradients of both ranks' batches from the same weights, averaged; in the end the mean of
+    the weights after each of so few steps. The running statistics of batch normalisation are
+    rank 0's.
     """
     torch.manual_seed(SEED)
     net = RadNet(preset(TINY))
@@ -94,6 +95,7 @@ def expected() -> dict[str, torch.Tensor]:
     ]
     optimizer = torch.optim.AdamW(net.parameters(), lr=plan.rate, weight_decay=plan.decay)
     half = bf16_gradients_sound()
+    after: list[dict[str, torch.Tensor]] = []
     for step in range(STEPS):
         rate = plan.rate * min(1.0, (step + 1) / WARM_UP) * (1 - step / STEPS) ** POWER
         for group in optimizer.param_groups:
@@ -113,7 +115,8 @@ def expected() -> dict[str, torch.Tensor]:
             buffer.copy_(statistics[name])
         nn.utils.clip_grad_norm_(net.parameters(), LARGEST_GRADIENT)
         optimizer.step()
-    return net.state_dict()
+        after.append({name: value.detach().clone() for name, value in net.named_parameters()})
+    return {name: torch.stack([one[name] for one in after]).mean(dim=0) for name in after[0]}
 
 
 @pytest.fixture
