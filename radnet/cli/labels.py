@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,15 +49,26 @@ def explain(
         raise UnusableVolumeError(f"{file}: no such file")
     paths = sorted(path for path in file.rglob("*") if path.is_file()) if file.is_dir() else [file]
     headers = [read_file(path, pixels=False) for path in paths]
-    for path, header in zip(paths, headers, strict=True):
-        if len(header) == 0:
-            raise UnusableVolumeError(f"{path.name}: not one element in it can be read")
     if not headers:
         raise UnusableVolumeError(f"{file}: an empty folder; expected DICOM files")
     found = {str(header.get("SeriesInstanceUID", "")) for header in headers}
     if len(found) > 1:
         raise UnusableVolumeError(f"{file}: holds {len(found)} series; name a file or one series")
     _explain(read_header(headers, load_rules(site)))
+    _condition(paths)
+
+
+def _condition(paths: list[Path]) -> None:
+    """Say what is odd in the files; refuse those that cannot be whole."""
+    from radnet.volume.condition import condition_of
+
+    found = {path.name: condition_of(path) for path in paths}
+    odd = Counter(sentence for one in found.values() for sentence in one.odd)
+    for sentence, count in sorted(odd.items()):
+        said.print(escape(f"odd in {count} of {len(paths)} files: {sentence}"), style="yellow")
+    broken = [f"{name}: {sentence}" for name, one in found.items() for sentence in one.broken]
+    if broken:
+        raise UnusableVolumeError("; ".join(broken))
 
 
 def _explain(labels: SeriesLabels) -> None:
@@ -174,6 +186,7 @@ def report(
         ("Known share of CT and MR by vendor", found.vendors),
     ):
         _groups(title, groups)
+    _quarrels(found)
     if truth:
         _differences(found)
     if out:
@@ -199,6 +212,15 @@ def _groups(title: str, groups: tuple[Group, ...]) -> None:
         shares = (f"{group.known[head]:.0%}" for head in HEADS)
         table.add_row(escape(group.name), f"{group.series:,}", *shares)
     said.print(table)
+
+
+def _quarrels(found: Report) -> None:
+    table = Table("label", "attribute", "says", "rule", "series", title="What contradicts a label")
+    for one in found.quarrels:
+        told = (one.head, one.attribute, one.says, one.rule, f"{one.series:,}")
+        table.add_row(*(escape(text) for text in told))
+    if found.quarrels:
+        said.print(table)
 
 
 def _differences(found: Report) -> None:

@@ -14,6 +14,7 @@ from radnet.labels.vocabulary import ELSEWHERE
 
 BIGGEST: Final = "nlst"  # three quarters of all CT in the IDC; figures are given without it too
 MOST_GROUPS: Final = 40
+MOST_QUARRELS: Final = 25
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,17 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Quarrel:
+    """What one attribute says against the label that was given, and in how many series."""
+
+    head: str
+    attribute: str
+    says: str
+    rule: str
+    series: int
+
+
+@dataclass(frozen=True)
 class Report:
     """All figures of one table of labels.
 
@@ -53,6 +65,8 @@ class Report:
         The whole table (with and without `BIGGEST`); its CT and MR by part, the largest first.
     conflicts
         Label to number of series in which evidence for it disagreed.
+    quarrels
+        What contradicted, the most frequent first.
     differences
         From the truth, where one was given; `judged` is how many labels were compared.
     """
@@ -63,6 +77,7 @@ class Report:
     collections: tuple[Group, ...]
     vendors: tuple[Group, ...]
     conflicts: Mapping[str, int]
+    quarrels: tuple[Quarrel, ...] = ()
     differences: tuple[Difference, ...] = ()
     judged: int = 0
 
@@ -100,6 +115,7 @@ def report(table: Path, truth: Path | None = None) -> Report:
             collections=_groups(db, "collection"),
             vendors=_groups(db, "manufacturer"),
             conflicts={head: _conflicts(db, head) for head in HEADS},
+            quarrels=_quarrels(db),
             differences=differences,
             judged=judged,
         )
@@ -153,6 +169,19 @@ def _conflicts(db: duckdb.DuckDBPyConnection, head: str) -> int:
         [f"{head}: "],
     ).fetchone() or (0,)
     return int(count)
+
+
+def _quarrels(db: duckdb.DuckDBPyConnection) -> tuple[Quarrel, ...]:
+    """Count the sentences of `radnet.labels.evidence.Label.conflicts`, what was found left out."""
+    found = db.execute(
+        "WITH told AS (SELECT unnest(conflicts) AS told FROM labels), parts AS (SELECT "
+        r"regexp_extract(told, '^(\w+): (\w+) says (\S+) .*rule ([^)]+)\)$', "
+        "['head', 'attribute', 'says', 'rule']) AS part FROM told) "
+        "SELECT part.head, part.attribute, part.says, part.rule, count(*) FROM parts "
+        "WHERE part.head <> '' GROUP BY ALL ORDER BY 5 DESC, 1, 2, 3, 4 LIMIT ?",
+        [MOST_QUARRELS],
+    )
+    return tuple(Quarrel(*row) for row in found.fetchall())
 
 
 def _compare(db: duckdb.DuckDBPyConnection, truth: Path) -> tuple[tuple[Difference, ...], int]:

@@ -12,6 +12,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as Items
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from radnet.labels.evidence import SeriesLabels
 from radnet.labels.judge import Facts, judge
@@ -25,6 +27,7 @@ TEXTS: Final = (
     "ScanningSequence", "SequenceVariant", "SequenceName", "AngioFlag", "ContrastBolusAgentPhase",
     "ContrastBolusAgentAdministered",
 )  # fmt: skip
+CODES: Final = ("AnatomicRegionSequence", "ProcedureCodeSequence")
 NUMBERS: Final = {
     "TR": ("RepetitionTime",),
     "TE": ("EffectiveEchoTime", "EchoTime"),
@@ -105,20 +108,39 @@ def _first_text(parts: Listing[Dataset], keyword: str) -> str:
 
 
 def _agent(parts: Listing[Dataset]) -> str:
-    """Return agent and route in one text, so that an oral agent is seen as such."""
+    """Return agent, route and ingredient in one text, so that an oral agent is seen as such."""
     told = [_first_text(parts, "ContrastBolusAgent")]
     for part in parts:
         for item in _items(part, "ContrastBolusAgentSequence"):
             told.append(text_of(item, "CodeMeaning"))
             routes = _items(item, "ContrastBolusAdministrationRouteSequence")
             told += [text_of(route, "CodeMeaning") for route in routes]
-    told.append(_first_text(parts, "ContrastBolusRoute"))
+    told += [_first_text(parts, f"ContrastBolus{name}") for name in ("Route", "Ingredient")]
+    if not any(told):  # an injector fills in the volume; scanners write 0 by default
+        volumes = (number_of(part, "ContrastBolusVolume") or 0.0 for part in parts)
+        told += [f"{volume:g} ml" for volume in volumes if volume > 0][:1]
     return " / ".join(text for text in told if text)
 
 
-def _region_codes(parts: Listing[Dataset]) -> str:
-    found = [text_of(i, "CodeMeaning") for p in parts for i in _items(p, "AnatomicRegionSequence")]
-    return " ".join(found)
+@cache
+def _meaning(value: str, scheme: str) -> str:
+    """Return the English meaning of a code of CID 4 or 4030; SRT codes are SCT codes of old."""
+    code = Code(value, scheme, "")
+    for group in (codes.CID4030, codes.CID4):
+        for name in group.dir():
+            known: Code = getattr(group, name)
+            if known == code:
+                return known.meaning
+    return ""
+
+
+def _coded(parts: Listing[Dataset], keyword: str) -> str:
+    """Return what codes mean: in the words of the file, which may be of any language, and ours."""
+    found: dict[str, None] = {}
+    for item in (item for part in parts for item in _items(part, keyword)):
+        found[text_of(item, "CodeMeaning")] = None
+        found[_meaning(text_of(item, "CodeValue"), text_of(item, "CodingSchemeDesignator"))] = None
+    return " ".join(text for text in found if text)
 
 
 def _frames(header: Dataset) -> Iterator[tuple[str, str]]:
@@ -209,13 +231,17 @@ def facts_of(headers: Listing[Dataset]) -> Facts:
     parts = list(_nested(headers[0]))
     texts = {keyword: _first_text(parts, keyword) for keyword in TEXTS}
     texts["ContrastBolusAgent"] = _agent(parts)
-    texts["AnatomicRegionSequence"] = _region_codes(parts)
+    for keyword in CODES:
+        texts[keyword] = _coded(parts, keyword)
     numbers: dict[str, float] = {}
     for name, keywords in NUMBERS.items():
         found = [number_of(part, keyword) for keyword in keywords for part in parts]
         known = [number for number in found if number is not None]
         if known and (known[0] > 0 or name == "b"):
             numbers[name] = known[0]
+    values = [number_of(header, "DiffusionBValue") for header in headers]
+    if weighted := max((value for value in values if value is not None), default=0.0):
+        numbers["b"] = weighted  # the first image of a series is often the one of b 0
     normals, spacing, extent = _geometry(headers)
     modality = text_of(headers[0], "Modality").strip().upper()
     return Facts(modality, texts, numbers, normals, spacing, extent, _injected(headers))

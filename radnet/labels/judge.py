@@ -211,16 +211,14 @@ def _coverage(facts: Facts, rules: Rules, context: str) -> tuple[Label, dict[str
     claims = _claims(facts, rules, context)
     if not claims:
         return Label(), {}
-    first, *others = claims
+    first = _foremost(claims, facts)
+    others = [claim for claim in claims if claim is not first]
     weight = first.evidence.weight
     conflicts: list[str] = []
     for other in others:
         shared = _jaccard(first.regions, other.regions)
         if shared < 1:
-            conflicts.append(
-                f"{other.evidence.attribute} says {other.evidence.value} "
-                f"('{other.evidence.found}', rule {other.evidence.rule})"
-            )
+            conflicts.append(_said(other))
         if other.evidence.attribute != "collection":
             weight += _change(shared, first.evidence.attribute)
     if _too_short(first.regions, facts):
@@ -231,13 +229,34 @@ def _coverage(facts: Facts, rules: Rules, context: str) -> tuple[Label, dict[str
         )
     confidence = 1 / (1 + math.exp(-weight))
     value = first.evidence.value if confidence >= THRESHOLD else ""
-    label = Label(value, confidence, tuple(c.evidence for c in claims), tuple(conflicts))
+    if conflicts and not value:
+        conflicts.insert(0, _said(first))
+    evidence = tuple(claim.evidence for claim in (first, *others))
+    label = Label(value, confidence, evidence, tuple(conflicts))
     regions = {
         str(region): confidence if region in first.regions else 1 - confidence for region in Region
     }
     if value:
         return label, regions
     return label, {} if _too_short(first.regions, facts) else _shared(claims)
+
+
+def _said(claim: _Claim) -> str:
+    told = claim.evidence
+    return f"{told.attribute} says {told.value} ('{told.found}', rule {told.rule})"
+
+
+def _foremost(claims: list[_Claim], facts: Facts) -> _Claim:
+    """Return the first claim; where the slices are too few for it, the next that is part of it.
+
+    "LIVER 3 PHASE (A/P)" names the examination; its reconstruction of the liver alone says so
+    in Body Part Examined.
+    """
+    first = claims[0]
+    if not _too_short(first.regions, facts):
+        return first
+    parts = [claim for claim in claims if claim.regions and claim.regions < first.regions]
+    return next((part for part in parts if not _too_short(part.regions, facts)), first)
 
 
 def _too_short(regions: frozenset[str], facts: Facts) -> bool:

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from radnet.cli import app
+from radnet.cli import app, main
 from radnet.data.label_idc import scan_index
-from radnet.data.label_report import report
+from radnet.data.label_report import Quarrel, report
 from radnet.data.label_scan import Scan, scan_series
 from radnet.data.phantom_study import write_phantom_study
 from radnet.data.sources import Folder, Listed, open_source
@@ -278,3 +278,40 @@ def test_explain_of_a_broken_file_says_what_is_broken(tmp_path: Path, content: b
 
     assert isinstance(result.exception, UnusableVolumeError)
     assert "broken.dcm" in str(result.exception)
+
+
+def test_explain_of_a_cut_off_file_tells_labels_and_damage_and_exits_2(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What the header says is still worth reading; the exit code says that the file is not."""
+    whole = next(path for path in sorted(study.rglob("*")) if path.is_file()).read_bytes()
+    path = tmp_path / "cut.dcm"
+    path.write_bytes(whole[:-100])
+    monkeypatch.setattr("sys.argv", ["radnet", "labels", "explain", str(path)])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    told = capfd.readouterr()
+    assert ended.value.code == 2
+    assert "SeriesDescription" in told.out
+    assert "cut.dcm: the file ends within Pixel Data" in " ".join(told.err.split())
+
+
+def test_report_names_what_headers_quarrel_about(index: Path, tmp_path: Path) -> None:
+    """Which attribute contradicts, how often: where to mend a protocol."""
+    out = tmp_path / "labels.parquet"
+    with duckdb.connect() as db:
+        db.execute(
+            "COPY (SELECT * REPLACE ('CHEST' AS SeriesDescription, "  # noqa: S608
+            f"'ABDOMEN' AS BodyPartExamined) FROM '{index}' WHERE Modality = 'CT') "
+            f"TO '{tmp_path / 'other.parquet'}'"
+        )
+    scan_index(tmp_path / "other.parquet", Scan(out), quiet)
+
+    result = runner.invoke(app, ["labels", "report", str(out)])
+
+    assert report(out).quarrels == (
+        Quarrel("coverage", "BodyPartExamined", "liver;kidney;intestine", "abdomen", 2),
+    )
+    assert "BodyPartExamined" in result.output

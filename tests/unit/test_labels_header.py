@@ -303,7 +303,7 @@ def test_too_short_a_scan_is_no_whole_body() -> None:
     coverage = read_header(slices).coverage
 
     assert coverage.value == ""
-    assert "38 mm only" in coverage.conflicts[0]
+    assert "38 mm only" in coverage.conflicts[-1]
 
 
 @pytest.mark.parametrize(
@@ -356,3 +356,88 @@ def test_real_series_are_never_labelled_wrong(real_data: Path) -> None:
         said = set(labels.coverage.value.split(";")) - {"", "elsewhere", "intestine"}
         assert said in (set(), set(row["coverage"].split(";")) - {"intestine"}), row["id"]
     assert known >= 3
+
+
+def axial(count: int, gap: float, **elements: object) -> list[Dataset]:
+    """Return axial slices, `gap` mm apart."""
+    return [
+        header(
+            ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+            ImagePositionPatient=[0, 0, gap * number],
+            **elements,
+        )
+        for number in range(count)
+    ]
+
+
+def test_part_that_the_slices_reach_over_is_taken_where_the_whole_is_too_long() -> None:
+    """A recon of the liver of an abdomen-pelvis protocol shows no pelvis in 150 mm."""
+    texts = {"SeriesDescription": "LIVER 3 PHASE (AP)", "BodyPartExamined": "LIVER"}
+    part, whole = (read_header(axial(n, 2.5, Modality="CT", **texts)).coverage for n in (61, 161))
+
+    assert part.value == "liver;kidney;intestine"
+    assert "SeriesDescription says liver;kidney;intestine;pelvis" in part.conflicts[0]
+    assert whole.value == "liver;kidney;intestine;pelvis"
+
+
+def test_what_the_first_attribute_said_is_told_where_the_label_is_unknown() -> None:
+    """Header says breast, the study says PET-CT: the operator must see both."""
+    ds = header(Modality="CT", BodyPartExamined="BREAST", StudyDescription="PET-CT")
+
+    coverage = read_header([ds]).coverage
+
+    assert coverage.value == ""
+    assert "BodyPartExamined says lung;breast" in coverage.conflicts[0]
+    assert "StudyDescription says" in coverage.conflicts[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "scheme", "expected"),
+    [
+        ("10200004", "SCT", "liver;kidney;intestine"),
+        ("T-62000", "SRT", "liver;kidney;intestine"),
+        ("76752008", "SCT", "breast"),
+        ("T-04000", "SNM3", ""),
+        ("", "", ""),
+    ],
+)
+def test_region_codes_are_read_whatever_their_meaning_is_called(
+    value: str, scheme: str, expected: str
+) -> None:
+    """Code meanings may be of any language; codes of SRT are those of SCT of old (PS3.16)."""
+    code = header(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning="?")
+    ds = header(Modality="MR", AnatomicRegionSequence=[code])
+
+    assert read_header([ds]).coverage.value == expected
+
+
+def test_procedure_code_tells_the_region() -> None:
+    """Study text, coded."""
+    ds = header(Modality="CT", ProcedureCodeSequence=[header(CodeMeaning="CT chest")])
+
+    assert read_header([ds]).coverage.value == "lung"
+
+
+@pytest.mark.parametrize(
+    ("elements", "expected"),
+    [
+        ({"ContrastBolusIngredient": "IODINE"}, "contrast"),
+        ({"ContrastBolusIngredient": "BARIUM"}, ""),
+        ({"ContrastBolusVolume": "100"}, "contrast"),
+        ({"ContrastBolusVolume": "0"}, ""),
+        ({"ContrastBolusVolume": "900", "ContrastBolusRoute": "ORAL"}, ""),
+    ],
+)
+def test_ingredient_and_volume_are_evidence(elements: dict[str, object], expected: str) -> None:
+    """Injectors fill in the volume; a volume of 0 is what scanners write by default."""
+    assert read_header([header(Modality="CT", **elements)]).contrast.value == expected
+
+
+def test_diffusion_is_seen_though_its_first_image_is_not_weighted() -> None:
+    """A series of b 0 and b 800 begins with b 0, which alone looks like a T2."""
+    timing = {"ScanningSequence": "SE", "RepetitionTime": 5000, "EchoTime": 80}
+    images = [header(Modality="MR", DiffusionBValue=b, **timing) for b in (0.0, 800.0)]
+
+    assert read_header(images[:1]).sequence.value == "T2"
+    assert read_header(images).sequence.value in ("", "other")
+    assert read_header(images).sequence.value != "T2"
