@@ -156,6 +156,7 @@ class _EndingAssociation(Association):
         except Exception as error:  # noqa: BLE001 - what the peer asked for is its own harm
             log.warning("association failed", because=type(error).__name__)
         finally:
+            self._kill = True  # nobody takes messages any more
             if self.dul.socket is not None and self.dul.is_alive():
                 self.dul.socket._shutdown_socket()
             _closed(self)

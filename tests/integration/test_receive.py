@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pydicom
 import pytest
@@ -13,11 +15,14 @@ from pydicom.uid import (
     JPEG2000Lossless,
     generate_uid,
 )
+from pynetdicom.association import Association
 from pynetdicom.dsutils import encode
 
 from node.receive.statuses import StoreStatus
+from node.receive.waiting import WaitingMessages
 from tests.outbound import STUDY, ct_slice
 from tests.receiver import Node, encoded, running_receiver, send, send_bytes
+from tests.wire import P_DATA_TF, Wire, echo_rq, pdu, pdv
 
 PRIVATE_CLASS = "1.2.826.0.1.3680043.9.9999.1"
 
@@ -166,3 +171,24 @@ def test_implicit_vr_is_understood(node: Node) -> None:
 
     assert status == StoreStatus.SUCCESS
     assoc.release()
+
+
+def test_a_peer_that_asks_without_listening_waits(node: Node) -> None:
+    """500 requests in one go: all are answered, and few of them wait in memory."""
+    with Wire(node.scp.server_address[1]) as wire:
+        wire.associate()
+        wire.send(pdu(P_DATA_TF, pdv(3, 3, echo_rq())) * 500)
+        assert [wire.status() for _ in range(500)] == [0] * 500
+        wire.release()
+
+
+def test_what_waits_for_nobody_is_dropped() -> None:
+    """Else the thread that reads would wait for ever for the one that has ended."""
+    waiting = WaitingMessages(cast("Association", SimpleNamespace(_kill=False)))
+    for number in range(64):
+        waiting.put((1, number))
+    waiting._assoc._kill = True
+
+    waiting.put((1, 64))
+
+    assert waiting.qsize() == 64
