@@ -1,17 +1,15 @@
 """Associations we request; the one place here that reaches behind pynetdicom's public API."""
 
-import queue
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydicom.uid import UID
 from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
@@ -65,7 +63,7 @@ class _Line:
         the time limit off it: then half a PDU would hold a thread for ever.
         """
         self.open = True
-        event.assoc.dimse.msg_queue = _AnswersFirst()
+        steady(event)
         pace(event.assoc)
         wrapped = event.assoc.dul.socket
         if wrapped is not None and wrapped.socket is not None:
@@ -73,28 +71,27 @@ class _Line:
             wrapped.socket.settimeout(self.patience_s)
 
 
-class _AnswersFirst(queue.Queue[Any]):
-    """Messages as they come, but a storage commitment report never before our N-ACTION's answer.
+class _Steady(Association):
+    """An association on which a peer may report while we ask, or leave.
 
-    A peer may report before it answers; pynetdicom takes whatever comes next for the answer.
+    pynetdicom serves an N-EVENT-REPORT in a thread of its own, which at its end says that the
+    reactor goes on. Where that has just stopped for us to send, we would wait for it for ever.
+    Here only the reactor itself, which is this thread, says whether it has stopped.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._early: list[Any] | None = []
+    @property
+    def _is_paused(self) -> bool:
+        return self._kill or bool(self.__dict__.get("paused", False))
 
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Queue a message; hold a report back until the answer is queued."""
-        _, message = item
-        early = self._early
-        if early is not None and isinstance(message, N_EVENT_REPORT) and message.MessageID:
-            early.append(item)
-            return
-        super().put(item, block, timeout)
-        if early is not None and isinstance(message, N_ACTION):
-            self._early = None
-            for one in early:
-                super().put(one, block, timeout)
+    @_is_paused.setter
+    def _is_paused(self, paused: bool) -> None:
+        if threading.current_thread() is self:
+            self.__dict__["paused"] = paused
+
+
+def steady(event: evt.Event) -> None:
+    """Make an association steady as its connection opens, before its reactor runs."""
+    event.assoc.__class__ = _Steady
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from pydicom.dataset import Dataset
@@ -23,6 +23,7 @@ from node.commitment.messages import (
     report_of,
     request_of,
 )
+from node.deliver.association import steady
 from node.store.commitments import Failed, Reference
 from node.tls import server_context
 from node.trust import ClientTlsTable, Source
@@ -57,7 +58,10 @@ class Scanner:
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 30
         ae.add_requested_context(CTImageStorage)
         ae.add_requested_context(PUSH_MODEL)
-        handlers: list[evt.EventHandlerType] = [(evt.EVT_N_EVENT_REPORT, self.report)]
+        handlers: list[evt.EventHandlerType] = [
+            (evt.EVT_CONN_OPEN, steady),
+            (evt.EVT_N_EVENT_REPORT, self.report),
+        ]
         assoc = ae.associate(*node.scp.server_address, ae_title="RADNODE", evt_handlers=handlers)
         assert assoc.is_established
         return assoc
@@ -151,6 +155,28 @@ def state(node: Node) -> str:
     promise = node.catalog.promised(TRANSACTION, "SCANNER")
     assert promise is not None
     return promise.state
+
+
+def test_no_report_overtakes_the_answer(
+    node: Node, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even one that is due between the row and the response."""
+    early: list[object] = []
+    promise = node.catalog.promise
+
+    def hasty(*request: Any) -> bool:
+        taken = promise(*request)
+        node.scp._commitment.report_owed()
+        early.extend(scanner.heard)
+        return taken
+
+    monkeypatch.setattr(node.catalog, "promise", hasty)
+    assoc = scanner.associate(node)
+    assert ask(assoc, [Reference(CTImageStorage, "1.2.3")]) == 0x0000
+    heard(scanner)
+    assoc.release()
+
+    assert early == []
 
 
 def test_who_has_left_is_told_on_a_new_association(node: Node, scanner: Scanner) -> None:

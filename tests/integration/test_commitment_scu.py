@@ -1,11 +1,14 @@
 """Asking a peer to commit: the same association, and everything a peer can do wrong."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pynetdicom.presentation import build_context
 
-from node.deliver.association import Peer
+from node.commitment.messages import PUSH_MODEL
+from node.deliver.association import Peer, associated
 from node.pipeline.commitments import QUEUES, Commitments, Committing
 from node.pipeline.engine import Engine
 from node.store.catalog import Catalog
@@ -113,11 +116,26 @@ def test_a_report_on_the_same_association_commits(node: Node, peer: CommitmentPe
 
 
 def test_a_report_before_the_answer_commits(node: Node, peer: CommitmentPeer) -> None:
-    """Allowed to nobody, done by some: pynetdicom alone would take it for the answer."""
+    """Allowed to nobody, done by some."""
     peer.at_once = report_early
     node.tick()
 
     assert node.standing() == {"committed"}
+
+
+def test_a_report_that_ends_as_we_leave_does_not_hold_us(peer: CommitmentPeer) -> None:
+    """The thread that serves it says at its end that the reactor runs: it has stopped for us."""
+    to = Peer("PACS", "127.0.0.1", peer.port, "RADNODE", connect_s=10, response_s=10)
+    with associated(to, [build_context(PUSH_MODEL)]) as association:
+        association._reactor_checkpoint.clear()
+        wait_for(lambda: association._is_paused, "the reactor to stop", 30)
+        server = threading.Thread(target=lambda: setattr(association, "_is_paused", False))
+        server.start()
+        server.join()
+        stopped = association._is_paused
+        association._reactor_checkpoint.set()
+
+    assert stopped
 
 
 def test_a_peer_that_never_reports_is_asked_again(hasty: Node, peer: CommitmentPeer) -> None:
