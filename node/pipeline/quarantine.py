@@ -169,8 +169,7 @@ class Quarantine:
         return [one.path for one in stored]
 
     def _keep(self, hold: Hold) -> None:
-        folder = self._files.absolute(hold.folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = self._files.make_folder(hold.folder)
         held = []
         for path in self._paths(hold):
             with suppress(FileExistsError, FileNotFoundError):  # done before; gone by retention
@@ -188,6 +187,7 @@ class Quarantine:
             "choices": choices(hold.kind),
         }
         text = json.dumps(told, indent=2) + "\n"
+        # The last file makes the names of all others in its folder durable.
         self._files.write(hold.folder / "reason.json", text.encode())
         self._catalog.hold(hold, self._clock())
         log.warning("quarantined", hold=hold.id, kind=hold.kind, series=hold.series_instance_uid)

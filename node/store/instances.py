@@ -139,6 +139,11 @@ class InstanceFiles:
         """Return where a stored path is."""
         return self.root / path
 
+    def make_folder(self, path: Path) -> Path:
+        """Make a folder, durably, and return where it is."""
+        _make_folder(self.root / path, self.root)
+        return self.root / path
+
     def clear_incoming(self) -> int:
         """Remove what a killed receiver left half-written; return how many files."""
         left = list((self.root / INCOMING).glob("*.part"))

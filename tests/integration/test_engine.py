@@ -1,5 +1,6 @@
 """The durable engine on SQLite and on PostgreSQL: once, in order, and dead jobs are seen."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -136,3 +137,36 @@ def _holders(lock: Path) -> list[int]:
     inode = str(lock.stat().st_ino)
     rows = [line.split() for line in Path("/proc/locks").read_text("ascii").splitlines()]
     return [int(r[4]) for r in rows if r[1] == "FLOCK" and r[5].endswith(f":{inode}")]
+
+
+KILLER = """
+import os, pathlib, sys, threading
+from node.pipeline.engine import Engine, Queue
+
+folder = pathlib.Path(sys.argv[1])
+engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "test:worker")
+
+@engine.workflow("killer", lives=int(sys.argv[2]))
+def killer():
+    with (folder / "deaths").open("a") as file:
+        file.write("x")
+    os.kill(os.getpid(), 9)
+
+engine.launch([Queue("jobs", 1)])
+engine.enqueue("jobs", "killer/1", killer)
+while not engine.dead():
+    threading.Event().wait(0.1)
+engine.close()
+"""
+
+
+@pytest.mark.parametrize("lives", [1, 3])
+def test_a_job_that_kills_its_process_is_dead_after_its_lives(lives: int, tmp_path: Path) -> None:
+    """Counted by the engine's database: a new process does not begin anew."""
+    argv = [sys.executable, "-c", KILLER, str(tmp_path), str(lives)]
+    codes = []
+    while not codes or codes[-1] == -signal.SIGKILL:
+        codes.append(subprocess.run(argv, timeout=120, check=False).returncode)
+
+    assert codes[-1] == 0
+    assert len((tmp_path / "deaths").read_text("ascii")) == lives + 1

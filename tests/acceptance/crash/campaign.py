@@ -21,6 +21,7 @@ from tests.node_process import NodeProcess, wait_for
 from tests.peers import ROOT
 
 PATIENCE_S: Final = 300.0
+REST_S: Final = 900.0  # a commitment that was not answered is asked for again after minutes
 WHOLE_NODE_EVERY: Final = 3  # of the kills takes the supervisor and the other process along
 LAUNCHER: Final = ROOT / "tests" / "acceptance" / "crash" / "launcher"
 SETTINGS: Final = """
@@ -133,21 +134,29 @@ class Campaign:
             self.node.start()
 
     def settle(self) -> None:
-        """Return when nothing is on its way any more."""
-        wait_for(self._at_rest, "everything to be delivered or parked", PATIENCE_S)
+        """Return when nothing is on its way any more; where that never comes, say what is."""
+        try:
+            wait_for(lambda: not self.on_its_way(), "rest", REST_S)
+        except AssertionError as error:
+            raise AssertionError("\n".join([str(error), *self.on_its_way()])) from error
 
-    def _at_rest(self) -> bool:
-        catalog = self.node.catalog
-        series = [s for one in self.studies for s in catalog.series_of(one.study_instance_uid)]
-        deliveries = [
-            d for one in self.studies for d in catalog.deliveries(one.study_instance_uid)
-        ]
-        return (
-            all(s.state in ("done", "unusable") for s in series)
-            and not any(d.state == "pending" for d in deliveries)
-            and not catalog.to_remove()
-            and not waiting_for_commitment(catalog)
-        )
+    def on_its_way(self) -> list[str]:
+        """Return what still has to happen."""
+        catalog, found = self.node.catalog, []
+        for study in self.studies:
+            found += [
+                f"series {one.series_instance_uid} is {one.state}"
+                for one in catalog.series_of(study.study_instance_uid)
+                if one.state not in ("done", "unusable")
+            ]
+            found += [
+                f"{one.sop_instance_uid} is pending: {one.batch}, attempt {one.attempts}, "
+                f"{one.reason!r}"
+                for one in catalog.deliveries(study.study_instance_uid)
+                if one.state == "pending"
+            ]
+        found += [f"{path} is to be removed" for path in catalog.to_remove()]
+        return found + waiting_for_commitment(catalog)
 
     @property
     def longest_stall_s(self) -> float:
@@ -162,14 +171,23 @@ class Campaign:
         )
 
 
-def waiting_for_commitment(catalog: Catalog) -> int:
-    """Return how many delivered instances nobody has committed to yet."""
-    query = sa.select(sa.func.count()).where(
+def waiting_for_commitment(catalog: Catalog) -> list[str]:
+    """Return which delivered instances nobody has committed to yet, and why."""
+    query = sa.select(
+        delivery.c.sop_instance_uid,
+        delivery.c.commitment,
+        delivery.c.commitment_due,
+        delivery.c.commitment_attempts,
+    ).where(
         delivery.c.state == "delivered",
         sa.func.coalesce(delivery.c.commitment, "") != "committed",
     )
     with catalog.engine.connect() as connection:
-        return int(connection.execute(query).scalar_one())
+        return [
+            f"{row.sop_instance_uid} is {row.commitment}, due in "
+            f"{(row.commitment_due or 0) - time.time():.0f} s after {row.commitment_attempts}"
+            for row in connection.execute(query)
+        ]
 
 
 @contextmanager

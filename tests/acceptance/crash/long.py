@@ -1,4 +1,7 @@
-"""The long form, `make crash RUNS=n`: every point n times, at calls drawn at random."""
+"""The long form, `make crash RUNS=n`: every point n times, at calls drawn at random.
+
+A second argument is the seed that an earlier run printed.
+"""
 
 import logging
 import random
@@ -12,10 +15,9 @@ from tests.acceptance.crash.points import POINTS
 from tests.acceptance.crash.promises import broken
 
 
-def main(runs: int) -> int:
+def main(runs: int, seed: int) -> int:
     """Attack, print the figures and every broken promise; return 1 where there is one."""
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # it tells of every killed peer
-    seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
     started = time.monotonic()
     with (
@@ -32,4 +34,5 @@ def main(runs: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    given = sys.argv[2:] or [random.SystemRandom().randrange(1 << 32)]
+    sys.exit(main(int(sys.argv[1]), int(given[0])))
