@@ -34,5 +34,5 @@ def main(runs: int, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    given = sys.argv[2:] or [random.SystemRandom().randrange(1 << 32)]
-    sys.exit(main(int(sys.argv[1]), int(given[0])))
+    chosen = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(1 << 32)
+    sys.exit(main(int(sys.argv[1]), chosen))
