@@ -164,7 +164,7 @@ engine.close()
 def test_a_job_that_kills_its_process_is_dead_after_its_lives(lives: int, tmp_path: Path) -> None:
     """Counted by the engine's database: a new process does not begin anew."""
     argv = [sys.executable, "-c", KILLER, str(tmp_path), str(lives)]
-    codes = []
+    codes: list[int] = []
     while not codes or codes[-1] == -signal.SIGKILL:
         codes.append(subprocess.run(argv, timeout=120, check=False).returncode)
 
