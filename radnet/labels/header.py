@@ -3,6 +3,7 @@
 Attributes of any shape are tolerated: what cannot be read is as if it were missing.
 """
 
+import struct
 from collections.abc import Iterator
 from collections.abc import Sequence as Listing
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Final
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as Items
 from pydicom.sr.codedict import codes
@@ -43,6 +45,10 @@ UNREADABLE: Final = (
     AttributeError,
     NotImplementedError,
     OverflowError,
+    OSError,  # of pydicom, where a sequence ends amid an item
+    EOFError,
+    struct.error,
+    BytesLengthException,
 )
 GROUPS: Final = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 SAME_DIRECTION: Final = 1e-3  # difference of unit normals below which they are one

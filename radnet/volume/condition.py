@@ -108,7 +108,7 @@ def _odd(header: Dataset) -> list[str]:
     for tag in list(header.keys()):
         try:
             element = header[tag]
-        except UNDECODABLE as error:
+        except (*UNDECODABLE, OSError, struct.error) as error:
             found.append(f"{_named(tag)} cannot be read ({type(error).__name__})")
             continue
         values = element.value if element.VM > 1 and element.VR != "SQ" else [element.value]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
@@ -44,6 +44,7 @@ CT_CLASSES: Final = frozenset(
 # what pydicom, its decoders and highdicom raise on pixels or frames that are short or damaged
 UNDECODABLE: Final = (
     AttributeError,
+    BytesLengthException,
     KeyError,
     NotImplementedError,
     RuntimeError,

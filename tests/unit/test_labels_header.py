@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from radnet.labels.header import read_header
 from radnet.labels.vocabulary import Region
+from radnet.volume.headers import quiet_headers
 from radnet.volume.series import read_headers
 
 
@@ -441,3 +444,33 @@ def test_diffusion_is_seen_though_its_first_image_is_not_weighted() -> None:
     assert read_header(images[:1]).sequence.value == "T2"
     assert read_header(images).sequence.value in ("", "other")
     assert read_header(images).sequence.value != "T2"
+
+
+READ = (
+    "SeriesDescription", "ImageType", "BodyPartExamined", "ScanningSequence", "RepetitionTime",
+    "EchoTime", "InversionTime", "DiffusionBValue", "ImageOrientationPatient",
+    "ImagePositionPatient", "AcquisitionTime", "ContrastBolusStartTime", "ContrastBolusVolume",
+    "ContrastBolusAgentSequence", "AnatomicRegionSequence", "ProcedureCodeSequence",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "Modality",
+)  # fmt: skip
+VRS = ("CS", "DA", "DS", "FD", "IS", "LO", "LT", "OB", "SQ", "TM", "UI", "UN", "US", "PN", "AT")
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(READ), st.sampled_from(VRS), st.binary(max_size=24)),
+        max_size=6,
+    )
+)
+def test_no_bytes_in_no_representation_raise(elements: list[tuple[str, str, bytes]]) -> None:
+    """Whatever stands in an element, of whatever VR, as a file brings it: unparsed."""
+    ds = Dataset()
+    for keyword, vr, value in elements:
+        tag = Tag(keyword)
+        raw = RawDataElement(
+            tag, vr, len(value), value, 0, is_implicit_VR=False, is_little_endian=True
+        )
+        ds._dict[tag] = raw
+    with quiet_headers():
+        read_header([ds, ds])
