@@ -83,19 +83,22 @@ class ReceiverProcess:
         """How many threads it has."""
         return self._status("Threads")
 
+    def _open(self) -> list[str]:
+        """Return what it has open, without the pool of database connections, which may grow."""
+        found = []
+        for one in Path(f"/proc/{self._process.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found.append(str(one.readlink()))
+        return [name for name in found if "catalog.sqlite" not in name]
+
     @property
     def descriptors(self) -> int:
-        """How many files and sockets it has open."""
-        return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
+        """How many files and sockets it has open, besides its database."""
+        return len(self._open())
 
     def connections(self) -> int:
-        """How many sockets it has open beyond those it listens on."""
-        folder = Path(f"/proc/{self._process.pid}/fd")
-        sockets = 0
-        for one in folder.iterdir():
-            with suppress(FileNotFoundError):  # closed meanwhile
-                sockets += one.readlink().name.startswith("socket:")
-        return sockets - 1
+        """How many sockets it has open beyond the one it listens on."""
+        return sum(name.startswith("socket:") for name in self._open()) - 1
 
     def stop(self) -> None:
         """End it and wait for it."""

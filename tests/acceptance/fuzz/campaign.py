@@ -182,7 +182,7 @@ def asked(receiver: ReceiverProcess, query: str) -> list[tuple[Any, ...]]:
 def settled(receiver: ReceiverProcess, score: Score, threads: int, descriptors: int) -> None:
     """Check what is left when all have gone: rows and files agree, nothing else remains."""
     wait_for(lambda: receiver.threads <= threads + 40, "threads to end")  # 32 of them sync files
-    wait_for(lambda: receiver.descriptors <= descriptors + 40, "connections to end")
+    wait_for(lambda: receiver.descriptors <= descriptors, "connections to end")
     wait_for(lambda: not list((receiver.data / "incoming").glob("*")), "unfinished files to go")
     recorded = rows(receiver)
     for row in recorded:

@@ -23,7 +23,6 @@ _WARM: Final = 100  # associations before anything is measured: caches and pools
 _EVERY: Final = 100  # associations between two looks
 _AT_ONCE: Final = 4
 _SYNCS: Final = 32  # threads that sync files; each begins when it is first needed
-_DATABASE: Final = 25  # descriptors of pooled connections, likewise; ten of them stay open
 
 
 @dataclass
@@ -198,7 +197,7 @@ def run(
 def judged(receiver: ReceiverProcess, figures: Figures, growth: int) -> None:
     """Check that nothing has grown, and that what was acknowledged is there."""
     assert figures.threads[1] <= figures.threads[0] + _SYNCS, figures.told()
-    assert figures.descriptors[1] <= figures.descriptors[0] + _DATABASE, figures.told()
+    assert figures.descriptors[1] <= figures.descriptors[0], figures.told()
     assert figures.peak - figures.resident[0][1] < growth, figures.told()
     missing = [uid for uid in figures.stored if receiver.catalog.instance(uid) is None]
     assert not missing
