@@ -22,7 +22,7 @@ SETTINGS: Final = "maximum_associations = 50"
 _WARM: Final = 100  # associations before anything is measured: caches and pools fill up
 _EVERY: Final = 100  # associations between two looks
 _AT_ONCE: Final = 4
-_SYNCS: Final = 32  # threads that sync files; each begins when it is first needed
+_SYNCS: Final = 2 * _AT_ONCE  # threads that sync files; each begins when it is first needed
 
 
 @dataclass
