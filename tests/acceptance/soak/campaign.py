@@ -34,6 +34,7 @@ class Figures:
     longest_s: float = 0.0
     resident: list[tuple[int, int]] = field(default_factory=list)
     threads: tuple[int, int] = (0, 0)
+    most_threads: int = 0
     descriptors: tuple[int, int] = (0, 0)
     peak: int = 0
 
@@ -56,7 +57,7 @@ class Figures:
             f"soak: {self.kinds.total()} associations ({kinds}), {len(self.stored)} stored\n"
             f"RSS {first / MIB:.1f} -> {last / MIB:.1f} MiB, peak {self.peak / MIB:.1f} MiB, "
             f"slope {self.slope * 1000 / 1024:.1f} KiB for 1000 associations\n"
-            f"threads {self.threads[0]} -> {self.threads[1]}, "
+            f"threads {self.threads[0]} -> {self.threads[1]}, at most {self.most_threads}, "
             f"descriptors {self.descriptors[0]} -> {self.descriptors[1]}; "
             f"longest wait for an answer {self.longest_s:.2f} s"
         )
@@ -185,6 +186,7 @@ def run(
     figures.resident.append((0, receiver.resident))
     while figures.kinds.total() < associations:
         _round(receiver.port, numbers, figures)
+        figures.most_threads = max(figures.most_threads, receiver.threads)
         figures.resident.append((figures.kinds.total(), receiver.resident))
         each(figures)
     after = _quiet(receiver)
@@ -197,6 +199,8 @@ def run(
 def judged(receiver: ReceiverProcess, figures: Figures, growth: int) -> None:
     """Check that nothing has grown, and that what was acknowledged is there."""
     assert figures.threads[1] <= figures.threads[0] + _SYNCS, figures.told()
+    # Three threads an association, and some of the last round may be on their way out.
+    assert figures.most_threads <= figures.threads[0] + _SYNCS + 6 * _AT_ONCE, figures.told()
     assert figures.descriptors[1] <= figures.descriptors[0], figures.told()
     assert figures.peak - figures.resident[0][1] < growth, figures.told()
     missing = [uid for uid in figures.stored if receiver.catalog.instance(uid) is None]
