@@ -2,7 +2,7 @@
 
 from node.store.audits import Audits
 from node.store.clock import ClockChanges
-from node.store.commitments import Commitments
+from node.store.commitment_reports import CommitmentReports
 from node.store.deliveries import Deliveries
 from node.store.dispatches import Dispatches
 from node.store.holds import Holds
@@ -25,7 +25,7 @@ class Catalog(
     Outlets,
     Orders,
     Rejections,
-    Commitments,
+    CommitmentReports,
     Promises,
     Holds,
     Retention,

@@ -1,4 +1,4 @@
-"""What destinations have committed to: requests, their answers, and who has to be asked again.
+"""What destinations are asked to commit to: requests, and who has to be asked again.
 
 Column `delivery.commitment` of a delivered instance:
 
@@ -10,7 +10,7 @@ NULL                  not asked for since it was sent last
 ====================  ===================================================================
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from node.store.ledger import Event, Happening, Ledger
 from node.store.records import StoredInstance
 from node.store.rows import instance_columns, instance_of
-from node.store.tables import commitment_part, commitment_request, delivery, dispatch, instance
+from node.store.tables import commitment_part, commitment_request, delivery, instance
 
 LONGEST_GATHERING_S: Final = 60.0
 """Instances are asked for together when their batch is through, or after this long."""
@@ -135,7 +135,7 @@ class Commitments(Ledger):
         with self._write() as connection:
             uids = [row[0] for row in connection.execute(spent)]
             for uid in uids:
-                _change(connection, uid, destination, _parked(reason, now))
+                change(connection, uid, destination, parked(reason, now))
             self._tell_all(connection, "commitment failed", destination, uids, reason, now)
         return len(uids)
 
@@ -151,7 +151,7 @@ class Commitments(Ledger):
         """Note that the job of a request is queued."""
         with self._write() as connection:
             connection.execute(
-                _request(transaction_uid)
+                request_row(transaction_uid)
                 .where(commitment_request.c.state == "new")
                 .values(state="queued")
             )
@@ -164,7 +164,7 @@ class Commitments(Ledger):
         """
         with self._write() as connection:
             begun = connection.execute(
-                _request(transaction_uid)
+                request_row(transaction_uid)
                 .where(commitment_request.c.state.in_(("new", "queued")))
                 .values(state="asked")
                 .returning(commitment_request.c.transaction_uid)
@@ -193,7 +193,7 @@ class Commitments(Ledger):
             Takes how often an instance was asked for; returns how long to wait, in seconds.
         """
         with self._write() as connection:
-            connection.execute(_request(transaction_uid).values(state="failed", reason=reason))
+            connection.execute(request_row(transaction_uid).values(state="failed", reason=reason))
             rows = connection.execute(
                 sa.select(delivery.c.commitment_attempts)
                 .where(
@@ -216,145 +216,7 @@ class Commitments(Ledger):
     def is_answered(self, transaction_uid: str) -> bool:
         """Tell whether every instance of a request has been answered for."""
         with self._read() as connection:
-            return connection.execute(_UNANSWERED, {"uid": transaction_uid}).first() is None
-
-    def take_report(
-        self,
-        transaction_uid: str,
-        committed: Sequence[Reference],
-        failed: Sequence[Failed],
-        decide: Decide,
-        now: float,
-    ) -> bool:
-        """Note what a destination answered, whenever it does and however often.
-
-        Success counts for every instance that the request named, even after its time ran
-        out or after it was given up, but not after a failure in the same transaction. A failure
-        counts only for an instance of whose requests this is the last, and only once. What the
-        request did not name is ignored.
-
-        Returns
-        -------
-        bool
-            False where there is no such request.
-        """
-        with self._write() as connection:
-            request = connection.execute(
-                sa.select(commitment_request).where(
-                    commitment_request.c.transaction_uid == transaction_uid
-                )
-            ).one_or_none()
-            if request is None:
-                return False
-            rows: dict[str, Any] = {
-                row.sop_instance_uid: row
-                for row in connection.execute(
-                    _PARTS, {"uid": transaction_uid, "destination": request.destination}
-                )
-            }
-            good = [
-                rows[one.sop_instance_uid]
-                for one in committed
-                if one.sop_instance_uid in rows
-                and rows[one.sop_instance_uid].sop_class_uid == one.sop_class_uid
-                and rows[one.sop_instance_uid].answer in ("", "committed")
-            ]
-            bad = [
-                (rows[one.reference.sop_instance_uid], one.reason)
-                for one in failed
-                if one.reference.sop_instance_uid in rows
-            ]
-            self._commit(connection, good, transaction_uid, now)
-            for row, reason in bad:
-                self._fail(connection, row, reason, decide, now)
-            if connection.execute(_UNANSWERED, {"uid": transaction_uid}).first() is None:
-                connection.execute(_request(transaction_uid).values(state="answered"))
-        return True
-
-    def _commit(
-        self,
-        connection: sa.Connection,
-        rows: Sequence[Any],
-        transaction_uid: str,
-        now: float,
-    ) -> None:
-        fresh = [row for row in rows if row.commitment != "committed"]
-        for row in rows:
-            _answer(connection, transaction_uid, row.sop_instance_uid, "committed")
-        for row in fresh:
-            values = {
-                "state": "delivered",
-                "reason": "",
-                "commitment": "committed",
-                "commitment_due": None,
-                "changed_at": now,
-            }
-            _change(connection, row.sop_instance_uid, row.destination, values)
-        happened = [
-            Happening(
-                "committed",
-                row.study_instance_uid,
-                row.sop_instance_uid,
-                {"to": row.destination, "sha256": row.sha256, "transaction": transaction_uid},
-            )
-            for row in fresh
-        ]
-        self._tell(connection, happened, now)
-
-    def _fail(
-        self,
-        connection: sa.Connection,
-        row: Any,
-        reason: int,
-        decide: Decide,
-        now: float,
-    ) -> None:
-        transaction_uid = row.asked_in
-        if row.commitment != "asked" or row.transaction_uid != transaction_uid:
-            return
-        _answer(connection, transaction_uid, row.sop_instance_uid, f"{reason:04X}")
-        then = decide(reason, row.commitment_attempts)
-        due_at = now + then.wait_s
-        values: dict[str, Any] = {"commitment": "again", "commitment_due": due_at}
-        if then.then == "park":
-            values = _parked(then.told, now)
-        elif then.then == "send":
-            batch = f"again/{transaction_uid}/{row.commitment_attempts}"
-            self._dispatch(connection, row.destination, batch, due_at, now)
-            values = {
-                "state": "pending",
-                "reason": then.told,
-                "batch": batch,
-                "attempts": 0,
-                "commitment": None,
-                "commitment_due": None,
-                "changed_at": now,
-            }
-        _change(connection, row.sop_instance_uid, row.destination, values)
-        detail = {
-            "to": row.destination,
-            "reason": f"{reason:04X}",
-            "then": then.then,
-            "transaction": transaction_uid,
-        }
-        told = Happening("commitment failed", row.study_instance_uid, row.sop_instance_uid, detail)
-        self._tell(connection, [told], now)
-
-    def _dispatch(
-        self, connection: sa.Connection, destination: str, batch: str, due_at: float, now: float
-    ) -> None:
-        """Let what failed be sent again, as a batch of its own."""
-        job = {
-            "destination": destination,
-            "batch": batch,
-            "state": "waiting",
-            "serial": 0,
-            "attempts": 0,
-            "urgent": False,
-            "next_at": due_at,
-            "changed_at": now,
-        }
-        connection.execute(self._insert(dispatch).on_conflict_do_nothing(), job)
+            return connection.execute(UNANSWERED, {"uid": transaction_uid}).first() is None
 
     def _tell_all(
         self,
@@ -398,7 +260,7 @@ def _due(now: float) -> sa.ColumnElement[bool]:
     return sa.and_(delivery.c.commitment.in_(("asked", "again")), delivery.c.commitment_due <= now)
 
 
-def _parked(reason: str, now: float) -> dict[str, Any]:
+def parked(reason: str, now: float) -> dict[str, Any]:
     """Return a delivery that only a person can help: replayed, it is asked for from the start."""
     return {
         "state": "parked",
@@ -410,13 +272,15 @@ def _parked(reason: str, now: float) -> dict[str, Any]:
     }
 
 
-def _request(transaction_uid: str) -> sa.Update:
+def request_row(transaction_uid: str) -> sa.Update:
+    """Return an UPDATE of one request."""
     return sa.update(commitment_request).where(
         commitment_request.c.transaction_uid == transaction_uid
     )
 
 
-def _change(connection: sa.Connection, uid: str, destination: str, values: dict[str, Any]) -> None:
+def change(connection: sa.Connection, uid: str, destination: str, values: dict[str, Any]) -> None:
+    """Change the row of one delivery."""
     connection.execute(
         sa.update(delivery)
         .where(delivery.c.sop_instance_uid == uid, delivery.c.destination == destination)
@@ -424,41 +288,10 @@ def _change(connection: sa.Connection, uid: str, destination: str, values: dict[
     )
 
 
-def _answer(connection: sa.Connection, transaction_uid: str, uid: str, answer: str) -> None:
-    connection.execute(
-        sa.update(commitment_part)
-        .where(
-            commitment_part.c.transaction_uid == transaction_uid,
-            commitment_part.c.sop_instance_uid == uid,
-        )
-        .values(answer=answer)
-    )
-
-
-_UNANSWERED = (
+UNANSWERED = (
     sa.select(commitment_part.c.sop_instance_uid)
     .where(
         commitment_part.c.transaction_uid == sa.bindparam("uid"), commitment_part.c.answer == ""
     )
     .limit(1)
-)
-_PARTS = (
-    sa.select(
-        delivery.c.sop_instance_uid,
-        delivery.c.destination,
-        delivery.c.commitment,
-        delivery.c.commitment_attempts,
-        delivery.c.transaction_uid,
-        commitment_part.c.transaction_uid.label("asked_in"),
-        commitment_part.c.answer,
-        instance.c.sop_class_uid,
-        instance.c.study_instance_uid,
-        instance.c.sha256,
-    )
-    .join(commitment_part, commitment_part.c.sop_instance_uid == delivery.c.sop_instance_uid)
-    .join(instance, instance.c.sop_instance_uid == delivery.c.sop_instance_uid)
-    .where(
-        commitment_part.c.transaction_uid == sa.bindparam("uid"),
-        delivery.c.destination == sa.bindparam("destination"),
-    )
 )
