@@ -28,6 +28,7 @@ from radnet.errors import RadnetError, UnusableVolumeError
 shown = Console(stderr=True)
 SAVE_S = 60.0
 GLANCE = 24  # held-out samples that are looked at while training
+WATCHED = ("sequence", "plane", "contrast", "coverage exact")  # drawn over the steps
 ENOUGH = 100  # validation series of a manifest from which calibration needs no phantoms
 
 
@@ -190,7 +191,8 @@ def _train_classifier(request: Request, first: bool) -> None:
             with shown.status("Calibrating"):
                 record |= _calibrated(net, held_out, validation)
             save_weights(request.out, net, record | last)
-            journal.scores(last["steps"], record["held_out"])
+            heads = {name: record["held_out"][name] for name in WATCHED}
+            journal.scores(last["steps"], heads)
     if first:
         request.checkpoint.unlink(missing_ok=True)
         shown.print(f"{request.out}: {last}; on {record['calibrated_on']}: {record['held_out']}")
@@ -231,7 +233,7 @@ def _scores(net: Any, samples: list[Any]) -> dict[str, float]:
     from radnet.training import calibration, classify
 
     found = calibration.scores(*classify.predict(net, samples))
-    return {name: found[name] for name in ("sequence", "plane", "contrast", "coverage exact")}
+    return {name: found[name] for name in WATCHED}
 
 
 def _calibrated(net: Any, phantoms: list[Any], real: list[Any]) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def draw(lines: list[dict[str, Any]], path: Path) -> None:
     steps = [line["step"] for line in lines if "loss" in line]
     losses = np.array([line["loss"] for line in lines if "loss" in line])
     top.plot(steps, losses, color="lightsteelblue", linewidth=0.8, label=f"mean of {EVERY} steps")
-    top.plot(steps, _running_mean(losses), color="navy", label="running mean")
+    top.plot(steps, _running_mean(losses), color="navy", marker=".", label="running mean")
     top.set(ylabel="loss")
     top.legend(loc="upper right", frameon=False)
     low.plot(steps, [line["rate"] for line in lines if "loss" in line], color="grey")
