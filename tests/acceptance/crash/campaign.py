@@ -209,6 +209,16 @@ def campaign(folder: Path, database: str = "") -> Iterator[Campaign]:
         peer.close()
 
 
+def without_result(done: Campaign) -> list[str]:
+    """Return why a CT has no segmentation: shown, for it is allowed only with its reason."""
+    return [
+        f"no SEG and SR            {one.state}: {one.reason}"
+        for study in done.studies
+        for one in done.node.catalog.series_of(study.study_instance_uid)
+        if one.series_instance_uid == study.ct_series_uid and one.reason
+    ]
+
+
 def table(done: Campaign, lost: int, started: float) -> str:
     """Return the figures of a campaign."""
     lines = [f"{'point':>5}  {'process':8} {'kills':>5}  what had happened by then"]
@@ -226,6 +236,7 @@ def table(done: Campaign, lost: int, started: float) -> str:
         f"of these delivered       {delivered}",
         f"lost                     {lost}",
         f"SEG and SR delivered     {len(done.peer.held) - delivered}",
+        *without_result(done),
         f"commitment reports       {done.peer.reports}",
         f"delivered more than once {copies - len(done.peer.held)} copies",
         f"longest stall            {done.longest_stall_s:.1f} s from Success to the peer",
