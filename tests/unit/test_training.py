@@ -9,7 +9,7 @@ import torch
 
 from radnet.errors import WeightsError
 from radnet.inference.preparation import AIR_HU, Stack
-from radnet.labels.vocabulary import Region
+from radnet.labels.vocabulary import Contrast, Region
 from radnet.network.decoder import LiverNet
 from radnet.network.heads import Heads, RadNet, split
 from radnet.network.presets import preset
@@ -93,6 +93,28 @@ def test_an_empty_label_of_the_manifest_is_unknown(tmp_path: Path) -> None:
     assert not pair.coverage_whole
     assert knee.coverage_whole
     assert not knee.coverage
+
+
+@pytest.mark.parametrize(
+    ("column", "note", "contrast"),
+    [
+        ("", "whole liver, portal venous, expert", Contrast.CONTRAST),
+        ("", "3 mm, no contrast, automatic mask", Contrast.NONCONTRAST),
+        ("noncontrast", "portal venous", Contrast.NONCONTRAST),
+        ("", "11 slices", None),
+    ],
+)
+def test_a_note_tells_of_the_agent_where_the_column_is_silent(
+    tmp_path: Path, column: str, note: str, contrast: Contrast | None
+) -> None:
+    """The manifest's words are what a person saw, too."""
+    head = MANIFEST.splitlines()[0]
+    row = f'x,liver pair,2,CT,CT,axial,{column},liver,"{note}",s,CC BY 4.0,train'
+    (tmp_path / "MANIFEST.csv").write_text(f"{head}\n{row}\n")
+
+    (scan,) = read_manifest(tmp_path)
+
+    assert scan.contrast is contrast
 
 
 def test_a_nifti_is_read_in_patient_coordinates(tmp_path: Path) -> None:
