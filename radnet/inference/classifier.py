@@ -19,8 +19,8 @@ from radnet.inference.preparation import (
 )
 from radnet.inference.runtime import Precision, Runtime, runtime
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
-from radnet.network.heads import HEAD_SIZES, RadNet
-from radnet.network.presets import preset
+from radnet.network.build import classifier_network
+from radnet.network.heads import HEAD_SIZES
 from radnet.network.weights import fill, load_weights, shipped
 
 Label = TypeVar("Label", bound=StrEnum)
@@ -91,7 +91,7 @@ class Classifier:
             raise WeightsError(
                 f"{path.name}: trained at {spacing} mm; this code prepares {CLASSIFIER_SPACING_MM}"
             )
-        net = RadNet(preset(weights.record["preset"]))
+        net = classifier_network(weights.record["preset"])
         fill(net, weights, path.name)
         side = (CLASSIFIER_SIDE, CLASSIFIER_SIDE)
         run = runtime(net, side, precision)

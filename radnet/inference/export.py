@@ -33,9 +33,8 @@ from radnet.inference.preparation import (
 from radnet.inference.runtime import Precision, best_precision
 from radnet.inference.segmenter import liver_window
 from radnet.labels.vocabulary import Plane, Sequence
-from radnet.network.decoder import LiverNet
-from radnet.network.heads import HEAD_SIZES, RadNet
-from radnet.network.presets import preset
+from radnet.network.build import classifier_network, liver_network
+from radnet.network.heads import HEAD_SIZES
 from radnet.network.weights import fill, load_weights
 
 Task = Literal["classifier", "liver"]
@@ -143,9 +142,8 @@ def export(task: Task, weights: Path, out: Path, cases: int = 12) -> list[Gate]:
         If the package onnx is not installed.
     """
     trained = load_weights(weights, task)
-    net: nn.Module = (RadNet if task == "classifier" else LiverNet)(
-        preset(trained.record["preset"])
-    )
+    named = trained.record["preset"]
+    net: nn.Module = classifier_network(named) if task == "classifier" else liver_network(named)
     fill(net, trained, weights.name)
     out.mkdir(parents=True, exist_ok=True)
     side = CLASSIFIER_SIDE if task == "classifier" else LIVER_WINDOW[1]

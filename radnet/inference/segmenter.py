@@ -24,8 +24,7 @@ from radnet.inference.proposal import POSSIBLE, grown, propose
 from radnet.inference.refusals import refuse_impossible_liver, refuse_other_than_ct
 from radnet.inference.runtime import Precision, Runtime, runtime
 from radnet.labels.vocabulary import Region
-from radnet.network.decoder import LiverNet
-from radnet.network.presets import preset
+from radnet.network.build import liver_network
 from radnet.network.weights import fill, load_weights, shipped
 
 SMALLEST_ML: Final = 20.0
@@ -84,7 +83,7 @@ class LiverSegmenter:
             raise WeightsError(
                 f"{path.name}: trained at {spacing} mm; this code prepares {LIVER_SPACING_MM}"
             )
-        net = LiverNet(preset(weights.record["preset"]))
+        net = liver_network(weights.record["preset"])
         fill(net, weights, path.name)
         run = runtime(net, (LIVER_WINDOW[1], LIVER_WINDOW[2]), precision)
         classifier = classifier or Classifier.load(precision=precision)

@@ -5,7 +5,7 @@ three 8,16,16; four 8,32,32. The last stage does not halve the slices, so that o
 coverage head is eight slices.
 """
 
-from typing import Final
+from typing import Final, Protocol
 
 from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
@@ -15,6 +15,13 @@ from radnet.network.presets import Preset
 CELL_SLICES: Final = 8
 IN_PLANE_STRIDE: Final = 32
 FREEZE_MODES: Final = ("none", "block1", "block2", "block3", "all")
+
+
+class Staged(Protocol):
+    """An encoder that can be frozen from the stem inwards."""
+
+    stem: nn.Sequential
+    stages: nn.ModuleList
 
 
 class Encoder(nn.Module):
@@ -61,7 +68,7 @@ class Encoder(nn.Module):
         return maps
 
 
-def frozen_parts(encoder: Encoder, mode: str) -> list[nn.Module]:
+def frozen_parts(encoder: Staged, mode: str) -> list[nn.Module]:
     """Return the parts of `encoder` that `mode` keeps fixed, from the stem inwards.
 
     Raises
@@ -77,7 +84,7 @@ def frozen_parts(encoder: Encoder, mode: str) -> list[nn.Module]:
     return [encoder.stem, *list(encoder.stages)[:stages]]
 
 
-def hold_frozen(encoder: Encoder, mode: str) -> None:
+def hold_frozen(encoder: Staged, mode: str) -> None:
     """Keep the parts named by `mode` fixed; call it after every `train()`.
 
     Frozen parts are also put in `eval()`: otherwise the running statistics of their batch

@@ -11,14 +11,18 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+
 STEM: Final = 64
 UNITS: Final = (3, 4, 6, 3)
 WIDTHS: Final = (256, 512, 1024, 2048)
 DECODER_UNITS: Final = (6, 4, 3)
 DECODER_WIDTHS: Final = (1024, 512, 256)
 DENSE: Final = 1000
-HEADS: Final = {"sequence": 5, "plane": 3, "contrast": 2, "coverage": 9, "spacing": 1}
-WINDOW: Final = (48, 192, 192)
+SCAN_HEADS: Final = {
+    "sequence": len(Sequence), "plane": len(Plane), "contrast": len(Contrast), "spacing": 1,
+}  # fmt: skip
+CELLS_A_POOL: Final = 2  # cells of eight slices in one of the last feature map
 
 
 def _activated(channels: int, convolution: nn.Module) -> nn.Sequential:
@@ -66,35 +70,46 @@ class Encoder2020(nn.Module):
             nn.BatchNorm3d(STEM),
             nn.ReLU(),
         )
-        self.pool = nn.MaxPool3d(2)
+        self.pool = nn.MaxPool3d(2, ceil_mode=True)  # the last slices of an odd stack count
         incoming = (STEM, *WIDTHS[:-1])
-        self.blocks = nn.ModuleList(
+        self.stages = nn.ModuleList(
             _block(units, before, width)
             for units, before, width in zip(UNITS, incoming, WIDTHS, strict=True)
         )
 
     def forward(self, stack: Tensor) -> list[Tensor]:
-        """Return the five feature maps of (B, 1, Z, Y, X); Z a multiple of 16, Y, X of 32."""
+        """Return the five feature maps of (B, 1, Z, Y, X); Y and X multiples of 32."""
         maps = [self.stem(stack)]
-        for block in self.blocks:
+        for block in self.stages:
             maps.append(block(self.pool(maps[-1])))
         return maps
 
 
 class RadNet2020(nn.Module):
-    """The classifier: global average, a dense layer, five heads."""
+    """The classifier: average, a dense layer, five heads.
+
+    What differs from the released network so that both learn and are scored alike: our seven
+    sequences, and the coverage is read for every sixteen slices instead of once for a window.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.encoder = Encoder2020()
-        self.tail = nn.Sequential(nn.BatchNorm3d(WIDTHS[-1]), nn.ReLU(), nn.AdaptiveAvgPool3d(1))
-        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(WIDTHS[-1], DENSE), nn.ReLU())
-        self.heads = nn.ModuleDict({name: nn.Linear(DENSE, size) for name, size in HEADS.items()})
+        self.tail = nn.Sequential(nn.BatchNorm3d(WIDTHS[-1]), nn.ReLU())
+        self.dense = nn.Sequential(nn.Linear(WIDTHS[-1], DENSE), nn.ReLU())
+        self.scan = nn.ModuleDict(
+            {name: nn.Linear(DENSE, size) for name, size in SCAN_HEADS.items()}
+        )
+        self.coverage = nn.Linear(DENSE, len(Region))
 
-    def forward(self, stack: Tensor) -> dict[str, Tensor]:
-        """Return the logits of each head, (B, n); spacing in mm."""
-        features = self.dense(self.tail(self.encoder(stack)[-1]))
-        return {name: head(features) for name, head in self.heads.items()}
+    def forward(self, stack: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `radnet.network.heads.RadNet` returns: (B, 13) and (B, Z / 8, 9)."""
+        features = self.tail(self.encoder(stack)[-1])
+        whole = self.dense(features.mean(dim=(2, 3, 4)))
+        scan = torch.cat([head(whole) for head in self.scan.values()], dim=1)
+        pools = self.coverage(self.dense(features.mean(dim=(3, 4)).transpose(1, 2)))
+        cells = pools[:, :, None].expand(-1, -1, CELLS_A_POOL, -1).flatten(1, 2)
+        return scan, cells[:, : stack.shape[2] // 8]
 
 
 class LiverNet2020(nn.Module):

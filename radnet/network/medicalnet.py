@@ -11,10 +11,9 @@ from pickle import UnpicklingError
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from radnet.errors import WeightsError
-from radnet.network.encoder import Encoder
 
 MEDICALNET_SUFFIXES: Final = (".pth", ".pt")
 PLANES: Final = ((0, 1), (2, 3, 4), (5, 6))  # of 7, added into each of our 3
@@ -28,7 +27,7 @@ STEM: Final = {
 OPTIONAL: Final = "downsample"  # its 18 and 34 have none: they pad with zeros ("shortcut A")
 
 
-def fill_encoder(encoder: Encoder, path: Path) -> None:
+def fill_encoder(encoder: nn.Module, path: Path) -> None:
     """Put MedicalNet's weights into `encoder`.
 
     Raises

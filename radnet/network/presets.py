@@ -6,6 +6,9 @@
 | radnet10      | ResNet-10                       | CPU default of a trained node     |
 | radnet18      | ResNet-18                       | quality, trained on a GPU         |
 | radnet50      | ResNet-50 bottleneck, 256..2048 | the poster's network, modernised  |
+| radnet50-2020 | as released, see `layout2020`   | a faithful comparison             |
+
+`radnet.network.build` makes a network of any of them.
 """
 
 from dataclasses import dataclass
@@ -54,5 +57,5 @@ def preset(name: str) -> Preset:
     try:
         return PRESETS[name]
     except KeyError:
-        known = ", ".join(PRESETS)
+        known = ", ".join([*PRESETS, "radnet50-2020"])
         raise WeightsError(f"no preset is called {name!r}; expected one of {known}") from None

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from radnet.network.build import classifier_network
 from radnet.network.heads import Heads, RadNet, scan_coverage, split
+from radnet.network.layout2020 import RadNet2020
 from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
-from radnet.network.presets import preset
 from radnet.network.weights import fill, load_weights
 from radnet.training.balance import EVEN, Balance
 from radnet.training.batches import REAL_SHARE, Held, Pool, batches
@@ -95,7 +96,7 @@ def batch_loss(net: nn.Module, batch: Batch, half: bool, weigh: Balance = EVEN) 
 
 
 def train(
-    net: RadNet,
+    net: RadNet | RadNet2020,
     data: Batches,
     plan: Plan,
     checkpoint: Path | None = None,
@@ -106,7 +107,7 @@ def train(
 
 
 @torch.inference_mode()
-def predict(net: RadNet, samples: Iterable[Sample]) -> tuple[Heads, Batch]:
+def predict(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads, Batch]:
     """Return what `net` says of `samples` one by one, cells as the scan's maximum, and truth."""
     net.eval()
     device = next(net.parameters()).device
@@ -138,7 +139,7 @@ def predict(net: RadNet, samples: Iterable[Sample]) -> tuple[Heads, Batch]:
 
 def start(
     plan: Plan, weights: Path | None = None, data: Path | None = None, archive: Pool | None = None
-) -> tuple[RadNet, Batches]:
+) -> tuple[RadNet | RadNet2020, Batches]:
     """Return the network and its endless batches of phantoms and real scans.
 
     Parameters
@@ -156,7 +157,7 @@ def start(
         If `weights` are not a classifier's, or of another preset.
     """
     torch.manual_seed(plan.seed)
-    net = RadNet(preset(plan.preset))
+    net = classifier_network(plan.preset)
     if weights and weights.suffix in MEDICALNET_SUFFIXES:
         fill_encoder(net.encoder, weights)
     elif weights:

@@ -18,8 +18,9 @@ from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 
 from radnet.inference.preparation import LIVER_SPACING_MM, Array
 from radnet.inference.segmenter import window_probability
+from radnet.network.build import liver_network
 from radnet.network.decoder import LiverNet
-from radnet.network.presets import preset
+from radnet.network.layout2020 import LiverNet2020
 from radnet.training import transfer
 from radnet.training.liver_cases import Case, make_case, phantom_cases
 from radnet.training.liver_patches import Patches, patches
@@ -153,7 +154,7 @@ def run_arm(
         chosen = [learn[i] for i in np.random.default_rng(seed).permutation(len(learn))[:count]]
         plan = transfer.Plan(budget.preset, 0, seed, steps=budget.steps, freeze=arm.freeze)
         torch.manual_seed(seed)
-        net = LiverNet(preset(budget.preset))
+        net = liver_network(budget.preset)
         if arm.transferred:
             transfer.transfer(net, classifier)
         for progress in transfer.train(net, _batches(chosen, plan), plan):
@@ -170,7 +171,7 @@ def _batches(chosen: list[Case], plan: transfer.Plan) -> transfer.Batches:
 
 
 @torch.inference_mode()
-def score(net: LiverNet, case: Case) -> Score:
+def score(net: LiverNet | LiverNet2020, case: Case) -> Score:
     """Return how well `net` finds the liver of `case`, where it was scanned."""
     net.eval()
 

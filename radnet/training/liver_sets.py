@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from radnet.data.manifest import Row, Split, read_table
 from radnet.errors import UnusableVolumeError
 from radnet.inference.preparation import Stack, sample
+from radnet.network.build import liver_network
 from radnet.network.decoder import LiverNet
+from radnet.network.layout2020 import LiverNet2020
 from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
-from radnet.network.presets import preset
 from radnet.training import transfer
 from radnet.training.liver_cases import Case, make_case, phantom_cases, real_cases
 from radnet.training.liver_patches import Patches, patches
@@ -31,8 +32,8 @@ NAME: Final = re.compile(r"volume-(\d+)\.nii(\.gz)?")
 
 def start(
     plan: transfer.Plan, data: Path | None, weights: Path | None
-) -> tuple[LiverNet, transfer.Batches]:
-    """Return the network, begun from `weights`, and its endless batches; see `transfer.start`.
+) -> tuple[LiverNet | LiverNet2020, transfer.Batches]:
+    """Return the network, begun from `weights`, and its endless batches.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def start(
         A classifier, a liver network, or MedicalNet's encoder (``.pth``).
     """
     torch.manual_seed(plan.seed)
-    net = LiverNet(preset(plan.preset))
+    net = liver_network(plan.preset)
     if weights and weights.suffix in MEDICALNET_SUFFIXES:
         fill_encoder(net.encoder, weights)
     elif weights:

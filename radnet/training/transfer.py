@@ -12,11 +12,9 @@ from torch.nn import functional
 from radnet.errors import WeightsError
 from radnet.network.decoder import LiverNet
 from radnet.network.encoder import hold_frozen
-from radnet.network.presets import preset
+from radnet.network.layout2020 import LiverNet2020
 from radnet.network.weights import fill, load_weights, task_of
-from radnet.training.liver_cases import phantom_cases, real_cases
-from radnet.training.liver_patches import Patches, patches
-from radnet.training.loading import ahead
+from radnet.training.liver_patches import Patches
 from radnet.training.loop import Progress, optimise
 
 Batches = Callable[[int], Iterator[Patches]]
@@ -38,7 +36,7 @@ class Plan:
     roles: frozenset[str] = frozenset({"train"})
 
 
-def transfer(net: LiverNet, path: Path) -> None:
+def transfer(net: LiverNet | LiverNet2020, path: Path) -> None:
     """Put the encoder of trained classifier weights into `net`, or all of a liver network's.
 
     Raises
@@ -83,7 +81,7 @@ def batch_loss(net: nn.Module, batch: Patches, half: bool) -> Tensor:
 
 
 def train(
-    net: LiverNet, data: Batches, plan: Plan, checkpoint: Path | None = None
+    net: LiverNet | LiverNet2020, data: Batches, plan: Plan, checkpoint: Path | None = None
 ) -> Iterator[Progress]:
     """Train `net` as planned; yield after every step."""
 
@@ -91,21 +89,6 @@ def train(
         hold_frozen(net.encoder, plan.freeze)
 
     return optimise(net, data, batch_loss, plan, checkpoint, hold)
-
-
-def start(plan: Plan, data: Path | None, weights: Path | None) -> tuple[LiverNet, Batches]:
-    """Return the network, begun from `weights` (see `transfer`), and its endless batches."""
-    torch.manual_seed(plan.seed)
-    net = LiverNet(preset(plan.preset))
-    if weights:
-        transfer(net, weights)
-    phantoms = phantom_cases(plan.phantoms, seed=2_000_000 * (plan.seed + 1))
-    real = real_cases(data, plan.roles) if data else []
-
-    def following(first: int) -> Iterator[Patches]:
-        return ahead(patches(real, phantoms, plan.batch, plan.seed, first=first))
-
-    return net, following
 
 
 def dice(said: np.ndarray, truth: np.ndarray) -> float:
