@@ -8,10 +8,10 @@ from typing import Any, Final, Self
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from radnet.errors import WeightsError
 from radnet.inference.classifier import Classifier, Prediction, stack_of
+from radnet.inference.mask import on_source
 from radnet.inference.preparation import (
     LIVER_HU,
     LIVER_SPACING_MM,
@@ -201,45 +201,6 @@ def window_starts(depth: int) -> list[int]:
         return [0]
     count = int(np.ceil((depth - OVERLAP) / (window - OVERLAP)))
     return [round(at) for at in np.linspace(0, depth - window, count)]
-
-
-def on_source(
-    probability: Stack, source: Stack, threshold: float
-) -> tuple[NDArray[np.bool_], float]:
-    """Return the largest connected liver on the grid of `source`, and its mean probability.
-
-    Only the box of `source` that can hold liver is interpolated.
-    """
-    mask = np.zeros(source.array.shape, bool)
-    coarse = probability.array > threshold / 2
-    if not coarse.any():
-        return mask, 0.0
-    where = np.array([(axis.min() - 1, axis.max() + 1) for axis in np.nonzero(coarse)], float)
-    corners = np.array([(z, y, x, 1.0) for z in where[0] for y in where[1] for x in where[2]])
-    index = (np.linalg.inv(source.affine) @ probability.affine @ corners.T)[:3]
-    low = np.maximum(np.floor(index.min(axis=1)), 0).astype(int)
-    high = np.minimum(np.ceil(index.max(axis=1)) + 1, source.array.shape).astype(int)
-    if np.any(high <= low):
-        return mask, 0.0
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    to_grid = np.linalg.inv(probability.affine) @ source.affine
-    fine = ndimage.affine_transform(
-        probability.array,
-        to_grid[:3, :3],
-        to_grid[:3, 3] + to_grid[:3, :3] @ low,
-        output_shape=tuple(int(n) for n in high - low),
-        order=1,
-        mode="nearest",
-        output=np.float32,
-    )
-    parts, count = ndimage.label(fine > threshold)
-    if count == 0:
-        return mask, 0.0
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    largest = parts == sizes.argmax()
-    mask[box] = ndimage.binary_fill_holes(largest)
-    return mask, float(fine[largest].mean())
 
 
 def _silent(done: float) -> None:

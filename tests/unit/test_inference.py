@@ -9,6 +9,7 @@ from radnet.data.phantom import Acquisition, Phantom, take
 from radnet.data.protocols import random_scan
 from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import Classifier, Prediction
+from radnet.inference.mask import _above, on_source
 from radnet.inference.preparation import (
     AIR_HU,
     Stack,
@@ -18,7 +19,7 @@ from radnet.inference.preparation import (
     sample,
 )
 from radnet.inference.proposal import LIVER, grown, propose
-from radnet.inference.segmenter import LiverSegmenter, on_source, window_starts
+from radnet.inference.segmenter import LiverSegmenter, window_starts
 from radnet.inference.sliding import sliding_cells
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 
@@ -90,6 +91,34 @@ def test_a_mask_returns_to_the_place_it_came_from() -> None:
     assert both > 0.95
     assert np.abs(np.argwhere(mask).mean(axis=0) - np.argwhere(ball).mean(axis=0)).max() < 0.3
     assert mean > 0.8
+
+
+def test_axis_by_axis_is_the_same_interpolation() -> None:
+    """An upright scan takes a short cut, to the very same mask, flipped axes included."""
+    array = RNG.random((7, 9, 8)).astype(np.float32)
+    to_grid = np.eye(4)
+    to_grid[:3, :3] = np.diag([0.4, -0.3, 0.35])
+    to_grid[:3, 3] = (-0.7, 8.2, 0.1)
+    turned = to_grid.copy()
+    turned[0, 1] = 2e-6  # just enough to leave the short cut
+
+    quick, slow = (_above(array, grid, (20, 30, 25), 0.5) for grid in (to_grid, turned))
+
+    assert quick.any()
+    assert (quick != slow).mean() < 1e-3
+
+
+def test_a_vessel_within_the_liver_belongs_to_it() -> None:
+    """Holes are filled."""
+    source = ramp((30, 40, 40))
+    array = np.zeros(source.array.shape, np.float32)
+    array[5:20, 5:20, 5:20] = 0.9
+    array[10:13, 10:13, 10:13] = 0.1
+
+    mask, mean = on_source(Stack(array, source.affine), source, 0.5)
+
+    assert mask[11, 11, 11]
+    assert mean < 0.9
 
 
 def test_only_the_largest_part_is_the_liver() -> None:
