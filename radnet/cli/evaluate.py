@@ -26,7 +26,7 @@ WIDE = 130  # columns where the output is no terminal
 MOST = 40  # wrong answers that are printed; the page has as many
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
     data: Annotated[Path | None, typer.Option(help="Folder of real scans.")] = None,
     manifest: Annotated[
         Path | None, typer.Option(help="Parquet of `radnet labels manifest`: its test side.")
@@ -37,12 +37,16 @@ def evaluate(
     ] = None,
     split: Annotated[Path | None, typer.Option(help="Write the split as JSON here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report for the browser here.")] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="Write the tables of a model card (Markdown) here.")
+    ] = None,
 ) -> None:
     """Score weights on the scans that were left out of training."""
     from radnet.inference.classifier import Classifier
     from radnet.inference.segmenter import LiverSegmenter
     from radnet.network.weights import shipped
     from radnet.training import evaluate as scoring
+    from radnet.training.report_card import tables
     from radnet.training.report_page import page
     from radnet.training.scorecard import scorecard
 
@@ -70,11 +74,13 @@ def evaluate(
         raise UnusableVolumeError(f"{where}: no scan to judge")
     lines = scorecard(found)
     _print(found, lines)
+    about = (
+        f"{labeller.name} {labeller.digest[:12]}, {segmenter.name} {segmenter.digest[:12]} "
+        f"on {len(found)} scans of {where.name}; {len(unusable)} more could not be read"
+    )
+    if card:
+        card.write_text(tables(found, lines, about), encoding="utf-8")
     if html:
-        about = (
-            f"{labeller.name} {labeller.digest[:12]}, {segmenter.name} {segmenter.digest[:12]} "
-            f"on {len(found)} scans of {where}; {len(unusable)} more could not be read"
-        )
         html.write_text(page(found, lines, about), encoding="utf-8")
     if split and data:
         split.write_text(json.dumps(scoring.split_record(data), indent=1) + "\n", encoding="utf-8")

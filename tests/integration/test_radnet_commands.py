@@ -132,9 +132,11 @@ def phantom_set(folder: Path) -> Path:
 @pytest.mark.slow
 def test_evaluate_prints_the_table_and_writes_a_page(tmp_path: Path) -> None:
     """The poster's first table with intervals, livers with Dice, a page that stands alone."""
-    page = tmp_path / "report.html"
+    page, card = tmp_path / "report.html", tmp_path / "card.md"
 
-    result = radnet("evaluate", "--data", str(phantom_set(tmp_path)), "--html", str(page))
+    result = radnet(
+        "evaluate", "--data", str(phantom_set(tmp_path)), "--html", str(page), "--card", str(card)
+    )
 
     assert result.exit_code == 0, result.output
     for told in ("95 % interval", "axial", "99.4", "Dice", "calibration error"):
@@ -142,6 +144,9 @@ def test_evaluate_prints_the_table_and_writes_a_page(tmp_path: Path) -> None:
     html = page.read_text(encoding="utf-8")
     assert "data:image/png;base64," in html
     assert "<script" not in html
+    tables = card.read_text(encoding="utf-8")
+    assert "| CT | 2 | 2 | 100.0 |" in tables
+    assert "Dice: mean" in tables
 
 
 @pytest.mark.slow
