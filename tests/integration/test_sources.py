@@ -160,6 +160,7 @@ def test_radnode_sources_shows_who_came_and_how_to_let_them_in(tmp_path: Path) -
 
 def test_while_learning_a_stranger_is_let_in_and_shown(tmp_path: Path) -> None:
     """The list is made from who came."""
+    before = set(threading.enumerate())
     with running_receiver(
         tmp_path, ReceiveSection(learning=True), sources=(Source(ae_title="CT1"),)
     ) as node:
@@ -169,7 +170,7 @@ def test_while_learning_a_stranger_is_let_in_and_shown(tmp_path: Path) -> None:
         (came,) = node.catalog.visitors()
         assert came.calling_ae == "SCANNER"
     wait_for(
-        lambda: not any("Acceptor" in thread.name for thread in threading.enumerate()),
+        lambda: not set(threading.enumerate()) - before,
         "every thread to end",
         20,
     )
