@@ -170,7 +170,7 @@ def test_while_learning_a_stranger_is_let_in_and_shown(tmp_path: Path) -> None:
         (came,) = node.catalog.visitors()
         assert came.calling_ae == "SCANNER"
     wait_for(
-        lambda: not set(threading.enumerate()) - before,
+        lambda: not any("Acceptor" in one.name for one in set(threading.enumerate()) - before),
         "every thread to end",
         20,
     )
