@@ -136,9 +136,14 @@ class Campaign:
     def settle(self) -> None:
         """Return when nothing is on its way any more; where that never comes, say what is."""
         try:
-            wait_for(lambda: not self.on_its_way(), "rest", REST_S)
+            wait_for(self._rests, "rest", REST_S)
         except AssertionError as error:
             raise AssertionError("\n".join([str(error), *self.on_its_way()])) from error
+
+    def _rests(self) -> bool:
+        # A kill of the whole group may fall after the last look at whether the node runs.
+        self.keep_running()
+        return not self.on_its_way()
 
     def on_its_way(self) -> list[str]:
         """Return what still has to happen."""
