@@ -12,6 +12,7 @@ import structlog
 from pydicom.dataset import Dataset
 
 from node.pipeline.engine import DeadJob
+from node.pipeline.leftovers import remove_leftovers
 from node.pipeline.workflows import Workflows
 from node.series.completeness import Policy, Verdict, due, judge
 from node.store.catalog import Catalog
@@ -146,6 +147,7 @@ class Sweep:
         """Note why a revision has no result; a job of an earlier round has nothing to say."""
         if again == self._catalog.rounds(uid, revision):
             self._catalog.finish(uid, revision, "unusable", reason)
+            remove_leftovers(self._catalog, self._files, uid)
 
 
 def _round(rest: Sequence[object]) -> int:

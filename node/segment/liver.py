@@ -9,14 +9,16 @@ from typing import Any
 import structlog
 from pydicom import Dataset, dcmwrite
 
+from node.identity import derived_uid
+from node.segment import report, seg
 from node.segment.certificate import certify
 from node.segment.model import LiverModel, MaskLike
-from node.segment.report import build_report
-from node.segment.seg import build_segmentation
 from node.segment.source import read_source, voxel_ml
 from radnet.volume.headers import quiet_headers
 
-__all__ = ["LiverModel", "LiverResult", "MaskLike", "encode", "segment_liver"]
+__all__ = [
+    "LiverModel", "LiverResult", "MaskLike", "encode", "result_series_uids", "segment_liver",
+]  # fmt: skip
 
 log = structlog.get_logger()
 
@@ -44,6 +46,11 @@ class LiverResult:
     volume_ml: float
     certificate: dict[str, Any]
     mean_probability: float = 0.0
+
+
+def result_series_uids(series_instance_uid: str) -> tuple[str, ...]:
+    """Return the series that the results of a source series belong to."""
+    return tuple(derived_uid(series_instance_uid, kind) for kind in (seg.KIND, report.KIND))
 
 
 def encode(dataset: Dataset) -> bytes:
@@ -91,11 +98,12 @@ def segment_liver(
     series = source.series_instance_uid
     if not mask.any():
         log.info("no liver found", series=series, revision=revision)
-        report = build_report(source, segmenter, revision, None, previous)
-        return LiverResult(None, report, 0.0, {})
+        negative = report.build_report(source, segmenter, revision, None, previous)
+        return LiverResult(None, negative, 0.0, {})
     volume_ml = float(mask.sum()) * voxel_ml(source.volume)
-    segmentation = build_segmentation(source, mask, segmenter, revision)
+    segmentation = seg.build_segmentation(source, mask, segmenter, revision)
     certificate = certify(encode(segmentation), mask, source.volume)
-    report = build_report(source, segmenter, revision, (segmentation, volume_ml), previous)
+    measured = (segmentation, volume_ml)
+    written = report.build_report(source, segmenter, revision, measured, previous)
     log.info("liver segmented", series=series, revision=revision, volume_ml=round(volume_ml, 1))
-    return LiverResult(segmentation, report, volume_ml, certificate, found.mean_probability)
+    return LiverResult(segmentation, written, volume_ml, certificate, found.mean_probability)

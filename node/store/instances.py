@@ -242,6 +242,11 @@ class InstanceFiles:
             with suppress(OSError):  # not empty
                 folder.rmdir()
 
+    def of_series(self, study_instance_uid: str, series_instance_uid: str) -> list[Path]:
+        """Return the paths of a series' files, relative to the storage root."""
+        folder = INSTANCES / study_instance_uid / series_instance_uid
+        return sorted(folder / one.name for one in (self.root / folder).glob("*.dcm"))
+
     def write_derived(self, dataset: Dataset, now: float) -> StoredInstance:
         """Keep an object that the node made; the same object twice is one file.
 

@@ -222,6 +222,10 @@ class Bench:
         """Return what arrived of a SOP class."""
         return [ds for ds in self.pacs.sent if ds.SOPClassUID == sop_class]
 
+    def derived_files(self) -> list[Path]:
+        """Return the files that the node made."""
+        return sorted(self.files.root.glob("instances/**/2.25.*.dcm"))
+
     def nothing_pending(self) -> bool:
         """Tell whether every delivery is through."""
         return all(d.state != "pending" for d in self.catalog.deliveries(STUDY))
@@ -382,6 +386,48 @@ def test_images_travel_even_where_recognition_dies(bench: Bench) -> None:
     row = bench.last()
     assert row is not None
     assert "the network fell over" in row.reason
+
+
+def test_a_result_that_was_written_and_never_recorded_does_not_stay(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job killed between file and row, and never run again, leaves no file without a row."""
+
+    def cut_off(*_: object) -> None:
+        raise RuntimeError("killed before the row")
+
+    monkeypatch.setattr(bench.catalog, "put_derived", cut_off)
+    bench.receive(*slices(*range(6)))
+    bench.tick(3)
+    wait_for(lambda: bool(bench.engine.dead()), "the dead job", 60)
+    (leftover,) = bench.derived_files()
+
+    bench.sweep.rescue(bench.engine, bench.workflows)
+
+    assert leftover.name.startswith("2.25.")
+    assert bench.derived_files() == []
+    assert len(bench.catalog.instances(SERIES)) == 6
+    row = bench.last()
+    assert row is not None
+    assert row.reason.startswith("segmentation died")
+
+
+def test_an_earlier_rounds_death_removes_nothing_of_the_present_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Released from quarantine, a series may be writing its result while the dead job is seen."""
+    bench.receive(*slices(*range(6)))
+    bench.tick(3)
+    wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
+    recorded = bench.derived_files()
+    coming = recorded[0].with_name("2.25.1.dcm")
+    coming.write_bytes(b"its row comes in a moment")
+    job = DeadJob("segment/x", "segment", (SERIES, 1, ["pacs"], [], 0), "ERROR: killed")
+    monkeypatch.setattr(bench.catalog, "rounds", lambda *_: 1)
+
+    bench.sweep.rescue(Dead(job), bench.workflows)
+
+    assert coming.exists()
 
 
 def test_own_output_that_comes_back_goes_nowhere(bench: Bench) -> None:

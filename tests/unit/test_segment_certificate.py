@@ -12,7 +12,7 @@ from pydicom import Dataset, dcmread
 from pydicom.pixels.utils import pack_bits
 
 from node.errors import CertificateError
-from node.segment import certificate, liver
+from node.segment import certificate, seg
 from node.segment.certificate import certify
 from node.segment.liver import encode, segment_liver
 from node.segment.seg import build_segmentation
@@ -210,7 +210,7 @@ def test_a_writer_that_mirrors_is_caught(tmp_path: Path, monkeypatch: pytest.Mon
     def mirrored(source: object, mask: NDArray[np.bool_], *rest: object) -> hd.seg.Segmentation:
         return build(source, mask[:, :, ::-1], *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(liver, "build_segmentation", mirrored)
+    monkeypatch.setattr(seg, "build_segmentation", mirrored)
 
     with pytest.raises(CertificateError):
         segment_liver(write_ct(tmp_path), MadeModel(), 1)

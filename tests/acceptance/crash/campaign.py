@@ -22,6 +22,7 @@ from tests.peers import ROOT
 
 PATIENCE_S: Final = 300.0
 REST_S: Final = 900.0  # a commitment that was not answered is asked for again after minutes
+COMMITTING: Final = ("pacs",)
 WHOLE_NODE_EVERY: Final = 3  # of the kills takes the supervisor and the other process along
 LAUNCHER: Final = ROOT / "tests" / "acceptance" / "crash" / "launcher"
 SETTINGS: Final = """
@@ -161,6 +162,12 @@ class Campaign:
                 if one.state == "pending"
             ]
         found += [f"{path} is to be removed" for path in catalog.to_remove()]
+        now = time.time()
+        found += [
+            f"series {uid} may be deleted"
+            for uid in catalog.aged_series(now)
+            if not catalog.kept_because(uid, now, COMMITTING)
+        ]
         return found + waiting_for_commitment(catalog)
 
     @property

@@ -1,0 +1,34 @@
+"""Files that a job wrote and did not live to record."""
+
+import structlog
+
+from node.segment.liver import result_series_uids
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+
+log = structlog.get_logger()
+
+
+def remove_leftovers(catalog: Catalog, files: InstanceFiles, series_instance_uid: str) -> None:
+    """Remove results of a series that no row names, once the job that wrote them is dead.
+
+    Its next run would have written them again under the same names and recorded them; now there
+    is none. They were sent nowhere, for only rows are sent.
+    """
+    received = catalog.instances(series_instance_uid)
+    if not received:
+        return
+    study = received[0].study_instance_uid
+    named = {
+        one.path
+        for revision in catalog.revisions(series_instance_uid)
+        for _kind, one in catalog.derived(series_instance_uid, revision.revision)
+    }
+    for uid in result_series_uids(series_instance_uid):
+        for path in set(files.of_series(study, uid)) - named:
+            try:
+                files.remove(path)
+            except OSError as error:
+                log.error("leftover not removed", path=str(path), because=error.strerror)  # noqa: TRY400
+            else:
+                log.info("leftover removed", path=str(path))
