@@ -29,6 +29,7 @@ from radnet.network.weights import fill, load_weights, shipped
 
 SMALLEST_ML: Final = 20.0
 OVERLAP: Final = 16  # slices by which neighbouring windows overlap
+LEAST_HU: Final = -200.0  # lung, gas and the air around the body are no liver, whatever is said
 
 Ticker = Callable[[float], None]
 
@@ -191,6 +192,7 @@ def window_probability(run: Runtime, hounsfield: Array, tick: Ticker) -> Array:
     total /= weight[:, None, None]
     if depth < window:
         total = total[before : before + depth]
+    total[hounsfield < LEAST_HU] = 0
     return total
 
 

@@ -172,15 +172,15 @@ def _batches(chosen: list[Case], plan: transfer.Plan) -> transfer.Batches:
 
 @torch.inference_mode()
 def score(net: LiverNet | LiverNet2020, case: Case) -> Score:
-    """Return how well `net` finds the liver of `case`, where it was scanned."""
+    """Return how well `net` finds the liver of `case`, where its mask is known."""
     net.eval()
 
     def run(stack: Array) -> list[Array]:
         return [net(torch.from_numpy(np.ascontiguousarray(stack))).float().numpy()]
 
     probability = window_probability(run, case.hounsfield, lambda _: None)
-    said = (probability > 0.5) & case.scanned
-    return compare(said, (case.liver > 0.5) & case.scanned)
+    said = (probability > 0.5) & case.known
+    return compare(said, (case.liver > 0.5) & case.known)
 
 
 def compare(said: np.ndarray, truth: np.ndarray) -> Score:

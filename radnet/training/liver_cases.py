@@ -1,7 +1,8 @@
 """What the liver network is trained on: whole cases on the liver grid."""
 
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
@@ -10,12 +11,15 @@ from numpy.typing import NDArray
 
 from radnet.data.phantom import take
 from radnet.data.protocols import random_scan
+from radnet.errors import UnusableVolumeError
 from radnet.inference.preparation import LIVER_SPACING_MM, Stack, axial
 from radnet.labels.vocabulary import Plane
+from radnet.training.bowel import gas_pockets
 from radnet.training.scans import read_manifest, read_nifti, read_scan
 
-# Scans without a mask in whose upper part there is no liver: share of the slices that counts.
-NEGATIVES: Final = {"ct_chest_acrin013": 0.5, "ct_head_ge": 1.0}
+NEGATIVES: Final = frozenset({"ct_head_ge", "ct_headneck_acrin001"})  # no liver in view
+DRAWN: Final = files("radnet.training") / "drawn"
+UNKNOWN: Final = 2  # in a drawn mask
 TOO_THIN: Final = frozenset({"dcmqi3"})  # 3 mm in all
 
 
@@ -26,7 +30,9 @@ class Case:
     name: str
     hounsfield: NDArray[np.float32]  # (Z, 192, 192)
     liver: NDArray[np.float32]  # 0 to 1, partial at the border
-    scanned: NDArray[np.bool_]  # False outside the scan: nothing is known there
+    scanned: NDArray[np.bool_]  # False outside the scan
+    known: NDArray[np.bool_]  # False outside the scan and where its mask leaves it open
+    gas: NDArray[np.int32]  # number of the pocket of bowel gas; 0: none
     enhanced: float  # median HU of the liver; nan without one
     phantom: bool
 
@@ -38,7 +44,31 @@ def make_case(name: str, image: Stack, mask: NDArray[np.float32], phantom: bool)
     scanned = axial(Stack(np.ones(image.array.shape, np.float32), image.affine)).array > 0.5
     sure = grid.array[liver > 0.9]
     median = float(np.median(sure)) if sure.size else float("nan")
-    return Case(name, grid.array, liver, scanned, median, phantom)
+    gas = gas_pockets(grid.array)
+    return Case(name, grid.array, liver, scanned, scanned, gas, median, phantom)
+
+
+def drawn_case(name: str, image: Stack, drawn: Path) -> Case:
+    """Return `image` with a mask that was drawn on the liver grid (`drawn/README.md`).
+
+    Raises
+    ------
+    UnusableVolumeError
+        If the mask was drawn on another scan's grid.
+    """
+    grid, label = axial(image), read_nifti(drawn)
+    if label.array.shape != grid.array.shape or not np.allclose(
+        label.affine, grid.affine, atol=0.1
+    ):
+        raise UnusableVolumeError(
+            f"{drawn.name}: drawn on a grid of {label.array.shape}; {name} has "
+            f"{grid.array.shape} elsewhere; expected the scan it was drawn on"
+        )
+    case = make_case(name, image, np.zeros_like(image.array), phantom=False)
+    liver = (label.array == 1).astype(np.float32)
+    median = float(np.median(case.hounsfield[liver > 0]))
+    known = case.scanned & (label.array != UNKNOWN)
+    return replace(case, liver=liver, known=known, enhanced=median)
 
 
 def phantom_case(seed: int) -> Case:
@@ -61,20 +91,21 @@ def phantom_cases(count: int, seed: int, workers: int = 2) -> list[Case]:
 
 
 def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:
-    """Return the liver pairs of `roles`, and for training the scans without liver."""
+    """Return the CTs of `roles` whose liver is known: pairs, drawn masks, scans without any."""
     cases = []
     for scan in read_manifest(folder):
-        if scan.role not in roles:
+        if scan.role not in roles or scan.name in TOO_THIN:
             continue
-        if scan.kind == "liver pair" and scan.name not in TOO_THIN:
+        drawn = DRAWN / f"{scan.name}.nii.gz"
+        if scan.kind == "liver pair":
             mask = read_nifti(folder / "liver" / f"{scan.name}_liver.nii.gz").array > 0
             image = read_scan(folder, scan)
             cases.append(make_case(scan.name, image, mask.astype(np.float32), phantom=False))
+        elif drawn.is_file():
+            with as_file(drawn) as path:
+                cases.append(drawn_case(scan.name, read_scan(folder, scan), path))
         elif scan.name in NEGATIVES:
             image = read_scan(folder, scan)
-            keep = round(image.array.shape[0] * NEGATIVES[scan.name])
-            affine = image.affine.copy()
-            affine[:3, 3] += affine[:3, 0] * (image.array.shape[0] - keep)
-            top = Stack(image.array[-keep:], affine)
-            cases.append(make_case(scan.name, top, np.zeros_like(top.array), phantom=False))
+            none = np.zeros_like(image.array)
+            cases.append(make_case(scan.name, image, none, phantom=False))
     return cases

@@ -1,7 +1,7 @@
 """Patches of liver cases, each as another patient, scanner or phase might have given it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
 
@@ -13,12 +13,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from radnet.inference.preparation import AIR_HU, LIVER_SPACING_MM
+from radnet.training.bowel import filled
 from radnet.training.liver_cases import Case
 
 PHANTOM_SHARE: Final = 0.2  # of the patches, where there are real cases
 PATCH: Final = (48, 96, 96)
 BENDS: Final = (4, 5, 5)  # control points of the elastic deformation
 BENT: Final = (1.0, 2.4, 2.4)  # its standard deviation at a control point, in voxels
+LESION_DEPTH: Final = 2  # voxels from the border to the centre of a lesion, at least
 SHORTEST_SCAN: Final = 8  # slices that are left of a scan cut short
 TONES_HU: Final = (-160.0, -80.0, 0.0, 40.0, 80.0, 120.0, 180.0, 240.0)
 
@@ -31,7 +33,7 @@ class Patches:
 
     stack: Tensor  # (B, 1, 48, 96, 96), the liver window as [0, 1]
     liver: Tensor
-    scanned: Tensor
+    known: Tensor
 
 
 def patches(
@@ -51,19 +53,21 @@ def patches(
             else:
                 case = real[int(rng.choice(len(real), p=weights / weights.sum()))]
             drawn.append(patch(case, rng))
-        image, liver, scanned = (np.stack(part)[:, None] for part in zip(*drawn, strict=True))
-        yield Patches(*(torch.from_numpy(part) for part in (image, liver, scanned)))
+        image, liver, known = (np.stack(part)[:, None] for part in zip(*drawn, strict=True))
+        yield Patches(*(torch.from_numpy(part) for part in (image, liver, known)))
 
 
 def patch(case: Case, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-    """Return a patch of `case`, deformed and rescanned: image, liver, scanned."""
-    image, liver, scanned = _drawn(case, _places(case, rng))
+    """Return a patch of `case`, deformed and rescanned: image, liver, known."""
+    if not case.phantom and rng.random() < 0.4:
+        case = replace(case, hounsfield=filled(case.hounsfield, case.gas, case.liver, rng))
+    image, liver, scanned, known = _drawn(case, _places(case, rng))
     image = _rescanned(_with_lesions(image, liver, case, rng), liver, case, rng)
     scanned = _cut_short(scanned, rng)
     low, high = rng.uniform(-200, -120), rng.uniform(200, 280)
     image = (np.clip(image, low, high) - low) / (high - low)
     image[scanned < 1] = 0
-    return image.astype(np.float32), (liver > 0.5).astype(np.float32), scanned
+    return image.astype(np.float32), (liver > 0.5).astype(np.float32), scanned * known
 
 
 def _places(case: Case, rng: np.random.Generator) -> Tensor:
@@ -95,20 +99,23 @@ def _middle(case: Case, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.array(np.unravel_index(voxel, case.liver.shape), float)
 
 
-def _drawn(case: Case, places: Tensor) -> tuple[Array, Array, Array]:
-    """Return HU, liver and scanned of `case` at `places`, linearly interpolated."""
-    volume = torch.from_numpy(
-        np.stack([case.hounsfield - AIR_HU, case.liver, case.scanned.astype(np.float32)])
-    )
+def _drawn(case: Case, places: Tensor) -> tuple[Array, Array, Array, Array]:
+    """Return HU, liver, scanned and known of `case` at `places`, linearly interpolated."""
+    masks = np.array([case.scanned, case.known], np.float32)
+    volume = torch.from_numpy(np.stack([case.hounsfield - AIR_HU, case.liver, *masks]))
     last = torch.tensor(case.hounsfield.shape, dtype=torch.float32) - 1
     grid = (2 * places / last.clamp(min=1) - 1).flip(-1)  # grid_sample wants (x, y, z)
     found = functional.grid_sample(volume[None], grid[None], align_corners=True)[0].numpy()
-    return found[0] + np.float32(AIR_HU), found[1], (found[2] > 0.99).astype(np.float32)
+    scanned, known = (found[2:] > 0.99).astype(np.float32)
+    return found[0] + np.float32(AIR_HU), found[1], scanned, known
 
 
 def _with_lesions(image: Array, liver: Array, case: Case, rng: np.random.Generator) -> Array:
-    """Return `image` with a few rounded lesions in the liver: they belong to it."""
-    inside = np.argwhere(liver > 0.5)
+    """Return `image` with a few rounded lesions in the liver: they belong to it.
+
+    Their centres lie inside, not at the border, where a dark spot is mostly gallbladder.
+    """
+    inside = np.argwhere(ndimage.binary_erosion(liver > 0.5, iterations=LESION_DEPTH))
     if case.phantom or len(inside) < 500 or rng.random() > 0.35:
         return image
     for _ in range(int(rng.integers(1, 5))):

@@ -60,12 +60,12 @@ def transfer(net: LiverNet | LiverNet2020, path: Path) -> None:
         raise WeightsError(f"{path.name}: another preset's encoder: {error}") from error
 
 
-def liver_loss(logits: Tensor, target: Tensor, scanned: Tensor) -> Tensor:
-    """Return cross-entropy plus one minus Dice, both over the scanned voxels alone."""
+def liver_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """Return cross-entropy plus one minus Dice, both over the known voxels alone."""
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    entropy = (entropy * scanned).sum() / scanned.sum().clamp(min=1)
-    said = torch.sigmoid(logits) * scanned
-    target = target * scanned
+    entropy = (entropy * known).sum() / known.sum().clamp(min=1)
+    said = torch.sigmoid(logits) * known
+    target = target * known
     both = (said * target).sum()
     dice = (2 * both + 1) / (said.sum() + target.sum() + 1)
     return entropy + 1 - dice
@@ -77,7 +77,7 @@ def batch_loss(net: nn.Module, batch: Patches, half: bool) -> Tensor:
     stack = batch.stack.to(device).contiguous(memory_format=torch.channels_last_3d)
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
         logits = net(stack)
-    return liver_loss(logits.float(), batch.liver.to(device), batch.scanned.to(device))
+    return liver_loss(logits.float(), batch.liver.to(device), batch.known.to(device))
 
 
 def train(

@@ -12,6 +12,7 @@ from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.mask import _above, on_source
 from radnet.inference.preparation import (
     AIR_HU,
+    Array,
     Stack,
     axial,
     block_mean,
@@ -19,7 +20,7 @@ from radnet.inference.preparation import (
     sample,
 )
 from radnet.inference.proposal import LIVER, grown, propose
-from radnet.inference.segmenter import LiverSegmenter, window_starts
+from radnet.inference.segmenter import LiverSegmenter, window_probability, window_starts
 from radnet.inference.sliding import sliding_cells
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 
@@ -189,7 +190,29 @@ def test_the_proposal_holds_every_possible_cell_and_one_more() -> None:
 
 def test_a_long_scan_without_a_suspicion_is_not_searched() -> None:
     """A head has no liver, and costs no time."""
-    assert propose(prediction([0.05] * 10), 80, 4.0) is None
+    assert propose(prediction([0.02] * 10), 80, 4.0) is None
+
+
+def test_a_faint_suspicion_is_searched_where_there_is_no_other() -> None:
+    """A stranger's abdomen that the classifier hardly knows must not lose its liver."""
+    faint = [0.01, 0.01, 0.01, 0.05, 0.06, 0.01, 0.01, 0.01]
+
+    assert propose(prediction(faint), 64, 4.0) == (16, 48)
+    assert propose(prediction([*faint[:7], 0.2]), 64, 4.0) == (48, 63)
+
+
+def test_air_is_no_liver_whatever_the_network_says() -> None:
+    """It learned from patches of bodies, and has hardly seen the corners of a scan."""
+    hounsfield = np.full((50, 32, 32), AIR_HU, np.float32)
+    hounsfield[10:40, 8:24, 8:24] = 60
+
+    def sure(stack: Array) -> list[Array]:
+        return [np.full(stack.shape, 9, np.float32)]
+
+    said = window_probability(sure, hounsfield, lambda _: None)
+
+    assert said[hounsfield > 0].min() > 0.99
+    assert said[hounsfield < 0].max() == 0
 
 
 def test_a_short_scan_is_searched_whole() -> None:

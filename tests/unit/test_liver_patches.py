@@ -1,5 +1,6 @@
 """Patches of liver cases: what may vary varies, and truth stays true."""
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -45,7 +46,7 @@ def test_a_patch_depends_on_its_random_numbers_alone(case: Case) -> None:
 def test_image_and_mask_are_deformed_alike(case: Case) -> None:
     """However a patch is bent, its mask lies on its liver."""
     for seed in range(8):
-        image, liver, scanned = _drawn(case, _places(case, np.random.default_rng(seed)))
+        image, liver, scanned, _ = _drawn(case, _places(case, np.random.default_rng(seed)))
         sure = (scanned > 0) & (np.abs(liver - 0.5) > 0.45)
         assert np.array_equal(image[sure] > 30, liver[sure] > 0.5), seed
 
@@ -56,7 +57,7 @@ def test_undeformed_places_give_the_case_back(case: Case) -> None:
     places = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     places += torch.tensor([5.0, 30.0, 40.0])
 
-    image, liver, _ = _drawn(case, places)
+    image, liver, _, _ = _drawn(case, places)
 
     part = (slice(5, 53), slice(30, 126), slice(40, 136))
     np.testing.assert_allclose(image, case.hounsfield[part], atol=0.05)
@@ -72,6 +73,34 @@ def test_lesions_lie_in_the_liver_alone(case: Case) -> None:
     assert any(not np.array_equal(one, image) for one in changed)
     for one in changed:
         assert np.array_equal(one[liver == 0], image[liver == 0])
+
+
+def test_no_lesion_begins_at_the_border(case: Case) -> None:
+    """A dark spot at the border is mostly gallbladder, and that is no liver."""
+    thin = np.zeros(PATCH, np.float32)
+    thin[:, 40:44, 10:90] = 1
+    image = np.full(PATCH, LIVER_HU, np.float32)
+
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        assert np.array_equal(_with_lesions(image, thin, case, rng), image)
+
+
+def test_what_a_mask_leaves_open_is_seen_and_not_judged(case: Case) -> None:
+    """The network sees the stomach beside the liver; nobody tells it what that is."""
+    unknown = np.zeros_like(case.known)
+    unknown[:, :, 100:] = True
+    case = replace(case, known=case.known & ~unknown)
+    judged, seen = [], []
+    for seed in range(20):
+        places = _places(case, np.random.default_rng(seed))
+        _, _, scanned, known = _drawn(case, places)
+        image, _, counted = patch(case, np.random.default_rng(seed))
+        judged.append(int((scanned * (1 - known)).sum()))
+        seen.append(float(np.abs(image[(counted == 0)]).max()))
+
+    assert max(judged) > 0
+    assert max(seen) > 0
 
 
 def test_a_scan_cut_short_keeps_whole_slices() -> None:

@@ -148,11 +148,11 @@ def test_nothing_is_learned_outside_the_scan() -> None:
 
     assert case.hounsfield[:, 0, 0].max() == AIR_HU
     assert batch.stack.shape == (2, 1, *PATCH)
-    outside = batch.scanned == 0
+    outside = batch.known == 0
     assert outside.any()
     assert torch.all(batch.stack[outside] == 0)
     logits = torch.zeros_like(batch.stack, requires_grad=True)
-    transfer.liver_loss(logits, batch.liver, batch.scanned).backward()
+    transfer.liver_loss(logits, batch.liver, batch.known).backward()
     assert logits.grad is not None
     assert torch.all(logits.grad[outside] == 0)
 
