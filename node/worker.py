@@ -36,6 +36,7 @@ SWEEP_S: Final = 0.5
 RESCUE_S: Final = 10.0
 COMMIT_S: Final = 2.0
 RETAIN_S: Final = 600.0
+JOBS_KEPT_S: Final = 30 * 86400.0
 
 
 def _stages(settings: Settings, storage: Storage) -> Stages:
@@ -118,6 +119,7 @@ def work(settings: Settings, stop: threading.Event) -> None:
         def rescue_and_hold() -> None:
             sweep.rescue(engine, pipeline)
             quarantine.look()
+            engine.forget(time.time() - JOBS_KEPT_S)  # after the rescue: that looks at dead ones
 
         jobs: list[tuple[Job, float]] = [
             (settle_and_queue, SWEEP_S),

@@ -90,7 +90,8 @@ class NodeProcess:
     def answers(self) -> bool:
         """Tell whether the receiver answers C-ECHO."""
         assert self._process is not None
-        assert self._process.poll() is None, self.log.read_text()
+        exit_code = self._process.poll()
+        assert exit_code is None, f"exit {exit_code} after\n{self.log.read_text()}"
         try:
             build(self.peer, "TEST").check()
         except DeliveryError:

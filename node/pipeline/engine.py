@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from dbos import (
@@ -28,6 +29,8 @@ POLLING_S: Final = 0.5
 RECOVERY_ATTEMPTS: Final = 3
 DEAD_STATES: Final = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 LIVE_STATES: Final = ["PENDING", "ENQUEUED", "DELAYED"]
+ENDED_STATES: Final = ["SUCCESS", "CANCELLED", *DEAD_STATES]
+FORGOTTEN_AT_ONCE: Final = 200
 
 STORE_ATTEMPTS: Final = 20
 STORE_FIRST_WAIT_S: Final = 1.0
@@ -194,6 +197,28 @@ class Engine:
             reason = f"{found.status}: {found.error}" if found.error else str(found.status)
             return Fate("dead", reason)
         return Fate("alive" if found.status in LIVE_STATES else "gone")
+
+    def forget(self, before: float) -> int:
+        """Remove jobs that were made before a time and have ended; return how many, at most 200.
+
+        DBOS keeps them for ever. What they did stands in the catalog and in the ledger; a dead
+        job must have been rescued first.
+
+        Parameters
+        ----------
+        before
+            Seconds since the epoch.
+        """
+        ended = DBOS.list_workflows(
+            status=list(ENDED_STATES),
+            end_time=datetime.fromtimestamp(before, UTC).isoformat(),
+            limit=FORGOTTEN_AT_ONCE,
+            load_input=False,
+            load_output=False,
+        )
+        if ended:
+            DBOS.delete_workflows([one.workflow_id for one in ended])
+        return len(ended)
 
     def close(self) -> None:
         """Stop taking jobs; running ones are resumed by the next start."""

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -96,6 +97,33 @@ def test_what_became_of_a_job_is_told(engine: Engine) -> None:
     assert "poison" in engine.fate("dies").reason
     assert engine.fate("runs").state == engine.fate("waits").state == "alive"
     assert engine.fate("never heard of").state == "gone"
+    hold.set()
+    wait_for(lambda: engine.fate("waits").state == "gone", "the end", patience_s=60)
+
+
+def test_only_old_jobs_that_have_ended_are_forgotten(engine: Engine) -> None:
+    """A database that keeps every job for ever is a disk that fills; a waiting one is work."""
+    hold = threading.Event()
+
+    @engine.workflow("work")
+    def work(kind: str) -> None:
+        if kind == "dies":
+            raise ValueError("poison")
+        if kind == "runs":
+            hold.wait(60)
+
+    engine.launch([Queue("jobs", 1)])
+    for kind in ("ends", "dies", "runs", "waits"):
+        engine.enqueue("jobs", kind, work, kind)
+    wait_for(lambda: engine.fate("dies").state == "dead", "the dead job", patience_s=60)
+    now = time.time()
+
+    assert engine.forget(now - 3600) == 0
+    assert engine.fate("dies").state == "dead"
+    assert engine.forget(now + 3600) == 2
+    assert engine.forget(now + 3600) == 0
+    assert engine.dead() == []
+    assert engine.fate("runs").state == engine.fate("waits").state == "alive"
     hold.set()
     wait_for(lambda: engine.fate("waits").state == "gone", "the end", patience_s=60)
 
