@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from radnet.errors import WeightsError
 from radnet.inference.classifier import Classifier, Prediction, stack_of
@@ -192,7 +193,8 @@ def window_probability(run: Runtime, hounsfield: Array, tick: Ticker) -> Array:
     total /= weight[:, None, None]
     if depth < window:
         total = total[before : before + depth]
-    total[hounsfield < LEAST_HU] = 0
+    # A slice at the end may lie half outside the scan: its neighbour tells what is there.
+    total[ndimage.maximum_filter1d(hounsfield, 3, axis=0) < LEAST_HU] = 0
     return total
 
 
