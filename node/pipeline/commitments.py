@@ -20,6 +20,7 @@ from node.identity import derived_uid
 from node.pipeline.engine import Engine, Queue
 from node.store.catalog import Catalog
 from node.store.commitments import Reference
+from node.store.records import Outlet
 
 log = structlog.get_logger()
 
@@ -86,8 +87,16 @@ class Commitments:
         self._queue = queue
 
     def tick(self) -> None:
-        """Make requests of what waits for commitment, and queue their jobs."""
+        """Make requests of what waits for commitment, and queue their jobs.
+
+        Of a destination that is paused or does not answer nothing is asked: its attempts would
+        be used up by what is no fault of the instances.
+        """
+        outlets = self._catalog.outlets()
         for destination, committing in self._destinations.items():
+            outlet = outlets.get(destination, Outlet())
+            if outlet.paused or outlet.circuit.state != "closed":
+                continue
             while self._opened(destination, committing) == INSTANCES_PER_REQUEST:
                 pass
         for transaction_uid, destination in self._catalog.new_requests():

@@ -13,7 +13,7 @@ from node.pipeline.commitments import QUEUES, Commitments, Committing
 from node.pipeline.engine import Engine
 from node.store.catalog import Catalog
 from node.store.commitments import Failed
-from node.store.records import Delivery
+from node.store.records import Circuit, Delivery
 from tests.commitment_peer import (
     CommitmentPeer,
     Request,
@@ -113,6 +113,29 @@ def test_a_report_on_the_same_association_commits(node: Node, peer: CommitmentPe
 
     node.tick(1e6)
     assert len(peer.requests) == 1
+
+
+@pytest.mark.parametrize("held", ["paused", "not answering"])
+def test_a_destination_that_is_held_up_is_not_asked(
+    node: Node, peer: CommitmentPeer, held: str
+) -> None:
+    """Days of maintenance must not use up the attempts, after which an instance is parked."""
+    peer.then = commit_all
+    if held == "paused":
+        node.catalog.set_paused("pacs", True, node.now)
+    else:
+        node.catalog.change_circuit("pacs", lambda _: Circuit(state="open"), node.now)
+    for _ in range(40):
+        node.tick(86_400)
+
+    assert peer.requests == []
+    assert {row.state for row in node.rows()} == {"delivered"}
+
+    node.catalog.set_paused("pacs", False, node.now)
+    node.catalog.change_circuit("pacs", lambda _: Circuit(), node.now)
+    node.tick()
+
+    assert node.standing() == {"committed"}
 
 
 def test_a_report_before_the_answer_commits(node: Node, peer: CommitmentPeer) -> None:
