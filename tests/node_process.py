@@ -72,6 +72,11 @@ class NodeProcess:
 
     def start(self) -> None:
         """Start the node and wait until it answers C-ECHO."""
+        self.launch()
+        wait_for(self.answers, "the receiver")
+
+    def launch(self) -> None:
+        """Start the node and wait for nothing: it may be killed before it answers."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "node.cli", "run", "--config", str(self.config)],
@@ -80,7 +85,6 @@ class NodeProcess:
                 env=self._environment,
                 start_new_session=True,  # its processes are a group that can be killed at once
             )
-        wait_for(self.answers, "the receiver")
 
     @property
     def runs(self) -> bool:

@@ -132,7 +132,7 @@ class Campaign:
     def keep_running(self) -> None:
         """Start the node again where its whole group was killed."""
         if not self.node.runs:
-            self.node.start()
+            self.node.launch()
 
     def settle(self) -> None:
         """Return when nothing is on its way any more; where that never comes, say what is."""
