@@ -168,4 +168,4 @@ def axial(stack: Stack, slices: tuple[int, int] | None = None) -> Stack:
     want = np.array([2.5, 2.5, 4.0])[order]  # patient x, y, z
     coarse = block_mean(stack, (float(want[0]), float(want[1]), float(want[2])))
     affine, shape = axial_grid(stack, slices)
-    return Stack(sample(coarse, affine, shape, AIR_HU), affine)
+    return Stack(sample(_held_ends(coarse), affine, shape, AIR_HU), affine)

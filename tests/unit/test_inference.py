@@ -168,6 +168,17 @@ def test_nothing_is_invented_outside_a_scan() -> None:
     assert np.all(sample(stack, far, (3, 3, 3), AIR_HU) == AIR_HU)
 
 
+def test_a_thick_slice_at_the_end_is_not_mixed_with_air() -> None:
+    """It reaches half its thickness further than its middle, and so does the liver in it."""
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[0, 0, 2.5], [0, 2.5, 0], [10, 0, 0]])
+    grid = axial(Stack(np.full((5, 100, 100), 60, np.float32), affine))
+
+    within = grid.array[:, 60:130, 60:130]
+    assert len(within) == 13  # 50 mm
+    assert within.min() == pytest.approx(60, abs=0.01)
+
+
 def test_a_proposal_that_cuts_the_liver_is_widened() -> None:
     """What the classifier missed of a liver is found by the mask that ends at the border."""
     mask = np.zeros((60, 4, 4), bool)
