@@ -21,6 +21,8 @@ PATCH: Final = (48, 96, 96)
 BENDS: Final = (4, 5, 5)  # control points of the elastic deformation
 BENT: Final = (1.0, 2.4, 2.4)  # its standard deviation at a control point, in voxels
 LESION_DEPTH: Final = 2  # voxels from the border to the centre of a lesion, at least
+SACS_IN: Final = 0.4  # of the patches of patients
+SAC_DISTANCE: Final = 4  # voxels from the liver to the middle of a sac, at most
 SHORTEST_SCAN: Final = 8  # slices that are left of a scan cut short
 TONES_HU: Final = (-160.0, -80.0, 0.0, 40.0, 80.0, 120.0, 180.0, 240.0)
 
@@ -62,7 +64,8 @@ def patch(case: Case, rng: np.random.Generator) -> tuple[Array, Array, Array]:
     if not case.phantom and rng.random() < 0.4:
         case = replace(case, hounsfield=filled(case.hounsfield, case.gas, case.liver, rng))
     image, liver, scanned, known = _drawn(case, _places(case, rng))
-    image = _rescanned(_with_lesions(image, liver, case, rng), liver, case, rng)
+    image = _with_sacs(_with_lesions(image, liver, case, rng), liver, case, rng)
+    image = _rescanned(image, liver, case, rng)
     scanned = _cut_short(scanned, rng)
     low, high = rng.uniform(-200, -120), rng.uniform(200, 280)
     image = (np.clip(image, low, high) - low) / (high - low)
@@ -119,17 +122,48 @@ def _with_lesions(image: Array, liver: Array, case: Case, rng: np.random.Generat
     if case.phantom or len(inside) < 500 or rng.random() > 0.35:
         return image
     for _ in range(int(rng.integers(1, 5))):
-        centre = inside[int(rng.integers(len(inside)))] * np.array(LIVER_SPACING_MM)
-        radius = np.exp(rng.uniform(np.log(5), np.log(32))) * np.exp(rng.normal(0, 0.25, 3))
-        axes = [
-            ((np.arange(size) * step - at) / length) ** 2
-            for size, step, at, length in zip(PATCH, LIVER_SPACING_MM, centre, radius, strict=True)
-        ]
-        far = np.sqrt(axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :])
-        inner = 1 / (1 + np.exp(np.clip((far - 1) * rng.uniform(4, 14), -30, 30)))
+        centre = inside[int(rng.integers(len(inside)))]
+        inner = _blob(centre, np.exp(rng.uniform(np.log(5), np.log(32))), rng)
         by = rng.uniform(-70, -15) if rng.random() < 0.8 else rng.uniform(10, 60)
         image = image + np.float32(by) * (inner * liver).astype(np.float32)
     return image
+
+
+def _with_sacs(image: Array, liver: Array, case: Case, rng: np.random.Generator) -> Array:
+    """Return `image` with a sac or two of fluid beside the liver, which do not belong to it.
+
+    A gallbladder and a bowel full of fluid look like the dark lesions of a liver, and differ from
+    them in where they lie. Liver, lung and bone stay as they were.
+    """
+    if case.phantom or rng.random() > SACS_IN:
+        return image
+    inside = liver > 0.5
+    around = ndimage.binary_dilation(inside, iterations=SAC_DISTANCE) & ~inside & (image > -200)
+    beside = np.argwhere(around)
+    if len(beside) < 500:
+        return image
+    for _ in range(int(rng.integers(1, 3))):
+        centre = beside[int(rng.integers(len(beside)))]
+        inner = _blob(centre, np.exp(rng.uniform(np.log(8), np.log(32))), rng)
+        inner = inner * (1 - liver) * ((image > -250) & (image < 180))
+        fluid = rng.uniform(-5, 40) if rng.random() < 0.85 else rng.uniform(60, 300)
+        grain = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(2, 12))
+        image = image + (inner * (np.float32(fluid) + grain - image)).astype(np.float32)
+    return image
+
+
+def _blob(
+    centre: NDArray[np.int64], radius_mm: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return a rounded, uneven blob in a patch, 1 within and 0 outside, soft at its border."""
+    radius = radius_mm * np.exp(rng.normal(0, 0.25, 3))
+    axes = [
+        ((np.arange(size) - at) * step / length) ** 2
+        for size, step, at, length in zip(PATCH, LIVER_SPACING_MM, centre, radius, strict=True)
+    ]
+    far = np.sqrt(axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :])
+    blob: NDArray[np.float64] = 1 / (1 + np.exp(np.clip((far - 1) * rng.uniform(4, 14), -30, 30)))
+    return blob
 
 
 def _rescanned(image: Array, liver: Array, case: Case, rng: np.random.Generator) -> Array:

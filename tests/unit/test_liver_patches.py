@@ -16,6 +16,7 @@ from radnet.training.liver_patches import (
     _drawn,
     _places,
     _with_lesions,
+    _with_sacs,
     patch,
 )
 
@@ -73,6 +74,22 @@ def test_lesions_lie_in_the_liver_alone(case: Case) -> None:
     assert any(not np.array_equal(one, image) for one in changed)
     for one in changed:
         assert np.array_equal(one[liver == 0], image[liver == 0])
+
+
+def test_sacs_lie_beside_the_liver_and_change_nothing_of_it(case: Case) -> None:
+    """What is fluid beside a liver is not liver; lung and bone stay what they are."""
+    liver = case.liver[:48, 30:126, 30:126]
+    image = case.hounsfield[:48, 30:126, 30:126].copy()
+    image[:, 50:60], image[:, 60:70] = -800, 400
+    liver = liver * (np.abs(image) < 300)
+    changed = [_with_sacs(image, liver, case, np.random.default_rng(s)) for s in range(20)]
+
+    fluid = [one[(one != image) & (np.abs(one - image) > 40)] for one in changed]
+    assert 4 < sum(len(one) > 0 for one in fluid) < 16
+    assert min(len(np.unique(one)) for one in fluid if len(one)) > 50
+    for one in changed:
+        sure = (liver > 0.99) | (image < -300) | (image > 300)
+        assert np.array_equal(one[sure], image[sure])
 
 
 def test_no_lesion_begins_at_the_border(case: Case) -> None:
