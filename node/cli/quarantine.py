@@ -66,7 +66,7 @@ def show(
             ("reason", hold.reason),
             ("folder", str(folder)),
             ("files", str(len(list(folder.glob("*.dcm"))))),
-            ("choices", "; ".join(choices(hold.kind))),
+            ("choices", "; ".join(choices(hold.kind)) if held.state == "held" else "none"),
         ):
             console.print(f"{name:10} {value}", markup=False, highlight=False, soft_wrap=True)
 

@@ -137,7 +137,8 @@ class Delivering:
         unheard = {one.sop_instance_uid for one in pending}
 
         def wanted(uid: str) -> bool:
-            if is_open(window, self.local_time()) and self.catalog.is_wanted(uid, destination):
+            in_time = is_open(window, self.local_time())
+            if in_time and self.catalog.is_wanted(uid, destination, job.batch):
                 return True
             unheard.discard(uid)
             return False
@@ -153,8 +154,9 @@ class Delivering:
             if not outcome.tried:
                 untried.setdefault(outcome.reason, []).append(uid)
                 continue
+            state = _AFTER[outcome.state]
             self.catalog.put_delivery(
-                uid, destination, _AFTER[outcome.state], outcome.reason, self.clock()
+                uid, destination, state, outcome.reason, self.clock(), job.batch
             )
         if unheard:
             untried.setdefault(_NO_OUTCOME, []).extend(sorted(unheard))
@@ -197,7 +199,8 @@ class Delivering:
         for one in self.catalog.pending(job.batch, job.destination):
             uid = one.sop_instance_uid
             reason = f"{because}: {reasons[uid]}" if reasons.get(uid) else because
-            self.catalog.put_delivery(uid, job.destination, "parked", reason, self.clock())
+            now = self.clock()
+            self.catalog.put_delivery(uid, job.destination, "parked", reason, now, job.batch)
         log.error("delivery given up", destination=job.destination, batch=job.batch, why=because)
         self.catalog.close_dispatch(job, self.clock())
 

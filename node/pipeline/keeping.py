@@ -1,5 +1,6 @@
 """Retention at work: rows first, then files; what a kill leaves over is removed the next time."""
 
+import shutil
 from collections.abc import Callable, Collection
 from typing import Final
 
@@ -48,6 +49,9 @@ class Keeper:
         for uid in self._catalog.aged_series(before):
             if self._catalog.kept_because(uid, before, self._committing):
                 continue
+            for folder in self._catalog.decided_folders(uid):
+                # Links of what was decided long ago: they would keep the bytes on the disk.
+                shutil.rmtree(self._files.absolute(folder), ignore_errors=True)
             if count := self._catalog.delete_series(uid, before, self._committing, now):
                 log.info("series deleted", series=uid, instances=count)
                 self._remove()

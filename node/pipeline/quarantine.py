@@ -113,6 +113,7 @@ class Quarantine:
             If there is nothing to run, or it is no longer held.
         """
         hold = held.hold
+        _require_held(held)
         if hold.kind == "conflict":
             raise StoreError(f"{hold.id} is a conflict: nothing to run; release or discard it")
         if hold.kind == "delivery":
@@ -121,6 +122,7 @@ class Quarantine:
             self._catalog.decide(held, "replayed", self._clock())
         else:
             self._catalog.start_again(held, self._clock())
+        self._remove_links(hold)
 
     def release(self, held: Held) -> None:
         """Let it go: other bytes take the place of the first ones; else it stays as it is.
@@ -130,8 +132,10 @@ class Quarantine:
         StoreError
             If it is no longer held, or the other bytes cannot be read.
         """
+        _require_held(held)
         if held.hold.kind != "conflict":
             self._catalog.decide(held, "released", self._clock())
+            self._remove_links(held.hold)
             return
         (path,) = self._paths(held.hold)
         try:
@@ -139,7 +143,7 @@ class Quarantine:
         except (OSError, InvalidDicomError) as error:
             raise StoreError(f"{held.hold.id}: {path.name} cannot be read") from error
         self._catalog.take_other(held, str(syntax.TransferSyntaxUID), self._clock())
-        shutil.rmtree(self._files.absolute(held.hold.folder), ignore_errors=True)
+        self._remove_links(held.hold)
 
     def discard(self, held: Held) -> None:
         """Remove what is held; of a series or a delivery only the links, never the images.
@@ -149,6 +153,7 @@ class Quarantine:
         StoreError
             If it is no longer held.
         """
+        _require_held(held)
         self._catalog.decide(held, "discarding", self._clock())
         self._clear(replace(held, state="discarding"))
 
@@ -156,8 +161,15 @@ class Quarantine:
         if held.hold.kind == "conflict":
             for path in self._paths(held.hold):
                 self._files.absolute(path).unlink(missing_ok=True)
-        shutil.rmtree(self._files.absolute(held.hold.folder), ignore_errors=True)
+        self._remove_links(held.hold)
         self._catalog.decide(held, "discarded", self._clock())
+
+    def _remove_links(self, hold: Hold) -> None:
+        """Remove the folder of what was decided: its links would outlive retention.
+
+        Where this is cut short, retention does it when the series goes.
+        """
+        shutil.rmtree(self._files.absolute(hold.folder), ignore_errors=True)
 
     def _paths(self, hold: Hold) -> list[Path]:
         """Return the files that are held, relative to the storage root."""
@@ -191,3 +203,10 @@ class Quarantine:
         self._files.write(hold.folder / "reason.json", text.encode())
         self._catalog.hold(hold, self._clock())
         log.warning("quarantined", hold=hold.id, kind=hold.kind, series=hold.series_instance_uid)
+
+
+def _require_held(held: Held) -> None:
+    if held.state != "held":
+        raise StoreError(
+            f"{held.hold.id} is {held.state} already; `radnode quarantine list` shows what is held"
+        )

@@ -85,14 +85,20 @@ class Deliveries(Ledger):
         with self._read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def is_wanted(self, sop_instance_uid: str, destination: str) -> bool:
-        """Tell whether an instance is still to be sent: not cancelled, and nobody paused it."""
+    def is_wanted(
+        self, sop_instance_uid: str, destination: str, batch: str | None = None
+    ) -> bool:
+        """Tell whether an instance is still to be sent: not cancelled, and nobody paused it.
+
+        With `batch`, only as part of it: other bytes may have taken the instance's place since.
+        """
         paused = sa.exists().where(outlet.c.destination == destination, outlet.c.paused)
         query = sa.select(delivery.c.state).where(
             delivery.c.sop_instance_uid == sop_instance_uid,
             delivery.c.destination == destination,
             delivery.c.state == "pending",
             ~paused,
+            *_still_of(batch),
         )
         with self._read() as connection:
             return connection.execute(query).first() is not None
@@ -122,11 +128,14 @@ class Deliveries(Ledger):
         state: DeliveryState,
         reason: str,
         now: float,
+        batch: str | None = None,
     ) -> None:
         """Note the outcome of one attempt.
 
         What was delivered stays delivered, and what was cancelled or paused is not brought back
-        by an attempt that was under way; that one arrived all the same is told as it is.
+        by an attempt that was under way; that one arrived all the same is told as it is. With
+        `batch`, it counts only while the instance is part of that: other bytes may have taken
+        its place, and those were not sent.
         """
         open_to = ["pending", "paused", "cancelled"] if state == "delivered" else ["pending"]
         with self._write() as connection:
@@ -136,6 +145,7 @@ class Deliveries(Ledger):
                     delivery.c.sop_instance_uid == sop_instance_uid,
                     delivery.c.destination == destination,
                     delivery.c.state.in_(open_to),
+                    *_still_of(batch),
                 )
                 .values(
                     state=state,
@@ -174,6 +184,10 @@ class Deliveries(Ledger):
         )
         with self._read() as connection:
             return [Delivery(*row) for row in connection.execute(query)]
+
+
+def _still_of(batch: str | None) -> list[sa.ColumnElement[bool]]:
+    return [] if batch is None else [delivery.c.batch == batch]
 
 
 _STUDY_OF = sa.select(instance.c.study_instance_uid, instance.c.sha256).where(

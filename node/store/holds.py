@@ -11,7 +11,15 @@ from node.store.ledger import Event, Happening, Ledger
 from node.store.reasons import KINDS
 from node.store.records import REVISION, Conflict, Held, Hold, HoldState
 from node.store.rows import conflict_of
-from node.store.tables import conflict, delivery, instance, quarantine, revision, series
+from node.store.tables import (
+    commitment_part,
+    conflict,
+    delivery,
+    instance,
+    quarantine,
+    revision,
+    series,
+)
 
 OPEN: Final[tuple[HoldState, ...]] = ("held",)
 TOLD: Final[dict[HoldState, Event]] = {
@@ -51,9 +59,13 @@ class Holds(Ledger):
             return [tuple(row) for row in connection.execute(query)]
 
     def unheld_conflicts(self) -> list[Conflict]:
-        """Return what came under a known UID with other bytes and is not held yet."""
+        """Return what came under a known UID with other bytes and is not held (again)."""
         what = conflict.c.sop_instance_uid + sa.literal(".") + conflict.c.sha256
-        held = sa.exists().where(quarantine.c.kind == "conflict", quarantine.c.what == what)
+        held = sa.exists().where(
+            quarantine.c.kind == "conflict",
+            quarantine.c.what == what,
+            quarantine.c.state.in_(("held", "discarding")),
+        )
         with self._read() as connection:
             return [
                 conflict_of(row) for row in connection.execute(sa.select(conflict).where(~held))
@@ -195,8 +207,9 @@ class Holds(Ledger):
     def take_other(self, held: Held, transfer_syntax_uid: str, now: float) -> None:
         """Let the other bytes of a conflict take the place of the first ones, in one step.
 
-        The first ones are kept apart in their turn. The series gets its next revision, and the
-        instance is sent anew to wherever the rules say.
+        The first ones are kept apart in their turn, unless they were deleted. The series gets its
+        next revision, and the instance is sent anew to wherever the rules say; what a destination
+        still answers about the first ones is not about these.
 
         Raises
         ------
@@ -210,9 +223,13 @@ class Holds(Ledger):
             of_instance = instance.c.sop_instance_uid == uid
             first = connection.execute(sa.select(instance).where(of_instance)).one()
             connection.execute(sa.delete(conflict).where(*_other(held.hold)))
+            if first.deleted_at is None:
+                connection.execute(
+                    self._insert(conflict).on_conflict_do_nothing(),
+                    {column.name: first._mapping[column.name] for column in conflict.columns},
+                )
             connection.execute(
-                self._insert(conflict).on_conflict_do_nothing(),
-                {column.name: first._mapping[column.name] for column in conflict.columns},
+                sa.delete(commitment_part).where(commitment_part.c.sop_instance_uid == uid)
             )
             connection.execute(
                 sa.update(instance).where(of_instance).values(

@@ -27,6 +27,7 @@ from node.store.tables import (
 )
 
 PAGE: Final = 200
+_OPEN: Final = ("held", "discarding")
 _FINAL: Final = ("done", "unusable")
 
 
@@ -176,6 +177,15 @@ class Retention(Ledger):
             self._tell(connection, _told(unit), now)
         return len(uids)
 
+    def decided_folders(self, uid: str) -> list[Path]:
+        """Return where a series stood in the quarantine, with what was made of it, if at all."""
+        query = sa.select(quarantine.c.folder).where(
+            quarantine.c.series_instance_uid.in_(_series_of_unit(uid)),
+            quarantine.c.state.not_in(_OPEN),
+        )
+        with self._read() as connection:
+            return [Path(folder) for folder in connection.execute(query).scalars()]
+
     def to_remove(self) -> list[Path]:
         """Return paths, relative to the storage root, whose files have to go."""
         with self._read() as connection:
@@ -263,8 +273,8 @@ def _quarantined(connection: sa.Connection, uid: str) -> int:
         sa.select(sa.func.count())
         .select_from(quarantine)
         .where(
-            quarantine.c.series_instance_uid == uid,
-            quarantine.c.state.in_(("held", "discarding")),
+            quarantine.c.series_instance_uid.in_(_series_of_unit(uid)),
+            quarantine.c.state.in_(_OPEN),
         )
     )
     # What went wrong is held some seconds later: until somebody has decided, it stays.
@@ -287,6 +297,16 @@ def _of_unit(uid: str) -> sa.CompoundSelect[Any]:
     return sa.union(
         sa.select(instance.c.sop_instance_uid).where(instance.c.series_instance_uid == uid),
         sa.select(derived.c.sop_instance_uid).where(derived.c.source_series_uid == uid),
+    )
+
+
+def _series_of_unit(uid: str) -> sa.CompoundSelect[Any]:
+    """Select the UIDs of a series and of those that what was made of it belongs to."""
+    return sa.union(
+        sa.select(sa.literal(uid)),
+        sa.select(instance.c.series_instance_uid)
+        .join(derived, derived.c.sop_instance_uid == instance.c.sop_instance_uid)
+        .where(derived.c.source_series_uid == uid),
     )
 
 

@@ -29,8 +29,11 @@ def changed_files(catalog: Catalog, files: InstanceFiles, entries: list[Entry]) 
 
     A file that retention deleted is gone by right, where the ledger tells so last of all. The
     bytes are those that took their place last: first received, made, or let in by an operator.
+    A series that was released from the quarantine has no bytes of its own.
     """
-    last = {one.subject: one for one in entries if one.event in (*PLACED, "deleted")}
+    placed = [one for one in entries if one.event in PLACED and "sha256" in one.detail]
+    gone = [one for one in entries if one.event == "deleted"]
+    last = {one.subject: one for one in sorted([*placed, *gone], key=lambda one: one.number)}
     for uid, told in last.items():
         stored = catalog.instance(uid)
         if stored is None:
