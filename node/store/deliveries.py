@@ -85,9 +85,7 @@ class Deliveries(Ledger):
         with self._read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def is_wanted(
-        self, sop_instance_uid: str, destination: str, batch: str | None = None
-    ) -> bool:
+    def is_wanted(self, sop_instance_uid: str, destination: str, batch: str | None = None) -> bool:
         """Tell whether an instance is still to be sent: not cancelled, and nobody paused it.
 
         With `batch`, only as part of it: other bytes may have taken the instance's place since.

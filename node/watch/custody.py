@@ -29,7 +29,8 @@ def changed_files(catalog: Catalog, files: InstanceFiles, entries: list[Entry]) 
 
     A file that retention deleted is gone by right, where the ledger tells so last of all. The
     bytes are those that took their place last: first received, made, or let in by an operator.
-    A series that was released from the quarantine has no bytes of its own.
+    A series that was released from the quarantine has no bytes of its own. What was kept apart
+    from its namesakes was acknowledged as well, and is looked at like them.
     """
     placed = [one for one in entries if one.event in PLACED and "sha256" in one.detail]
     gone = [one for one in entries if one.event == "deleted"]
@@ -42,16 +43,28 @@ def changed_files(catalog: Catalog, files: InstanceFiles, entries: list[Entry]) 
             yield f"{uid}: catalog and ledger disagree on whether it was deleted"
         elif stored.deleted_at is None:
             path = files.absolute(stored.path)
-            if not path.is_file():
-                yield f"{uid}: its file is gone"
-            elif _sha256(path) != told.detail["sha256"]:
-                yield f"{uid}: its file is not the one that was {told.event}"
+            if wrong := _unlike(path, told.detail["sha256"], f"was {told.event}"):
+                yield f"{uid}: its file {wrong}"
+    for study in {one.study_instance_uid for one in entries}:
+        yield from _changed_apart(catalog, files, study)
 
 
-def _sha256(path: Path) -> str:
-    """Return the digest of the data set, as it was taken when it came; '' where there is none."""
+def _changed_apart(catalog: Catalog, files: InstanceFiles, study: str) -> Iterator[str]:
+    for other in catalog.conflicts(study):
+        path = files.absolute(other.path)
+        if wrong := _unlike(path, other.sha256, "was kept apart"):
+            yield f"{other.sop_instance_uid}: the file of its other bytes {wrong}"
+
+
+def _unlike(path: Path, sha256: str, what: str) -> str:
+    """Return what is wrong with a file whose data set had this digest when it came, or ''."""
     try:
         with path.open("rb") as file:
-            return data_set_sha256(file)
+            same = data_set_sha256(file) == sha256
+    except FileNotFoundError:
+        return "is gone"
+    except OSError as error:  # a bad disk is what this is there to find
+        return f"cannot be read: {error.strerror}"
     except StoreError:
-        return ""
+        same = False
+    return "" if same else f"is not the one that {what}"

@@ -1,8 +1,11 @@
 """What an operator decides about the quarantine, in any order and twice, leaves nothing behind."""
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from pydicom.dataset import Dataset
@@ -18,6 +21,7 @@ from node.store.instances import Identity, InstanceFiles, apart, data_set_sha256
 from node.store.orders import REPLAY, Scope
 from node.store.reasons import RECOGNITION_DIED
 from node.store.records import Held, StoredInstance
+from node.watch import custody
 from node.watch.custody import changed_files
 from tests.outbound import SERIES, STUDY, ct_slice, written
 
@@ -278,3 +282,39 @@ def test_an_attempt_under_way_does_not_speak_for_bytes_that_came_in_their_place(
 
     assert [one.state for one in desk.catalog.deliveries(STUDY)] == ["pending"]
     assert desk.catalog.is_wanted(uid, "pacs", "source/1/2")
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_looked_at(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad disk is what `radnode prove` is there to find."""
+    torn, gone = desk.receive(ct_slice(0)), desk.receive(ct_slice(1))
+    desk.files.absolute(gone.path).unlink()
+
+    def fail(file: BinaryIO) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(custody, "data_set_sha256", fail)
+
+    assert sorted(desk.wrong()) == sorted(
+        [
+            f"{torn.sop_instance_uid}: its file cannot be read: Input/output error",
+            f"{gone.sop_instance_uid}: its file is gone",
+        ]
+    )
+
+
+@pytest.mark.parametrize("what", ["gone", "altered"])
+def test_bytes_that_were_kept_apart_are_proven_too(desk: Desk, what: str) -> None:
+    """They were acknowledged like the first ones."""
+    desk.receive(ct_slice(0))
+    path = desk.files.absolute(desk.receive_other().path)
+    assert desk.wrong() == []
+    path.unlink()
+    if what == "altered":
+        path.write_bytes(b"noise")
+
+    (wrong,) = desk.wrong()
+
+    assert "other bytes" in wrong
+    assert ("is gone" in wrong) == (what == "gone")
