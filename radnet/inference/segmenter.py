@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from radnet.errors import WeightsError
-from radnet.inference.classifier import Classifier, Prediction, stack_of
+from radnet.inference.classifier import Classifier, stack_of
 from radnet.inference.mask import on_source
 from radnet.inference.preparation import (
     LIVER_HU,
@@ -21,12 +21,12 @@ from radnet.inference.preparation import (
     Stack,
     axial,
 )
-from radnet.inference.proposal import POSSIBLE, grown, propose
+from radnet.inference.proposal import grown, propose
 from radnet.inference.refusals import refuse_impossible_liver, refuse_other_than_ct
 from radnet.inference.runtime import Precision, Runtime, runtime
-from radnet.labels.vocabulary import Region
 from radnet.network.build import liver_network
 from radnet.network.weights import fill, load_weights, shipped
+from radnet.volume.axes import UPRIGHT, turn_to
 
 SMALLEST_ML: Final = 20.0
 OVERLAP: Final = 16  # slices by which neighbouring windows overlap
@@ -40,7 +40,7 @@ class LiverMask:
     """A liver, or the finding that there is none."""
 
     mask: NDArray[np.bool_]  # [slice, row, column] on the source grid; empty: no liver
-    proposal: tuple[int, int] | None  # first and last source slice that was searched
+    proposal: tuple[int, int] | None  # first and last slice searched, counted from the head
     mean_probability: float  # over the mask; 0 when it is empty
 
 
@@ -113,15 +113,17 @@ class LiverSegmenter:
             liver (`radnet.inference.refusals`).
         """
         tick = progress or _silent
-        stack = stack_of(volume)
+        turn = turn_to(np.asarray(volume.affine), UPRIGHT)
+        upright = turn.there(volume)  # so that no order of the axes changes what is found
+        stack = stack_of(upright)
         refuse_other_than_ct(stack)
         tick(0.0)
-        prediction = self._classifier.classify(volume, "CT")
-        proposal = self._proposal(stack, prediction)
+        prediction = self._classifier.classify(upright, "CT")
+        proposal = propose(prediction, stack.array.shape[0], stack.spacing_mm[0])
         tick(0.1)
         if proposal is None:
             tick(1.0)
-            return LiverMask(np.zeros(stack.array.shape, bool), None, 0.0)
+            return LiverMask(np.zeros(volume.shape, bool), None, 0.0)
         mask, mean = self._searched(stack, proposal, lambda done: tick(0.1 + 0.7 * done))
         while (wider := grown(mask, proposal, stack.spacing_mm[0])) is not None:
             proposal = wider
@@ -129,9 +131,9 @@ class LiverSegmenter:
         tick(1.0)
         voxel_ml = float(abs(np.linalg.det(stack.affine[:3, :3]))) / 1000
         if (found_ml := float(mask.sum()) * voxel_ml) < SMALLEST_ML:
-            return LiverMask(np.zeros(stack.array.shape, bool), proposal, 0.0)
+            return LiverMask(np.zeros(volume.shape, bool), proposal, 0.0)
         refuse_impossible_liver(found_ml)
-        return LiverMask(mask, proposal, mean)
+        return LiverMask(turn.back(mask), proposal, mean)
 
     def _searched(
         self, stack: Stack, proposal: tuple[int, int], tick: Ticker
@@ -140,15 +142,6 @@ class LiverSegmenter:
         grid = axial(stack, proposal)
         probability = self.probability(grid.array, tick)
         return on_source(Stack(probability, grid.affine), stack, self.threshold)
-
-    @staticmethod
-    def _proposal(stack: Stack, prediction: Prediction) -> tuple[int, int] | None:
-        """Return the slices to search; of a sagittal or coronal stack, every slice."""
-        slices = stack.array.shape[0]
-        normal = np.abs(stack.affine[:3, 0]).argmax()
-        if normal == 2:
-            return propose(prediction, slices, stack.spacing_mm[0])
-        return (0, slices - 1) if prediction.coverage[Region.LIVER] > POSSIBLE else None
 
     def probability(self, hounsfield: Array, progress: Ticker | None = None) -> Array:
         """Return the liver probability of an LPS-axial stack at 4 x 2.5 x 2.5 mm.

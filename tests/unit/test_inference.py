@@ -309,6 +309,11 @@ def test_the_shipped_segmenter_finds_a_phantoms_liver(classifier: Classifier) ->
     assert ticks == sorted(ticks)
     assert (ticks[0], ticks[-1]) == (0.0, 1.0)
 
+    for axes, flipped in (((1, 2, 0), (1,)), ((0, 1, 2), (0, 2))):
+        other = volume(picture).permute_spatial_axes(axes).flip_spatial(flipped)
+        again = np.flip(segmenter.segment(other).mask, flipped).transpose(np.argsort(axes))
+        assert np.array_equal(again, found.mask)  # no order of the axes changes it
+
 
 def test_a_head_has_no_liver(classifier: Classifier) -> None:
     """No liver is an answer: an empty mask, not an exception."""
