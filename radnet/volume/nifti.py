@@ -1,0 +1,227 @@
+"""NIfTI files: voxels with their place in the patient, and masks on exactly the same grid."""
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import highdicom as hd
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from radnet.errors import GeometryError, UnusableVolumeError
+from radnet.volume.axes import ACQUIRED, DIRECTIONS, Turn, nearest, turn_to
+from radnet.volume.geometry import SIDEWAYS_MM
+from radnet.volume.size import refuse_too_large
+
+NIFTI: Final = (".nii", ".nii.gz")
+RAS_TO_LPS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
+CHUNK: Final = 1 << 24
+COARSER: Final = 1.25  # than both others: the axis along which the slices were taken
+# everything of a header that says where the voxels lie
+PLACE: Final = (
+    "pixdim", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x",
+    "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z", "xyzt_units", "dim_info",
+)  # fmt: skip
+
+# what nibabel and zlib raise on files that are no NIfTI, damaged or cut short
+UNREADABLE: Final = (
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+    OSError,
+    EOFError,
+    ValueError,
+    OverflowError,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True)
+class Nifti:
+    """One NIfTI volume.
+
+    Attributes
+    ----------
+    volume
+        [slice, row, column] as the scan was taken, in LPS mm, exact to `SIDEWAYS_MM`.
+    oriented
+        Whether the file says how its axes lie in the patient; False: `volume` is a guess.
+    sideways_mm
+        How far the axes, which are not perpendicular, were set right at the most.
+    """
+
+    volume: hd.Volume
+    oriented: bool
+    sideways_mm: float
+    _image: Any
+    _turn: Turn
+
+    def write_mask(self, mask: NDArray[np.bool_], path: Path) -> None:
+        """Write `mask`, on the grid of `volume`, as uint8 on the file's own grid.
+
+        What places the voxels is copied as it stands. Descriptions and extensions, which may
+        name a patient, are not.
+        """
+        shape, kind = self._image.shape, type(self._image)
+        array = np.asarray(self._turn.back(mask).transpose(2, 1, 0), np.uint8).reshape(shape)
+        header = kind.header_class()
+        header.set_data_dtype(np.uint8)
+        header.set_data_shape(shape)
+        for name in PLACE:
+            header[name] = self._image.header[name]
+        nib.save(kind(array, None, header), path)
+
+
+def write_mask(volume: hd.Volume, mask: NDArray[np.bool_], path: Path) -> None:
+    """Write `mask`, on the grid of a DICOM `volume`, as uint8 [column, row, slice]."""
+    affine = RAS_TO_LPS @ np.asarray(volume.affine)[:, [2, 1, 0, 3]]
+    image = nib.Nifti1Image(mask.transpose(2, 1, 0).astype(np.uint8), None)
+    image.set_sform(affine, "scanner")
+    image.set_qform(affine, "scanner")
+    image.header.set_xyzt_units("mm")
+    nib.save(image, path)
+
+
+def is_nifti(path: Path) -> bool:
+    """Tell by its name whether `path` is a NIfTI file."""
+    return path.name.lower().endswith(NIFTI)
+
+
+def read_nifti_file(path: Path, orientation: str | None = None) -> Nifti:
+    """Read one NIfTI file.
+
+    Parameters
+    ----------
+    path
+        NIfTI-1 or NIfTI-2, one volume, compressed or not.
+    orientation
+        Where its axes point, such as ``RAS``, for a file that does not say.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If it is damaged, or no volume of single numbers.
+    """
+    name = path.name
+    try:
+        _refuse_altered(path)
+        image: Any = nib.load(path)
+        _refuse_voxels(name, image)
+        array = _voxels(image)
+        affine = np.asarray(image.affine, np.float64)
+        oriented = bool(image.header["qform_code"] > 0 or image.header["sform_code"] > 0)
+        slices = image.header.get_dim_info()[2]
+    except UNREADABLE as error:
+        raise UnusableVolumeError(f"{name}: not a NIfTI volume: {error}") from error
+    array = array[..., 0] if array.ndim == 4 and array.shape[3] == 1 else array
+    if array.ndim != 3:
+        raise UnusableVolumeError(f"{name}: {array.ndim} dimensions; expected 3")
+    if not oriented and orientation:
+        affine, oriented = _placed(affine, orientation), True
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
+        raise UnusableVolumeError(f"{name}: its affine is singular; expected mm")
+    lps = (RAS_TO_LPS @ affine)[:, [2, 1, 0, 3]]
+    upright, sideways = _perpendicular(lps, array.shape[::-1])
+    stored = hd.Volume(array.transpose(2, 1, 0), affine=upright, coordinate_system="PATIENT")
+    plane = nearest(upright)[2 - _slice_axis(affine, slices)]
+    turn = turn_to(upright, ACQUIRED[plane])
+    return Nifti(turn.there(stored), oriented, sideways, image, turn)
+
+
+def refuse_uncertain(scan: Nifti, name: str) -> None:
+    """Refuse what is good enough to recognise a scan and too uncertain to draw in it.
+
+    Raises
+    ------
+    GeometryError
+        If the file does not say how the patient lies, or the slices are shifted sideways.
+    """
+    if not scan.oriented:
+        raise GeometryError(
+            f"{name}: does not say how the patient lies in it (qform_code and sform_code are 0); "
+            "a mask would be a guess. If you know where its axes point, say --orientation RAS, "
+            "LPS or the like"
+        )
+    if scan.sideways_mm > SIDEWAYS_MM:
+        raise GeometryError(
+            f"{name}: its axes are not perpendicular (gantry tilt?), by {scan.sideways_mm:.1f} mm "
+            "at its edge; expected a volume that was resampled upright"
+        )
+
+
+def _slice_axis(affine: NDArray[np.float64], told: int | None) -> int:
+    """Return the axis along which slices were taken: much coarser, or told, or the last.
+
+    Programs reorder the axes of a file to suit themselves; a coronal scan stays one.
+    """
+    steps = np.linalg.norm(affine[:3, :3], axis=0)
+    coarse = int(steps.argmax())
+    if steps[coarse] > COARSER * np.delete(steps, coarse).max():
+        return coarse
+    return 2 if told is None else int(told)
+
+
+def _placed(affine: NDArray[np.float64], orientation: str) -> NDArray[np.float64]:
+    """Return a RAS affine with the steps of `affine` and axes that point to `orientation`."""
+    letters = orientation.upper().replace("S", "H").replace("I", "F")
+    ways = [DIRECTIONS.get(letter, (-1, 0)) for letter in letters]
+    if sorted(axis for axis, _ in ways) != [0, 1, 2]:
+        raise UnusableVolumeError(
+            f"orientation {orientation}: expected one of R or L, of A or P, and of S or I, "
+            "in the order of the file's axes"
+        )
+    placed = np.zeros((4, 4))
+    placed[3, 3] = 1
+    for column, (axis, sign) in enumerate(ways):
+        placed[axis, column] = sign * np.linalg.norm(affine[:3, column])
+    return np.asarray(RAS_TO_LPS @ placed)
+
+
+def _perpendicular(
+    affine: NDArray[np.float64], shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], float]:
+    """Return the nearest affine of perpendicular axes about the same centre, and how far it is.
+
+    Headers hold directions to a few digits, so that a right angle is one only nearly.
+    """
+    steps = np.linalg.norm(affine[:3, :3], axis=0)
+    left, _, right = np.linalg.svd(affine[:3, :3] / steps)
+    upright = affine.copy()
+    turned = (left @ right) * steps
+    if np.abs(turned - affine[:3, :3]).max() > 1e-9:
+        upright[:3, :3] = turned
+    middle = (np.array(shape) - 1) / 2
+    upright[:3, 3] += (affine - upright)[:3, :3] @ middle
+    corner = np.abs((affine - upright)[:3, :3]) @ middle
+    return upright, float(np.linalg.norm(corner))
+
+
+def _refuse_altered(path: Path) -> None:
+    """Read a compressed file to its end, where its checksum stands: nibabel stops before it."""
+    if path.name.lower().endswith(".gz"):
+        with gzip.open(path) as file:
+            while file.read(CHUNK):
+                pass
+
+
+def _refuse_voxels(name: str, image: Any) -> None:
+    """Refuse by the header what must not be read into memory, or holds no single numbers."""
+    refuse_too_large(name, image.shape)
+    kind = image.get_data_dtype()
+    if kind.kind not in "iufb":
+        raise UnusableVolumeError(f"{name}: voxels of type {kind}; expected one number in each")
+
+
+def _voxels(image: Any) -> NDArray[np.float32]:
+    """Return scaled voxels, slices last in memory order: one pass, no float64 copy."""
+    data = image.dataobj
+    slope, intercept = getattr(data, "slope", 1.0), getattr(data, "inter", 0.0)
+    raw = data.get_unscaled() if hasattr(data, "get_unscaled") else np.asarray(data)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite: told when voxels are judged
+        array = np.asarray(raw, np.float32, order="F")
+    if (slope, intercept) != (1.0, 0.0):
+        array *= np.float32(slope)
+        array += np.float32(intercept)
+    return array
