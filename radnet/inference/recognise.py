@@ -6,31 +6,49 @@ from pathlib import Path
 from typing import Any, Final
 
 import highdicom as hd
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.fusion import CLASS_HEADS, Fused, fuse_witnesses
+from radnet.inference.refusals import not_hounsfield
 from radnet.labels.evidence import SeriesLabels
-from radnet.labels.header import own_rules, read_header
+from radnet.labels.header import own_rules, read_header, text_of
 from radnet.labels.judge import Facts, judge
 from radnet.labels.vocabulary import Region
+from radnet.volume.folder import choose_series
+from radnet.volume.nifti import Nifti, is_nifti, read_nifti_file, refuse_uncertain, write_mask
 from radnet.volume.series import read_headers, read_volume
-from radnet.volume.size import refuse_too_large
 
-NIFTI: Final = (".nii", ".nii.gz")
 SAID: Final = 0.5  # probability from which the pixels name a region
 
 
 @dataclass(frozen=True)
 class ScanFile:
-    """A scan on disk: its modality, what its header says, and its voxels on demand."""
+    """A scan on disk: its modality, what its header says, and its voxels on demand.
+
+    Attributes
+    ----------
+    volume
+        Reads it, or refuses what cannot be measured in.
+    seen
+        Reads it, uneven gaps and a tilted gantry notwithstanding: to recognise it, no more.
+    write_mask
+        Writes a mask on the grid of `volume` as NIfTI.
+    remarks
+        What was taken for granted or left out, in words.
+    doubt
+        Why its voxels are not what `modality` says; empty: they may be.
+    """
 
     modality: str
     labels: SeriesLabels
     volume: Callable[[], hd.Volume]
+    seen: Callable[[], hd.Volume]
+    write_mask: Callable[[hd.Volume, NDArray[np.bool_], Path], None]
+    remarks: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,78 +59,74 @@ class Recognised:
     prediction: Prediction | None
     fused: Fused
     unusable: str = ""
+    remarks: tuple[str, ...] = ()
 
 
-def read_scan_file(path: Path, modality: str) -> ScanFile:
-    """Return the scan in a NIfTI file, a DICOM file or a folder of one DICOM series.
+def read_scan_file(
+    path: Path,
+    modality: str | None = None,
+    series: str | None = None,
+    orientation: str | None = None,
+) -> ScanFile:
+    """Return the scan in a NIfTI file, a DICOM file or a folder with one DICOM series.
 
     Parameters
     ----------
     modality
-        That of a NIfTI file, which does not tell.
+        That of a NIfTI file, which does not tell; None: as its voxels look.
+    series
+        Series Instance UID, where a folder holds several.
+    orientation
+        Where the axes of a NIfTI file point that does not tell, such as ``RAS``.
 
     Raises
     ------
     UnusableVolumeError
         If there is no scan in it.
     """
-    if path.name.endswith(NIFTI):
-        volume = _nifti(path)
-        return ScanFile(modality.upper(), _geometry(volume, modality.upper()), lambda: volume)
-    paths = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    headers = read_headers(paths)
-    if not headers:
-        raise UnusableVolumeError(f"{path}: no DICOM images in it")
+    if is_nifti(path):
+        return _of_nifti(path, read_nifti_file(path, orientation), modality)
+    chosen = choose_series(path, series)
+    headers = read_headers(chosen.paths)
     return ScanFile(
-        str(headers[0].get("Modality", modality)), read_header(headers), lambda: read_volume(paths)
+        text_of(headers[0], "Modality") or modality or "",
+        read_header(headers),
+        lambda: read_volume(chosen.paths),
+        lambda: read_volume(chosen.paths, tolerant=True),
+        write_mask,
+        chosen.left_out,
     )
 
 
-def _nifti(path: Path) -> hd.Volume:
-    """Return a NIfTI volume as (slice, row, column) in LPS mm."""
-    try:
-        image = nib.load(path)
-        _refuse_voxels(path.name, image)
-        array = _voxels(image)
-        affine = np.asarray(image.affine, np.float64)  # type: ignore[attr-defined]
-    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
-        raise UnusableVolumeError(f"{path.name}: not a NIfTI volume: {error}") from error
-    array = array[..., 0] if array.ndim == 4 and array.shape[3] == 1 else array
-    if array.ndim != 3:
-        raise UnusableVolumeError(f"{path.name}: {array.ndim} dimensions; expected 3")
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
-        raise UnusableVolumeError(f"{path.name}: its affine is singular; expected mm")
-    lps = (np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)[:, [2, 1, 0, 3]]
-    try:
-        return hd.Volume(array.transpose(2, 1, 0), affine=lps, coordinate_system="PATIENT")
-    except ValueError as error:
-        raise UnusableVolumeError(
-            f"{path.name}: its axes are not perpendicular (gantry tilt?); expected a volume that "
-            "was resampled upright"
-        ) from error
+def _of_nifti(path: Path, scan: Nifti, modality: str | None) -> ScanFile:
+    doubt = not_hounsfield(scan.volume.array)
+    remarks: list[str] = []
+    if modality is None:
+        kind = "MR" if doubt else "CT"
+        like = "not those of a CT" if doubt else "those of a CT"
+        remarks.append(f"taken for {kind}, for its values are {like}; --modality says otherwise")
+    else:
+        kind = modality.upper()
+    if not scan.oriented:
+        remarks.append("the file does not say how the patient lies in it; its plane is not known")
+    told = "" if modality is None and doubt else kind  # what is no CT may be anything
+
+    def volume() -> hd.Volume:
+        refuse_uncertain(scan, path.name)
+        return scan.volume
+
+    return ScanFile(
+        kind,
+        _geometry(scan.volume, told, oriented=scan.oriented),
+        volume,
+        lambda: scan.volume,
+        lambda _, mask, out: scan.write_mask(mask, out),
+        tuple(remarks),
+        doubt if kind == "CT" else "",
+    )
 
 
-def _refuse_voxels(name: str, image: nib.filebasedimages.FileBasedImage) -> None:
-    """Refuse by the header what must not be read into memory, or holds no single numbers."""
-    refuse_too_large(name, image.shape)  # type: ignore[attr-defined]
-    kind = image.get_data_dtype()  # type: ignore[attr-defined]
-    if kind.kind not in "iufb":
-        raise UnusableVolumeError(f"{name}: voxels of type {kind}; expected one number in each")
-
-
-def _voxels(image: nib.filebasedimages.FileBasedImage) -> NDArray[np.float32]:
-    """Return scaled voxels, slices last in memory order: one pass, no float64 copy."""
-    data = image.dataobj  # type: ignore[attr-defined]
-    slope, intercept = getattr(data, "slope", 1.0), getattr(data, "inter", 0.0)
-    raw = data.get_unscaled() if hasattr(data, "get_unscaled") else np.asarray(data)
-    array = np.asarray(raw, np.float32, order="F")
-    if (slope, intercept) != (1.0, 0.0):
-        array *= np.float32(slope)
-        array += np.float32(intercept)
-    return array
-
-
-def _geometry(volume: hd.Volume, modality: str) -> SeriesLabels:
+def _geometry(volume: hd.Volume, modality: str, *, oriented: bool) -> SeriesLabels:
     """Return what modality and affine alone say: sequence of a CT, plane, spacing."""
     axes = np.asarray(volume.affine)[:3, :3]
     step = float(np.linalg.norm(axes[:, 0]))
@@ -121,7 +135,7 @@ def _geometry(volume: hd.Volume, modality: str) -> SeriesLabels:
     facts = Facts(
         modality,
         {},
-        normals=[(float(normal[0]), float(normal[1]), float(normal[2]))],
+        normals=[(float(normal[0]), float(normal[1]), float(normal[2]))] if oriented else [],
         slice_spacing_mm=round(step, 3),
         extent_mm=step * (volume.shape[0] - 1),
     )
@@ -129,23 +143,18 @@ def _geometry(volume: hd.Volume, modality: str) -> SeriesLabels:
 
 
 def recognise_scan(
-    path: Path, modality: str, unknown_below: float, classifier: Classifier | None = None
+    scan: ScanFile, unknown_below: float, classifier: Classifier | None = None
 ) -> Recognised:
-    """Return what header and pixels of one scan say, apart and together.
-
-    Raises
-    ------
-    UnusableVolumeError
-        If there is no scan at `path`.
-    """
-    scan = read_scan_file(path, modality)
-    prediction, unusable = None, ""
+    """Return what header and pixels of one scan say, apart and together."""
+    prediction, unusable = None, scan.doubt
     try:
-        prediction = (classifier or Classifier.load()).classify(scan.volume(), scan.modality)
+        if not scan.doubt:
+            network = classifier or Classifier.load()
+            prediction = network.classify(scan.seen(), scan.modality)
     except UnusableVolumeError as error:
         unusable = str(error)
     fused = fuse_witnesses(scan.labels, prediction, unknown_below)
-    return Recognised(scan.labels, prediction, fused, unusable)
+    return Recognised(scan.labels, prediction, fused, unusable, scan.remarks)
 
 
 def told(found: Recognised) -> dict[str, Any]:
@@ -165,6 +174,7 @@ def told(found: Recognised) -> dict[str, Any]:
         "derived": found.labels.derived.value == "1",
         "disagreements": list(fused.disagreements),
         "unusable": found.unusable,
+        "remarks": list(found.remarks),
     }
     for head in CLASS_HEADS:
         spread = fused.classes[head].spread

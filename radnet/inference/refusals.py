@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from radnet.errors import UnusableVolumeError
-from radnet.inference.preparation import Stack
+from radnet.inference.preparation import Array, Stack
 from radnet.volume.size import refuse_too_large
 
 AIR_BELOW_HU: Final = -100.0  # every CT shows something lighter than fat
@@ -20,7 +20,8 @@ FEWEST_SLICES: Final = 4
 LEAST_EXTENT_MM: Final = (15.0, 80.0, 80.0)  # along slices, rows, columns
 MOST_EXTENT_MM: Final = 2500.0
 MOST_LIVER_ML: Final = 8000.0  # three times a large liver
-EVERY: Final = 101  # voxels of which one is looked at
+EVERY: Final = 10  # rows and columns of which one is looked at
+MANY: Final = 1_000_000  # voxels, from which that is enough
 
 
 def refuse_other_than_ct(stack: Stack) -> None:
@@ -34,21 +35,33 @@ def refuse_other_than_ct(stack: Stack) -> None:
     """
     refuse_too_large("this volume", stack.array.shape)
     _refuse_extent(stack)
-    low, high = float(stack.array.min()), float(stack.array.max())
+    if reason := not_hounsfield(stack.array):
+        raise UnusableVolumeError(reason)
+
+
+def not_hounsfield(array: Array) -> str:
+    """Return why the voxels of `array` cannot be HU of a CT; empty where they can."""
+    low, high = float(array.min()), float(array.max())
+    if not np.isfinite([low, high]).all():
+        numbers = array[np.isfinite(array)]
+        return not_hounsfield(numbers) if numbers.size else "no voxel is a finite number"
     if low == high:
-        raise UnusableVolumeError(f"all voxels are {low:g}; expected a CT in HU")
+        return f"all voxels are {low:g}; expected a CT in HU"
     if low > AIR_BELOW_HU:
-        raise UnusableVolumeError(
+        return (
             f"the lowest voxel is {low:g}; expected a CT in HU, which shows air or fat below "
             f"{AIR_BELOW_HU:g}. Is this an MR, or was Rescale Intercept (0028,1052) lost?"
         )
-    some = stack.array.reshape(-1)[::EVERY] if stack.array.size > 100 * EVERY else stack.array
+    if high < TISSUE_HU[0]:
+        return f"the highest voxel is {high:g}; expected a CT in HU, which shows soft tissue"
+    some = array[:, ::EVERY, ::EVERY] if array.ndim == 3 and array.size > MANY else array
     like_ct = (some <= AIR_HU) | ((some >= TISSUE_HU[0]) & (some <= TISSUE_HU[1]))
     if (share := float(np.mean(like_ct))) < LEAST_LIKE_CT:
-        raise UnusableVolumeError(
+        return (
             f"{share:.0%} of the voxels have HU of air or soft tissue; in a CT it is over "
             f"{LEAST_LIKE_CT:.0%}. Is this an MR, or were Rescale Slope and Intercept lost?"
         )
+    return ""
 
 
 def _refuse_extent(stack: Stack) -> None:

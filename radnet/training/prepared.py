@@ -26,14 +26,15 @@ from radnet.data.manifest import Row
 from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import stack_of
 from radnet.inference.preparation import CLASSIFIER_SPACING_MM, Stack, classifier_input
-from radnet.inference.recognise import NIFTI, read_scan_file
+from radnet.inference.recognise import read_scan_file
 from radnet.labels.vocabulary import Contrast, Plane, Region
 from radnet.labels.vocabulary import Sequence as Weighting
 from radnet.training.batches import batch_length
 from radnet.training.samples import UNKNOWN, Sample
+from radnet.volume.nifti import is_nifti
 from radnet.volume.series import read_volume
 
-VERSION: Final = 1  # raise it when `classifier_input` changes what it gives
+VERSION: Final = 2  # raise it when reading or `classifier_input` changes what it gives
 WORKERS: Final = 2
 FEW: Final = 8  # series that are prepared faster here than by other processes
 
@@ -68,8 +69,8 @@ def read_row(row: Row) -> Stack:
     """
     if not row.files:
         raise UnusableVolumeError(f"{row.series_instance_uid}: the manifest names no files")
-    if row.files[0].name.endswith(NIFTI):
-        return stack_of(read_scan_file(row.files[0], row.modality).volume())
+    if is_nifti(row.files[0]):
+        return stack_of(read_scan_file(row.files[0], row.modality).seen())
     return stack_of(read_volume(row.files, tolerant=True))
 
 

@@ -86,6 +86,15 @@ def unreadable(folder: Path) -> Path:
     return folder
 
 
+def unsaid(folder: Path) -> Path:
+    """Write an abdomen that does not say how the patient lies."""
+    image = nib.Nifti1Image(abdomen(), SPACING)
+    image.set_qform(SPACING, 0)
+    image.set_sform(SPACING, 0)
+    nib.save(image, folder / "scan.nii.gz")
+    return folder / "scan.nii.gz"
+
+
 def tilted(folder: Path) -> Path:
     """Write a CT of which each slice is shifted sideways."""
     write_ct(folder, lambda ds, n: setattr(ds, "ImagePositionPatient", [0, n * 2.0, n * 5.0]))
@@ -122,6 +131,8 @@ BAD = {
     "metres": (nifti(abdomen(), SPACING * 1000), "in mm"),
     "complex": (nifti(abdomen().astype(np.complex64)), "type complex64"),
     "colours": (nifti(np.zeros((64, 64, 20), [(c, "u1") for c in "RGB"])), "one number in each"),
+    "no orientation": (unsaid, "qform_code and sform_code are 0"),
+    "no tissue": (nifti((abdomen() - 4000).astype(np.int16)), "the highest voxel"),
     "unreadable folder": (unreadable, "cannot be read as DICOM"),
 }
 
@@ -199,3 +210,51 @@ def test_without_pixels_the_header_alone_answers(tmp_path: Path) -> None:
     fused = fuse_witnesses(scan.labels, None, 0.6)
     assert fused.classes["sequence"].value == "CT"
     assert fused.classes["contrast"].value is None
+
+
+OUTPUTS = {
+    "another format": ("mask.mha", "ends with .nii or .nii.gz"),
+    "no ending": ("mask", "ends with .nii or .nii.gz"),
+    "no such folder": ("none/mask.nii.gz", "in a folder that is there"),
+    "a folder": ("in.nii", "the name of a file"),
+    "the scan itself": ("scan.nii.gz", "is the scan itself"),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_mask_that_could_not_be_written_is_refused_before_the_work(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The scan stays as it was; nothing is written elsewhere instead."""
+    scan = nifti(abdomen())(tmp_path)
+    (tmp_path / "in.nii").mkdir()
+    before, there = scan.read_bytes(), sorted(tmp_path.rglob("*"))
+    out, why = OUTPUTS[name]
+    monkeypatch.setattr(
+        sys, "argv", ["radnet", "segment", str(scan), "--out", str(tmp_path / out)]
+    )
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert why in capsys.readouterr().err
+    assert scan.read_bytes() == before
+    assert sorted(tmp_path.rglob("*")) == there
+
+
+def test_a_name_in_brackets_is_told_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are no markup, and a long line is not cut in two."""
+    path = tmp_path / f"scan [b] {'long' * 30}.nii"
+    path.write_bytes(b"no NIfTI")
+    monkeypatch.setattr(sys, "argv", ["radnet", "classify", str(path), "--json"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    told = capsys.readouterr()
+    assert ended.value.code == 2
+    assert path.name in told.err
+    assert told.out == ""

@@ -1,0 +1,140 @@
+"""`radnet classify` and `radnet segment`: one scan on disk, and what is found in it.
+
+The answer goes to stdout, alone; progress, remarks and refusals go to stderr.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from radnet.errors import RadnetError, UnusableVolumeError
+
+if TYPE_CHECKING:
+    from radnet.inference.recognise import ScanFile
+
+shown = Console(stderr=True)
+WRITTEN = (".nii", ".nii.gz")
+
+Scan = Annotated[Path, typer.Argument(exists=True, help="NIfTI, a DICOM folder or file.")]
+Series = Annotated[
+    str | None, typer.Option(help="Series Instance UID, where a folder holds several.")
+]
+Orientation = Annotated[
+    str | None, typer.Option(help="Where the axes of a NIfTI point that does not say: RAS, LPS …")
+]
+
+
+def say(text: str, style: str | None = None) -> None:
+    """Write one line to stderr as it stands: brackets in it are no markup, and it is not cut."""
+    shown.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def classify(
+    scan: Scan,
+    modality: Annotated[
+        str | None, typer.Option(help="Of a NIfTI file: CT or MR; else as its voxels look.")
+    ] = None,
+    unknown_below: Annotated[float, typer.Option(min=0, max=1, help="Less sure: unknown.")] = 0.6,
+    series: Series = None,
+    orientation: Orientation = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what is in one scan, from its header and its pixels."""
+    from radnet.inference.recognise import read_scan_file, recognise_scan, told
+
+    if modality is not None and modality.upper() not in ("CT", "MR"):
+        raise UnusableVolumeError(f"--modality {modality}: expected CT or MR")
+    with shown.status("Reading"):
+        source = read_scan_file(scan, modality, series, orientation)
+    _remark(source)
+    with shown.status("Classifying"):
+        found = recognise_scan(source, unknown_below)
+    plain = Console()
+    if as_json:
+        plain.print_json(data=told(found))
+        return
+    table = Table("head", "answer", "sure", "header", "pixels")
+    answers = told(found)
+    for head in ("sequence", "plane", "contrast", "coverage"):
+        table.add_row(*(str(cell) for cell in _row(head, answers)))
+    plain.print(table)
+    if found.fused.disagreements:
+        plain.print(f"header and pixels disagree: {', '.join(found.fused.disagreements)}")
+    if found.unusable:
+        plain.print(f"from the header alone: {found.unusable}", markup=False, soft_wrap=True)
+
+
+def _row(head: str, answers: dict[str, Any]) -> tuple[Any, ...]:
+    value = answers["labels"][head]
+    if isinstance(value, list):
+        value = "; ".join(value) or "none of the nine"
+    spread = answers[head]
+    sure = f"{max(spread.values()):.2f}" if spread and head != "coverage" else ""
+    header, pixels = answers["header"][head] or "silent", answers["pixels"].get(head)
+    return head, value or "unknown", sure, header, pixels or "-"
+
+
+def segment(
+    scan: Scan,
+    out: Annotated[Path, typer.Option(help="The NIfTI mask to write: .nii or .nii.gz.")],
+    series: Series = None,
+    orientation: Orientation = None,
+) -> None:
+    """Find the liver in one CT and write its mask on the same grid."""
+    import numpy as np
+
+    from radnet.inference.classifier import stack_of
+    from radnet.inference.recognise import read_scan_file
+    from radnet.inference.refusals import refuse_other_than_ct
+    from radnet.inference.segmenter import LiverSegmenter
+    from radnet.volume.axes import UPRIGHT, turn_to
+
+    _refuse_output(scan, out)
+    with shown.status("Reading"):
+        source = read_scan_file(scan, "CT", series, orientation)
+        _remark(source)
+        if source.modality != "CT":
+            raise UnusableVolumeError(f"{scan.name}: modality {source.modality}; expected CT")
+        volume = source.volume()
+        affine = np.asarray(volume.affine)
+        refuse_other_than_ct(stack_of(turn_to(affine, UPRIGHT).there(volume)))
+    with shown.status("Loading weights"):
+        segmenter = LiverSegmenter.load()
+    with Bar(console=shown) as bar:
+        task = bar.add_task("liver", total=1.0)
+        found = segmenter.segment(volume, lambda done: bar.update(task, completed=done))
+    try:
+        source.write_mask(volume, found.mask, out)
+    except OSError as error:
+        raise RadnetError(f"{out}: cannot be written ({error.strerror})") from error
+    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
+    verdict = f"{found.mask.sum() * voxel_ml:.0f} mL" if found.mask.any() else "no liver"
+    Console().print(f"{out}: {verdict}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _remark(source: "ScanFile") -> None:
+    for remark in source.remarks:
+        say(f"radnet: {remark}")
+
+
+def _refuse_output(scan: Path, out: Path) -> None:
+    """Refuse before the work what could not be written after it, and what would be lost by it."""
+    if not out.name.lower().endswith(WRITTEN):
+        raise UnusableVolumeError(f"{out}: expected a name that ends with .nii or .nii.gz")
+    if out.is_dir() or not out.parent.is_dir():
+        raise UnusableVolumeError(f"{out}: expected the name of a file in a folder that is there")
+    if out.exists() and out.samefile(scan):
+        raise UnusableVolumeError(f"{out}: is the scan itself; expected another file")
+    try:
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise UnusableVolumeError(
+            f"{out.parent}: cannot write in it ({error.strerror})"
+        ) from error
