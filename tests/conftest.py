@@ -8,7 +8,16 @@ import hypothesis
 import pytest
 import structlog
 
-from tests.peers import DCMTK_TOOLS, RunningOrthanc, running_orthanc, tool
+from node.store.catalog import Catalog
+from node.store.tables import metadata
+from tests.peers import (
+    DCMTK_TOOLS,
+    RunningOrthanc,
+    RunningPostgresql,
+    running_orthanc,
+    running_postgresql,
+    tool,
+)
 
 # A busy machine is slow to draw its first example; that is no fault of what is tested.
 hypothesis.settings.register_profile(
@@ -44,3 +53,25 @@ def real_data() -> Path:
     if not folder or not (Path(folder) / "MANIFEST.csv").is_file():
         pytest.skip("RADNET_REAL_DATA names no folder of real scans")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[RunningPostgresql]:
+    """Run one PostgreSQL for all tests that need no server of their own."""
+    with running_postgresql() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def empty_catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
+    """Give an empty catalog on each of the two databases."""
+    url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_server").url
+    made = Catalog(url)
+    made.upgrade()
+    yield made
+    with made.engine.begin() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(table.delete())
+    made.close()

@@ -1,6 +1,5 @@
 """Nothing leaves the disk that anybody might still need from here."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,9 +101,8 @@ def test_nothing_goes_that_is_not_held_elsewhere(
 class Node:
     """A catalog with files: one series of two images, with a segmentation, sent to "pacs"."""
 
-    def __init__(self, folder: Path) -> None:
-        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
-        self.catalog.upgrade()
+    def __init__(self, folder: Path, catalog: Catalog) -> None:
+        self.catalog = catalog
         self.files = InstanceFiles(folder)
         self.now = NOW
         for number in (1, 2):
@@ -134,11 +132,9 @@ class Node:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
+def node(tmp_path: Path, empty_catalog: Catalog) -> Node:
     """Give a node with one series that everybody has."""
-    made = Node(tmp_path)
-    yield made
-    made.catalog.close()
+    return Node(tmp_path, empty_catalog)
 
 
 def test_a_series_goes_with_what_was_made_of_it_and_its_rows_stay(node: Node) -> None:

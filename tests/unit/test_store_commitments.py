@@ -1,8 +1,5 @@
 """Rows of storage commitment: what is asked when, and which reports are believed."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from node.store.catalog import Catalog
@@ -31,17 +28,14 @@ def decide(reason: int, attempts: int) -> Remedied:
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
+def catalog(empty_catalog: Catalog) -> Catalog:
     """Give a catalog with three instances that "pacs" has taken, in one batch."""
-    made = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
-    made.upgrade()
     for number in range(3):
-        made.record(stored(number), 100.0)
-    made.add_deliveries("b", "pacs", [uid(n) for n in range(3)], 101.0)
+        empty_catalog.record(stored(number), 100.0)
+    empty_catalog.add_deliveries("b", "pacs", [uid(n) for n in range(3)], 101.0)
     for number in range(3):
-        made.put_delivery(uid(number), "pacs", "delivered", "", 102.0)
-    yield made
-    made.close()
+        empty_catalog.put_delivery(uid(number), "pacs", "delivered", "", 102.0)
+    return empty_catalog
 
 
 def ask(catalog: Catalog, transaction: str, now: float, timeout: float = 100.0) -> int:

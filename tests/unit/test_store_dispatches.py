@@ -1,6 +1,5 @@
 """When a batch is due, what an operator orders, what holds a destination up: the rows of it."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,36 +11,19 @@ from alembic.config import Config
 from node.store.catalog import Catalog
 from node.store.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME, Scope
 from node.store.records import Circuit, Outlet
-from node.store.tables import delivery, dispatch, metadata
-from tests.peers import RunningPostgresql, running_postgresql
+from node.store.tables import delivery, dispatch
 from tests.store_rows import SERIES, STUDY, stored
 
 UIDS = [stored(number).sop_instance_uid for number in range(1, 4)]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RunningPostgresql]:
-    """Run a PostgreSQL for the tests of this file."""
-    with running_postgresql() as running:
-        yield running
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
+@pytest.fixture
+def catalog(empty_catalog: Catalog) -> Catalog:
     """Give a catalog with a series of three, due at `pacs`."""
-    url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("server").url
-    made = Catalog(url)
-    made.upgrade()
     for number in range(1, 4):
-        made.record(stored(number), 100.0)
-    made.add_deliveries("b", "pacs", UIDS, 100.0)
-    yield made
-    with made.engine.begin() as connection:
-        for table in metadata.sorted_tables:
-            connection.execute(table.delete())
-    made.close()
+        empty_catalog.record(stored(number), 100.0)
+    empty_catalog.add_deliveries("b", "pacs", UIDS, 100.0)
+    return empty_catalog
 
 
 def _states(catalog: Catalog) -> list[str]:

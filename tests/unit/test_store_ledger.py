@@ -1,6 +1,5 @@
 """The custody ledger shows every kind of tampering, and is written with what it tells."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,16 +15,13 @@ from tests.store_rows import SERIES, STUDY, stored
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
+def catalog(empty_catalog: Catalog) -> Catalog:
     """Give a catalog with four instances, one of them delivered."""
-    made = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
-    made.upgrade()
     for number in range(4):
-        made.record(stored(number), 100.0 + number)
-    made.add_deliveries("b", "pacs", [stored(1).sop_instance_uid], 105.0)
-    made.put_delivery(stored(1).sop_instance_uid, "pacs", "delivered", "", 106.0)
-    yield made
-    made.close()
+        empty_catalog.record(stored(number), 100.0 + number)
+    empty_catalog.add_deliveries("b", "pacs", [stored(1).sop_instance_uid], 105.0)
+    empty_catalog.put_delivery(stored(1).sop_instance_uid, "pacs", "delivered", "", 106.0)
+    return empty_catalog
 
 
 def test_everything_that_happens_is_told(catalog: Catalog) -> None:

@@ -1,7 +1,5 @@
 """What the receiver writes: new, repeated and conflicting instances, and associations."""
 
-import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +11,9 @@ from tests.store_rows import SERIES, STUDY, stored
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    """Return an empty catalog on SQLite."""
-    made = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
-    made.upgrade()
-    yield made
-    made.close()
+def catalog(empty_catalog: Catalog) -> Catalog:
+    """Return an empty catalog."""
+    return empty_catalog
 
 
 def test_a_new_instance_is_durable_and_counted(catalog: Catalog, tmp_path: Path) -> None:
@@ -27,7 +22,7 @@ def test_a_new_instance_is_durable_and_counted(catalog: Catalog, tmp_path: Path)
 
     assert catalog.record(one, 100.0) == "new"
 
-    other = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+    other = Catalog(catalog.engine.url.render_as_string(hide_password=False))
     assert other.instance(one.sop_instance_uid) == one
     (summary,) = other.series_of(STUDY)
     assert (summary.instance_count, summary.state, summary.revision) == (1, "receiving", 0)
@@ -37,6 +32,9 @@ def test_a_new_instance_is_durable_and_counted(catalog: Catalog, tmp_path: Path)
 def test_the_database_syncs_every_commit(catalog: Catalog) -> None:
     """WAL alone would lose the last commits with the power: synchronous must be FULL (2)."""
     with catalog.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
+            return
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
 
@@ -150,16 +148,16 @@ def test_a_retry_completes_what_an_abort_cut_short(catalog: Catalog) -> None:
     assert progress.last_released_at == 113.0
 
 
-def test_without_its_table_the_catalog_says_so(catalog: Catalog, tmp_path: Path) -> None:
+def test_without_its_table_the_catalog_says_so(catalog: Catalog) -> None:
     """StoreError, which the receiver answers with a Failure status; no half transaction."""
-    database = sqlite3.connect(tmp_path / "catalog.sqlite")
-    database.execute("ALTER TABLE series RENAME TO gone")
+    with catalog.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE series RENAME TO gone")
 
-    with pytest.raises(StoreError, match="not changed: no such table"):
+    with pytest.raises(StoreError, match=r"not changed: .*series"):
         catalog.record(stored(1), 100.0)
 
-    database.execute("ALTER TABLE gone RENAME TO series")
-    database.close()
+    with catalog.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE gone RENAME TO series")
     assert catalog.instance(stored(1).sop_instance_uid) is None
     assert catalog.record(stored(1), 100.0) == "new"
 

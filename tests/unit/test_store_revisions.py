@@ -1,8 +1,5 @@
 """Series, their revisions, findings, derived objects and deliveries in the catalog."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from node.errors import StoreError
@@ -12,14 +9,11 @@ from tests.store_rows import SERIES, STUDY, stored
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
+def catalog(empty_catalog: Catalog) -> Catalog:
     """Return a catalog that holds one series of three instances."""
-    made = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
-    made.upgrade()
     for number in range(1, 4):
-        made.record(stored(number, at=100.0 + number), 100.0 + number)
-    yield made
-    made.close()
+        empty_catalog.record(stored(number, at=100.0 + number), 100.0 + number)
+    return empty_catalog
 
 
 def test_progress_tells_how_a_series_comes_in(catalog: Catalog) -> None:
