@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, model_validator
 from pydantic_core import PydanticCustomError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 LITERAL_SECRET: Final = "literal_secret"  # noqa: S105 - the name of an error
 """Type of the error whose input must not be shown."""
@@ -36,18 +38,35 @@ def _without_password(url: _Url) -> _Url:
     return url
 
 
+def _database(url: str) -> str:
+    """Refuse what we have no driver for, and what every process would have one of its own of."""
+    expected = "expected sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
+    try:
+        parsed = make_url(url) if url else None
+    except ArgumentError:
+        raise ValueError(expected) from None
+    if parsed is not None and parsed.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise ValueError(expected)
+    if parsed is not None and parsed.database in (None, "", ":memory:"):
+        raise ValueError(f"it names no database; {expected}")
+    return url
+
+
 AETitle = Annotated[str, AfterValidator(_application_entity)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-DatabaseUrl = Annotated[str, AfterValidator(_without_password)]
+Host = Annotated[str, Field(min_length=1, max_length=255)]
+Patience = Annotated[float, Field(gt=0, le=86400)]
+"""Seconds that a socket may wait."""
+DatabaseUrl = Annotated[str, AfterValidator(_without_password), AfterValidator(_database)]
 ServiceUrl = Annotated[HttpUrl, AfterValidator(_without_password)]
 
 
 class Section(BaseModel):
     """A table of the settings: frozen, and a key it does not know is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

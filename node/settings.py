@@ -2,8 +2,7 @@
 
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,7 +14,9 @@ from node.fields import (
     SECRET_KEYS,
     AETitle,
     DatabaseUrl,
+    Host,
     Name,
+    Patience,
     Port,
     Seconds,
     Section,
@@ -32,7 +33,7 @@ class NodeSection(Section):
     """`[node]`: who we are, where we listen, where everything is kept."""
 
     ae_title: AETitle = "RADNODE"
-    bind: str = "0.0.0.0"  # noqa: S104 - a DICOM node listens to the scanners' network
+    bind: Host = "0.0.0.0"  # noqa: S104 - a DICOM node listens to the scanners' network
     port: Annotated[int, Field(ge=0, le=65535)] = 11112
     data: Path = Path("var")
     catalog_url: DatabaseUrl = ""
@@ -54,8 +55,8 @@ class ReceiveSection(Section):
 
     maximum_associations: Annotated[int, Field(ge=1, le=1000)] = 25
     maximum_pdu_size: Annotated[int, Field(ge=4096, le=1 << 20)] = 131072
-    negotiation_timeout_s: Annotated[float, Field(gt=0)] = 30.0
-    network_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    negotiation_timeout_s: Patience = 30.0
+    network_timeout_s: Patience = 60.0
     warn_below_free_mib: Annotated[int, Field(ge=0)] = 10240
     refuse_below_free_mib: Annotated[int, Field(ge=0)] = 1024
     learning: bool = False
@@ -116,7 +117,7 @@ class DimseDestination(_Outbound):
 
     kind: Literal["dimse"]
     ae_title: AETitle
-    host: str
+    host: Host
     port: Port
     calling_ae: AETitle | None = None
     tls: ClientTlsTable | None = None
@@ -185,6 +186,11 @@ class Settings(Section):
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
         known = {destination.name for destination in self.destinations}
+        if self.tls and self.tls.plain_port and 0 != self.tls.port == self.node.port:
+            raise ValueError(
+                f"node.port and tls.port are both {self.tls.port}: one port for each, or "
+                "tls.plain_port = false"
+            )
         if repeated := _twice(d.name for d in self.destinations):
             raise ValueError(f"destinations named twice: {', '.join(repeated)}")
         if repeated := _twice(rule.name for rule in self.rules):
@@ -198,28 +204,6 @@ class Settings(Section):
                     f"{', '.join(unknown)}; there are {', '.join(sorted(known)) or 'none'}"
                 )
         return self
-
-
-def problems(settings: Settings, now: datetime) -> list[str]:
-    """Look at what the settings name: certificates, keys, secrets; say what is wrong."""
-    looks: list[tuple[str, Callable[[datetime], None]]] = []
-    if settings.tls is not None:
-        looks.append(("tls", settings.tls.examine))
-    if settings.audit is not None:
-        looks.append(("audit", settings.audit.tls.examine))
-    for entry in settings.destinations:
-        if isinstance(entry, HttpDestination):
-            looks.append((entry.name, entry.examine))
-        elif isinstance(entry, DimseDestination) and entry.tls is not None:
-            looks.append((entry.name, entry.tls.examine))
-    looks += [(one.ae_title, one.tls.examine) for one in settings.sources if one.tls is not None]
-    found = []
-    for name, look in looks:
-        try:
-            look(now)
-        except ConfigError as error:
-            found.append(f"{name}: {error}")
-    return found
 
 
 def _line_of(text: str, location: tuple[int | str, ...]) -> str:
@@ -241,7 +225,9 @@ def _told(text: str, error: dict[str, Any]) -> str:
     location = tuple(error["loc"])
     where = ".".join(str(part) for part in location) or "the file"
     secret = error["type"] == LITERAL_SECRET or SECRET_KEYS.intersection(location)
-    shown = not secret and not isinstance(error["input"], dict)
+    # Nor what stands under a key nobody knows, or is a URL with a name in it: a secret may.
+    doubtful = error["type"] == "extra_forbidden" or "@" in str(error["input"])
+    shown = not secret and not doubtful and not isinstance(error["input"], dict)
     given = f"; found {error['input']!r}" if shown else ""
     return f"  {where}{_line_of(text, location) if location else ''}: {error['msg']}{given}"
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import Field, model_validator
 
 from node import tls
-from node.fields import AETitle, Name, Port, Section, ServiceUrl
+from node.fields import AETitle, Host, Name, Port, Section, ServiceUrl
 from node.secret import Credentials, Secret
 
 Network = IPv4Network | IPv6Network
@@ -149,7 +149,7 @@ class HttpDestination(Section):
 class AuditSection(Section):
     """`[audit]`: where audit messages go (PS3.15 Section A.5 and A.6); absent: nowhere."""
 
-    host: str
+    host: Host
     port: Port | None = None
     transport: Literal["tls", "tcp", "udp"] = "tls"
     tls: ClientTlsTable = ClientTlsTable()
@@ -192,7 +192,7 @@ class Source(Section):
     networks: tuple[Network, ...] = ()
     certificate: str | None = None
     maximum_associations: Annotated[int, Field(ge=1)] | None = None
-    host: str | None = None
+    host: Host | None = None
     port: Port | None = None
     tls: ClientTlsTable | None = None
 

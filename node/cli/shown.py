@@ -15,7 +15,8 @@ from rich.console import Console
 
 from node.errors import ConfigError, NodeError
 from node.route.rules import compile_rules
-from node.settings import Settings, load, problems
+from node.settings import Settings, load
+from node.watch.soundness import problems
 from radnet.errors import RadnetError
 
 log = structlog.get_logger()

@@ -7,9 +7,14 @@ import pytest
 
 from node.errors import ConfigError
 from node.route.rules import compile_rules
-from node.settings import FolderDestination, load, problems
+from node.settings import FolderDestination, load
+from node.watch.soundness import problems
 
 FOLDER = '[[destinations]]\nname = "f"\nkind = "folder"\npath = "out"\n'
+PACS = (
+    '[[destinations]]\nname = "p"\nkind = "dimse"\nae_title = "P"\nhost = "pacs.example"\n'
+    "port = 104\n"
+)
 SHIPPED = Path(__file__).parents[2] / "deploy" / "node.toml"
 
 
@@ -56,6 +61,21 @@ def test_relative_paths_start_at_the_settings_file(tmp_path: Path) -> None:
         (f"{FOLDER}connections = 0\n", "connections"),
         (f"{FOLDER}longest_delay_s = 5.0\n", "longest_delay_s must not be less"),
         (f'{FOLDER}priority = "urgent"\n', "'high', 'normal' or 'low'"),
+        ("[receive]\nnetwork_timeout_s = inf\n", r"receive\.network_timeout_s \(line 2\)"),
+        ("[receive]\nnetwork_timeout_s = 1e12\n", r"receive\.network_timeout_s \(line 2\)"),
+        ("[receive]\nnegotiation_timeout_s = 1e12\n", r"receive\.negotiation_timeout_s"),
+        (f"{PACS}commitment_timeout_s = inf\n", r"commitment_timeout_s \(line 7\)"),
+        (PACS.replace('"pacs.example"', '""'), r"host \(line 5\)"),
+        ('[audit]\nhost = ""\n', r"audit\.host \(line 2\)"),
+        ('[node]\ncatalog_url = "catalog.sqlite"\n', r"node\.catalog_url.*sqlite:///FILE"),
+        ('[node]\ncatalog_url = "mysql://a/b"\n', r"node\.catalog_url.*sqlite:///FILE"),
+        ('[node]\npipeline_url = "postgresql://a/b"\n', r"node\.pipeline_url.*psycopg"),
+        ('[node]\ncatalog_url = "sqlite://"\n', r"node\.catalog_url.*names no database"),
+        (
+            '[node]\nport = 2762\n[tls]\ncertificate_file = "c"\nkey_file = "k"\n'
+            'client_certificate = "none"\n',
+            r"node\.port and tls\.port are both 2762",
+        ),
     ],
     ids=[
         "unknown key",
@@ -68,6 +88,17 @@ def test_relative_paths_start_at_the_settings_file(tmp_path: Path) -> None:
         "connections",
         "delays",
         "priority",
+        "endless patience",
+        "more patience than a socket has",
+        "more patience with a handshake than a socket has",
+        "endless wait for a report",
+        "no host",
+        "no audit host",
+        "a database without a scheme",
+        "a database of another kind",
+        "a database with another driver",
+        "a database in memory",
+        "one port for two doors",
     ],
 )
 def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, told: str) -> None:
@@ -102,6 +133,39 @@ def test_a_secret_in_the_settings_is_refused_and_not_repeated(tmp_path: Path, te
     with pytest.raises(ConfigError, match=r"does not stand in .*(_file|passfile)") as raised:
         load(written(tmp_path, text))
     assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{WEB}passwort = "{SECRET}"\n',
+        WEB.replace("https://a.example.org", f"https://me:{SECRET}@a.example.org:noport"),
+        f'[node]\ncatalog_url = "postgresql+psycopg://node:{SECRET}@[db/radnode"\n',
+    ],
+    ids=["a misspelt key", "a broken URL", "a broken URL of a database"],
+)
+def test_a_secret_in_a_mistake_is_not_repeated(tmp_path: Path, text: str) -> None:
+    """The message may be copied into a log; the key and its line are enough."""
+    with pytest.raises(ConfigError, match=r"\(line \d\)") as raised:
+        load(written(tmp_path, text))
+    assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[node]\nbind = "no such address"\n', "node.bind: no such address is no address"),
+        ('[node]\ndata = "node.toml"\n', "node.data: {folder}/node.toml is no folder"),
+        ('[node]\ndata = "node.toml/var"\n', "node.data: {folder}/node.toml is no folder"),
+        ('[models]\nliver = "l"\n', "models.liver: there is no file {folder}/l"),
+        ('[models]\nclassifier = "c"\n', "models.classifier: there is no file {folder}/c"),
+    ],
+)
+def test_what_the_settings_name_is_looked_at(tmp_path: Path, text: str, told: str) -> None:
+    """`radnode check` and `radnode run` tell it before a process dies of it again and again."""
+    (found,) = problems(load(written(tmp_path, text)), datetime.now(UTC))
+
+    assert found.startswith(told.format(folder=tmp_path))
 
 
 @pytest.mark.parametrize(

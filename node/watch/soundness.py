@@ -1,0 +1,60 @@
+"""What is wrong with what the settings name: certificates, keys, secrets, weights, places."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from node.errors import ConfigError
+from node.settings import DimseDestination, Settings
+from node.trust import HttpDestination
+
+
+def problems(settings: Settings, now: datetime) -> list[str]:
+    """Look at what the settings name, and say what is wrong."""
+    return [*_ours(settings), *_of_others(settings, now)]
+
+
+def _ours(settings: Settings) -> Iterator[str]:
+    """Look at where we listen, where we keep what comes, and what we recognise it with."""
+    node, models = settings.node, settings.models
+    try:
+        socket.getaddrinfo(node.bind, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        yield f"node.bind: {node.bind} is no address of this machine: {error.strerror}"
+    if wrong := _unusable(node.data):
+        yield f"node.data: {wrong}"
+    for key, path in (("classifier", models.classifier), ("liver", models.liver)):
+        if path is not None and not path.is_file():
+            yield f"models.{key}: there is no file {path}"
+
+
+def _unusable(folder: Path) -> str:
+    """Return why instances cannot be kept in a folder, or ''; it may have to be made."""
+    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    if not there.is_dir():
+        return f"{there} is no folder"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"{there} cannot be written to by this user"
+    return ""
+
+
+def _of_others(settings: Settings, now: datetime) -> Iterator[str]:
+    """Look at certificates, keys and secrets."""
+    looks: list[tuple[str, Callable[[datetime], None]]] = []
+    if settings.tls is not None:
+        looks.append(("tls", settings.tls.examine))
+    if settings.audit is not None:
+        looks.append(("audit", settings.audit.tls.examine))
+    for entry in settings.destinations:
+        if isinstance(entry, HttpDestination):
+            looks.append((entry.name, entry.examine))
+        elif isinstance(entry, DimseDestination) and entry.tls is not None:
+            looks.append((entry.name, entry.tls.examine))
+    looks += [(one.ae_title, one.tls.examine) for one in settings.sources if one.tls is not None]
+    for name, look in looks:
+        try:
+            look(now)
+        except ConfigError as error:
+            yield f"{name}: {error}"
