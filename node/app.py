@@ -12,12 +12,12 @@ from typing import Final
 
 import structlog
 
-from node.errors import ConfigError
+from node.errors import ConfigError, StoreError
 from node.receive import storage_scp
 from node.settings import Settings
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
-from node.store.locks import executor_lock
+from node.store.locks import executor_lock, sole_lock
 from node.watch.reporting import audited, auditor_of
 
 log = structlog.get_logger()
@@ -41,17 +41,35 @@ def open_storage(settings: Settings) -> Storage:
     StoreError
         If the database or the folder cannot be used.
     """
-    settings.node.data.mkdir(parents=True, exist_ok=True)
-    with executor_lock(settings.node.data / "run" / "migrate.lock"):
-        catalog = Catalog(settings.node.catalog)
-        catalog.upgrade()
+    data = settings.node.data
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        with executor_lock(data / "run" / "migrate.lock"):
+            catalog = Catalog(settings.node.catalog)
+            catalog.upgrade()
+    except OSError as error:
+        raise StoreError(f"node.data: {data} cannot be used: {error.strerror}") from error
     return Storage(catalog, InstanceFiles(settings.node.data))
 
 
 def receive(settings: Settings, stop: threading.Event) -> None:
-    """Run the Storage SCP until `stop` is set."""
+    """Run the Storage SCP until `stop` is set.
+
+    Raises
+    ------
+    StoreError
+        If another receiver has the data folder. This one would clear away what that one is
+        receiving just now, and count its associations as aborted.
+    """
     storage = open_storage(settings)
-    with audited(settings, storage.catalog, "receiver"):
+    told = (
+        f"another process receives into {settings.node.data}: stop it first, or give this node "
+        "another node.data"
+    )
+    with (
+        sole_lock(settings.node.data / "run" / "receiver.lock", told),
+        audited(settings, storage.catalog, "receiver"),
+    ):
         storage_scp.serve(settings, storage.catalog, storage.files, time.time, stop)
 
 

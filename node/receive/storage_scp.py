@@ -5,7 +5,7 @@ and its bytes are kept. The handler stores and answers; it does not think.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -16,7 +16,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from node.commitment.messages import PUSH_MODEL
 from node.deliver.build import peer_of
-from node.errors import StoreError
+from node.errors import ConfigError, StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.receive.commitment_scp import CommitmentScp
 from node.receive.gate import Gate
@@ -49,6 +49,11 @@ class StorageScp:
         Where rows and bytes go.
     clock : callable
         Seconds since the epoch.
+
+    Raises
+    ------
+    ConfigError
+        If an address cannot be listened on.
     """
 
     def __init__(
@@ -127,11 +132,11 @@ class StorageScp:
         secured = settings.tls
         if secured is None or secured.plain_port:
             door = self._door(settings, settings.node.port, None)
-            self._listeners["plain"] = Listener(ae, door, handlers)
+            self._listeners["plain"] = _listening(ae, door, handlers, "node.port")
         if secured is not None:
             renewed = Renewed(secured.own, secured.ca_file, secured.client_certificate)
             door = self._door(settings, secured.port, renewed)
-            self._listeners["tls"] = Listener(ae, door, handlers)
+            self._listeners["tls"] = _listening(ae, door, handlers, "tls.port")
 
     def _door(self, settings: Settings, port: int, secure: Renewed | None) -> Door:
         limits = settings.receive
@@ -182,6 +187,16 @@ class StorageScp:
                 association_id=self._open.get(event.assoc),
             )
         )
+
+
+def _listening(ae: AE, door: Door, handlers: Sequence[evt.EventHandlerType], key: str) -> Listener:
+    try:
+        return Listener(ae, door, handlers)
+    except OSError as error:
+        where = "{}:{}".format(*door.address)
+        raise ConfigError(
+            f"cannot listen on {where}: {error.strerror}; see node.bind and {key}"
+        ) from error
 
 
 def serve(

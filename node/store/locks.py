@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from node.errors import StoreError
+
 
 @contextmanager
 def executor_lock(path: Path) -> Iterator[None]:
@@ -15,4 +17,27 @@ def executor_lock(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def sole_lock(path: Path, told: str) -> Iterator[None]:
+    """Hold a lock that only one process may ever want; do not wait for it.
+
+    Parameters
+    ----------
+    told : str
+        What it means that another process has it, and what to do.
+
+    Raises
+    ------
+    StoreError
+        If another process has it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(told) from None
         yield
