@@ -1,10 +1,10 @@
 """Who came and who was turned away, for people, and the settings that would let them in."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_address
 
 from rich.table import Table
 from rich.text import Text
@@ -79,7 +79,7 @@ def _covered(source: Source, one: _Wanted, ae_title: str) -> bool:
 
 
 def _entry(title: str, seen: Sequence[_Wanted], known: Source | None, ae_title: str) -> str:
-    networks = {str(ip_network(one.address.partition("%")[0])) for one in seen}
+    networks = {_network(one.address) for one in seen}
     networks |= {str(network) for network in known.networks} if known else set()
     lines = ["[[sources]]" + ("  # in place of the entry of this title" if known else "")]
     lines.append(f"ae_title = {json.dumps(title)}")
@@ -87,7 +87,32 @@ def _entry(title: str, seen: Sequence[_Wanted], known: Source | None, ae_title: 
     if called != [ae_title]:
         lines.append(f"called_ae = {json.dumps(called[-1])}  # it called {', '.join(called)}")
     lines.append(f"networks = {json.dumps(sorted(networks))}")
+    lines += _kept(known) if known else []
     return "\n".join(lines) + "\n"
+
+
+def _kept(known: Source) -> Iterator[str]:
+    """Yield what an entry says besides: pasted in its place, the new one must not say less."""
+    said = known.model_dump(
+        mode="json",
+        exclude={"ae_title", "called_ae", "networks"},
+        exclude_none=True,
+        exclude_defaults=True,
+    )
+    for key, value in said.items():
+        if isinstance(value, dict):
+            inner = ", ".join(f"{name} = {json.dumps(one)}" for name, one in value.items())
+            yield f"{key} = {{ {inner} }}"
+        else:
+            yield f"{key} = {json.dumps(value)}"
+
+
+def _network(address: str) -> str:
+    """Return the network of one address; an IPv4 one counts as such however it is written."""
+    found = ip_address(address.partition("%")[0])
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return f"{found}/{found.max_prefixlen}"
 
 
 def _when(at: float) -> str:

@@ -1,12 +1,15 @@
 """Who gets in is decided by title, network, certificate and number, and by nothing else."""
 
-from ipaddress import ip_network
+import tomllib
+from ipaddress import IPv4Network, ip_network
+from pathlib import Path
 
 import pytest
 
 from node.receive.gate import Caller, Gate, Reject
+from node.settings import Settings
 from node.store.rejections import OTHERS, Rejected, Rejection, Visitor
-from node.trust import Source
+from node.trust import ClientTlsTable, Source
 from node.watch.sources import suggestion
 
 CT = Source(
@@ -111,5 +114,36 @@ def test_the_settings_that_would_let_them_in_are_given() -> None:
     elsewhere = [Visitor("CT1", "RADNODE", "192.0.2.1", 1, 0.0, 1.0)]
     assert suggestion(elsewhere, [], [CT], "RADNODE") == (
         '[[sources]]  # in place of the entry of this title\nae_title = "CT1"\n'
-        'networks = ["10.1.0.0/16", "192.0.2.1/32", "fd00::/8"]\n'
+        'networks = ["10.1.0.0/16", "192.0.2.1/32", "fd00::/8"]\nmaximum_associations = 2\n'
     )
+
+
+def test_the_entry_in_place_of_another_says_no_less_than_it() -> None:
+    """Pasted as it is told to be, it must not loosen what binds the title."""
+    known = Source(
+        ae_title="CT1",
+        networks=(IPv4Network("10.1.0.0/16"),),
+        certificate="ct1.example.org",
+        maximum_associations=4,
+        host="ct1.example.org",
+        port=104,
+        tls=ClientTlsTable(ca_file=Path("/etc/ca.crt"), check_server_name=False),
+    )
+    came = [Visitor("CT1", "RADNODE", "192.0.2.1", 1, 0.0, 1.0)]
+
+    told = suggestion(came, [], [known], "RADNODE")
+
+    (entry,) = Settings.model_validate(tomllib.loads(told)).sources
+    assert entry == known.model_copy(
+        update={"networks": (IPv4Network("10.1.0.0/16"), IPv4Network("192.0.2.1/32"))}
+    )
+
+
+def test_the_entry_of_a_peer_that_came_by_ipv4_over_ipv6_lets_it_in() -> None:
+    """A node that listens on `::` sees it so."""
+    address = "::ffff:192.0.2.1"
+    told = suggestion([Visitor("CT1", "RADNODE", address, 1, 0.0, 1.0)], [], [], "RADNODE")
+
+    sources = Settings.model_validate(tomllib.loads(told)).sources
+
+    assert gate(*sources).judge(Caller("CT1", "RADNODE", address), {}) is None
