@@ -12,7 +12,7 @@ Answer = Callable[[str, bytes], tuple[int, object]]
 
 @contextmanager
 def http_server(answer: Answer) -> Iterator[str]:
-    """Serve what `answer` returns for a path and body: a status, and JSON or None."""
+    """Serve what `answer` returns for a path and body: a status, and JSON, a page or None."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -23,9 +23,13 @@ def http_server(answer: Answer) -> Iterator[str]:
             self._say(*answer(self.path, b""))
 
         def _say(self, status: int, content: object) -> None:
-            body = b"" if content is None else json.dumps(content).encode()
+            if isinstance(content, bytes):
+                kind, body = "text/html", content
+            else:
+                kind = "application/dicom+json"
+                body = b"" if content is None else json.dumps(content).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/dicom+json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -34,7 +34,16 @@ ATTEMPTS_IN_COMPANY: Final = 2
 """After so many an instance gets a request of its own: it may be what the others fail by."""
 
 _JSON: Final = "application/dicom+json"
-_READ_ERRORS: Final = (ValueError, KeyError, TypeError, AttributeError)
+_XML: Final = "application/dicom+xml"
+_READ_ERRORS: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    NotImplementedError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True)
@@ -130,13 +139,13 @@ class DicomwebSender:
             yield from self._sent(client, instances[middle:])
             return
         for item in instances:
-            status = named.get(item.sop_instance_uid)
+            status = (named or {}).get(item.sop_instance_uid)
             if _is_syntax_refused(item, status, response):
                 yield from self._sent_plain(client, item)
             elif status is not None:
                 yield Outcome(item.sop_instance_uid, *verdict(status))
             else:
-                yield _unnamed(item, response, bool(named))
+                yield _unnamed(item, response, named)
 
     def _sent_plain(self, client: httpx.Client, item: OutboundInstance) -> Iterator[Outcome]:
         """Send one instance decoded, to a server that refuses the syntax it is stored in."""
@@ -203,15 +212,21 @@ def _tail(boundary: str) -> bytes:
     return f"--{boundary}--\r\n".encode()
 
 
-def _named(response: httpx.Response) -> dict[str, int]:
+def _named(response: httpx.Response) -> dict[str, int] | None:
     """Return what the Store Instances Response says: a status by SOP Instance UID.
+
+    None where the body is no such response: a portal or proxy that answered in place of the
+    server. Nothing is said by an empty body, or by one in XML, which we did not ask for.
 
     References
     ----------
     DICOM PS3.18 Section I.2: Referenced SOP Sequence, Failed SOP Sequence, and their reasons.
     """
+    if not response.content or _XML in response.headers.get("Content-Type", ""):
+        return {}
     try:
-        ds = Dataset.from_json(json.dumps(response.json()))
+        body = response.json()
+        ds = Dataset.from_json(json.dumps(body[0] if isinstance(body, list) else body))
         stored = ds.get("ReferencedSOPSequence") or []
         failed = ds.get("FailedSOPSequence") or []
         said = [(item, item.get("WarningReason"), StoreStatus.SUCCESS) for item in stored]
@@ -222,8 +237,8 @@ def _named(response: httpx.Response) -> dict[str, int]:
             str(item.ReferencedSOPInstanceUID): int(otherwise if reason is None else reason)
             for item, reason, otherwise in said
         }
-    except _READ_ERRORS:  # no body, or not the one the standard asks for
-        return {}
+    except _READ_ERRORS:
+        return None
 
 
 def _is_syntax_refused(
@@ -237,14 +252,20 @@ def _is_syntax_refused(
     return compressed and (status == StoreStatus.TRANSFER_SYNTAX_NOT_SUPPORTED or unsupported)
 
 
-def _unnamed(item: OutboundInstance, response: httpx.Response, others_named: bool) -> Outcome:
+def _unnamed(
+    item: OutboundInstance, response: httpx.Response, named: dict[str, int] | None
+) -> Outcome:
     """Judge an instance the body says nothing about by the answer to the whole request.
 
-    200 means every instance was stored (PS3.18 Table 10.5.3-1); 202 and an incomplete list,
-    whatever the status, leave this one in doubt.
+    200 means every instance was stored (PS3.18 Table 10.5.3-1), if it is the server that says
+    so; 202 and an incomplete list, whatever the status, leave this one in doubt.
     """
     status = response.status_code
     state = meaning(status)
+    others_named = bool(named)
+    if state == "delivered" and named is None:
+        reason = f"HTTP {status}, but the answer tells of no instance"
+        return Outcome(item.sop_instance_uid, "retry", reason)
     if status == httpx.codes.OK and not others_named:
         return Outcome(item.sop_instance_uid, "delivered")
     if state == "delivered" or others_named:

@@ -77,6 +77,40 @@ def test_stow_200_without_a_body_is_delivered(tmp_path: Path) -> None:
     assert _states(outcomes) == ["delivered", "delivered"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<html><body>Please log in.</body></html>",
+        b"{",
+        {"error": "session expired"},
+        {"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [42752]}}]}},
+        {"00081199": {"vr": "SQ", "Value": [{"00081196": {"vr": "US", "Value": [1e400]}}]}},
+    ],
+    ids=["a page", "half an object", "another object", "a failure without UID", "no number"],
+)
+def test_stow_200_with_something_else_than_an_answer_is_not_believed(
+    tmp_path: Path, content: object
+) -> None:
+    """A portal between us and the archive says 200 as well, and stores nothing."""
+    with http_server(lambda path, _content: (200, content)) as url:
+        outcomes = list(DicomwebSender("web", url).send(series(tmp_path, 2)))
+
+    assert _states(outcomes) == ["retry", "retry"]
+    assert outcomes[0].reason == "HTTP 200, but the answer tells of no instance"
+
+
+def test_stow_hears_an_answer_in_a_list(tmp_path: Path) -> None:
+    """Some servers put the data set into a list, as QIDO-RS does."""
+    sent = series(tmp_path, 2)
+    uids = [one.sop_instance_uid for one in sent]
+    body = [response([item(uids[0])], [item(uids[1], failure=0xA700)])]
+
+    with http_server(lambda path, content: (202, body)) as url:
+        outcomes = list(DicomwebSender("web", url).send(sent))
+
+    assert [outcome.reason for outcome in outcomes] == ["", "status A700: out of resources"]
+
+
 def test_stow_sends_the_stored_bytes(tmp_path: Path) -> None:
     """Compressed pixels and odd elements arrive as they are."""
     sent = series(tmp_path, 2, RLELossless)
