@@ -90,13 +90,12 @@ class Stages:
             urgent = destination in decision.urgent
             self.catalog.add_deliveries(batch, destination, uids, self.clock(), urgent)
         segment = "liver" in decision.segment and not unusable
-        if not segment:
-            reasons = [unusable] if unusable else []
-            reasons += [f"rule {name} failed: {why}" for name, why in decision.failed.items()]
-            if not decision.deliver:
-                reasons.append("no rule sends this series anywhere")
-            state: RevisionState = "unusable" if unusable else "done"
-            self.catalog.finish(series_instance_uid, revision, state, "; ".join(reasons))
+        reasons = [unusable] if unusable else []
+        reasons += [f"rule {name} failed: {why}" for name, why in decision.failed.items()]
+        if not decision.deliver:
+            reasons.append("no rule sends this series anywhere")
+        state: RevisionState = "unusable" if unusable else "queued" if segment else "done"
+        self.catalog.finish(series_instance_uid, revision, state, "; ".join(reasons))
         return {
             "segment": segment,
             "results_to": list(decision.results_to),
@@ -111,9 +110,8 @@ class Stages:
         Where there is no result, the reason is recorded on the series.
         """
         if self.catalog.revisions(series_instance_uid)[-1].revision > revision:
-            self.catalog.finish(
-                series_instance_uid, revision, "done", "superseded by a later revision"
-            )
+            reason = self._reason(series_instance_uid, revision, "superseded by a later revision")
+            self.catalog.finish(series_instance_uid, revision, "done", reason)
             return
         stored = self._received(series_instance_uid, revision)
         paths = [self.files.absolute(one.path) for one in stored]
@@ -123,6 +121,7 @@ class Stages:
         except (UnusableVolumeError, CertificateError) as error:
             refused = isinstance(error, CertificateError)
             reason = f"{CERTIFICATE_REFUSED if refused else NOT_SEGMENTED}{error}"
+            reason = self._reason(series_instance_uid, revision, reason)
             self.catalog.finish(series_instance_uid, revision, "unusable", reason)
             log.warning("liver not segmented", series=series_instance_uid, because=str(error))
             return
@@ -131,7 +130,8 @@ class Stages:
         for destination in results_to:
             now = self.clock()
             self.catalog.add_deliveries(batch, destination, uids, now, destination in urgent)
-        self.catalog.finish(series_instance_uid, revision, "done", "")
+        reason = self._reason(series_instance_uid, revision, "")
+        self.catalog.finish(series_instance_uid, revision, "done", reason)
 
     def tag(self, target: TaggingDestination, batch: str) -> bool:
         """Write the fused findings of a source series as labels; tell whether that is done.
@@ -153,6 +153,19 @@ class Stages:
         except PermanentDeliveryError as error:
             log.error("never tagged", series=series_instance_uid, because=str(error))  # noqa: TRY400
         return True
+
+    def _reason(self, series_instance_uid: str, revision: int, reason: str) -> str:
+        """Return a reason of `segment`, with what `route` noted: why images go nowhere.
+
+        Where this runs again after a crash, the row may have both already.
+        """
+        (row,) = [
+            one for one in self.catalog.revisions(series_instance_uid) if one.revision == revision
+        ]
+        if reason and row.reason.startswith(reason):
+            return row.reason
+        noted = row.reason if row.state != "unusable" else ""
+        return "; ".join(one for one in (reason, noted) if one)
 
     def _received(self, series_instance_uid: str, revision: int) -> list[StoredInstance]:
         return self.catalog.instances(series_instance_uid, "received", revision)

@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pynetdicom.dsutils import encode
 
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
 from node.deliver.turns import Terms
+from node.errors import CertificateError
 from node.identity import contributing_equipment
 from node.pipeline import workflows
 from node.pipeline.clockwatch import ClockWatch
@@ -33,6 +35,7 @@ from node.series.completeness import Policy
 from node.settings import Rule
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
+from node.store.reasons import CERTIFICATE_REFUSED
 from node.store.records import Revision
 from radnet.inference.classifier import Prediction
 from radnet.labels.vocabulary import Contrast, Plane, Region
@@ -536,3 +539,36 @@ def test_a_series_that_cannot_even_be_routed_says_so(bench: Bench) -> None:
     row = bench.last()
     assert row is not None
     assert (row.state, row.reason) == ("unusable", "routing died: ERROR: no route")
+
+
+@pytest.mark.parametrize("refused", ["", f"{CERTIFICATE_REFUSED}5 voxels differ; "])
+def test_why_images_go_nowhere_is_told_of_a_series_that_is_segmented(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """A rule that cannot be evaluated sends nothing: whoever looks for the images must see why."""
+    rules = (
+        Rule(name="ward", when='header.StationName == "CT1"', deliver=("pacs",)),
+        Rule(name="liver", when="true", segment=("liver",), results_to=("pacs",)),
+    )
+    stages = replace(bench.stages, rules=compile_rules(rules))
+    bench.receive(*slices(*range(6)))
+    bench.now += 3
+    bench.sweep.settle()
+    bench.catalog.mark_queued(SERIES, 1)
+    unusable = stages.classify(SERIES, 1)
+
+    def refuse(*_arguments: object) -> None:
+        raise CertificateError("5 voxels differ")
+
+    if refused:
+        monkeypatch.setattr("node.pipeline.stages.segment_liver", refuse)
+    plan = stages.route(SERIES, 1, unusable)
+    for _ in range(2):  # a crash may run it again
+        stages.segment(SERIES, 1, plan["results_to"], plan["urgent"])
+
+        row = bench.last()
+        assert row is not None
+        assert row.state == ("unusable" if refused else "done")
+        assert row.reason == (
+            f"{refused}rule ward failed: StationName is absent; no rule sends this series anywhere"
+        )
