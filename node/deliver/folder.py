@@ -7,11 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import config
-from pydicom.uid import UID
-
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
 from node.errors import TransientDeliveryError
+from node.store.instances import is_uid
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class FolderSender:
 
     def _sent(self, instance: OutboundInstance) -> Outcome:
         uid = instance.sop_instance_uid
-        if not UID(uid, config.IGNORE).is_valid:  # it becomes a file name: "../x" must not pass
+        if not is_uid(uid):  # it becomes a file name: "../x" must not pass
             return Outcome(uid, "refused", "the SOP Instance UID is not a UID")
         try:
             self.path.mkdir(exist_ok=True)

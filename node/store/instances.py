@@ -35,6 +35,11 @@ _BLOCK: Final = 1 << 20
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
+def is_uid(text: str) -> bool:
+    """Tell whether a text is a UID as far as it may become a path; see `Identity`."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The UIDs of one instance, checked before any of them becomes a path.
@@ -54,7 +59,7 @@ class Identity:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if len(value) > 64 or not _UID.fullmatch(value):
+            if not is_uid(value):
                 raise StoreError(
                     f"{name} is {value[:80]!r}: expected digits and dots, at most 64 characters"
                 )

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from node.deliver.destination import OutboundInstance
 from node.deliver.folder import FolderSender
 from node.errors import TransientDeliveryError
+from node.store.instances import Identity
 from tests.outbound import series
 
 
@@ -93,6 +95,18 @@ def test_a_uid_that_is_a_path_is_refused(tmp_path: Path) -> None:
 
     assert outcome.state == "refused"
     assert not (tmp_path.parent / "x.dcm").exists()
+
+
+@pytest.mark.parametrize("uid", ["1.2.03.4", "0.1.2", "1"])
+def test_a_uid_that_the_receiver_takes_is_delivered(tmp_path: Path, uid: str) -> None:
+    """Scanners send components that begin with 0: what was acknowledged must arrive."""
+    (item,) = series(tmp_path / "in", 1)
+    assert Identity(uid, uid, uid, uid).path.name == f"{uid}.dcm"
+
+    (outcome,) = FolderSender("out", tmp_path / "out").send([replace(item, sop_instance_uid=uid)])
+
+    assert outcome.state == "delivered"
+    assert (tmp_path / "out" / f"{uid}.dcm").exists()
 
 
 def test_check_leaves_no_file(tmp_path: Path) -> None:
