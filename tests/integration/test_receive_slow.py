@@ -23,6 +23,7 @@ from tests.integration.test_tls import sender
 from tests.node_process import wait_for
 from tests.outbound import ct_slice
 from tests.receiver import Node, running_receiver, send
+from tests.wire import ClosedError, Wire
 
 PATIENCE = ReceiveSection(negotiation_timeout_s=0.5, network_timeout_s=0.5, maximum_associations=5)
 REQUEST = struct.pack(">BBI", 0x01, 0, 400)  # the head of an A-ASSOCIATE-RQ of 400 octets
@@ -193,6 +194,36 @@ def test_a_peer_that_stops_while_associated(node: Node, head: bytes, drip: bytes
     wait_for(nobody_is_held, "the threads", 20)
     held._kill = True
     held._reactor_checkpoint.set()
+
+
+@pytest.mark.parametrize("associated", [False, True])
+def test_a_pdu_that_comes_steadily_and_takes_too_long(node: Node, associated: bool) -> None:
+    """Fast enough for the pace of a message, and never silent: the PDU has an end of its own."""
+    whole = 2 << 20
+    with Wire(node.scp.server_address[1]) as wire:
+        if associated:
+            wire.associate()
+        wire.send(announced(whole) if associated else struct.pack(">BBI", 0x01, 0, whole))
+        sent = 0
+        ended = False
+        wire.socket.settimeout(0.02)
+        while not ended and sent < whole:
+            sent += 4096
+            ended = is_closed_after(wire, bytes(4096))
+    assert ended
+    assert sent < whole
+    assert served(node, 1)
+
+
+def is_closed_after(wire: Wire, octets: bytes) -> bool:
+    """Send octets, and tell whether the node ends the connection, at most one time limit later."""
+    try:
+        wire.send(octets)
+        return wire.socket.recv(4096) == b""
+    except TimeoutError:
+        return False
+    except (ClosedError, OSError):
+        return True
 
 
 def test_one_address_cannot_hold_the_door(tmp_path: Path) -> None:
