@@ -46,9 +46,12 @@ class DimseSender:
     def check(self) -> str:
         """Send a C-ECHO; see `node.deliver.destination.Destination.check`."""
         with associated(self.peer, [build_context(Verification)]) as association:
-            if not association.is_established:
+            if not association.accepted_contexts:
                 return "it answers, but does not take C-ECHO"
-            status = association.send_c_echo()
+            try:
+                status = association.send_c_echo()
+            except RuntimeError as error:  # the association is no longer established
+                raise TransientDeliveryError(f"{self.peer}: ended the association") from error
         if "Status" not in status:
             raise TransientDeliveryError(f"{self.peer}: no answer to C-ECHO")
         return f"C-ECHO answered with status {status.Status:04X}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import (
     UID,
     CTImageStorage,
@@ -17,6 +17,7 @@ from pydicom.uid import (
     RLELossless,
 )
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import MRImageStorage, Verification  # type: ignore[attr-defined]
 
@@ -24,6 +25,7 @@ from node.deliver.association import Peer
 from node.deliver.destination import OutboundInstance, Outcome
 from node.deliver.dimse import DimseSender
 from node.errors import PermanentDeliveryError, TransientDeliveryError
+from tests.node_process import wait_for
 from tests.outbound import ct_slice, series, written
 from tests.peers import RunningOrthanc, free_port, running_orthanc
 
@@ -305,6 +307,29 @@ def test_a_peer_that_is_down_means_retry(tmp_path: Path) -> None:
     assert "no connection" in outcomes[0].reason
     with pytest.raises(TransientDeliveryError, match="no connection"):
         sender.check()
+
+
+def test_a_peer_that_drops_the_association_before_it_is_asked_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A load balancer in front of a dead PACS does so; the circuit must stay open."""
+    asks = Association.send_c_echo
+
+    def late(assoc: Association, msg_id: int = 1) -> Dataset:
+        wait_for(lambda: not assoc.is_established, "the abort", 30)
+        return asks(assoc, msg_id)
+
+    monkeypatch.setattr(Association, "send_c_echo", late)
+    ae = AE("PACS")
+    ae.add_supported_context(Verification)
+    handlers: list[evt.EventHandlerType] = [(evt.EVT_ACCEPTED, lambda event: event.assoc.abort())]
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    assert server is not None
+    try:
+        with pytest.raises(TransientDeliveryError, match=r"aborted|ended the association"):
+            _sender(server.server_address[1]).check()
+    finally:
+        server.shutdown()
 
 
 @LEAKED_SOCKET
