@@ -22,6 +22,7 @@ from node.cli.shown import (
     sound,
     told,
 )
+from node.commitment.reports import BROKEN
 from node.deliver.build import build, terms_of
 from node.deliver.destination import OutboundInstance
 from node.errors import DeliveryError
@@ -59,8 +60,11 @@ def _outbound(path: Path) -> list[OutboundInstance]:
                     file.resolve(),
                 )
             )
-        except (InvalidDicomError, AttributeError, OSError) as error:
+        except (InvalidDicomError, OSError) as error:
             errors.print(f"left out {file}: {error}", markup=False, highlight=False)
+        except BROKEN as error:  # its message may quote what stands in the file
+            text = f"left out {file}: its head cannot be read ({type(error).__name__})"
+            errors.print(text, markup=False, highlight=False)
     return found
 
 
