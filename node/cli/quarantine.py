@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from node import app
 from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, told
@@ -37,10 +38,11 @@ def list_held(
     table = Table("id", "kind", "since (UTC)", "series", "what", "reason", "state")
     for one in found:
         hold = one.hold
-        table.add_row(
+        cells = (
             hold.id, hold.kind, _at(one.held_at), hold.series_instance_uid, hold.what,
             hold.reason, one.state,
         )  # fmt: skip
+        table.add_row(*map(Text, cells))
     console.print(table)
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from node.errors import StoreError
 from node.store.catalog import Catalog
@@ -20,7 +21,8 @@ def history_table(entries: list[Entry]) -> Table:
     for one in entries:
         at = datetime.fromtimestamp(one.at, UTC).isoformat(" ", "milliseconds")[:23]
         detail = ", ".join(f"{name} {value}" for name, value in sorted(one.detail.items()))
-        table.add_row(str(one.number), at, one.event, one.subject, detail, one.sha256[:12])
+        cells = (str(one.number), at, one.event, one.subject, detail, one.sha256[:12])
+        table.add_row(*map(Text, cells))
     return table
 
 

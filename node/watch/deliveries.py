@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
 from rich.table import Table
+from rich.text import Text
 
 from node.deliver.turns import Terms, held_because
 from node.store.catalog import Catalog
@@ -66,7 +67,8 @@ def destinations_table(found: Iterable[Whereabouts]) -> Table:
     for one in found:
         counts = [str(one.counts.get(state, 0)) for state in _STATES]
         at = "-" if one.next_at is None else _moment(one.next_at)
-        table.add_row(one.destination, one.held or "-", *counts, str(one.batches_in_flight), at)
+        cells = (one.destination, one.held or "-", *counts, str(one.batches_in_flight), at)
+        table.add_row(*map(Text, cells))  # what a peer said of itself is no markup
     return table
 
 
@@ -76,9 +78,8 @@ def deliveries_table(rows: Iterable[Delivery]) -> Table:
     for heading in ("Instance", "Destination", "State", "Attempts", "Reason"):
         table.add_column(heading, overflow="fold")
     for one in rows:
-        table.add_row(
-            one.sop_instance_uid, one.destination, one.state, str(one.attempts), one.reason
-        )
+        cells = (one.sop_instance_uid, one.destination, one.state, str(one.attempts), one.reason)
+        table.add_row(*map(Text, cells))
     return table
 
 

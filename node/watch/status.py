@@ -77,7 +77,7 @@ def study_table(catalog: Catalog, study_instance_uid: str) -> RenderableType:
         table.add_row(
             uid,
             str(summary.instance_count),
-            _state(summary),
+            Text(_state(summary)),
             described(catalog.findings(uid)),
             whereabouts(d for d in deliveries if d.series_instance_uid == uid),
         )

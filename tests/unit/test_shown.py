@@ -1,0 +1,70 @@
+"""What peers and errors say is shown as it is: brackets are no markup."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+from typer.testing import CliRunner
+
+from node.cli import radnode
+from node.store.catalog import Catalog
+from node.store.ledger import Entry
+from node.store.records import REVISION, Circuit, Hold
+from node.watch import deliveries
+from node.watch.custody import history_table
+from node.watch.status import studies_table, study_table
+from tests.store_rows import SERIES, STUDY, stored
+
+ODD = "HTTP 500 [/b] [red]not found[0]"
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    """Give a catalog in which everything has an odd reason."""
+    made = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+    made.upgrade()
+    made.record(stored(1), 1.0)
+    made.settle(SERIES, {}, 1.0)
+    made.finish(SERIES, 1, "unusable", ODD)
+    uid = stored(1).sop_instance_uid
+    made.add_deliveries("b", "pacs", [uid], 1.0)
+    made.put_delivery(uid, "pacs", "pending", ODD, 1.0)
+    made.change_circuit("pacs", lambda _: Circuit("open", reason=ODD), 1.0)
+    made.hold(Hold("unreadable", STUDY, SERIES, f"{REVISION}1", ODD), 1.0)
+    yield made
+    made.close()
+
+
+def shown(table: RenderableType) -> str:
+    """Return a table as a wide terminal shows it."""
+    console = Console(width=300, emoji=False)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
+
+
+def test_tables_show_reasons_as_they_are(catalog: Catalog) -> None:
+    """A peer words its answer; an error may hold anything."""
+    rows = catalog.deliveries(STUDY)
+    entry = Entry(1, 1.0, "sent", STUDY, SERIES, {"because": ODD}, "", "")
+    standing = [deliveries.Whereabouts("pacs", ODD, {}, 0, None)]
+    for table in (
+        deliveries.deliveries_table(rows),
+        deliveries.destinations_table(standing),
+        history_table([entry]),
+        study_table(catalog, STUDY),
+        studies_table(catalog),
+    ):
+        assert ODD in shown(table)
+
+
+def test_commands_show_reasons_as_they_are(catalog: Catalog, tmp_path: Path) -> None:
+    """None of them falls over a bracket."""
+    config = tmp_path / "node.toml"
+    config.write_text(f'[node]\ndata = "{tmp_path}"\n', "utf-8")
+    for command in ("quarantine list", f"deliveries list {STUDY}", "status", f"status {STUDY}"):
+        done = CliRunner().invoke(radnode, [*command.split(), "--config", str(config)])
+
+        assert done.exit_code == 0, (command, done.exception)
+        assert "[/b]" in done.output, command
