@@ -72,12 +72,19 @@ class Holds(Ledger):
             ]
 
     def unheld_parked(self) -> list[tuple[str, str, str, str]]:
-        """Return (study, series, destination, reason) of parked deliveries that are not held."""
+        """Return (study, series, destination, reason) of parked deliveries that are not held.
+
+        What was decided counts for what was parked then, not for what was since.
+        """
         held = sa.exists().where(
             quarantine.c.kind == "delivery",
             quarantine.c.series_instance_uid == instance.c.series_instance_uid,
             quarantine.c.what == delivery.c.destination,
             quarantine.c.state != "replayed",
+            sa.or_(
+                quarantine.c.state.in_(("held", "discarding")),
+                delivery.c.changed_at <= quarantine.c.changed_at,
+            ),
         )
         series_of = (
             instance.c.study_instance_uid,

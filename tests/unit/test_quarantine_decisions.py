@@ -20,7 +20,7 @@ from node.store.commitments import Reference, Remedied
 from node.store.instances import Identity, InstanceFiles, apart, data_set_sha256
 from node.store.orders import REPLAY, Scope
 from node.store.reasons import RECOGNITION_DIED
-from node.store.records import Held, StoredInstance
+from node.store.records import DeliveryState, Held, StoredInstance
 from node.watch import custody
 from node.watch.custody import changed_files
 from tests.outbound import SERIES, STUDY, ct_slice, written
@@ -62,12 +62,17 @@ class Desk:
         ds.PatientPosition = "FFS"
         return self.receive(ds, other=True)
 
-    def delivered(self, *stored: StoredInstance, batch: str = "source/1/1") -> None:
-        """Deliver instances to "pacs"."""
+    def delivered(
+        self,
+        *stored: StoredInstance,
+        batch: str = "source/1/1",
+        state: DeliveryState = "delivered",
+    ) -> None:
+        """Deliver instances to "pacs", or park them."""
         uids = [one.sop_instance_uid for one in stored]
         self.catalog.add_deliveries(batch, "pacs", uids, self.now)
         for uid in uids:
-            self.catalog.put_delivery(uid, "pacs", "delivered", "", self.now)
+            self.catalog.put_delivery(uid, "pacs", state, "", self.now)
 
     def only(self) -> Held:
         """Return the one thing that is held."""
@@ -318,3 +323,17 @@ def test_bytes_that_were_kept_apart_are_proven_too(desk: Desk, what: str) -> Non
 
     assert "other bytes" in wrong
     assert ("is gone" in wrong) == (what == "gone")
+
+
+@pytest.mark.parametrize("decision", ["release", "discard"])
+def test_what_is_parked_after_a_decision_is_held_again(desk: Desk, decision: str) -> None:
+    """The decision was about the instances that were parked then."""
+    desk.delivered(desk.receive(ct_slice(0)), state="parked")
+    getattr(desk.quarantine, decision)(desk.only())
+    desk.quarantine.look()
+    assert desk.catalog.held() == []
+
+    desk.now += 1
+    desk.delivered(desk.receive(ct_slice(1)), batch="source/1/2", state="parked")
+
+    assert desk.only().hold.kind == "delivery"
