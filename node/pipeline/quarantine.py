@@ -92,7 +92,10 @@ class Quarantine:
         self._clock = clock
 
     def look(self) -> None:
-        """Hold what went wrong since the last look; finish what was being discarded."""
+        """Hold what went wrong since the last look; finish what was being discarded.
+
+        What was parked and has been sent again, or cancelled, by another command is let go.
+        """
         catalog = self._catalog
         for hold in wanted(
             catalog.failed_revisions(), catalog.unheld_conflicts(), catalog.unheld_parked()
@@ -103,6 +106,9 @@ class Quarantine:
                 log.error("not quarantined", hold=hold.id, because=error.strerror)  # noqa: TRY400
         for held in catalog.held(("discarding",)):
             self._clear(held)
+        for held in catalog.spent_deliveries():
+            catalog.decide(held, "replayed", self._clock())
+            self._remove_links(held.hold)
 
     def replay(self, held: Held) -> None:
         """Run it again: a series as a job of its own, a parked delivery with new attempts.

@@ -155,6 +155,20 @@ class Holds(Ledger):
         with self._read() as connection:
             return [_held_of(row) for row in connection.execute(query)]
 
+    def spent_deliveries(self) -> list[Held]:
+        """Return what is held for parked deliveries of which none is parked any more."""
+        parked = sa.exists().where(
+            delivery.c.state == "parked",
+            delivery.c.destination == quarantine.c.what,
+            delivery.c.sop_instance_uid == instance.c.sop_instance_uid,
+            instance.c.series_instance_uid == quarantine.c.series_instance_uid,
+        )
+        query = sa.select(quarantine).where(
+            quarantine.c.kind == "delivery", quarantine.c.state == "held", ~parked
+        )
+        with self._read() as connection:
+            return [_held_of(row) for row in connection.execute(query)]
+
     def held_as(self, hold_id: str) -> Held | None:
         """Return one thing that is or was held, or None."""
         query = sa.select(quarantine).where(quarantine.c.id == hold_id)

@@ -18,7 +18,7 @@ from node.pipeline.quarantine import Quarantine
 from node.store.catalog import Catalog
 from node.store.commitments import Reference, Remedied
 from node.store.instances import Identity, InstanceFiles, apart, data_set_sha256
-from node.store.orders import REPLAY, Scope
+from node.store.orders import CANCEL, REPLAY, Order, Scope
 from node.store.reasons import RECOGNITION_DIED
 from node.store.records import DeliveryState, Held, StoredInstance
 from node.watch import custody
@@ -227,7 +227,7 @@ def test_links_of_an_earlier_version_go_with_their_series(desk: Desk) -> None:
 
 
 def test_a_result_that_is_held_keeps_its_series(desk: Desk) -> None:
-    """Sent by another command than that of the quarantine, it is still shown there."""
+    """Sent by another command than that of the quarantine, it is held until the next look."""
     image = desk.receive(ct_slice(0))
     desk.delivered(image)
     desk.catalog.settle(SERIES, {}, desk.now)
@@ -337,3 +337,20 @@ def test_what_is_parked_after_a_decision_is_held_again(desk: Desk, decision: str
     desk.delivered(desk.receive(ct_slice(1)), batch="source/1/2", state="parked")
 
     assert desk.only().hold.kind == "delivery"
+
+
+@pytest.mark.parametrize("order", [REPLAY, CANCEL])
+def test_a_hold_ends_when_nothing_of_it_is_parked_any_more(desk: Desk, order: Order) -> None:
+    """`radnode deliveries replay PACS` after an outage: retention must not wait for ever."""
+    image = desk.receive(ct_slice(0))
+    desk.delivered(image, desk.receive(ct_slice(1)), state="parked")
+    held = desk.only()
+    desk.catalog.order(order, Scope("pacs", image.sop_instance_uid), desk.now)
+    assert desk.only() == held
+
+    desk.catalog.order(order, Scope("pacs"), desk.now)
+    desk.quarantine.look()
+
+    assert desk.catalog.held() == []
+    assert desk.links() == []
+    assert desk.wrong() == []
