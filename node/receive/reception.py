@@ -65,6 +65,9 @@ class Reception:
         except StoreError as error:
             log.warning("instance refused", calling_ae=arrival.calling_ae, because=str(error))
             return StoreStatus.CANNOT_UNDERSTAND
+        except OSError as error:  # of our own disk: it says nothing against the instance
+            log.error("instance not kept", because=error.strerror)  # noqa: TRY400
+            return StoreStatus.OUT_OF_RESOURCES
         named = (content.sop_class_uid, content.sop_instance_uid)
         if named != (identity.sop_class_uid, identity.sop_instance_uid):
             log.warning(
@@ -89,14 +92,14 @@ class Reception:
                 recorded = self._catalog.record(
                     self._row(identity, arrival, fresh, sha256), self._clock()
                 )
+            if recorded == "repeated" and path == identity.path:
+                self._remove_double(identity)
         except OSError as error:
             log.error("instance not kept", instance=uid, because=error.strerror)  # noqa: TRY400
             return StoreStatus.OUT_OF_RESOURCES
         except StoreError as error:
             log.error("instance not recorded", instance=uid, because=str(error))  # noqa: TRY400
             return StoreStatus.PROCESSING_FAILURE
-        if recorded == "repeated" and path == identity.path:
-            self._remove_double(identity)
         if recorded == "conflict":
             log.warning("known UID with other bytes, kept apart", instance=uid)
         return StoreStatus.SUCCESS

@@ -151,8 +151,12 @@ class Spool:
         """Make sure of room for so many octets; refuse the data set where there is none."""
         if octets > self._reserved:
             step = max(octets, _STEP if self.size > _KEPT else octets)
-            if not self._intake.room.reserve(step):
-                self._refuse("the disk is full")
+            try:
+                because = "" if self._intake.room.reserve(step) else "the disk is full"
+            except OSError as error:  # a share that went away
+                because = f"the disk cannot be asked for room: {error.strerror}"
+            if because:
+                self._refuse(because)
                 return False
             self._reserved += step
         return True

@@ -1,5 +1,7 @@
 """Watermarks on the disk."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,25 @@ def test_full_disk_is_refused_before_damage_and_taken_up_again(tmp_path: Path) -
         assert len(node.stored()) == 1
         free = 2000 * MIB
         assert send(assoc, ct_slice(2)) == StoreStatus.SUCCESS
+        assoc.release()
+
+
+@pytest.mark.parametrize("side", [16, 1024])
+def test_a_disk_that_cannot_be_asked_for_room_is_out_of_resources(
+    tmp_path: Path, side: int
+) -> None:
+    """A share that went away: the peer tries again, as it would not after C000."""
+    with running_receiver(tmp_path) as node:
+        measured = node.scp._intake.room._free
+
+        def gone() -> int:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+        node.scp._intake.room._free = gone
+        assoc = node.associate()
+        assert send(assoc, ct_slice(1, side=side)) == StoreStatus.OUT_OF_RESOURCES
+        node.scp._intake.room._free = measured
+        assert send(assoc, ct_slice(1, side=side)) == StoreStatus.SUCCESS
         assoc.release()
 
 

@@ -114,6 +114,24 @@ def test_a_full_disk_is_out_of_resources(
     assoc.release()
 
 
+def test_a_disk_that_cannot_be_read_says_nothing_against_the_instance(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A700: after C000 a scanner would never try again."""
+    assoc = node.associate()
+
+    def torn(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("node.receive.reception.identify", torn)
+        assert send(assoc, ct_slice(1)) == StoreStatus.OUT_OF_RESOURCES
+
+    assert node.stored() == []
+    assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
+    assoc.release()
+
+
 def test_without_the_database_nothing_is_acknowledged(node: Node, tmp_path: Path) -> None:
     """0110 while the table is gone; the same instance is taken once it is back."""
     assoc = node.associate()
