@@ -17,12 +17,11 @@ GROWTH_MM: Final = 64.0  # by which a proposal is widened where the liver goes o
 
 
 def propose(prediction: Prediction, slices: int, spacing_mm: float) -> tuple[int, int] | None:
-    """Return the first and last slice to search for liver, or None.
+    """Return the first and last slice to search for liver first, or None where none is suspected.
 
     From the first to the last cell above `POSSIBLE`, or above `DOUBTFUL` where there is none, one
     cell more at either end; a short scan is searched whole. The proposal saves time and is
-    generous: the mask is what decides, and a liver that the classifier missed would be lost for
-    good.
+    generous: the mask is what decides.
     """
     if slices * spacing_mm <= SHORT_MM:
         return (0, slices - 1)

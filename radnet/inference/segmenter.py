@@ -1,7 +1,7 @@
 """Where is the liver: region of proposal, then the mask, on the scan's own grid."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from radnet.errors import WeightsError
 from radnet.inference.classifier import Classifier, stack_of
+from radnet.inference.frame import frame
 from radnet.inference.mask import on_source
 from radnet.inference.preparation import (
     LIVER_HU,
@@ -40,7 +41,7 @@ class LiverMask:
     """A liver, or the finding that there is none."""
 
     mask: NDArray[np.bool_]  # [slice, row, column] on the source grid; empty: no liver
-    proposal: tuple[int, int] | None  # first and last slice searched, counted from the head
+    proposal: tuple[int, int]  # first and last slice searched, counted from the head
     mean_probability: float  # over the mask; 0 when it is empty
 
 
@@ -115,25 +116,36 @@ class LiverSegmenter:
         tick = progress or _silent
         turn = turn_to(np.asarray(volume.affine), UPRIGHT)
         upright = turn.there(volume)  # so that no order of the axes changes what is found
-        stack = stack_of(upright)
+        rows, columns = frame(stack_of(upright))
+        inner = upright[:, rows, columns]  # type: ignore[index]  # its annotation is too narrow
+        stack = stack_of(inner)
         refuse_other_than_ct(stack)
         tick(0.0)
-        prediction = self._classifier.classify(upright, "CT")
-        proposal = propose(prediction, stack.array.shape[0], stack.spacing_mm[0])
+        prediction = self._classifier.classify(inner, "CT")
+        whole = (0, stack.array.shape[0] - 1)
+        slices = propose(prediction, stack.array.shape[0], stack.spacing_mm[0]) or whole
         tick(0.1)
-        if proposal is None:
-            tick(1.0)
-            return LiverMask(np.zeros(volume.shape, bool), None, 0.0)
-        mask, mean = self._searched(stack, proposal, lambda done: tick(0.1 + 0.7 * done))
+        found = self._followed(stack, slices, lambda done: tick(0.1 + 0.7 * done))
+        if not found.mask.any() and found.proposal != whole:
+            found = self._followed(stack, whole, _silent)  # "no liver" is said of every slice
+        tick(1.0)
+        if inner.shape == upright.shape:
+            return replace(found, mask=turn.back(found.mask))
+        mask = np.zeros(upright.shape, bool)
+        mask[:, rows, columns] = found.mask
+        return replace(found, mask=turn.back(mask))
+
+    def _followed(self, stack: Stack, proposal: tuple[int, int], tick: Ticker) -> LiverMask:
+        """Return the liver that begins in the proposed slices, wherever it ends."""
+        mask, mean = self._searched(stack, proposal, tick)
         while (wider := grown(mask, proposal, stack.spacing_mm[0])) is not None:
             proposal = wider
             mask, mean = self._searched(stack, proposal, _silent)
-        tick(1.0)
         voxel_ml = float(abs(np.linalg.det(stack.affine[:3, :3]))) / 1000
         if (found_ml := float(mask.sum()) * voxel_ml) < SMALLEST_ML:
-            return LiverMask(np.zeros(volume.shape, bool), proposal, 0.0)
+            return LiverMask(np.zeros_like(mask), proposal, 0.0)
         refuse_impossible_liver(found_ml)
-        return LiverMask(turn.back(mask), proposal, mean)
+        return LiverMask(mask, proposal, mean)
 
     def _searched(
         self, stack: Stack, proposal: tuple[int, int], tick: Ticker

@@ -9,6 +9,7 @@ from radnet.data.phantom import Acquisition, Phantom, take
 from radnet.data.protocols import random_scan
 from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import Classifier, Prediction
+from radnet.inference.frame import frame
 from radnet.inference.mask import _above, on_source
 from radnet.inference.preparation import (
     AIR_HU,
@@ -199,8 +200,8 @@ def test_the_proposal_holds_every_possible_cell_and_one_more() -> None:
     assert propose(said, 80, 4.0) == (8, 48)
 
 
-def test_a_long_scan_without_a_suspicion_is_not_searched() -> None:
-    """A head has no liver, and costs no time."""
+def test_a_long_scan_without_a_suspicion_has_no_proposal() -> None:
+    """It is searched whole."""
     assert propose(prediction([0.02] * 10), 80, 4.0) is None
 
 
@@ -250,6 +251,12 @@ def classifier() -> Classifier:
     return Classifier.load(precision="f32")
 
 
+@pytest.fixture(scope="module")
+def segmenter(classifier: Classifier) -> LiverSegmenter:
+    """Return the shipped liver network in full precision."""
+    return LiverSegmenter.load(classifier=classifier, precision="f32")
+
+
 def phantom(centre_z: float, sequence: Sequence = Sequence.CT) -> Phantom:
     """Return an axial scan of a body no network was trained on."""
     body = Body(123456, 1.0, 1.0, 15.0, female=False, arms_down=False)
@@ -294,18 +301,16 @@ def test_voxels_that_are_no_numbers_are_refused(classifier: Classifier) -> None:
         classifier.classify(broken, "CT")
 
 
-def test_the_shipped_segmenter_finds_a_phantoms_liver(classifier: Classifier) -> None:
+def test_the_shipped_segmenter_finds_a_phantoms_liver(segmenter: LiverSegmenter) -> None:
     """The whole way: proposal, windows, mask on the source grid, with its progress."""
     picture = phantom(-560)
     ticks: list[float] = []
 
-    segmenter = LiverSegmenter.load(classifier=classifier, precision="f32")
     found = segmenter.segment(volume(picture), ticks.append)
 
     truth = picture.liver
     assert found.mask.shape == truth.shape
     assert 2 * (found.mask & truth).sum() / (found.mask.sum() + truth.sum()) > 0.8
-    assert found.proposal is not None
     assert ticks == sorted(ticks)
     assert (ticks[0], ticks[-1]) == (0.0, 1.0)
 
@@ -315,14 +320,72 @@ def test_the_shipped_segmenter_finds_a_phantoms_liver(classifier: Classifier) ->
         assert np.array_equal(again, found.mask)  # no order of the axes changes it
 
 
-def test_a_head_has_no_liver(classifier: Classifier) -> None:
+def test_a_head_has_no_liver(segmenter: LiverSegmenter) -> None:
     """No liver is an answer: an empty mask, not an exception."""
-    segmenter = LiverSegmenter.load(classifier=classifier, precision="f32")
-
     found = segmenter.segment(volume(phantom(-90)))
 
     assert not found.mask.any()
     assert found.mean_probability == 0.0
+
+
+class Blind(Classifier):
+    """A classifier that suspects a liver in the first cell alone, or nowhere."""
+
+    suspected = 0.0
+
+    def classify(self, volume: hd.Volume, modality: str) -> Prediction:
+        """Return cells as if the scan were another's."""
+        del modality
+        cells = -(-volume.shape[0] * 5 // 32)
+        return prediction([self.suspected, *[0.0] * (cells - 1)])
+
+
+@pytest.mark.parametrize("suspected", [0.0, 0.9])
+def test_a_liver_that_nothing_points_at_is_found(
+    suspected: float, classifier: Classifier, segmenter: LiverSegmenter
+) -> None:
+    """A chest CT with 950 mL of liver at its lower end was once said to have none."""
+    picture = phantom(-560)
+    blind = Blind(classifier._run, classifier.record, classifier.digest, "blind")
+    blind.suspected = suspected
+
+    air = ((40, 40), (0, 0), (0, 0))  # so that the first cell is far from the liver
+    image = np.pad(picture.image, air, constant_values=AIR_HU)
+    truth = np.pad(picture.liver, air)
+    scan = hd.Volume(image, affine=picture.affine, coordinate_system="PATIENT")
+
+    blinded = LiverSegmenter(segmenter._run, blind, segmenter.record, segmenter.digest)
+    found = blinded.segment(scan)
+
+    assert 2 * (found.mask & truth).sum() / (found.mask.sum() + truth.sum()) > 0.8
+
+
+@pytest.mark.parametrize(("axis", "before"), [(1, False), (2, False)])
+def test_a_patient_beside_the_middle_is_seen_whole(
+    axis: int, before: bool, segmenter: LiverSegmenter
+) -> None:
+    """A field of view of 800 mm, the patient 200 mm beside its middle: nothing is cut off."""
+    picture = phantom(-560)
+    wide = [(0, 0), (0, 0), (0, 0)]
+    wide[axis] = (100, 0) if before else (0, 100)
+    affine = picture.affine.copy()
+    affine[:3, 3] -= affine[:3, axis] * wide[axis][0]
+    image = np.pad(picture.image, wide, constant_values=AIR_HU)
+    truth = np.pad(picture.liver, wide)
+
+    found = segmenter.segment(hd.Volume(image, affine=affine, coordinate_system="PATIENT"))
+
+    assert found.mask.shape == image.shape
+    assert 2 * (found.mask & truth).sum() / (found.mask.sum() + truth.sum()) > 0.8
+
+
+def test_a_usual_field_of_view_is_taken_as_it_is() -> None:
+    """The networks learned from it so."""
+    for rows, kept in ((100, slice(None)), (104, slice(None)), (160, slice(40, 160))):
+        array = np.full((10, rows, 100), AIR_HU, np.float32)
+        array[:, -60:, 20:80] = 40
+        stack = Stack(array, np.diag([5.0, 4.0 if rows == 160 else 5.0, 5.0, 1.0]))
+        assert frame(stack)[0] == kept
 
 
 def test_one_pass_agrees_with_the_posters_sliding_window(classifier: Classifier) -> None:
