@@ -133,6 +133,11 @@ def test_quarantine_finds_what_went_wrong(catalog: Catalog) -> None:
     known = catalog.instance(first.sop_instance_uid)
     assert known is not None
     assert known.sha256 == other.sha256
+    assert [one.hold for one in catalog.spent_deliveries()] == [held["delivery"].hold]
+    folders = {held[kind].hold.folder for kind in ("conflict", "segmentation")}
+    assert set(catalog.decided_folders(SERIES)) == folders
+    assert catalog.kept_because(SERIES, 1000.0, ()) == "it is still coming in"
+    assert [one.sha256 for one in catalog.unheld_conflicts()] == [first.sha256]
     assert catalog.proof().broken == ""
 
 
