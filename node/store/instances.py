@@ -60,8 +60,13 @@ class Identity:
         for name in self.__slots__:
             value = getattr(self, name)
             if not is_uid(value):
+                others = sum(not (one.isdigit() or one == ".") for one in value)
+                found = f"{len(value)} characters" + f", {others} of them no digit or dot" * (
+                    others > 0
+                )
                 raise StoreError(
-                    f"{name} is {value[:80]!r}: expected digits and dots, at most 64 characters"
+                    f"{name} has {found}: expected numbers with dots between them, at most 64 "
+                    "characters"  # not what stands there: it may be a name, and goes into the log
                 )
 
     @property

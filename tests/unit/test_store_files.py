@@ -158,3 +158,21 @@ def test_a_full_disk_for_a_derived_object_is_a_store_error(
 
     with pytest.raises(StoreError, match="No space left on device"):
         files.write_derived(ds, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("DOE^JANE", "8 characters, 8 of them no digit or dot"),
+        ("1.2.840.DOE^JANE", "16 characters, 8 of them no digit or dot"),
+        ("", "0 characters"),
+        ("1..2", "4 characters"),
+    ],
+)
+def test_a_malformed_uid_is_told_without_what_stands_in_it(value: str, found: str) -> None:
+    """It goes into the log, and a broken sender may have put a name there."""
+    with pytest.raises(StoreError) as raised:
+        Identity("1.2", value, "1.2", "1.2")
+
+    assert f"series_instance_uid has {found}" in str(raised.value)
+    assert "DOE" not in str(raised.value)
