@@ -175,11 +175,15 @@ class CommitmentScp:
     def report_owed(self) -> None:
         """Report what is due; a report that does not get through is due again later.
 
+        A peer that cannot be reached is called once: what else it is owed waits as well, and
+        does not hold up the reports of others.
+
         Raises
         ------
         StoreError
             If the rows cannot be read or written.
         """
+        away: dict[str, str] = {}
         for promise in self._catalog.owed(self._clock()):
             if self._stop:
                 return
@@ -188,12 +192,19 @@ class CommitmentScp:
             if asked and not asked.answered and asked.association.is_established:
                 continue
             self._asked.pop(key, None)
-            self._report(promise, asked.association if asked else None)
+            if asked is None and promise.calling_ae in away:
+                self._later(promise, away[promise.calling_ae])
+            else:
+                self._report(promise, asked.association if asked else None, away)
 
-    def _report(self, promise: Promise, association: Association | None) -> None:
+    def _report(
+        self, promise: Promise, association: Association | None, away: dict[str, str]
+    ) -> None:
         holding = held(promise.wanted, self._catalog, self._files)
-        refused = self._told(promise, holding, association)
-        if not refused:
+        refused = self._told(promise, holding, association, away)
+        if refused:
+            self._later(promise, refused)
+        else:
             self._catalog.keep_promise(promise, holding.committed, self._clock())
             log.info(
                 "commitment given",
@@ -202,7 +213,9 @@ class CommitmentScp:
                 committed=len(holding.committed),
                 failed=len(holding.failed),
             )
-            return
+
+    def _later(self, promise: Promise, refused: str) -> None:
+        """Note why a report did not get through, and when to try again, if at all."""
         delay = next_delay(promise.attempts + 1, self._random)
         known = promise.calling_ae in self._sources
         log.warning("commitment not reported", to=promise.calling_ae, because=refused)
@@ -211,7 +224,13 @@ class CommitmentScp:
         else:
             self._catalog.owe_later(promise, refused, self._clock() + delay)
 
-    def _told(self, promise: Promise, holding: Holding, association: Association | None) -> str:
+    def _told(
+        self,
+        promise: Promise,
+        holding: Holding,
+        association: Association | None,
+        away: dict[str, str],
+    ) -> str:
         """Tell the peer; return why it did not hear, '' where it did."""
         kind, report = report_of(promise.transaction_uid, holding.references, holding.failed)
         if association is not None:
@@ -228,7 +247,10 @@ class CommitmentScp:
                 response, _ = opened.send_n_event_report(
                     report, kind, PUSH_MODEL, PUSH_MODEL_INSTANCE
                 )
-        except (DeliveryError, RuntimeError) as error:
+        except DeliveryError as error:
+            away[promise.calling_ae] = str(error)
+            return str(error)
+        except RuntimeError as error:  # it has left again
             return str(error)
         if "Status" not in response:
             return f"{peer}: no answer to the report"
