@@ -26,18 +26,26 @@ def _ours(settings: Settings) -> Iterator[str]:
     if wrong := _unusable(node.data):
         yield f"node.data: {wrong}"
     for key, path in (("classifier", models.classifier), ("liver", models.liver)):
-        if path is not None and not path.is_file():
+        if path is not None and not _is(Path.is_file, path):
             yield f"models.{key}: there is no file {path}"
 
 
 def _unusable(folder: Path) -> str:
     """Return why instances cannot be kept in a folder, or ''; it may have to be made."""
-    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    there = next((one for one in (folder, *folder.parents) if _is(Path.exists, one)), folder)
     if not there.is_dir():
         return f"{there} is no folder"
     if not os.access(there, os.W_OK | os.X_OK):
         return f"{there} cannot be written to by this user"
     return ""
+
+
+def _is(what: Callable[[Path], bool], path: Path) -> bool:
+    """Ask about a path; one that may not even be looked at is not there for us."""
+    try:
+        return what(path)
+    except OSError:
+        return False
 
 
 def _of_others(settings: Settings, now: datetime) -> Iterator[str]:

@@ -156,6 +156,7 @@ def test_a_secret_in_a_mistake_is_not_repeated(tmp_path: Path, text: str) -> Non
     [
         ('[node]\nbind = "no such address"\n', "node.bind: no such address is no address"),
         ('[node]\ndata = "node.toml"\n', "node.data: {folder}/node.toml is no folder"),
+        (f'[models]\nliver = "{"x" * 300}"\n', "models.liver: there is no file {folder}/xxx"),
         ('[node]\ndata = "node.toml/var"\n', "node.data: {folder}/node.toml is no folder"),
         ('[models]\nliver = "l"\n', "models.liver: there is no file {folder}/l"),
         ('[models]\nclassifier = "c"\n', "models.classifier: there is no file {folder}/c"),
