@@ -24,7 +24,7 @@ from node.pipeline.ticker import Job, Ticker
 from node.route.rules import compile_rules
 from node.series.completeness import Policy
 from node.settings import DimseDestination, Settings
-from node.store.locks import executor_lock
+from node.store.locks import executor_id, executor_lock
 from node.watch.reporting import audited
 from radnet.inference.classifier import Classifier
 from radnet.inference.segmenter import LiverSegmenter
@@ -95,7 +95,8 @@ def work(settings: Settings, stop: threading.Event) -> None:
     storage = open_storage(settings)
     with executor_lock(settings.node.data / "run" / "worker.lock"):
         stages = _stages(settings, storage)
-        engine = Engine(settings.node.pipeline, f"{socket.gethostname()}:worker")
+        name = executor_id(storage.files, socket.gethostname())
+        engine = Engine(settings.node.pipeline, name)
         delivering = _delivering(settings, storage, stages)
         dispatcher = Dispatcher(storage.catalog, delivering.terms, time.time, local_time)
         pipeline = workflows.register(engine, stages, delivering)

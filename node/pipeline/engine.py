@@ -97,7 +97,7 @@ class Engine:
     url : str
         Database of the pipeline, ``sqlite:///...`` or ``postgresql+psycopg://...``.
     executor_id : str
-        Stable and unique name of this process, such as ``host:worker``.
+        Stable and unique name of this process; see `node.store.locks.executor_id`.
     """
 
     def __init__(self, url: str, executor_id: str) -> None:

@@ -4,8 +4,12 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from node.errors import StoreError
+from node.store.instances import InstanceFiles
+
+EXECUTOR: Final = Path("run") / "executor"
 
 
 @contextmanager
@@ -41,3 +45,20 @@ def sole_lock(path: Path, told: str) -> Iterator[None]:
         except BlockingIOError:
             raise StoreError(told) from None
         yield
+
+
+def executor_id(files: InstanceFiles, host: str) -> str:
+    """Return the name under which the worker of a data folder runs jobs, the same for ever.
+
+    Only what has this name resumes what was cut short under it. So it must not change with the
+    name of the machine, as that of a container does; it is chosen once, and stands in a file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read or kept.
+    """
+    path = files.absolute(EXECUTOR)
+    if not path.exists():
+        files.write(EXECUTOR, f"{host}:worker".encode())
+    return path.read_text("utf-8")

@@ -198,3 +198,41 @@ def test_a_job_that_kills_its_process_is_dead_after_its_lives(lives: int, tmp_pa
 
     assert codes[-1] == 0
     assert len((tmp_path / "deaths").read_text("ascii")) == lives + 1
+
+
+MOVED = """
+import os, pathlib, sys, threading
+from node.pipeline.engine import Engine, Queue
+from node.store.instances import InstanceFiles
+from node.store.locks import executor_id
+
+folder = pathlib.Path(sys.argv[1])
+name = executor_id(InstanceFiles(folder), sys.argv[2])
+engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", name)
+done = threading.Event()
+
+@engine.workflow("moved")
+def moved():
+    if sys.argv[2] == "first":
+        os.kill(os.getpid(), 9)
+    done.set()
+
+engine.launch([Queue("jobs", 1)])
+if sys.argv[2] == "first":
+    engine.enqueue("jobs", "moved/1", moved)
+finished = done.wait(60)
+engine.close()
+sys.exit(0 if finished else 1)
+"""
+
+
+def test_a_job_is_resumed_where_the_machine_has_another_name(tmp_path: Path) -> None:
+    """A container has another one each time it is made: what it was at would stand still."""
+    codes = [
+        subprocess.run(
+            [sys.executable, "-c", MOVED, str(tmp_path), host], timeout=120, check=False
+        ).returncode
+        for host in ("first", "second")
+    ]
+
+    assert codes == [-signal.SIGKILL, 0]
