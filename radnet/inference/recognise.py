@@ -18,6 +18,7 @@ from radnet.labels.header import own_rules, read_header, text_of
 from radnet.labels.judge import Facts, judge
 from radnet.labels.vocabulary import Region
 from radnet.volume.folder import choose_series
+from radnet.volume.headers import CT_CLASSES
 from radnet.volume.nifti import Nifti, is_nifti, read_nifti_file, refuse_uncertain, write_mask
 from radnet.volume.series import read_headers, read_volume
 
@@ -88,8 +89,9 @@ def read_scan_file(
         return _of_nifti(path, read_nifti_file(path, orientation), modality)
     chosen = choose_series(path, series)
     headers = read_headers(chosen.paths)
+    by_class = "CT" if headers[0].get("SOPClassUID") in CT_CLASSES else ""
     return ScanFile(
-        text_of(headers[0], "Modality") or modality or "",
+        text_of(headers[0], "Modality") or by_class,
         read_header(headers),
         lambda: read_volume(chosen.paths),
         lambda: read_volume(chosen.paths, tolerant=True),

@@ -174,3 +174,10 @@ def test_the_plane_of_a_file_that_does_not_say_is_left_open(tmp_path: Path) -> N
 
     assert found["header"]["plane"] is None
     assert "does not say how the patient lies" in found["remarks"][0]
+
+
+def test_a_ct_whose_modality_was_emptied_is_scaled_as_one(tmp_path: Path) -> None:
+    """De-identification empties what it should not; the class of the images remains."""
+    write_ct(tmp_path, lambda ds, _: setattr(ds, "Modality", ""))
+
+    assert read_scan_file(tmp_path).modality == "CT"
