@@ -35,6 +35,7 @@ log = structlog.get_logger()
 SWEEP_S: Final = 0.5
 RESCUE_S: Final = 10.0
 COMMIT_S: Final = 2.0
+MEND_S: Final = 60.0
 RETAIN_S: Final = 600.0
 JOBS_KEPT_S: Final = 30 * 86400.0
 
@@ -127,6 +128,7 @@ def work(settings: Settings, stop: threading.Event) -> None:
             (rescue_and_hold, RESCUE_S),
             (lambda: dispatcher.look(pipeline), SWEEP_S),
             (lambda: dispatcher.mend(engine, delivering), RESCUE_S),
+            (lambda: sweep.mend(engine), MEND_S),
             (committed.tick, COMMIT_S),
             (watch.look, SWEEP_S),
         ]

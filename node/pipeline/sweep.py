@@ -6,14 +6,14 @@ and a job's id is made of the row, so the next sweep finishes what this one bega
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 from pydicom.dataset import Dataset
 
-from node.pipeline.engine import DeadJob
+from node.pipeline.engine import DeadJob, Fate
 from node.pipeline.leftovers import remove_leftovers
-from node.pipeline.workflows import Workflows
+from node.pipeline.workflows import Workflows, segment_job, series_job
 from node.series.completeness import Policy, Verdict, due, judge
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
@@ -30,6 +30,16 @@ class DeadJobs(Protocol):
     def dead(self) -> list[DeadJob]:
         """Return the jobs that will not be run again by themselves."""
 
+
+class Fates(Protocol):
+    """What mending needs of the engine."""
+
+    def fate(self, workflow_id: str) -> Fate:
+        """Return what became of a job."""
+
+
+OVERDUE_S: Final = 60.0
+"""A job that was queued long ago is asked for; before, it may be about to be queued."""
 
 HeaderReader = Callable[[Sequence[Path]], Sequence[Dataset]]
 
@@ -119,6 +129,22 @@ class Sweep:
         for uid, revision in self._catalog.unqueued():
             workflows.take_series(uid, revision, again=self._catalog.rounds(uid, revision))
             self._catalog.mark_queued(uid, revision)
+
+    def mend(self, engine: Fates) -> None:
+        """Queue revisions again whose jobs are gone: the pipeline's database was lost.
+
+        A job that ended has said so on its revision; one that is dead is rescued.
+        """
+        for uid, revision in self._catalog.queued_since(self._clock() - OVERDUE_S):
+            again = self._catalog.rounds(uid, revision)
+            jobs = (
+                series_job(uid, revision, again, unrecognised=False),
+                series_job(uid, revision, again, unrecognised=True),
+                segment_job(uid, revision, again),
+            )
+            if all(engine.fate(job).state == "gone" for job in jobs):
+                log.error("the job of a series is gone", series=uid, revision=revision)
+                self._catalog.queue_again(uid, revision)
 
     def rescue(self, engine: DeadJobs, workflows: Workflows) -> None:
         """Carry on where a job died for good, so that its images still travel.

@@ -59,6 +59,16 @@ def delivery_job(destination: str, batch: str, serial: int) -> str:
     return f"send/{destination}/{batch}/{serial}"
 
 
+def series_job(uid: str, revision: int, again: int, *, unrecognised: bool) -> str:
+    """Return the id of the job that recognises and routes a revision."""
+    return f"series/{uid}/{revision}" + _round(again) + ("/unrecognised" if unrecognised else "")
+
+
+def segment_job(uid: str, revision: int, again: int) -> str:
+    """Return the id of the job that segments a revision."""
+    return f"segment/{uid}/{revision}" + _round(again)
+
+
 def register(engine: Engine, stages: Stages, delivering: Delivers) -> Workflows:
     """Define the workflows on an engine that is not launched yet."""
     series = _define_series(engine, stages, _define_segment(engine, stages))
@@ -89,7 +99,7 @@ def _define_series(engine: Engine, stages: Stages, segment: _Segment) -> _TakeSe
             segment(series_instance_uid, revision, plan, again)
 
     def queue(uid: str, revision: int, died: str = "", again: int = 0) -> None:
-        job = f"series/{uid}/{revision}" + _round(again) + ("/unrecognised" if died else "")
+        job = series_job(uid, revision, again, unrecognised=bool(died))
         engine.enqueue("series", job, series, uid, revision, died, again)
 
     return queue
@@ -109,7 +119,7 @@ def _define_segment(engine: Engine, stages: Stages) -> _Segment:
         infer(series_instance_uid, revision, results_to, urgent)
 
     def queue(uid: str, revision: int, plan: dict[str, Any], again: int) -> None:
-        job = f"segment/{uid}/{revision}" + _round(again)
+        job = segment_job(uid, revision, again)
         results_to, urgent = plan["results_to"], plan["urgent"]
         engine.enqueue("segment", job, segment, uid, revision, results_to, urgent, again)
 

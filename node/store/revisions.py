@@ -113,6 +113,23 @@ class Revisions(Database):
                 .values(state="queued")
             )
 
+    def queued_since(self, moment: float) -> list[tuple[str, int]]:
+        """Return the revisions that were made before a moment and are queued or worked on."""
+        query = sa.select(revision.c.series_instance_uid, revision.c.revision).where(
+            revision.c.state == "queued", revision.c.completed_at < moment
+        )
+        with self._read() as connection:
+            return [(row[0], row[1]) for row in connection.execute(query)]
+
+    def queue_again(self, series_instance_uid: str, number: int) -> None:
+        """Put a revision whose job is gone back to where it was complete."""
+        with self._write() as connection:
+            connection.execute(
+                _one(series_instance_uid, number)
+                .where(revision.c.state == "queued")
+                .values(state="complete", reason="")
+            )
+
     def finish(
         self, series_instance_uid: str, number: int, state: RevisionState, reason: str = ""
     ) -> None:

@@ -572,3 +572,36 @@ def test_why_images_go_nowhere_is_told_of_a_series_that_is_segmented(
         assert row.reason == (
             f"{refused}rule ward failed: StationName is absent; no rule sends this series anywhere"
         )
+
+
+def test_a_series_whose_job_is_gone_is_queued_again(bench: Bench) -> None:
+    """The pipeline's database was lost, or is older than the catalog: a restored copy."""
+    bench.receive(*slices(*range(6)))
+    bench.now += 3
+    bench.sweep.settle()
+    bench.catalog.mark_queued(SERIES, 1)
+    bench.sweep.mend(bench.engine)
+    assert bench.catalog.unqueued() == []  # it may be about to be queued
+
+    bench.now += 61
+    bench.sweep.mend(bench.engine)
+    bench.tick(0)
+
+    wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
+    bench.now += 61
+    bench.sweep.mend(bench.engine)
+    assert bench.catalog.unqueued() == []
+    assert bench.ends("done")()
+
+
+def test_a_series_whose_job_is_there_is_not_queued_again(bench: Bench) -> None:
+    """Waiting, running or dead: each has somebody who looks after it."""
+    bench.classifier.fails = True
+    bench.receive(*slices(*range(6)))
+    bench.tick(3)
+    wait_for(lambda: bool(bench.engine.dead()), "the dead job", 60)
+    bench.now += 61
+
+    bench.sweep.mend(bench.engine)
+
+    assert bench.catalog.unqueued() == []
