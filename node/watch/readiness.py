@@ -11,6 +11,10 @@ from node.watch.reporting import collector_of
 def look(settings: Settings) -> Iterator[tuple[str, bool]]:
     """Yield a line for each door, and whether it is in order."""
     yield _sources(settings), True
+    if not settings.rules:
+        yield "rules: none, so nothing that comes in is sent anywhere", True
+    elif unnamed := _unnamed(settings):
+        yield f"rules: none sends to {', '.join(unnamed)}", True
     if settings.tls is not None:
         until = valid_until(settings.tls.own.certificate)
         yield (
@@ -26,6 +30,12 @@ def look(settings: Settings) -> Iterator[tuple[str, bool]]:
             yield f"audit: {error}", False
         else:
             yield f"audit: ok, {collector}", True
+
+
+def _unnamed(settings: Settings) -> list[str]:
+    """Return the destinations that nothing will ever be sent to."""
+    named = {name for rule in settings.rules for name in (*rule.deliver, *rule.results_to)}
+    return [one.name for one in settings.destinations if one.name not in named]
 
 
 def _sources(settings: Settings) -> str:

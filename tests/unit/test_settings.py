@@ -8,6 +8,7 @@ import pytest
 from node.errors import ConfigError
 from node.route.rules import compile_rules
 from node.settings import FolderDestination, load
+from node.watch.readiness import look
 from node.watch.soundness import problems
 
 FOLDER = '[[destinations]]\nname = "f"\nkind = "folder"\npath = "out"\n'
@@ -216,3 +217,19 @@ def test_client_certificates_need_somebody_who_vouches(tmp_path: Path) -> None:
     """The default is to require them."""
     with pytest.raises(ConfigError, match="ca_file is missing"):
         load(written(tmp_path, '[tls]\ncertificate_file = "c"\nkey_file = "k"\n'))
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ("", "rules: none, so nothing that comes in is sent anywhere"),
+        ('[[rules]]\nname = "a"\nwhen = "true"\n', "rules: none sends to f"),
+        ('[[rules]]\nname = "a"\nwhen = "true"\nresults_to = ["f"]\n', ""),
+        ('[[rules]]\nname = "a"\nwhen = "true"\ndeliver = ["f"]\n', ""),
+    ],
+)
+def test_check_says_where_nothing_is_sent(tmp_path: Path, rules: str, told: str) -> None:
+    """A destination that was forgotten in the rules looks like one that is never down."""
+    lines = [line for line, _ in look(load(written(tmp_path, FOLDER + rules)))]
+
+    assert [line for line in lines if line.startswith("rules")] == ([told] if told else [])
