@@ -56,8 +56,13 @@ def block_mean(stack: Stack, spacing_mm: tuple[float, float, float]) -> Stack:
     return Stack(np.asarray(array, np.float32), affine)
 
 
-def sample(stack: Stack, affine: Affine, shape: tuple[int, int, int], outside: float) -> Array:
-    """Return `stack` linearly interpolated on another grid, float32 of `shape`."""
+def sample(
+    stack: Stack, affine: Affine, shape: tuple[int, int, int], outside: float | None
+) -> Array:
+    """Return `stack` linearly interpolated on another grid, float32 of `shape`.
+
+    Beyond it there is `outside`, or, where that is None, what is nearest in it.
+    """
     to_source = np.linalg.inv(stack.affine) @ affine
     out = ndimage.affine_transform(
         np.asarray(stack.array, np.float32),
@@ -66,8 +71,8 @@ def sample(stack: Stack, affine: Affine, shape: tuple[int, int, int], outside: f
         output_shape=shape,
         output=np.float32,
         order=1,
-        mode="constant",
-        cval=outside,
+        mode="nearest" if outside is None else "constant",
+        cval=outside or 0.0,
     )
     return np.asarray(out, np.float32)
 
@@ -162,10 +167,12 @@ def axial_grid(
     return affine, shape
 
 
-def axial(stack: Stack, slices: tuple[int, int] | None = None) -> Stack:
-    """Return `stack` on its LPS-axial grid, in HU; AIR_HU outside the scan."""
+def axial(
+    stack: Stack, slices: tuple[int, int] | None = None, outside: float | None = AIR_HU
+) -> Stack:
+    """Return `stack` on its LPS-axial grid, in HU; `outside` beyond it, as of `sample`."""
     order = np.abs(stack.affine[:3, :3] / np.array(stack.spacing_mm)).argmax(axis=0)
     want = np.array([2.5, 2.5, 4.0])[order]  # patient x, y, z
     coarse = block_mean(stack, (float(want[0]), float(want[1]), float(want[2])))
     affine, shape = axial_grid(stack, slices)
-    return Stack(sample(_held_ends(coarse), affine, shape, AIR_HU), affine)
+    return Stack(sample(_held_ends(coarse), affine, shape, outside), affine)
