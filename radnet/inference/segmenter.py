@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from radnet.errors import WeightsError
 from radnet.inference.classifier import Classifier, stack_of
+from radnet.inference.fluid import without_fluid
 from radnet.inference.frame import frame
 from radnet.inference.mask import on_source
 from radnet.inference.preparation import (
@@ -154,6 +155,7 @@ class LiverSegmenter:
         # A body that the field of view cuts goes on: beside air its liver ended 2 cm too early.
         grid = axial(stack, proposal, outside=None)
         probability = self.probability(grid.array, tick)
+        probability = without_fluid(probability, grid.array, self.threshold)
         return on_source(Stack(probability, grid.affine), stack, self.threshold)
 
     def probability(self, hounsfield: Array, progress: Ticker | None = None) -> Array:
