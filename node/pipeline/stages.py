@@ -142,9 +142,8 @@ class Stages:
         revision = int(number)
         if kind != "source":
             return True
-        stored = self._received(series_instance_uid, revision)
         findings, labels = tags(self._fused(series_instance_uid, revision))
-        study = stored[0].study_instance_uid
+        study = self.catalog.study_of(series_instance_uid)  # its files may have been deleted
         try:
             target.tag(study, series_instance_uid, findings, labels)
         except TransientDeliveryError as error:

@@ -165,6 +165,14 @@ class Revisions(Database):
         with self._read() as connection:
             return [StudySummary(*row) for row in connection.execute(query)]
 
+    def study_of(self, series_instance_uid: str) -> str:
+        """Return the study of a series that was received, also where its files were deleted."""
+        query = sa.select(series.c.study_instance_uid).where(
+            series.c.series_instance_uid == series_instance_uid
+        )
+        with self._read() as connection:
+            return str(connection.execute(query).scalar_one())
+
     def series_of(self, study_instance_uid: str) -> list[SeriesSummary]:
         """Return the received series of a study in the order they began to come."""
         query = (

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import time
 from pathlib import Path
+from typing import cast
 
 import highdicom as hd
 import numpy as np
@@ -15,7 +16,13 @@ from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom.dsutils import encode
 
-from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
+from node.deliver.destination import (
+    OutboundInstance,
+    Outcome,
+    TaggingDestination,
+    Wanted,
+    everything,
+)
 from node.deliver.turns import Terms
 from node.errors import CertificateError
 from node.identity import contributing_equipment
@@ -497,6 +504,25 @@ def test_a_file_that_went_bad_stops_nobody_else(bench: Bench) -> None:
         lambda: len(bench.sent(SegmentationStorage)) == 1, "the segmentation of the other", 60
     )
     wait_for(bench.ends("unusable"), "the reason", 60)
+
+
+def test_findings_reach_the_archive_after_the_files_were_deleted(bench: Bench) -> None:
+    """Tags are tried again for days; retention does not wait for them."""
+    tagged: list[tuple[str, str]] = []
+
+    class Archive:
+        def tag(self, study: str, series: str, findings: object, labels: object) -> None:
+            tagged.append((study, series))
+
+    bench.receive(*slices(0, 1, 2))
+    bench.tick(3)
+    wait_for(lambda: len(bench.pacs.sent) == 5 and bench.nothing_pending(), "everything", 60)
+    wait_for(bench.ends("done"), "the end", 60)
+    assert bench.catalog.delete_series(SERIES, 1e12, (), 1e12)
+
+    assert bench.stages.tag(cast("TaggingDestination", Archive()), f"source/{SERIES}/1")
+
+    assert tagged == [(STUDY, SERIES)]
 
 
 class Dead:
