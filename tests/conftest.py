@@ -9,7 +9,6 @@ import pytest
 import structlog
 
 from node.store.catalog import Catalog
-from node.store.tables import metadata
 from tests.peers import (
     DCMTK_TOOLS,
     RunningOrthanc,
@@ -18,6 +17,7 @@ from tests.peers import (
     running_postgresql,
     tool,
 )
+from tests.store_rows import catalog_on
 
 # A busy machine is slow to draw its first example; that is no fault of what is tested.
 hypothesis.settings.register_profile(
@@ -68,10 +68,5 @@ def empty_catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ca
     url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgresql_server").url
-    made = Catalog(url)
-    made.upgrade()
-    yield made
-    with made.engine.begin() as connection:
-        for table in metadata.sorted_tables:
-            connection.execute(table.delete())
-    made.close()
+    with catalog_on(url) as made:
+        yield made

@@ -1,8 +1,12 @@
-"""Rows for the tests of the catalog."""
+"""Rows for the tests of the catalog, and a catalog to put them in."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from node.store.catalog import Catalog
 from node.store.records import Origin, StoredInstance
+from node.store.tables import metadata
 
 STUDY = "1.2.3"
 SERIES = "1.2.3.4"
@@ -33,3 +37,15 @@ def stored(
         origin=origin,
         received_at=at,
     )
+
+
+@contextmanager
+def catalog_on(url: str) -> Iterator[Catalog]:
+    """Give an empty catalog in a database that others use after it."""
+    made = Catalog(url)
+    made.upgrade()
+    yield made
+    with made.engine.begin() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(table.delete())
+    made.close()

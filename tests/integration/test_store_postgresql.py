@@ -14,7 +14,7 @@ from node.store.records import Finding
 from node.store.rejections import Rejected
 from node.store.tables import metadata
 from tests.peers import RunningPostgresql, running_postgresql
-from tests.store_rows import SERIES, STUDY, stored
+from tests.store_rows import SERIES, STUDY, catalog_on, stored
 
 pytestmark = pytest.mark.postgresql
 
@@ -29,13 +29,8 @@ def server() -> Iterator[RunningPostgresql]:
 @pytest.fixture
 def catalog(server: RunningPostgresql) -> Iterator[Catalog]:
     """Give an empty catalog on it."""
-    made = Catalog(server.url)
-    made.upgrade()
-    yield made
-    with made.engine.begin() as connection:
-        for table in metadata.sorted_tables:
-            connection.execute(table.delete())
-    made.close()
+    with catalog_on(server.url) as made:
+        yield made
 
 
 def test_migrations_make_what_the_code_expects(catalog: Catalog) -> None:
