@@ -1,4 +1,4 @@
-"""Fluid beside the liver is not liver: filled bowel, gallbladder, ascites, effusion.
+"""Fluid beside the liver, as in a filled bowel, is not liver.
 
 What the network calls liver is looked at once more. A liver has one density; a part of the mask as
 dark as water that is not within it lies beside it. Cysts and necroses within it stay.
@@ -13,7 +13,7 @@ from scipy import ndimage
 from radnet.inference.mask import largest
 from radnet.inference.preparation import Array
 
-FLUID_HU: Final = 30.0  # bile, bowel content and ascites are darker than this
+FLUID_HU: Final = 30.0  # bowel content is darker than this
 DARKER_HU: Final = 15.0  # than the liver, at least: plain CT shows a liver of 40 to 65 HU
 SMALLEST: Final = 120  # voxels of 25 mm3: 3 mL
 WITHIN: Final = 0.4  # of a part's surface: from this share of liver on it lies in the liver
