@@ -11,7 +11,6 @@ from radnet.labels.vocabulary import Region
 
 LIVER: Final = list(Region).index(Region.LIVER)
 POSSIBLE: Final = 0.1  # probability from which a cell is searched
-DOUBTFUL: Final = 0.03  # from which it is where no cell is above `POSSIBLE`
 SHORT_MM: Final = 130.0  # a scan no longer than this is searched whole
 GROWTH_MM: Final = 64.0  # by which a proposal is widened where the liver goes on beyond it
 
@@ -19,14 +18,13 @@ GROWTH_MM: Final = 64.0  # by which a proposal is widened where the liver goes o
 def propose(prediction: Prediction, slices: int, spacing_mm: float) -> tuple[int, int] | None:
     """Return the first and last slice to search for liver first, or None where none is suspected.
 
-    From the first to the last cell above `POSSIBLE`, or above `DOUBTFUL` where there is none, one
-    cell more at either end; a short scan is searched whole. The proposal saves time and is
-    generous: the mask is what decides.
+    From the first to the last cell above `POSSIBLE`, one cell more at either end; a short scan is
+    searched whole. The proposal saves time and is generous: the mask is what decides.
     """
     if slices * spacing_mm <= SHORT_MM:
         return (0, slices - 1)
     cells = prediction.cells[:, LIVER]
-    where = np.flatnonzero(cells > (POSSIBLE if cells.max() > POSSIBLE else DOUBTFUL))
+    where = np.flatnonzero(cells > POSSIBLE)
     if not where.size:
         return None
     per_cell = prediction.cell_mm / spacing_mm

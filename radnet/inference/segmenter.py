@@ -31,6 +31,7 @@ from radnet.network.weights import fill, load_weights, shipped
 from radnet.volume.axes import UPRIGHT, turn_to
 
 SMALLEST_ML: Final = 20.0
+DOUBTED_ML: Final = 500.0  # hardly an adult's liver: the rest of the scan is searched, too
 OVERLAP: Final = 16  # slices by which neighbouring windows overlap
 LEAST_HU: Final = -200.0  # lung, gas and the air around the body are no liver, whatever is said
 
@@ -127,8 +128,9 @@ class LiverSegmenter:
         slices = propose(prediction, stack.array.shape[0], stack.spacing_mm[0]) or whole
         tick(0.1)
         found = self._followed(stack, slices, lambda done: tick(0.1 + 0.7 * done))
-        if not found.mask.any() and found.proposal != whole:
-            found = self._followed(stack, whole, _silent)  # "no liver" is said of every slice
+        if found.proposal != whole and _millilitres(found.mask, stack) < DOUBTED_ML:
+            # What is small may be bowel far from the liver; "no liver" is said of every slice.
+            found = self._followed(stack, whole, _silent)
         tick(1.0)
         if inner.shape == upright.shape:
             return replace(found, mask=turn.back(found.mask))
@@ -142,8 +144,7 @@ class LiverSegmenter:
         while (wider := grown(mask, proposal, stack.spacing_mm[0])) is not None:
             proposal = wider
             mask, mean = self._searched(stack, proposal, _silent)
-        voxel_ml = float(abs(np.linalg.det(stack.affine[:3, :3]))) / 1000
-        if (found_ml := float(mask.sum()) * voxel_ml) < SMALLEST_ML:
+        if (found_ml := _millilitres(mask, stack)) < SMALLEST_ML:
             return LiverMask(np.zeros_like(mask), proposal, 0.0)
         refuse_impossible_liver(found_ml)
         return LiverMask(mask, proposal, mean)
@@ -213,6 +214,11 @@ def window_starts(depth: int) -> list[int]:
         return [0]
     count = int(np.ceil((depth - OVERLAP) / (window - OVERLAP)))
     return [round(at) for at in np.linspace(0, depth - window, count)]
+
+
+def _millilitres(mask: NDArray[np.bool_], stack: Stack) -> float:
+    """Return the volume of a mask on the grid of `stack`."""
+    return float(mask.sum()) * float(abs(np.linalg.det(stack.affine[:3, :3]))) / 1000
 
 
 def _silent(done: float) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from radnet.data.phantom import take
 from radnet.data.protocols import random_scan
 from radnet.errors import UnusableVolumeError
-from radnet.inference.preparation import LIVER_SPACING_MM, Stack, axial
+from radnet.inference.preparation import AIR_HU, LIVER_SPACING_MM, Stack, axial
 from radnet.labels.vocabulary import Plane
 from radnet.training.bowel import gas_pockets
 from radnet.training.scans import read_manifest, read_nifti, read_scan
@@ -28,9 +28,8 @@ class Case:
     """One scan, LPS-axial at 4 x 2.5 x 2.5 mm."""
 
     name: str
-    hounsfield: NDArray[np.float32]  # (Z, 192, 192)
+    hounsfield: NDArray[np.float32]  # (Z, 192, 192); beyond the scan what is nearest in it
     liver: NDArray[np.float32]  # 0 to 1, partial at the border
-    scanned: NDArray[np.bool_]  # False outside the scan
     known: NDArray[np.bool_]  # False outside the scan and where its mask leaves it open
     gas: NDArray[np.int32]  # number of the pocket of bowel gas; 0: none
     enhanced: float  # median HU of the liver; nan without one
@@ -39,13 +38,16 @@ class Case:
 
 def make_case(name: str, image: Stack, mask: NDArray[np.float32], phantom: bool) -> Case:
     """Return `image` and its `mask` on the liver grid."""
-    grid = axial(image)
-    liver = np.clip(axial(Stack(mask, image.affine)).array, 0, 1)
-    scanned = axial(Stack(np.ones(image.array.shape, np.float32), image.affine)).array > 0.5
+    grid = axial(image, outside=None)  # as the segmenter sees it
+    liver = np.clip(axial(Stack(mask, image.affine), outside=0.0).array, 0, 1)
+    ones = Stack(np.ones(image.array.shape, np.float32), image.affine)
+    scanned = axial(ones, outside=0.0).array > 0.5
     sure = grid.array[liver > 0.9]
     median = float(np.median(sure)) if sure.size else float("nan")
-    gas = gas_pockets(grid.array)
-    return Case(name, grid.array, liver, scanned, scanned, gas, median, phantom)
+    gas = np.zeros(scanned.shape, np.int32)
+    if not phantom:  # whose bowels hold none
+        gas = gas_pockets(np.where(scanned, grid.array, np.float32(AIR_HU)))
+    return Case(name, grid.array, liver, scanned, gas, median, phantom)
 
 
 def drawn_case(name: str, image: Stack, drawn: Path) -> Case:
@@ -67,7 +69,7 @@ def drawn_case(name: str, image: Stack, drawn: Path) -> Case:
     case = make_case(name, image, np.zeros_like(image.array), phantom=False)
     liver = (label.array == 1).astype(np.float32)
     median = float(np.median(case.hounsfield[liver > 0]))
-    known = case.scanned & (label.array != UNKNOWN)
+    known = case.known & (label.array != UNKNOWN)
     return replace(case, liver=liver, known=known, enhanced=median)
 
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from radnet.inference.preparation import AIR_HU, LIVER_SPACING_MM
+from radnet.inference.preparation import LIVER_SPACING_MM
 from radnet.training.bowel import filled
 from radnet.training.liver_cases import Case
 
@@ -23,6 +23,8 @@ BENT: Final = (1.0, 2.4, 2.4)  # its standard deviation at a control point, in v
 LESION_DEPTH: Final = 2  # voxels from the border to the centre of a lesion, at least
 SACS_IN: Final = 0.4  # of the patches of patients
 SAC_DISTANCE: Final = 4  # voxels from the liver to the middle of a sac, at most
+VIEW_CUT_IN: Final = 0.25  # of the patches: a field of view that may cut the body
+VIEW_CUT: Final = 0.3  # of the width or depth of the scan, on one side, at most
 SHORTEST_SCAN: Final = 8  # slices that are left of a scan cut short
 TONES_HU: Final = (-160.0, -80.0, 0.0, 40.0, 80.0, 120.0, 180.0, 240.0)
 
@@ -63,14 +65,15 @@ def patch(case: Case, rng: np.random.Generator) -> tuple[Array, Array, Array]:
     """Return a patch of `case`, deformed and rescanned: image, liver, known."""
     if not case.phantom and rng.random() < 0.4:
         case = replace(case, hounsfield=filled(case.hounsfield, case.gas, case.liver, rng))
-    image, liver, scanned, known = _drawn(case, _places(case, rng))
+    places = _places(case, rng)
+    image, liver, known = _drawn(case, *_in_view(case, places, rng))
     image = _with_sacs(_with_lesions(image, liver, case, rng), liver, case, rng)
     image = _rescanned(image, liver, case, rng)
-    scanned = _cut_short(scanned, rng)
+    reached = _cut_short(_reached(case, places), rng)
     low, high = rng.uniform(-200, -120), rng.uniform(200, 280)
     image = (np.clip(image, low, high) - low) / (high - low)
-    image[scanned < 1] = 0
-    return image.astype(np.float32), (liver > 0.5).astype(np.float32), scanned * known
+    image[reached < 1] = 0
+    return image.astype(np.float32), (liver > 0.5).astype(np.float32), reached * known
 
 
 def _places(case: Case, rng: np.random.Generator) -> Tensor:
@@ -97,20 +100,45 @@ def _middle(case: Case, rng: np.random.Generator) -> NDArray[np.float64]:
         voxel = int(rng.choice(np.flatnonzero(case.liver.ravel()[::97] > 0.5))) * 97
         near = np.array(np.unravel_index(voxel, case.liver.shape), float)
         return np.asarray(near + rng.normal(0, (10, 18, 18)))
-    inside = case.hounsfield.ravel()[::997] > -300
+    inside = (case.hounsfield.ravel()[::997] > -300) & case.known.ravel()[::997]
     voxel = int(rng.choice(np.flatnonzero(inside))) * 997 if inside.any() else 0
     return np.array(np.unravel_index(voxel, case.liver.shape), float)
 
 
-def _drawn(case: Case, places: Tensor) -> tuple[Array, Array, Array, Array]:
-    """Return HU, liver, scanned and known of `case` at `places`, linearly interpolated."""
-    masks = np.array([case.scanned, case.known], np.float32)
-    volume = torch.from_numpy(np.stack([case.hounsfield - AIR_HU, case.liver, *masks]))
+def _in_view(case: Case, places: Tensor, rng: np.random.Generator) -> tuple[Tensor, Array]:
+    """Return `places` of a field of view that may cut the body, and which lie in it.
+
+    Beyond its edge there is what lies at the edge, as the segmenter has it.
+    """
+    inside = np.ones(PATCH, np.float32)
+    if rng.random() > VIEW_CUT_IN:
+        return places, inside
+    places = places.clone()
+    for axis in (1, 2):
+        seen = np.flatnonzero(case.known.any(axis=(0, 3 - axis)))
+        cut = rng.uniform(0, VIEW_CUT, 2) * (rng.random(2) < 0.5) * len(seen)
+        first, last = float(seen[0] + cut[0]), float(seen[-1] - cut[1])
+        inside *= ((places[..., axis] >= first) & (places[..., axis] <= last)).float().numpy()
+        places[..., axis].clamp_(first, last)
+    return places, inside
+
+
+def _drawn(case: Case, places: Tensor, inside: Array) -> tuple[Array, Array, Array]:
+    """Return HU, liver and known of `case` at `places`, linearly interpolated."""
     last = torch.tensor(case.hounsfield.shape, dtype=torch.float32) - 1
-    grid = (2 * places / last.clamp(min=1) - 1).flip(-1)  # grid_sample wants (x, y, z)
-    found = functional.grid_sample(volume[None], grid[None], align_corners=True)[0].numpy()
-    scanned, known = (found[2:] > 0.99).astype(np.float32)
-    return found[0] + np.float32(AIR_HU), found[1], scanned, known
+    grid = (2 * places / last.clamp(min=1) - 1).flip(-1)[None]  # grid_sample wants (x, y, z)
+    volume = torch.from_numpy(np.ascontiguousarray(case.hounsfield))[None, None]
+    image = functional.grid_sample(volume, grid, padding_mode="border", align_corners=True)
+    masks = torch.from_numpy(np.stack([case.liver, case.known.astype(np.float32)]))[None]
+    liver, known = functional.grid_sample(masks, grid, align_corners=True)[0].numpy()
+    return image[0, 0].numpy(), liver, (known > 0.99).astype(np.float32) * inside
+
+
+def _reached(case: Case, places: Tensor) -> Array:
+    """Return which places lie between the first and the last slice."""
+    slices = places[..., 0]
+    reached: Array = ((slices > -0.5) & (slices < len(case.hounsfield) - 0.5)).float().numpy()
+    return reached
 
 
 def _with_lesions(image: Array, liver: Array, case: Case, rng: np.random.Generator) -> Array:
@@ -188,13 +216,13 @@ def _rescanned(image: Array, liver: Array, case: Case, rng: np.random.Generator)
     return np.asarray(image + noise, np.float32)
 
 
-def _cut_short(scanned: Array, rng: np.random.Generator) -> Array:
-    """Return `scanned` of a scan that begins or ends within the patch, now and then."""
-    slices = np.flatnonzero(scanned.any(axis=(1, 2)))
+def _cut_short(reached: Array, rng: np.random.Generator) -> Array:
+    """Return `reached` of a scan that begins or ends within the patch, now and then."""
+    slices = np.flatnonzero(reached.any(axis=(1, 2)))
     if len(slices) <= SHORTEST_SCAN or rng.random() > 0.25:
-        return scanned
+        return reached
     kept = int(rng.integers(SHORTEST_SCAN, len(slices)))
     first = int(slices[0] if rng.random() < 0.5 else slices[-1] - kept + 1)
-    cut = np.zeros_like(scanned)
-    cut[first : first + kept] = scanned[first : first + kept]
+    cut = np.zeros_like(reached)
+    cut[first : first + kept] = reached[first : first + kept]
     return cut

@@ -205,14 +205,6 @@ def test_a_long_scan_without_a_suspicion_has_no_proposal() -> None:
     assert propose(prediction([0.02] * 10), 80, 4.0) is None
 
 
-def test_a_faint_suspicion_is_searched_where_there_is_no_other() -> None:
-    """A stranger's abdomen that the classifier hardly knows must not lose its liver."""
-    faint = [0.01, 0.01, 0.01, 0.05, 0.06, 0.01, 0.01, 0.01]
-
-    assert propose(prediction(faint), 64, 4.0) == (16, 48)
-    assert propose(prediction([*faint[:7], 0.2]), 64, 4.0) == (48, 63)
-
-
 def test_air_is_no_liver_whatever_the_network_says() -> None:
     """It learned from patches of bodies, and has hardly seen the corners of a scan."""
     hounsfield = np.full((50, 32, 32), AIR_HU, np.float32)
@@ -358,6 +350,30 @@ def test_a_liver_that_nothing_points_at_is_found(
     found = blinded.segment(scan)
 
     assert 2 * (found.mask & truth).sum() / (found.mask.sum() + truth.sum()) > 0.8
+
+
+def test_a_small_part_far_from_the_liver_does_not_end_the_search(
+    classifier: Classifier, segmenter: LiverSegmenter
+) -> None:
+    """The proposed slices hold 100 mL of something bright; the liver below is found, too."""
+    image = np.full((100, 100, 100), -50, np.float32)
+    image[:, :10] = -1000
+    image[93:98, 40:60, 40:60] = 150  # 128 mL, in the first cell from the head
+    image[20:50, 30:70, 30:70] = 150  # 3072 mL
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[0, 0, 4], [0, 4, 0], [4, 0, 0]])
+    scan = hd.Volume(image, affine=affine, coordinate_system="PATIENT")
+    blind = Blind(classifier._run, classifier.record, classifier.digest, "blind")
+    blind.suspected = 0.9
+
+    def bright(stack: Array) -> list[Array]:
+        return [np.where(stack > 0.7, np.float32(9), np.float32(-9))]
+
+    found = LiverSegmenter(bright, blind, segmenter.record, segmenter.digest).segment(scan)
+
+    assert found.proposal == (0, 99)
+    assert found.mask[20:50].any()
+    assert not found.mask[80:].any()
 
 
 @pytest.mark.parametrize(("axis", "before"), [(1, False), (2, False)])

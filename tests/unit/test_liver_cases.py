@@ -10,7 +10,7 @@ import pytest
 from radnet.errors import UnusableVolumeError
 from radnet.inference.preparation import Stack, axial
 from radnet.training.bowel import LARGEST, filled, gas_pockets
-from radnet.training.liver_cases import DRAWN, UNKNOWN, drawn_case, real_cases
+from radnet.training.liver_cases import DRAWN, UNKNOWN, drawn_case, make_case, real_cases
 from radnet.training.scans import read_manifest
 
 
@@ -40,9 +40,23 @@ def test_a_drawn_mask_tells_liver_from_what_is_not_known(image: Stack, tmp_path:
 
     assert np.array_equal(case.liver > 0.5, label == 1)
     assert not case.known[label == UNKNOWN].any()
-    assert case.scanned[label == UNKNOWN].all()
-    assert np.array_equal(case.known, case.scanned & (label != UNKNOWN))
+    beyond = axial(image).array < -500
+    assert beyond.any()
+    assert np.array_equal(case.known, ~beyond & (label != UNKNOWN))
     assert case.enhanced == pytest.approx(40, abs=1)
+
+
+def test_beyond_the_field_of_view_lies_what_is_at_its_edge(image: Stack) -> None:
+    """As the segmenter has it; nobody knows whether liver goes on there, and no gas is found."""
+    mask = np.zeros_like(image.array)
+    mask[:, :, :30] = 1
+
+    case = make_case("x", image, mask, phantom=False)
+
+    assert case.hounsfield.min() > 30
+    assert not case.known[:, :, :40].any()
+    assert not case.liver[~case.known].any()
+    assert not case.gas.any()
 
 
 def test_a_mask_of_another_scan_is_refused(image: Stack, tmp_path: Path) -> None:

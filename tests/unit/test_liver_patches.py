@@ -14,13 +14,16 @@ from radnet.training.liver_patches import (
     SHORTEST_SCAN,
     _cut_short,
     _drawn,
+    _in_view,
     _places,
+    _reached,
     _with_lesions,
     _with_sacs,
     patch,
 )
 
 LIVER_HU: Final = 110.0
+WHOLE: Final = np.ones(PATCH, np.float32)
 
 
 @pytest.fixture
@@ -47,8 +50,8 @@ def test_a_patch_depends_on_its_random_numbers_alone(case: Case) -> None:
 def test_image_and_mask_are_deformed_alike(case: Case) -> None:
     """However a patch is bent, its mask lies on its liver."""
     for seed in range(8):
-        image, liver, scanned, _ = _drawn(case, _places(case, np.random.default_rng(seed)))
-        sure = (scanned > 0) & (np.abs(liver - 0.5) > 0.45)
+        image, liver, known = _drawn(case, _places(case, np.random.default_rng(seed)), WHOLE)
+        sure = (known > 0) & (np.abs(liver - 0.5) > 0.45)
         assert np.array_equal(image[sure] > 30, liver[sure] > 0.5), seed
 
 
@@ -58,7 +61,7 @@ def test_undeformed_places_give_the_case_back(case: Case) -> None:
     places = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     places += torch.tensor([5.0, 30.0, 40.0])
 
-    image, liver, _, _ = _drawn(case, places)
+    image, liver, _ = _drawn(case, places, WHOLE)
 
     part = (slice(5, 53), slice(30, 126), slice(40, 136))
     np.testing.assert_allclose(image, case.hounsfield[part], atol=0.05)
@@ -108,16 +111,48 @@ def test_what_a_mask_leaves_open_is_seen_and_not_judged(case: Case) -> None:
     unknown = np.zeros_like(case.known)
     unknown[:, :, 100:] = True
     case = replace(case, known=case.known & ~unknown)
-    judged, seen = [], []
+    left_open, seen = [], []
     for seed in range(20):
         places = _places(case, np.random.default_rng(seed))
-        _, _, scanned, known = _drawn(case, places)
+        _, _, known = _drawn(case, places, WHOLE)
         image, _, counted = patch(case, np.random.default_rng(seed))
-        judged.append(int((scanned * (1 - known)).sum()))
+        left_open.append(int((_reached(case, places) * (1 - known)).sum()))
         seen.append(float(np.abs(image[(counted == 0)]).max()))
 
-    assert max(judged) > 0
+    assert max(left_open) > 0
     assert max(seen) > 0
+
+
+def test_a_field_of_view_that_cuts_the_body_goes_on_as_its_edge(case: Case) -> None:
+    """The segmenter is given the edge, not air; what lies beyond is not judged."""
+    cut = 0
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        places = _places(case, rng)
+        seen, inside = _in_view(case, places, rng)
+        image, liver, known = _drawn(case, seen, inside)
+        whole, there, _ = _drawn(case, places, WHOLE)
+        kept = inside > 0
+        cut += int(not kept.all())
+        assert np.array_equal(image[kept], whole[kept]), seed
+        assert np.array_equal(liver[kept], there[kept]), seed
+        assert not known[~kept].any(), seed
+        assert image.min() > -60, seed  # no air
+        assert torch.equal(seen[..., 0], places[..., 0]), seed
+
+    assert 2 <= cut <= 12
+
+
+def test_beyond_the_first_and_last_slice_there_is_nothing(case: Case) -> None:
+    """The segmenter pads a short scan with the darkest tone."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        reached = _reached(case, _places(case, np.random.default_rng(seed)))
+        image, _, known = patch(replace(case, phantom=True), rng)
+        beyond = reached < 1
+        if beyond.any():
+            assert not image[beyond].any(), seed
+            assert not known[beyond].any(), seed
 
 
 def test_a_scan_cut_short_keeps_whole_slices() -> None:
