@@ -5,10 +5,16 @@ NodeError
 ├── StoreError                the peer is answered with a Failure status and tries again
 ├── UnusableSeriesError       the series will never be recognised; it is still delivered
 ├── CertificateError          a derived object is wrong; it must not leave the node
+├── UnforeseenError           a job failed of a defect; it is not run again by itself
 └── DeliveryError
     ├── TransientDeliveryError    try again later
     └── PermanentDeliveryError    trying again will not help: park with the reason
 """
+
+import os
+import traceback
+
+from radnet.errors import RadnetError
 
 
 class NodeError(Exception):
@@ -31,6 +37,10 @@ class CertificateError(NodeError):
     """A derived object does not agree with what it was made from; it must not be sent."""
 
 
+class UnforeseenError(NodeError):
+    """A job failed in a way that nobody foresaw; says of what kind and where, and no more."""
+
+
 class DeliveryError(NodeError):
     """A destination did not take an instance."""
 
@@ -41,3 +51,26 @@ class TransientDeliveryError(DeliveryError):
 
 class PermanentDeliveryError(DeliveryError):
     """The destination refused the instance for good."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what may be kept and shown of an error.
+
+    What we wrote tells what we chose to tell. Any other text may quote a file's name or a header's
+    value, and with it a patient: of such an error only its kind is told, and where it was raised.
+    """
+    if isinstance(error, NodeError | RadnetError):
+        return str(error)
+    kind = type(error).__name__
+    if isinstance(error, OSError) and error.errno is not None:
+        kind = f"{kind} ({os.strerror(error.errno)})"
+    ours = [one for one in frames_of(error) if one.startswith(("node.", "radnet."))]
+    return f"{kind} at {ours[-1]}" if ours else kind
+
+
+def frames_of(error: BaseException) -> list[str]:
+    """Return the way an error took as ``module:line``, the place where it was raised last."""
+    return [
+        f"{frame.f_globals.get('__name__', '?')}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]

@@ -9,20 +9,25 @@ twice a second.
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import wraps
 from typing import Any, Final, Literal
 
 from dbos import (
     DBOS,
     DBOSConfig,
     DBOSPortableJSONSerializer,
+    PortableWorkflowError,
     SetEnqueueOptions,
     SetWorkflowID,
+    WorkflowStatus,
 )
+from dbos import error as dbos_error
 
-from node.errors import StoreError
+from node.errors import NodeError, StoreError, UnforeseenError, reason_of
+from radnet.errors import RadnetError
 
 APPLICATION_VERSION: Final = "pipeline-1"
 POLLING_S: Final = 0.5
@@ -89,6 +94,42 @@ def _is_passing(error: BaseException) -> bool:
     return isinstance(error, StoreError)
 
 
+_TOLD: Final = (NodeError, RadnetError, dbos_error.DBOSException, PortableWorkflowError)
+"""Errors whose texts we, or DBOS, wrote; the last is what DBOS makes of one when it reads it."""
+
+
+def _unquoting(function: Workflow) -> Workflow:
+    """Let an unforeseen error pass without its text: DBOS keeps and logs what it is given."""
+
+    @wraps(function)
+    def run(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except _TOLD:
+            raise
+        except Exception as error:  # noqa: BLE001 - here the worker meets whatever a job raises
+            raise UnforeseenError(reason_of(error)) from None
+
+    return run
+
+
+def _reason(found: WorkflowStatus) -> str:
+    """Return why a job is dead.
+
+    A job that died under an older version has kept the text of an unforeseen error.
+    """
+    if found.error is None:
+        return str(found.status)
+    name = getattr(found.error, "name", type(found.error).__name__)
+    told = str(found.error) if name in _names(_TOLD) else name
+    return f"{found.status}: {told}"
+
+
+def _names(kinds: Iterable[type]) -> set[str]:
+    """Return the names of classes and of all that derive from them."""
+    return {name for kind in kinds for name in (kind.__name__, *_names(type.__subclasses__(kind)))}
+
+
 class Engine:
     """Durable workflows with named queues; one engine a process.
 
@@ -127,7 +168,8 @@ class Engine:
             After so many deaths of the process in the middle of it a job is dead. They are not
             always its own fault: what kills the process takes every running job along.
         """
-        return DBOS.workflow(name=name, max_recovery_attempts=lives)
+        register = DBOS.workflow(name=name, max_recovery_attempts=lives)
+        return lambda function: register(_unquoting(function))
 
     def step(self, function: Workflow, name: str) -> Workflow:
         """Register a callable as a step: its result is kept, a crash runs it again.
@@ -145,7 +187,7 @@ class Engine:
             should_retry=_is_passing,
         )
         def run(*arguments: Any) -> Any:
-            return function(*arguments)
+            return _unquoting(function)(*arguments)
 
         return run
 
@@ -183,7 +225,7 @@ class Engine:
                 workflow_id=found.workflow_id,
                 workflow=found.name,
                 arguments=tuple(found.input["args"]) if found.input else (),
-                reason=f"{found.status}: {found.error}" if found.error else str(found.status),
+                reason=_reason(found),
             )
             for found in DBOS.list_workflows(status=list(DEAD_STATES))
         ]
@@ -194,8 +236,7 @@ class Engine:
         if found is None:
             return Fate("gone")
         if found.status in DEAD_STATES:
-            reason = f"{found.status}: {found.error}" if found.error else str(found.status)
-            return Fate("dead", reason)
+            return Fate("dead", _reason(found))
         return Fate("alive" if found.status in LIVE_STATES else "gone")
 
     def forget(self, before: float) -> int:

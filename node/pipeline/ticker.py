@@ -10,7 +10,7 @@ from typing import Self
 
 import structlog
 
-from node.errors import NodeError
+from node.errors import NodeError, frames_of, reason_of
 
 log = structlog.get_logger()
 
@@ -54,5 +54,10 @@ class Ticker:
                 job()
             except NodeError as error:
                 log.warning("tried again at the next tick", because=str(error))
-            except Exception:  # a defect in one job must not stop it, or the others, for ever
-                log.exception("a job of the worker failed")
+            except Exception as error:  # noqa: BLE001 - a defect must not stop it for ever
+                # No traceback: the text at its end may quote a header value.
+                log.error(  # noqa: TRY400
+                    "a job of the worker failed",
+                    because=reason_of(error),
+                    frames=frames_of(error),
+                )

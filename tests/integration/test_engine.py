@@ -1,5 +1,6 @@
 """The durable engine on SQLite and on PostgreSQL: once, in order, and dead jobs are seen."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from node.errors import UnusableSeriesError
 from node.pipeline.engine import Engine, Queue
 from tests.node_process import wait_for
 from tests.peers import running_postgresql
@@ -67,7 +69,7 @@ def test_a_job_that_raises_is_listed_as_dead(engine: Engine) -> None:
 
     @engine.workflow("broken")
     def broken(uid: str, revision: int) -> None:
-        raise ValueError(f"cannot do {uid} {revision}")
+        raise UnusableSeriesError(f"cannot do {uid} {revision}")
 
     engine.launch([Queue("jobs", 1)])
     engine.enqueue("jobs", "broken/1", broken, "1.2.3", 4)
@@ -75,7 +77,57 @@ def test_a_job_that_raises_is_listed_as_dead(engine: Engine) -> None:
     wait_for(lambda: bool(engine.dead()), "the dead job", patience_s=60)
     (dead,) = engine.dead()
     assert (dead.workflow, dead.arguments) == ("broken", ("1.2.3", 4))
-    assert "cannot do 1.2.3 4" in dead.reason
+    assert dead.reason == "ERROR: cannot do 1.2.3 4"
+
+
+@pytest.mark.parametrize("where", ["step", "workflow"])
+def test_the_text_of_an_unforeseen_error_is_kept_nowhere(
+    engine: Engine, tmp_path: Path, capfd: pytest.CaptureFixture[str], where: str
+) -> None:
+    """It may quote a file's name or a header's value, and so a patient."""
+
+    def measure() -> None:
+        raise ValueError("/in/DOE^JOHN.dcm holds DOE^JOHN")
+
+    step = engine.step(measure, "measure")
+
+    @engine.workflow("broken")
+    def broken() -> None:
+        (step if where == "step" else measure)()
+
+    engine.launch([Queue("jobs", 1)])
+    engine.enqueue("jobs", "broken/1", broken)
+
+    wait_for(lambda: engine.fate("broken/1").state == "dead", "the dead job", patience_s=60)
+    (dead,) = engine.dead()
+    assert re.fullmatch(r"ERROR: ValueError at node\.pipeline\.engine:\d+", dead.reason)
+    assert engine.fate("broken/1").reason == dead.reason
+    engine.close()
+    for kept in tmp_path.glob("pipeline.sqlite*"):
+        assert b"DOE" not in kept.read_bytes()
+    said = capfd.readouterr()
+    assert "DOE" not in said.out + said.err
+
+
+def test_the_text_that_an_older_version_kept_is_not_shown(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs that died before an update are read for a month after it."""
+
+    def as_it_was(error: BaseException) -> str:
+        return str(error)
+
+    @engine.workflow("broken")
+    def broken() -> None:
+        raise ValueError("DOE^JOHN")
+
+    monkeypatch.setattr("node.pipeline.engine.UnforeseenError", ValueError)
+    monkeypatch.setattr("node.pipeline.engine.reason_of", as_it_was)
+    engine.launch([Queue("jobs", 1)])
+    engine.enqueue("jobs", "broken/1", broken)
+
+    wait_for(lambda: engine.fate("broken/1").state == "dead", "the dead job", patience_s=60)
+    assert engine.fate("broken/1").reason == "ERROR: ValueError"
 
 
 def test_what_became_of_a_job_is_told(engine: Engine) -> None:
@@ -94,7 +146,7 @@ def test_what_became_of_a_job_is_told(engine: Engine) -> None:
     engine.enqueue("jobs", "runs", held, False)
     engine.enqueue("jobs", "waits", held, False)
 
-    assert "poison" in engine.fate("dies").reason
+    assert "ValueError" in engine.fate("dies").reason
     assert engine.fate("runs").state == engine.fate("waits").state == "alive"
     assert engine.fate("never heard of").state == "gone"
     hold.set()

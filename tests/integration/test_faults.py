@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pydicom.uid import SegmentationStorage
+from structlog.testing import capture_logs
 
 from node.errors import StoreError
 from node.pipeline.ticker import Ticker
@@ -139,6 +140,25 @@ def test_ticker_goes_on_after_a_job_that_failed() -> None:
     with Ticker([(job, 0.01)]):
         assert ran.acquire(timeout=30)
         assert ran.acquire(timeout=30)
+
+
+def test_ticker_tells_of_a_defect_where_it_is_and_not_what_it_says() -> None:
+    """A traceback ends with a text that may quote a header value."""
+    failed = threading.Event()
+
+    def job() -> None:
+        failed.set()
+        raise ValueError("DOE^JOHN")
+
+    with capture_logs() as said, Ticker([(job, 0.001)]):
+        assert failed.wait(timeout=30)
+        wait_for(lambda: bool(said), "the word", 30)
+
+    assert said[0]["event"] == "a job of the worker failed"
+    assert said[0]["because"].startswith("ValueError at node.pipeline.ticker:")
+    assert len(said[0]["frames"]) == 2
+    assert "exc_info" not in said[0]
+    assert "DOE" not in repr(said)
 
 
 def test_ticker_runs_no_job_after_its_end() -> None:

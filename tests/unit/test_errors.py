@@ -1,0 +1,40 @@
+"""What may be kept and shown of an error."""
+
+from pathlib import Path
+
+import pytest
+
+from node.errors import StoreError, frames_of, reason_of
+from node.store.instances import InstanceFiles
+from radnet.errors import UnusableVolumeError
+
+
+def _raised(by: object) -> BaseException:
+    assert callable(by)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - any kind
+        by()
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", [StoreError, UnusableVolumeError])
+def test_our_own_texts_are_told(kind: type[Exception]) -> None:
+    """They were written to be read."""
+    assert reason_of(kind("no slices")) == "no slices"
+
+
+def test_of_any_other_error_its_kind_and_the_last_place_of_ours_is_told() -> None:
+    """The text may quote a header value; where it was raised finds the defect."""
+    error = _raised(lambda: InstanceFiles(Path("/nowhere")).remove(Path("\0DOE^JOHN")))
+
+    told = reason_of(error)
+
+    assert told.startswith("ValueError at node.store.instances:")
+    assert "DOE" not in told
+    assert told.endswith(next(f for f in reversed(frames_of(error)) if f.startswith("node.")))
+
+
+def test_of_an_error_of_the_system_its_number_is_told() -> None:
+    """A full disk is told, without the path."""
+    error = _raised(Path("/nowhere/DOE^JOHN.dcm").read_bytes)
+
+    assert reason_of(error) == "FileNotFoundError (No such file or directory)"
