@@ -27,7 +27,9 @@ MOST = 40  # wrong answers that are printed; the page has as many
 
 
 def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
-    data: Annotated[Path | None, typer.Option(help="Folder of real scans.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Folder of real scans; may be repeated.")
+    ] = None,
     manifest: Annotated[
         Path | None, typer.Option(help="Parquet of `radnet labels manifest`: its test side.")
     ] = None,
@@ -50,7 +52,8 @@ def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
     from radnet.training.report_page import page
     from radnet.training.scorecard import scorecard
 
-    where = _checked(data, manifest)
+    folders = data or []
+    where = _checked(folders, manifest)
     with shown.status("Loading weights"):
         labeller = Classifier.load(classifier)
         segmenter = LiverSegmenter.load(liver or shipped("liver-left-out"), labeller)
@@ -63,9 +66,9 @@ def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
     unusable: list[str] = []
     found = list(
         _watched(
-            scoring.table_reports(where, labeller, segmenter, unusable)
+            scoring.table_reports(manifest, labeller, segmenter, unusable)
             if manifest
-            else scoring.reports(where, labeller, segmenter)
+            else scoring.reports(folders, labeller, segmenter)
         )
     )
     for reason in unusable[:MOST]:
@@ -76,25 +79,28 @@ def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
     _print(found, lines)
     about = (
         f"{labeller.name} {labeller.digest[:12]}, {segmenter.name} {segmenter.digest[:12]} "
-        f"on {len(found)} scans of {where.name}; {len(unusable)} more could not be read"
+        f"on {len(found)} scans of {where}; {len(unusable)} more could not be read"
     )
     if card:
         card.write_text(tables(found, lines, about), encoding="utf-8")
     if html:
         html.write_text(page(found, lines, about), encoding="utf-8")
-    if split and data:
-        split.write_text(json.dumps(scoring.split_record(data), indent=1) + "\n", encoding="utf-8")
+    if split and folders:
+        record = scoring.split_record(folders)
+        split.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def _checked(data: Path | None, manifest: Path | None) -> Path:
-    """Return the one of the two that is given."""
-    if (data is None) == (manifest is None):
+def _checked(folders: list[Path], manifest: Path | None) -> str:
+    """Return the names of what is given: folders, or a manifest."""
+    if bool(folders) == bool(manifest):
         raise UnusableVolumeError("expected either --data or --manifest")
-    if data and not (data / "MANIFEST.csv").is_file():
-        raise UnusableVolumeError(f"{data} holds no MANIFEST.csv; see radnet/training/scans.py")
-    where = data or manifest
-    assert where is not None  # noqa: S101 (one of the two is given)
-    return where
+    for folder in folders:
+        if not (folder / "MANIFEST.csv").is_file():
+            raise UnusableVolumeError(
+                f"{folder} holds no MANIFEST.csv; see radnet/training/scans.py"
+            )
+    given = [manifest] if manifest else folders
+    return " and ".join(one.name for one in given)
 
 
 def _watched(source: Any) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -48,7 +48,7 @@ class Request:
     minutes: float
     steps: int
     seed: int
-    data: Path | None
+    data: tuple[Path, ...]
     manifest: Path | None
     start: Path | None
     out: Path
@@ -72,12 +72,12 @@ class Request:
         length = f"--steps {self.steps}" if self.steps else f"--minutes {self.minutes:g}"
         command = (
             f"radnet train {self.task} --preset {self.preset} {length} "
-            f"--seed {self.seed}{' --data DIR' if self.data else ''}"
+            f"--seed {self.seed}{' --data DIR' * len(self.data)}"
             f"{' --manifest FILE' if self.manifest else ''}"
             f"{' --start WEIGHTS' if self.start else ''}"
             f"{' --every-scan' if self.every_scan else ''}"
         )
-        listed = self.data / "MANIFEST.csv" if self.data else None
+        listed = [self.manifest] if self.manifest else [one / "MANIFEST.csv" for one in self.data]
         return {
             "task": self.task.value,
             "preset": self.preset,
@@ -86,15 +86,16 @@ class Request:
             "version": version("radnet-node"),
             "left_out": not self.every_scan,
             "command": command,
-            "start_sha256": _digest(self.start),
-            "manifest_sha256": _digest(self.manifest or listed),
+            "start_sha256": _digest([self.start] if self.start else []),
+            "manifest_sha256": _digest(listed),
         }
 
 
-def _digest(path: Path | None) -> str:
-    if path is None or not path.is_file():
-        return ""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _digest(paths: Sequence[Path]) -> str:
+    """Return the SHA-256 of those of the files that are there, one behind the other."""
+    there = [path for path in paths if path.is_file()]
+    content = b"".join(path.read_bytes() for path in there)
+    return hashlib.sha256(content).hexdigest() if there else ""
 
 
 def train(  # noqa: PLR0913 (typer wants one parameter per option)
@@ -105,7 +106,10 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
     seed: Annotated[int, typer.Option(help="Drives every random choice.")] = 0,
     phantoms: Annotated[int, typer.Option(min=0, help="Phantoms to draw; 0: as planned.")] = 0,
     data: Annotated[
-        Path | None, typer.Option(help="Folder of real scans; for the liver also LiTS layout.")
+        list[Path] | None,
+        typer.Option(
+            help="Folder of real scans, for the liver also LiTS layout; may be repeated."
+        ),
     ] = None,
     manifest: Annotated[
         Path | None, typer.Option(help="Parquet of `radnet labels manifest`, instead of --data.")
@@ -132,9 +136,9 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
     """
     from radnet.training.ranks import joined
 
-    if data is not None and manifest is not None:
+    if data and manifest is not None:
         raise UnusableVolumeError("--data and --manifest exclude each other")
-    for path in (data, manifest, start):
+    for path in (*(data or ()), manifest, start):
         if path is not None and not path.exists():
             raise UnusableVolumeError(f"{path}: no such file or folder")
     request = Request(
@@ -143,7 +147,7 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
         minutes,
         steps,
         seed,
-        data,
+        tuple(data or ()),
         manifest,
         start,
         out,
@@ -168,10 +172,9 @@ def _train_classifier(request: Request, first: bool) -> None:
     plan = classify.Plan(request.preset, request.minutes, request.seed, request.steps)
     if request.phantoms:
         plan = replace(plan, phantoms=request.phantoms, held_out=max(8, request.phantoms // 4))
-    if request.data and not (request.data / "MANIFEST.csv").is_file():
-        raise UnusableVolumeError(
-            f"{request.data} holds no MANIFEST.csv; see radnet/training/scans.py"
-        )
+    for one in request.data:
+        if not (one / "MANIFEST.csv").is_file():
+            raise UnusableVolumeError(f"{one} holds no MANIFEST.csv; see radnet/training/scans.py")
     record = request.record() | {"spacing_mm": CLASSIFIER_SPACING_MM, "temperature": {}}
     archive, validation = _archive(request) if request.manifest else (None, [])
     with shown.status("Drawing phantoms and reading scans"):
@@ -270,7 +273,8 @@ def _train_liver(request: Request, first: bool) -> None:
         "threshold": 0.5,
     }
     with shown.status("Drawing phantoms and reading scans"):
-        net, batches = liver_sets.start(plan, request.manifest or request.data, request.start)
+        sets = (request.manifest,) if request.manifest else request.data
+        net, batches = liver_sets.start(plan, sets, request.start)
     training = transfer.train(net, batches, plan, request.checkpoint)
     with _journal(request, record, first) as journal:
         for steps in _watched(training, journal):

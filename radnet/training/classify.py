@@ -1,6 +1,6 @@
 """Train the classifier; reads from top to bottom."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -138,7 +138,10 @@ def predict(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads,
 
 
 def start(
-    plan: Plan, weights: Path | None = None, data: Path | None = None, archive: Pool | None = None
+    plan: Plan,
+    weights: Path | None = None,
+    data: Sequence[Path] = (),
+    archive: Pool | None = None,
 ) -> tuple[RadNet | RadNet2020, Batches]:
     """Return the network and its endless batches of phantoms and real scans.
 
@@ -147,7 +150,7 @@ def start(
     weights
         A classifier to go on from, or MedicalNet's encoder (``.pth``); a fresh network without.
     data
-        A folder of a handful of real scans, kept in memory.
+        Folders of a handful of real scans, kept in memory.
     archive
         Prepared series of a manifest, instead of `data`.
 
@@ -164,7 +167,7 @@ def start(
         fill(net, load_weights(weights, "classifier"), weights.name)
     seed = here().seed(plan.seed)
     phantoms = Held(phantom_samples(plan.phantoms, seed=1_000_000 * (seed + 1)))
-    real = archive or Held(real_samples(data) if data else [])
+    real = archive or Held(real_samples(data))
     share = ARCHIVE_SHARE if archive else REAL_SHARE
 
     def following(first: int) -> Iterator[Batch]:

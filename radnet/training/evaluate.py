@@ -1,6 +1,6 @@
 """How good are the shipped weights on scans that were left out: the model card's table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,12 +88,12 @@ class Judged:
 
 
 def reports(
-    folder: Path, classifier: Classifier, segmenter: LiverSegmenter, role: str = "test"
+    folders: Sequence[Path], classifier: Classifier, segmenter: LiverSegmenter, role: str = "test"
 ) -> Judged:
-    """Return a report of every scan of `role`, in the manifest's order."""
-    scans = [scan for scan in read_manifest(folder) if scan.role == role]
+    """Return a report of every scan of `role`, in the order of the folders and manifests."""
+    scans = [(one, scan) for one in folders for scan in read_manifest(one) if scan.role == role]
     return Judged(
-        len(scans), (_folder_report(folder, scan, classifier, segmenter) for scan in scans)
+        len(scans), (_folder_report(one, scan, classifier, segmenter) for one, scan in scans)
     )
 
 
@@ -175,7 +175,7 @@ def _vendor(folder: Path, scan: Scan) -> str:
     return manufacturer(str(header.get("Manufacturer", "") or ""))
 
 
-def split_record(folder: Path) -> list[dict[str, str]]:
+def split_record(folders: Sequence[Path]) -> list[dict[str, str]]:
     """Return the split to keep beside the weights: every scan, its role, its bytes' SHA-256."""
     return [
         {
@@ -186,5 +186,6 @@ def split_record(folder: Path) -> list[dict[str, str]]:
             "licence": scan.licence,
             "sha256": digest(folder, scan),
         }
+        for folder in folders
         for scan in read_manifest(folder)
     ]

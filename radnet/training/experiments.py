@@ -125,7 +125,7 @@ def cases_of(data: Path | None, budget: Budget) -> list[Case]:
 
 def _manifest_cases(data: Path) -> Iterator[Case]:
     for scan in read_manifest(data):
-        if scan.kind == "liver pair":
+        if scan.kind == "liver pair" and not scan.test_only:
             mask = read_nifti(data / "liver" / f"{scan.name}_liver.nii.gz").array > 0
             yield make_case(
                 scan.name, read_scan(data, scan), mask.astype(np.float32), phantom=False

@@ -93,10 +93,13 @@ def phantom_cases(count: int, seed: int, workers: int = 2) -> list[Case]:
 
 
 def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:
-    """Return the CTs of `roles` whose liver is known: pairs, drawn masks, scans without any."""
+    """Return the CTs of `roles` whose liver is known: pairs, drawn masks, scans without any.
+
+    What is `test only` is never among them.
+    """
     cases = []
     for scan in read_manifest(folder):
-        if scan.role not in roles or scan.name in TOO_THIN:
+        if scan.role not in roles or scan.test_only or scan.name in TOO_THIN:
             continue
         drawn = DRAWN / f"{scan.name}.nii.gz"
         if scan.kind == "liver pair":

@@ -31,15 +31,15 @@ NAME: Final = re.compile(r"volume-(\d+)\.nii(\.gz)?")
 
 
 def start(
-    plan: transfer.Plan, data: Path | None, weights: Path | None
+    plan: transfer.Plan, data: Sequence[Path], weights: Path | None
 ) -> tuple[LiverNet | LiverNet2020, transfer.Batches]:
     """Return the network, begun from `weights`, and its endless batches.
 
     Parameters
     ----------
     data
-        A folder with MANIFEST.csv, a folder in LiTS layout, or the Parquet file of a manifest
-        with masks. Of the latter two the held-out patients are learned from only where
+        Each a folder with MANIFEST.csv, a folder in LiTS layout, or the Parquet file of a
+        manifest with masks. Of the latter two the held-out patients are learned from only where
         ``plan.roles`` says so.
     weights
         A classifier, a liver network, or MedicalNet's encoder (``.pth``).
@@ -52,7 +52,7 @@ def start(
         transfer.transfer(net, weights)
     seed = here().seed(plan.seed)
     phantoms = phantom_cases(plan.phantoms, seed=2_000_000 * (seed + 1))
-    real = cases_to_learn(data, plan.roles) if data else []
+    real = [case for one in data for case in cases_to_learn(one, plan.roles)]
 
     def following(first: int) -> Iterator[Patches]:
         return ahead(patches(real, phantoms, plan.batch, seed, first=first))

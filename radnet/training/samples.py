@@ -1,5 +1,6 @@
 """What the classifier is trained on: phantoms and real scans with their truths."""
 
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,10 +119,11 @@ def real_sample(folder: Path, scan: Scan) -> Sample:
     )
 
 
-def real_samples(folder: Path) -> list[Sample]:
+def real_samples(folders: Iterable[Path]) -> list[Sample]:
     """Return every real scan that may be trained on; the pseudo-HU of LiTS are left out."""
     return [
         real_sample(folder, scan)
+        for folder in folders
         for scan in read_manifest(folder)
         if scan.role == "train" and "8bit" not in scan.name
     ]

@@ -44,6 +44,7 @@ class Scan:
     source: str
     licence: str
     role: Literal["train", "test"]
+    test_only: bool = False  # never to be learned from, whatever is asked for
 
 
 def read_manifest(folder: Path) -> list[Scan]:
@@ -69,6 +70,7 @@ def _scan(row: dict[str, str]) -> Scan:
         row["source"],
         row["licence"],
         "test" if kept_out else "train",
+        row["use"] == "test only",
     )
 
 

@@ -42,15 +42,19 @@ def radnet(*arguments: str) -> Ran:
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["classifier", "liver"])
 def test_train_writes_weights_that_tell_how_they_were_made(task: str, tmp_path: Path) -> None:
-    """Two steps, a record, and no checkpoint left behind."""
+    """Two steps on two folders, a record, and no checkpoint left behind."""
     out = tmp_path / "w.safetensors"
+    folders = [phantom_set(tmp_path / name, seed, "train") for name, seed in (("a", 2), ("b", 9))]
+    data = [argument for folder in folders for argument in ("--data", str(folder))]
 
-    result = radnet("train", task, "--steps", "2", "--phantoms", "16", "--out", str(out))
+    result = radnet("train", task, "--steps", "2", "--phantoms", "16", "--out", str(out), *data)
 
     assert result.exit_code == 0, result.output
     record = load_weights(out, task).record
     assert record["steps"] == 2
-    assert "--steps 2" in record["command"]
+    assert "--steps 2 --seed 0 --data DIR --data DIR" in record["command"]
+    manifests = b"".join((folder / "MANIFEST.csv").read_bytes() for folder in folders)
+    assert record["manifest_sha256"] == hashlib.sha256(manifests).hexdigest()
     assert not list(tmp_path.glob("*.checkpoint"))
     assert (tmp_path / "w.png").is_file()
     assert "loss" in (tmp_path / "w.metrics.jsonl").read_text()
@@ -114,17 +118,16 @@ def test_experiment_prints_the_posters_table(name: str, rows: int) -> None:
     assert result.output.count("│ ") >= rows
 
 
-def phantom_set(folder: Path) -> Path:
-    """Write two CT phantoms with their livers as a data folder, left out of training."""
-    (folder / "liver").mkdir()
+def phantom_set(folder: Path, seed: int, use: str) -> Path:
+    """Write a CT phantom with its liver as a data folder."""
+    (folder / "liver").mkdir(parents=True)
     rows = ["id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use"]
-    for number, seed in enumerate((2, 9)):
-        case = phantom_case(seed)
-        affine = np.diag([-2.5, -2.5, 4.0, 1.0])
-        for part, array in (("ct", case.hounsfield), ("liver", (case.liver > 0.5) * 1.0)):
-            image = nib.Nifti1Image(array.transpose(2, 1, 0).astype(np.int16), affine)
-            nib.save(image, folder / "liver" / f"p{number}_{part}.nii.gz")
-        rows.append(f"p{number},liver pair,2,CT,CT,axial,,liver,,phantom,none,test only")
+    case = phantom_case(seed)
+    affine = np.diag([-2.5, -2.5, 4.0, 1.0])
+    for part, array in (("ct", case.hounsfield), ("liver", (case.liver > 0.5) * 1.0)):
+        image = nib.Nifti1Image(array.transpose(2, 1, 0).astype(np.int16), affine)
+        nib.save(image, folder / "liver" / f"p{seed}_{part}.nii.gz")
+    rows.append(f"p{seed},liver pair,2,CT,CT,axial,,liver,,phantom,none,{use}")
     (folder / "MANIFEST.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder
 
@@ -133,10 +136,14 @@ def phantom_set(folder: Path) -> Path:
 def test_evaluate_prints_the_table_and_writes_a_page(tmp_path: Path) -> None:
     """The poster's first table with intervals, livers with Dice, a page that stands alone."""
     page, card = tmp_path / "report.html", tmp_path / "card.md"
+    split = tmp_path / "split.json"
+    first = phantom_set(tmp_path / "a", 2, "test only")
+    second = phantom_set(tmp_path / "b", 9, "test only")
 
     result = radnet(
-        "evaluate", "--data", str(phantom_set(tmp_path)), "--html", str(page), "--card", str(card)
-    )
+        "evaluate", "--data", str(first), "--data", str(second), "--html", str(page),
+        "--card", str(card), "--split", str(split),
+    )  # fmt: skip
 
     assert result.exit_code == 0, result.output
     for told in ("95 % interval", "axial", "99.4", "Dice", "calibration error"):
@@ -147,13 +154,16 @@ def test_evaluate_prints_the_table_and_writes_a_page(tmp_path: Path) -> None:
     tables = card.read_text(encoding="utf-8")
     assert "| CT | 2 | 2 | 100.0 |" in tables
     assert "Dice: mean" in tables
+    assert "2 scans of a and b" in tables
+    digests = [one["sha256"] for one in json.loads(split.read_text(encoding="utf-8"))]
+    assert len(set(digests)) == 2
 
 
 @pytest.mark.slow
 def test_segment_and_classify_work_on_a_nifti_file(tmp_path: Path) -> None:
     """A mask on the same grid; a recognition as JSON."""
-    folder = phantom_set(tmp_path)
-    scan, mask = folder / "liver" / "p0_ct.nii.gz", tmp_path / "mask.nii.gz"
+    folder = phantom_set(tmp_path, 2, "test only")
+    scan, mask = folder / "liver" / "p2_ct.nii.gz", tmp_path / "mask.nii.gz"
 
     segmented = radnet("segment", str(scan), "--out", str(mask))
     classified = radnet("classify", str(scan), "--json")

@@ -17,7 +17,8 @@ from radnet.network.presets import preset
 from radnet.network.weights import save_weights
 from radnet.training import classify, experiments, liver_sets, transfer
 from radnet.training.batches import Held, batches
-from radnet.training.liver_cases import phantom_case
+from radnet.training.liver_cases import Case, phantom_case
+from radnet.training.liver_patches import Patches
 from radnet.training.samples import Batch, Sample, phantom_sample
 
 TINY = preset("radnet10-tiny")
@@ -126,6 +127,35 @@ def test_lits_layout_is_read_with_its_tumours(tmp_path: Path) -> None:
     assert cases[0].liver.max() == 1
     volume_ml = float(cases[0].liver.sum()) * experiments.VOXEL_ML
     assert volume_ml == pytest.approx(18 * 18 * 14 * 64 / 1000, rel=0.1)
+
+
+def test_sets_of_both_layouts_are_learned_from_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder in LiTS layout beside one with a manifest: the cases of both, phantoms besides."""
+    other = tmp_path / "other"
+    (other / "liver").mkdir(parents=True)
+    for part, file in (("ct", "volume-0.nii.gz"), ("liver", "segmentation-0.nii.gz")):
+        (lits(other, 1) / file).rename(other / "liver" / f"x_{part}.nii.gz")
+    (other / "MANIFEST.csv").write_text(
+        "id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use\n"
+        "x,liver pair,2,CT,CT,axial,,liver,,S,CC0,train\n"
+    )
+    learned: list[str] = []
+
+    def remember(real: list[Case], *_: object, **__: object) -> Iterator[Patches]:
+        learned.extend(case.name for case in real)
+        return iter(())
+
+    monkeypatch.setattr(liver_sets, "phantom_cases", lambda *_, **__: [])
+    monkeypatch.setattr(liver_sets, "patches", remember)
+    (tmp_path / "lits").mkdir()
+    plan = transfer.Plan(TINY.name, minutes=0, seed=0, steps=1)
+
+    _, following = liver_sets.start(plan, [lits(tmp_path / "lits", 2), other], None)
+    list(following(0))
+
+    assert learned == ["volume-0.nii.gz", "x"]
 
 
 def test_missing_segmentation_is_told(tmp_path: Path) -> None:
