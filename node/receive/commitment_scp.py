@@ -31,8 +31,8 @@ from node.commitment.messages import (
 )
 from node.commitment.reports import BROKEN, Reports, unreadable
 from node.deliver.association import Peer, associated
-from node.deliver.attempts import next_delay
-from node.errors import DeliveryError, StoreError
+from node.deliver.attempts import doubled, next_delay
+from node.errors import DeliveryError, StoreError, frames_of, reason_of
 from node.receive.notification import notify
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
@@ -41,6 +41,7 @@ from node.store.promises import Promise
 log = structlog.get_logger()
 
 _LOOK_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 60.0
 _Key = tuple[str, str]
 
 
@@ -77,6 +78,8 @@ class CommitmentScp:
         Where peers listen for reports, by AE title.
     clock : callable
         Seconds since the epoch.
+    wait : callable
+        Takes an event and for how many seconds at most to wait for it.
     """
 
     def __init__(
@@ -85,16 +88,18 @@ class CommitmentScp:
         files: InstanceFiles,
         sources: Mapping[str, Peer],
         clock: Callable[[], float],
+        wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
     ) -> None:
         self._catalog = catalog
         self._files = files
         self._sources = sources
         self._clock = clock
+        self._wait = wait
         self._random = random.SystemRandom().random
         self._reports = Reports(catalog, clock, self._random)
         self._asked: dict[_Key, _Asked] = {}
         self._wake = threading.Event()
-        self._stop = False
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="commitment", daemon=True)
 
     @property
@@ -113,7 +118,7 @@ class CommitmentScp:
 
     def close(self) -> None:
         """Stop reporting; what is still owed is reported after the next start."""
-        self._stop = True
+        self._stopped.set()
         self._wake.set()
         self._thread.join()
 
@@ -164,19 +169,30 @@ class CommitmentScp:
             self._wake.set()
 
     def _run(self) -> None:
-        while not self._stop:
-            self._wake.wait(_LOOK_S)
+        failures = 0
+        while not self._stopped.is_set():
+            if failures:  # a request that comes meanwhile wakes nobody
+                pause = doubled(failures, _LOOK_S, _LONGEST_PAUSE_S, self._random)
+                self._wait(self._stopped, pause)
+            else:
+                self._wait(self._wake, _LOOK_S)
             self._wake.clear()
             try:
                 self.report_owed()
-            except StoreError as error:
-                log.error("commitment not reported", because=str(error))  # noqa: TRY400
+                failures = 0
+            except Exception as error:  # noqa: BLE001 - were it to end, nobody would report
+                failures += 1
+                log.error(  # noqa: TRY400
+                    "commitment not reported",
+                    because=reason_of(error),
+                    frames=[] if isinstance(error, StoreError) else frames_of(error),
+                )
 
     def report_owed(self) -> None:
         """Report what is due; a report that does not get through is due again later.
 
         A peer that cannot be reached is called once: what else it is owed waits as well, and
-        does not hold up the reports of others.
+        does not hold up the reports of others; nor does a report that fails of a defect.
 
         Raises
         ------
@@ -185,17 +201,23 @@ class CommitmentScp:
         """
         away: dict[str, str] = {}
         for promise in self._catalog.owed(self._clock()):
-            if self._stop:
+            if self._stopped.is_set():
                 return
             key = (promise.transaction_uid, promise.calling_ae)
             asked = self._asked.get(key)
             if asked and not asked.answered and asked.association.is_established:
                 continue
             self._asked.pop(key, None)
-            if asked is None and promise.calling_ae in away:
-                self._later(promise, away[promise.calling_ae])
-            else:
-                self._report(promise, asked.association if asked else None, away)
+            association = asked.association if asked else None
+            try:
+                if association is None and promise.calling_ae in away:
+                    self._later(promise, away[promise.calling_ae])
+                else:
+                    self._report(promise, association, away)
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one report must never stop all others
+                self._later(promise, reason_of(error))
 
     def _report(
         self, promise: Promise, association: Association | None, away: dict[str, str]

@@ -2,16 +2,22 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from node.commitment.messages import report_of
 from node.deliver.association import Peer
+from node.errors import StoreError
 from node.receive.commitment_scp import CommitmentScp
 from node.store.catalog import Catalog
 from node.store.commitments import Reference
 from node.store.instances import InstanceFiles
+from node.store.promises import Promise
 
 WANTED = [Reference("1.2.840.10008.5.1.4.1.1.2", "1.2.3")]
 
@@ -49,12 +55,19 @@ def away() -> Iterator[Away]:
     made.close()
 
 
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    """Make an empty catalog."""
+    made = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+    made.upgrade()
+    yield made
+    made.close()
+
+
 def test_a_peer_that_is_away_is_called_once_for_all_that_it_is_owed(
-    tmp_path: Path, away: Away
+    catalog: Catalog, tmp_path: Path, away: Away
 ) -> None:
     """Each call may take as long as a connection may: ten of them held up everybody's reports."""
-    catalog = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
-    catalog.upgrade()
     for number in range(10):
         assert catalog.promise(f"2.25.{number + 1}", "SCANNER", WANTED, 100.0 + number)
     peer = Peer("SCANNER", "127.0.0.1", away.port, "RADNODE", connect_s=10)
@@ -67,4 +80,101 @@ def test_a_peer_that_is_away_is_called_once_for_all_that_it_is_owed(
     later = catalog.owed(1e9)
     assert [(one.state, one.attempts) for one in later] == [("owed", 1)] * 10
     assert all(one.reason for one in later)
-    catalog.close()
+
+
+def _scp(
+    catalog: Catalog,
+    folder: Path,
+    peer: Peer,
+    wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
+) -> CommitmentScp:
+    files = InstanceFiles(folder)
+    return CommitmentScp(catalog, files, {"SCANNER": peer}, lambda: 200.0, wait=wait)
+
+
+def test_what_nobody_foresaw_in_one_report_holds_up_no_other(
+    catalog: Catalog, tmp_path: Path, away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect that shows with one request only would else come first at every look."""
+    for number in range(3):
+        assert catalog.promise(f"2.25.{number + 1}", "SCANNER", WANTED, 100.0 + number)
+
+    def spoiled(transaction_uid: str, *rest: Any) -> Any:
+        if transaction_uid == "2.25.1":
+            raise ValueError("DOE^JOHN")
+        return report_of(transaction_uid, *rest)
+
+    monkeypatch.setattr("node.receive.commitment_scp.report_of", spoiled)
+    peer = Peer("SCANNER", "127.0.0.1", away.port, "RADNODE", connect_s=10)
+
+    with capture_logs() as said:
+        _scp(catalog, tmp_path, peer).report_owed()
+
+    assert away.calls == 1
+    assert catalog.owed(200.0) == []
+    later = catalog.owed(1e9)
+    assert [one.attempts for one in later] == [1] * 3
+    assert later[0].reason.startswith("ValueError at node.receive.commitment_scp:")
+    assert "DOE" not in repr(said)
+
+
+@pytest.mark.parametrize("error", [StoreError("the catalog was not read"), ValueError("DOE^JOHN")])
+def test_reports_go_on_whatever_happens_and_wait_longer_each_time(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The thread is the only one that reports: were it to end, peers would wait for ever."""
+    waited: list[float] = []
+    looks = 0
+    back = threading.Event()
+
+    def wait(event: threading.Event, seconds: float) -> bool:
+        waited.append(seconds)
+        return event.wait(0.001)
+
+    def owed(_now: float) -> list[Promise]:
+        nonlocal looks
+        looks += 1
+        if looks <= 10:
+            raise error
+        if looks > 12:
+            back.set()
+        return []
+
+    monkeypatch.setattr(catalog, "owed", owed)
+    scp = _scp(catalog, tmp_path, Peer("SCANNER", "127.0.0.1", 1, "RADNODE"), wait)
+    with capture_logs() as said:
+        scp.start()
+        went_on = back.wait(10)
+        scp.close()
+
+    assert went_on
+    assert waited[0] == 1.0
+    assert 16.0 <= waited[6] <= 60.0
+    assert max(waited) <= 60.0
+    assert waited[11] == 1.0
+    assert len([one for one in said if one["event"] == "commitment not reported"]) == 10
+    assert "DOE" not in repr(said)
+
+
+def test_a_receiver_that_ends_does_not_wait_for_the_next_try(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute of it would be a minute without a receiver."""
+    failing = threading.Event()
+
+    def owed(_now: float) -> list[Promise]:
+        failing.set()
+        raise ValueError
+
+    def wait(event: threading.Event, seconds: float) -> bool:
+        return event.wait(600.0 if failing.is_set() else seconds)
+
+    monkeypatch.setattr(catalog, "owed", owed)
+    scp = _scp(catalog, tmp_path, Peer("SCANNER", "127.0.0.1", 1, "RADNODE"), wait)
+    scp.start()
+    assert failing.wait(30)
+
+    began = time.monotonic()
+    scp.close()
+
+    assert time.monotonic() - began < 60
