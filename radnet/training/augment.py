@@ -12,8 +12,9 @@ from monai.transforms.intensity.array import RandBiasField
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from radnet.inference.preparation import CLASSIFIER_SPACING_MM
-from radnet.training.samples import LONGEST, UNKNOWN, Sample
+from radnet.inference.preparation import CLASSIFIER_SPACING_MM, CT_HU, CT_LEVELS
+from radnet.training.samples import LONGEST, Sample
+from radnet.training.seen import UNKNOWN
 
 Image = NDArray[np.float32]
 BIAS: Final = (-0.12, 0.12)  # coefficients of the bias field's logarithm
@@ -117,9 +118,12 @@ def _thicker(image: Image, spacing_mm: float, rng: np.random.Generator) -> tuple
 
 
 def _rescanned(image: Image, rng: np.random.Generator) -> Image:
-    """Return a CT of other dose and calibration."""
+    """Return a CT of other dose and calibration, or stored through one window."""
     noise = rng.normal(0, 1, image.shape).astype(np.float32) * np.float32(rng.uniform(0, 0.05))
-    return np.clip(image + noise + np.float32(rng.normal(0, 0.02)), -1, 1)
+    low, high = -1.0, 1.0
+    if rng.random() < 0.15:
+        low, high = np.interp(rng.uniform((-250, 200), (-120, 400)), CT_HU, CT_LEVELS)
+    return np.clip(image + noise + np.float32(rng.normal(0, 0.02)), low, high)
 
 
 def _received(image: Image, rng: np.random.Generator) -> Image:

@@ -30,7 +30,8 @@ from radnet.inference.recognise import read_scan_file
 from radnet.labels.vocabulary import Contrast, Plane, Region
 from radnet.labels.vocabulary import Sequence as Weighting
 from radnet.training.batches import batch_length
-from radnet.training.samples import UNKNOWN, Sample
+from radnet.training.samples import Sample
+from radnet.training.seen import UNKNOWN
 from radnet.volume.nifti import is_nifti
 from radnet.volume.series import read_volume
 

@@ -22,9 +22,8 @@ from radnet.inference.preparation import (
 )
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 from radnet.training.scans import Scan, read_manifest, read_nifti, read_scan
+from radnet.training.seen import UNKNOWN, Seen, covered, read_seen
 
-UNKNOWN: Final = -1
-REAL_SHARE: Final = 0.3  # of a batch
 LONGEST: Final = 64  # slices of a training stack
 COVERED, NOT_COVERED = 0.5, 0.2  # shares of a region's height; between them: unknown
 
@@ -85,47 +84,57 @@ def phantom_samples(count: int, seed: int, workers: int = 2) -> list[Sample]:
         return list(pool.map(phantom_sample, range(seed, seed + count), chunksize=16))
 
 
-def real_sample(folder: Path, scan: Scan) -> Sample:
-    """Return a real scan on the classifier's grid; slices known only where a mask says so."""
+def real_sample(folder: Path, scan: Scan, seen: Seen | None = None) -> Sample:
+    """Return a real scan on the classifier's grid; `seen` is what a person saw in its slices.
+
+    Without that, slices are known only where the manifest or a mask says so.
+    """
     stack = read_scan(folder, scan)
     image = classifier_input(stack, scan.modality)
-    depth = max(1, round(stack.array.shape[0] * stack.spacing_mm[0] / CLASSIFIER_SPACING_MM[0]))
-    image = image[:depth]
+    count, spacing_mm = stack.array.shape[0], stack.spacing_mm[0]
+    depth = max(1, round(count * spacing_mm / CLASSIFIER_SPACING_MM[0]))
+    where = (np.arange(depth) * CLASSIFIER_SPACING_MM[0] / spacing_mm).astype(int)
+    where = np.minimum(where, count - 1)
     labels = np.full(len(Region), UNKNOWN, np.float32)
     slices = np.full((depth, len(Region)), UNKNOWN, np.float32)
     for index, region in enumerate(Region):
-        if region in scan.coverage:
-            labels[index] = 1
+        if seen:
+            rows = seen.rows(region, count)
+            labels[index], slices[:, index] = covered(region, rows, spacing_mm), rows[where]
         elif scan.coverage_whole or region in (Region.BRAIN, Region.UPPER_HEAD_NECK):
             labels[index] = slices[:, index] = 0
+        if region in scan.coverage:
+            labels[index] = 1
+            if not seen:
+                slices[:, index] = 1 if len(scan.coverage) == 1 else UNKNOWN
     if scan.kind == "liver pair":
         mask = read_nifti(folder / "liver" / f"{scan.name}_liver.nii.gz").array > 0
-        seen: NDArray[np.bool_] = np.asarray(mask.any(axis=(1, 2)))
-        where = np.minimum(
-            np.arange(depth) * CLASSIFIER_SPACING_MM[0] / stack.spacing_mm[0], len(seen) - 1
-        )
-        slices[:, list(Region).index(Region.LIVER)] = seen[where.astype(int)]
-    elif len(scan.coverage) == 1:
-        slices[:, list(Region).index(next(iter(scan.coverage)))] = 1
+        slices[:, list(Region).index(Region.LIVER)] = mask[where].any(axis=(1, 2))
+    contrast = (seen and seen.contrast) or scan.contrast
     return Sample(
-        image.astype(np.float16),
+        image[:depth].astype(np.float16),
         -1.0 if scan.modality == "CT" else 0.0,
         list(Sequence).index(scan.sequence) if scan.sequence else UNKNOWN,
         list(Plane).index(scan.plane) if scan.plane else UNKNOWN,
-        list(Contrast).index(scan.contrast) if scan.contrast else UNKNOWN,
-        stack.spacing_mm[0],
+        list(Contrast).index(contrast) if contrast else UNKNOWN,
+        spacing_mm,
         labels,
         slices,
     )
 
 
 def real_samples(folders: Iterable[Path]) -> list[Sample]:
-    """Return every real scan that may be trained on; the pseudo-HU of LiTS are left out."""
+    """Return every real scan that may be trained on.
+
+    Those that were stored as grey levels of one window are too, where a person looked at them:
+    augmentation shows other CTs through such a window, so that it tells nothing.
+    """
+    seen = read_seen()
     return [
-        real_sample(folder, scan)
+        real_sample(folder, scan, seen.get(scan.name))
         for folder in folders
         for scan in read_manifest(folder)
-        if scan.role == "train" and "8bit" not in scan.name
+        if scan.role == "train" and ("8bit" not in scan.name or scan.name in seen)
     ]
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from radnet.labels.vocabulary import Plane, Region
 from radnet.training import augment
-from radnet.training.samples import UNKNOWN, Sample
+from radnet.training.samples import Sample
+from radnet.training.seen import UNKNOWN
 
 
 def sample(empty: float = 0.0, spacing_mm: float = 4.0) -> Sample:

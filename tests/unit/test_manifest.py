@@ -18,7 +18,7 @@ from radnet.training import prepared
 from radnet.training.balance import balance
 from radnet.training.batches import Held, batches
 from radnet.training.prepared import Archive, prepare
-from radnet.training.samples import UNKNOWN
+from radnet.training.seen import UNKNOWN
 
 
 def labelled(number: int, **told: Any) -> dict[str, Any]:
