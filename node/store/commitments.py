@@ -21,6 +21,9 @@ from node.store.records import StoredInstance
 from node.store.rows import instance_columns, instance_of
 from node.store.tables import commitment_part, commitment_request, delivery, instance
 
+AT_ONCE: Final = 1000
+"""Rows that one statement names: a list of any length would pass what a database takes."""
+
 LONGEST_GATHERING_S: Final = 60.0
 """Instances are asked for together when their batch is through, or after this long."""
 
@@ -124,19 +127,45 @@ class Commitments(Ledger):
         return len(uids)
 
     def give_up(self, destination: str, attempts: int, reason: str, now: float) -> int:
-        """Park what was asked for so often and never answered; return how many."""
-        spent = sa.select(delivery.c.sop_instance_uid).where(
-            delivery.c.destination == destination,
-            delivery.c.state == "delivered",
-            delivery.c.commitment.in_(("asked", "again")),
-            delivery.c.commitment_due <= now,
-            delivery.c.commitment_attempts >= attempts,
+        """Park what was asked for so often and never answered; return how many.
+
+        In several transactions where those are many: what one has parked, the next looks for no
+        more.
+        """
+        count = 0
+        while given_up := self._some_given_up(destination, attempts, reason, now):
+            count += given_up
+            if given_up < AT_ONCE:
+                break
+            self._give_way()
+        return count
+
+    def _some_given_up(self, destination: str, attempts: int, reason: str, now: float) -> int:
+        spent = (
+            sa.select(delivery.c.sop_instance_uid)
+            .where(
+                delivery.c.destination == destination,
+                delivery.c.state == "delivered",
+                delivery.c.commitment.in_(("asked", "again")),
+                delivery.c.commitment_due <= now,
+                delivery.c.commitment_attempts >= attempts,
+            )
+            .order_by(delivery.c.sop_instance_uid)
+            .limit(AT_ONCE)
+            .with_for_update()
         )
         with self._write() as connection:
-            uids = [row[0] for row in connection.execute(spent)]
-            for uid in uids:
-                change(connection, uid, destination, parked(reason, now))
-            self._tell_all(connection, "commitment failed", destination, uids, reason, now)
+            uids = list(connection.execute(spent).scalars())
+            if uids:
+                connection.execute(
+                    sa.update(delivery)
+                    .where(
+                        delivery.c.destination == destination,
+                        delivery.c.sop_instance_uid.in_(uids),
+                    )
+                    .values(parked(reason, now))
+                )
+                self._tell_all(connection, "commitment failed", destination, uids, reason, now)
         return len(uids)
 
     def new_requests(self) -> list[tuple[str, str]]:

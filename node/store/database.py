@@ -1,5 +1,6 @@
 """One engine, two kinds of transaction: SQLite (WAL, fsync on commit) or PostgreSQL."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from node.errors import StoreError
 
 BUSY_TIMEOUT_S = 30.0  # receiver and workers share the file; a writer waits for its turn
+GIVEN_WAY_S = 0.15
 RESERVED_LOG_OCTETS = 5 << 20  # a little over the 1000 pages after which SQLite starts anew
 MIGRATION_LOCK = 0x5241444E  # any constant; PostgreSQL's lock name for migrations
 
@@ -93,6 +95,15 @@ class Database:
                 yield connection
         except SQLAlchemyError as error:
             raise StoreError(f"the catalog was not read: {_plain(error)}") from error
+
+    def _give_way(self) -> None:
+        """Let others write between the transactions of a long change.
+
+        Who waits for SQLite's one lock asks for it ten times a second, and would find it taken
+        again each time.
+        """
+        if self.engine.dialect.name == "sqlite":
+            time.sleep(GIVEN_WAY_S)
 
     def _insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
         """Return an INSERT that knows ON CONFLICT."""

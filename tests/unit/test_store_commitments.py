@@ -1,11 +1,17 @@
 """Rows of storage commitment: what is asked when, and which reports are believed."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
+import sqlalchemy as sa
 
 from node.store.catalog import Catalog
 from node.store.commitments import Failed, Reference, Remedied
 from node.store.orders import REPLAY_DELIVERED, Scope
 from node.store.records import Delivery
+from node.store.rows import instance_values
+from node.store.tables import delivery, instance
 from tests.store_rows import STUDY, stored
 
 T1, T2 = "2.25.1", "2.25.2"
@@ -215,6 +221,33 @@ def test_what_is_never_answered_is_given_up_with_a_reason(catalog: Catalog) -> N
     assert catalog.give_up("pacs", 3, "no answer", 4000.0) == 3
     assert {(r.state, r.reason) for r in rows(catalog).values()} == {("parked", "no answer")}
     assert len(told(catalog, "commitment failed")) == 3
+
+
+def test_any_number_is_given_up(empty_catalog: Catalog) -> None:
+    """A statement may have 65535 parameters on PostgreSQL, on SQLite as it was built for."""
+    catalog, count, most = empty_catalog, 2500, 0
+
+    def measure(*of_statement: Any) -> None:
+        nonlocal most
+        _, _, _, parameters, _, many = of_statement
+        most = max(most, 0 if many else len(parameters))
+
+    asked = {"state": "delivered", "commitment": "asked", "commitment_due": 200.0}
+    asked |= {"destination": "pacs", "batch": "b", "reason": "", "attempts": 1}
+    asked |= {"added_at": 100.0, "changed_at": 100.0, "commitment_attempts": 3}
+    instances = [instance_values(stored(number)) for number in range(count)]
+    asked_of = [asked | {"sop_instance_uid": one["sop_instance_uid"]} for one in instances]
+    with catalog.engine.begin() as connection:
+        connection.execute(sa.insert(instance), instances)
+        connection.execute(sa.insert(delivery), asked_of)
+    sa.event.listen(catalog.engine, "before_cursor_execute", measure)
+
+    assert catalog.give_up("pacs", 3, "no answer", 300.0) == count
+
+    assert 1000 < most < 1100
+    assert catalog.counted(Scope())["pacs"] == {"parked": count}
+    assert catalog.proof() == replace(catalog.proof(), entries=count, broken="")
+    assert catalog.give_up("pacs", 3, "no answer", 300.0) == 0
 
 
 def test_a_replay_is_asked_for_anew(catalog: Catalog) -> None:
