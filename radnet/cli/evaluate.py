@@ -59,8 +59,8 @@ def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
         segmenter = LiverSegmenter.load(liver or shipped("liver-left-out"), labeller)
     if segmenter.record.get("left_out") is False:
         shown.print(
-            "these liver weights learned from the left-out scans too: their figures here say "
-            "nothing; evaluate the weights they were made from",
+            "these liver weights learned from the left-out scans too: of a folder only what is "
+            "`test only` is judged, and of a manifest their figures say nothing",
             style="yellow",
         )
     unusable: list[str] = []

@@ -1,8 +1,9 @@
 """How good are the shipped weights on scans that were left out: the model card's table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import highdicom as hd
 import numpy as np
@@ -104,11 +105,19 @@ def _folder_report(
     volume = volume_of(stack)
     prediction = classifier.classify(volume, scan.modality)
     score = None
-    if scan.kind == "liver pair":
+    if scan.kind == "liver pair" and is_stranger(scan, segmenter.record):
         mask = read_nifti(folder / "liver" / f"{scan.name}_liver.nii.gz").array > 0
         score = liver_score(stack, mask, segmenter)
     vendor = _vendor(folder, scan)
     return ScanReport(scan, verdicts(scan, prediction), score, prediction, vendor)
+
+
+def is_stranger(scan: Scan, record: Mapping[str, Any]) -> bool:
+    """Tell whether the liver network of `record` cannot have learned from `scan`.
+
+    One that was trained with ``--every-scan`` has seen whatever is not `test only`.
+    """
+    return scan.test_only or (scan.role == "test" and record.get("left_out") is not False)
 
 
 def liver_score(stack: Stack, mask: NDArray[np.bool_], segmenter: LiverSegmenter) -> LiverScore:

@@ -1,11 +1,14 @@
 """The poster's first table: what each figure means, and what a page shows."""
 
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
 import pytest
 
 from radnet.inference.classifier import Prediction
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
-from radnet.training.evaluate import ScanReport, verdicts
+from radnet.training.evaluate import ScanReport, is_stranger, verdicts
 from radnet.training.report_page import cells, maker_rows, page
 from radnet.training.scans import Scan
 from radnet.training.scorecard import calibration, interval, scorecard
@@ -50,6 +53,24 @@ def test_each_class_is_judged_against_the_rest() -> None:
     assert lines["axial"].auc == pytest.approx(1.0, abs=0.2)
     assert lines["coverage exact"].accuracy == 1
     assert cells(lines["axial"])[5:] == ["267", "99.4", "100.0"]
+
+
+@pytest.mark.parametrize(
+    ("role", "test_only", "left_out", "stranger"),
+    [
+        ("test", False, True, True),
+        ("test", False, False, False),
+        ("test", True, False, True),
+        ("train", False, True, False),
+    ],
+)
+def test_no_figure_is_told_of_a_scan_that_was_learned_from(
+    role: Literal["train", "test"], test_only: bool, left_out: bool, stranger: bool
+) -> None:
+    """The network that serves learned from the test side, too, but for what is test only."""
+    scan = replace(report(Plane.AXIAL, Plane.AXIAL, 1.0).scan, role=role, test_only=test_only)
+
+    assert is_stranger(scan, {"left_out": left_out}) is stranger
 
 
 def test_few_scans_that_are_all_right_still_leave_a_doubt() -> None:
