@@ -4,18 +4,23 @@ Orders change rows; the running worker reads them.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
+from node.errors import StoreError
 from node.store.dispatches import first_dispatch
 from node.store.ledger import Event, Happening, Ledger
 from node.store.records import Delivery, DeliveryState
 from node.store.tables import delivery, dispatch, instance
 
 _Row: TypeAlias = sa.Row[*tuple[Any, ...]]
+_Bound: TypeAlias = sa.Tuple
+
+ROWS_AT_ONCE: Final = 2000
+_KEY: Final = sa.tuple_(delivery.c.sop_instance_uid, delivery.c.destination)
 
 
 @dataclass(frozen=True)
@@ -87,27 +92,95 @@ class Orders(Ledger):
         The worker asks before it sends an instance, and obeys from the next one on. One that is
         on the line at this moment may still arrive, and is then told as delivered. What is
         ordered to be pending is due at once, and with a replay, so is what was pending anyway.
+
+        A transaction changes some thousand rows, with the turns of their batches: others write
+        between two of them. What was cut short is completed by the same order, given again.
+
+        Raises
+        ------
+        StoreError
+            If the rows cannot be changed, or no more of them.
         """
+        count = 0
+        try:
+            if order.attempts_anew:
+                self._hasten(order, scope, now)
+            for after, last in self._pages(order, scope):
+                count += self._obeyed(order, [*_within(scope), after < _KEY, last >= _KEY], now)
+        except StoreError as error:
+            if not count:
+                raise
+            done = f"{count} instance(s) were {order.event}, not all; give the order again"
+            raise StoreError(f"{done}: {error}") from error
+        return count
+
+    def _pages(self, order: Order, scope: Scope) -> Iterator[tuple[_Bound, _Bound]]:
+        """Yield between which keys there are some thousand rows that an order is about.
+
+        Each is looked at once: what a replay has made pending may be delivered meanwhile.
+        """
+        after = _bound("", "")
+        while True:
+            query = (
+                sa.select(delivery.c.sop_instance_uid, delivery.c.destination)
+                .where(*_within(scope), delivery.c.state.in_(order.of), after < _KEY)
+                .order_by(delivery.c.sop_instance_uid, delivery.c.destination)
+                .limit(ROWS_AT_ONCE)
+            )
+            with self._read() as connection:
+                page = connection.execute(query).all()
+            if not page:
+                return
+            yield after, (last := _bound(*page[-1]))
+            if len(page) < ROWS_AT_ONCE:
+                return
+            after = last
+            self._give_way()
+
+    def _hasten(self, order: Order, scope: Scope, now: float) -> None:
+        """Make due what is pending anyway."""
+        job = sa.tuple_(delivery.c.destination, delivery.c.batch)
+        after = _bound("", "")
+        while True:
+            pending = (
+                sa.select(delivery.c.destination, delivery.c.batch)
+                .where(*_within(scope), delivery.c.state == "pending", job > after)
+                .distinct()
+                .order_by(delivery.c.destination, delivery.c.batch)
+                .limit(ROWS_AT_ONCE)
+            )
+            with self._write() as connection:
+                page = connection.execute(pending).all()
+                self._make_due(connection, order, page, now)
+            if len(page) < ROWS_AT_ONCE:
+                return
+            after = _bound(*page[-1])
+            self._give_way()
+
+    def _obeyed(self, order: Order, within: list[sa.ColumnElement[bool]], now: float) -> int:
         with self._write() as connection:
-            rows = self._changed(connection, order, scope, now)
-            if order.state != "pending":
+            rows = self._changed(connection, order, within, now)
+            if order.state == "pending":
+                self._make_due(connection, order, rows, now)
+            else:
                 for destination, batch in _batches(rows):
                     connection.execute(_end_where_nothing_is_left(destination, batch, now))
-                return len(rows)
-            due = _batches(rows)
-            if order.attempts_anew:
-                pending = sa.select(delivery.c.destination, delivery.c.batch).where(
-                    *_within(scope), delivery.c.state == "pending"
-                )
-                due = _batches(connection.execute(pending.distinct()).all())
-            for destination, batch in due:
-                first = self._insert(dispatch).on_conflict_do_nothing()
-                connection.execute(first, first_dispatch(destination, batch, now))
-                connection.execute(_due(destination, batch, order, now))
         return len(rows)
 
+    def _make_due(
+        self, connection: sa.Connection, order: Order, rows: Sequence[_Row], now: float
+    ) -> None:
+        for destination, batch in _batches(rows):
+            first = self._insert(dispatch).on_conflict_do_nothing()
+            connection.execute(first, first_dispatch(destination, batch, now))
+            connection.execute(_due(destination, batch, order, now))
+
     def _changed(
-        self, connection: sa.Connection, order: Order, scope: Scope, now: float
+        self,
+        connection: sa.Connection,
+        order: Order,
+        within: list[sa.ColumnElement[bool]],
+        now: float,
     ) -> Sequence[_Row]:
         """Change the rows, and tell the ledger."""
         query = (
@@ -119,7 +192,7 @@ class Orders(Ledger):
                 instance.c.sha256,
             )
             .join(instance, instance.c.sop_instance_uid == delivery.c.sop_instance_uid)
-            .where(*_within(scope), delivery.c.state.in_(order.of))
+            .where(*within, delivery.c.state.in_(order.of))
             .where(instance.c.deleted_at.is_(None))  # of a tombstone there is nothing to send
             .order_by(delivery.c.sop_instance_uid)
             .with_for_update(of=delivery)
@@ -188,6 +261,10 @@ def _due(destination: str, batch: str, order: Order, now: float) -> sa.Update:
         .where(*_job(destination, batch), dispatch.c.state != "queued")
         .values(fresh)
     )
+
+
+def _bound(*values: str) -> _Bound:
+    return sa.tuple_(*(sa.literal(one) for one in values))
 
 
 def _batches(rows: Sequence[_Row]) -> list[tuple[str, str]]:
