@@ -4,6 +4,7 @@ import random
 import socket
 import threading
 import time
+from hashlib import sha256
 from typing import Final
 
 import structlog
@@ -53,11 +54,14 @@ def _stages(settings: Settings, storage: Storage) -> Stages:
     )
 
 
-def _delivering(settings: Settings, storage: Storage, stages: Stages) -> Delivering:
+def _delivering(settings: Settings, storage: Storage, stages: Stages, name: str) -> Delivering:
+    title = settings.node.ae_title
+    # The data folder besides the name: two nodes may deliver to one share.
+    owner = sha256(f"{name} {settings.node.data.resolve()}".encode()).hexdigest()[:12]
     return Delivering(
         catalog=storage.catalog,
         files=storage.files,
-        destinations={d.name: build(d, settings.node.ae_title) for d in settings.destinations},
+        destinations={d.name: build(d, title, owner) for d in settings.destinations},
         terms={d.name: terms_of(d) for d in settings.destinations},
         tag=stages.tag,
         clock=time.time,
@@ -98,7 +102,7 @@ def work(settings: Settings, stop: threading.Event) -> None:
         stages = _stages(settings, storage)
         name = executor_id(storage.files, socket.gethostname())
         engine = Engine(settings.node.pipeline, name)
-        delivering = _delivering(settings, storage, stages)
+        delivering = _delivering(settings, storage, stages, name)
         dispatcher = Dispatcher(storage.catalog, delivering.terms, time.time, local_time)
         pipeline = workflows.register(engine, stages, delivering)
         committed = _commitments(settings, storage)

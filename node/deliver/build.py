@@ -29,7 +29,7 @@ def peer_of(entry: settings.DimseDestination | Source, calling_ae: str) -> Peer:
     )
 
 
-def build(entry: settings.Destination, calling_ae: str) -> Destination:
+def build(entry: settings.Destination, calling_ae: str, owner: str = "") -> Destination:
     """Return the sender for one entry; nothing is contacted yet.
 
     Parameters
@@ -38,6 +38,8 @@ def build(entry: settings.Destination, calling_ae: str) -> Destination:
         One of the settings' destinations.
     calling_ae : str
         The node's AE title, where the entry names none of its own.
+    owner : str
+        See `FolderSender`.
     """
     match entry:
         case settings.DimseDestination():
@@ -47,7 +49,7 @@ def build(entry: settings.Destination, calling_ae: str) -> Destination:
         case settings.OrthancDestination():
             return OrthancSender(entry.name, str(entry.url), _access(entry))
         case settings.FolderDestination():
-            return FolderSender(entry.name, entry.path)
+            return FolderSender(entry.name, entry.path, owner)
 
 
 def _access(entry: HttpDestination) -> Access:

@@ -1,15 +1,38 @@
-"""A folder that gets one file per instance, whole or not at all."""
+"""A folder that gets one file per instance, whole or not at all.
 
+While it is written a file is hidden: ``.<SOP Instance UID>.<owner>-<run>-<thread>.part``. Whoever
+is killed then leaves it behind; the next run of the same owner removes it.
+"""
+
+import fcntl
 import os
+import re
+import secrets
 import shutil
+import stat
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Final
+
+import structlog
 
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
 from node.errors import TransientDeliveryError
 from node.store.instances import is_uid
+
+log = structlog.get_logger()
+
+_PART: Final = re.compile(r"\.(?:[0-9.]+|check)\.([0-9a-f]{12})-([0-9a-f]{8})-[0-9]+\.part")
+_EARLIER: Final = re.compile(r"\.(?:[0-9.]+|check)\.[0-9]+-[0-9]+\.part")
+"""As they were named before they had an owner: whose they are is not known."""
+
+_DEAD_AFTER_S: Final = 86400.0
+"""One without an owner is removed when nothing was written into it for so long."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +41,18 @@ class FolderSender:
 
     The folder itself is made when it is missing, but not its parents: a share that is not
     mounted must not be mistaken for an empty folder.
+
+    Attributes
+    ----------
+    owner : str
+        Twelve hexadecimal digits that only one process at a time may use, the same at every
+        start: what was hidden under them by an earlier run is removed. '' removes nothing.
     """
 
     name: str
     path: Path
+    owner: str = ""
+    _tidied: threading.Event = field(default_factory=threading.Event, compare=False, repr=False)
 
     def send(
         self, instances: Sequence[OutboundInstance], wanted: Wanted = everything
@@ -43,7 +74,7 @@ class FolderSender:
         try:
             self.path.mkdir(exist_ok=True)
             probe.write_bytes(b"")
-            probe.unlink()
+            probe.unlink(missing_ok=True)
         except OSError as error:
             raise TransientDeliveryError(f"folder {self.path}: {error.strerror}") from error
         return "writable"
@@ -54,6 +85,7 @@ class FolderSender:
             return Outcome(uid, "refused", "the SOP Instance UID is not a UID")
         try:
             self.path.mkdir(exist_ok=True)
+            self._tidy()
             self._copy(instance.path, self.path / f"{uid}.dcm")
         except OSError as error:
             return Outcome(uid, "retry", f"folder: {_reason(error)}")
@@ -64,6 +96,8 @@ class FolderSender:
         part = self._part(final.stem)
         try:
             with source.open("rb") as original, part.open("wb") as copy:
+                with suppress(OSError):  # a share may know no locks
+                    fcntl.flock(copy, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.copyfileobj(original, copy, 1 << 20)
                 copy.flush()
                 os.fsync(copy.fileno())
@@ -77,7 +111,63 @@ class FolderSender:
             os.close(folder)
 
     def _part(self, stem: str) -> Path:
-        return self.path / f".{stem}.{os.getpid()}-{threading.get_ident()}.part"
+        owner = self.owner or "0" * 12
+        return self.path / f".{stem}.{owner}-{_run()}-{threading.get_ident()}.part"
+
+    def _tidy(self) -> None:
+        """Remove what was left by a run that was killed; once, when there is a folder to look in.
+
+        Not for each delivery: the folder may hold very many files.
+        """
+        if not self.owner or self._tidied.is_set():
+            return
+        self._tidied.set()
+        try:
+            left = [name for name in os.listdir(self.path) if self._is_left(name)]  # noqa: PTH208
+            for name in left:
+                if _removed(self.path / name):
+                    log.info("leftover removed", destination=self.name, file=name)
+        except OSError as error:
+            log.warning("leftovers not removed", destination=self.name, because=_reason(error))
+
+    def _is_left(self, name: str) -> bool:
+        """Tell whether an earlier run of this owner, or of nobody known, named a file so."""
+        if found := _PART.fullmatch(name):
+            owner, run = found.groups()
+            return owner == self.owner and run != _run()
+        if not _EARLIER.fullmatch(name):
+            return False
+        with suppress(FileNotFoundError):
+            written_at = (self.path / name).lstat().st_mtime
+            return time.time() - written_at > _DEAD_AFTER_S
+        return False
+
+
+@cache
+def _run() -> str:
+    """Return what sets this process apart from earlier ones; a process number comes again."""
+    return secrets.token_hex(4)
+
+
+def _removed(path: Path) -> bool:
+    """Remove a plain file that nobody has locked; tell whether it was."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        path.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+    return True
 
 
 def _reason(error: OSError) -> str:

@@ -2,6 +2,10 @@
 
 import errno
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +15,7 @@ from node.deliver.destination import OutboundInstance
 from node.deliver.folder import FolderSender
 from node.errors import TransientDeliveryError
 from node.store.instances import Identity
+from tests.node_process import wait_for
 from tests.outbound import series
 
 
@@ -115,3 +120,95 @@ def test_check_leaves_no_file(tmp_path: Path) -> None:
 
     assert sender.check() == "writable"
     assert _names(tmp_path / "out") == []
+
+
+OWNER, OTHER = "0a" * 6, "0b" * 6
+
+WRITES = """
+import pathlib, sys
+from node.deliver.folder import FolderSender
+from node.deliver.destination import OutboundInstance
+folder, source, uid = sys.argv[1:]
+item = OutboundInstance(uid, "1.2", "1.2.840.10008.1.2.1", pathlib.Path(source))
+list(FolderSender("out", pathlib.Path(folder), "%s").send([item]))
+"""
+
+
+@contextmanager
+def _writing(folder: Path, uid: str, owner: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Run a worker that stands in the middle of a file; give it, and the file."""
+    source = folder.parent / "source"
+    os.mkfifo(source)
+    argv = [sys.executable, "-c", WRITES % owner, str(folder), str(source), uid]
+    with subprocess.Popen(argv) as worker, source.open("wb") as pipe:
+        pipe.write(bytes(3 << 20))
+        wait_for(lambda: any(p.stat().st_size for p in folder.glob(".*")), "half a file", 60)
+        (part,) = folder.glob(".*.part")
+        yield worker, part
+        worker.kill()
+
+
+def test_what_a_killed_worker_left_is_removed_and_what_a_living_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    """Kill -9 leaves half a file that no reader sees and nobody would ever remove."""
+    (item,) = series(tmp_path / "in", 1)
+    out = tmp_path / "out"
+    with _writing(out, item.sop_instance_uid, OWNER) as (worker, part):
+        list(FolderSender("out", out, OWNER).send([item]))
+        assert part.exists()
+        worker.kill()
+        worker.wait()
+        list(FolderSender("out", out, OTHER).send([item]))
+        list(FolderSender("out", out).send([item]))
+        assert part.exists()
+
+        list(FolderSender("out", out, OWNER).send([item]))
+
+        assert _names(out) == [f"{item.sop_instance_uid}.dcm"]
+
+
+def test_only_our_own_leftovers_are_removed(tmp_path: Path) -> None:
+    """The folder is not ours alone, and what is hidden in it even less."""
+    (item,) = series(tmp_path / "in", 1)
+    out = tmp_path / "out"
+    out.mkdir()
+    ours, fresh = f".1.2.{OWNER}-01234567-1.part", ".1.3.77-88.part"
+    removed = [ours, f".check.{OWNER}-01234567-9.part", ".1.2.77-88.part"]
+    kept = [
+        fresh,
+        f".1.2.{OTHER}-01234567-1.part",
+        f"1.2.{OWNER}-01234567-1.part",
+        f".notes.{OWNER}-01234567-1.part",
+        ".1.2.part",
+        ".hidden",
+        "1.2.3.dcm",
+    ]
+    for name in removed + kept:
+        (out / name).write_bytes(b"x")
+        os.utime(out / name, (0, 0))
+    os.utime(out / fresh)
+    folder, link = f".1.2.{OWNER}-01234567-2.part", f".1.2.{OWNER}-01234567-3.part"
+    (out / folder).mkdir()
+    (out / link).symlink_to(item.path)
+
+    sender = FolderSender("out", out, OWNER)
+    assert [one.state for one in sender.send([item, item])] == ["delivered"] * 2
+
+    assert _names(out) == sorted([*kept, folder, link, f"{item.sop_instance_uid}.dcm"])
+    assert item.path.exists()
+
+
+def test_a_folder_that_cannot_be_listed_is_delivered_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tidying up is no reason to keep images back."""
+
+    def refuse(_path: Path) -> list[str]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("node.deliver.folder.os.listdir", refuse)
+
+    (outcome,) = FolderSender("out", tmp_path / "out", OWNER).send(series(tmp_path / "in", 1))
+
+    assert outcome.state == "delivered"
