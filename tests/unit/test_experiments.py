@@ -1,0 +1,108 @@
+"""The poster's Tables 2 and 3: its own figures beside ours, and what a mean would hide."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from radnet.cli.experiment import _more, _table
+from radnet.training import experiments
+from radnet.training.experiments import FRACTION, FREEZE, POSTER, Poster, Row, Score, compare
+
+
+def row(name: str, scores: Sequence[Score], seeds: int = 1) -> Row:
+    """Return the row of a table."""
+    (arm,) = (one for one in (*FREEZE, *FRACTION) if one.name == name)
+    return Row(arm, 3, tuple(scores), seeds)
+
+
+def printed(rows: list[Row]) -> str:
+    """Return both tables as they are printed where the output is no terminal."""
+    console = Console(width=130)
+    with console.capture() as shown:
+        console.print(_table("Table 2: frozen part", rows))
+        console.print(_more("Table 2: frozen part", rows))
+    return shown.get()
+
+
+def last_cells(told: str) -> list[str]:
+    """Return the cells of the last row."""
+    return [cell.strip() for cell in told.splitlines()[-2].split("│")][1:-1]
+
+
+@pytest.mark.parametrize("arm", [*FREEZE, *FRACTION], ids=lambda arm: arm.name)
+def test_every_row_has_the_posters_figures(arm: experiments.Arm) -> None:
+    """All eleven rows of the poster can be read (field/poster-ocr.txt)."""
+    figures = POSTER[arm.name]
+
+    assert all(0 < figure < 100 for figure in vars(figures).values())
+    assert figures.mean_dice >= figures.mean_iou
+    assert figures.median_dice >= figures.median_iou
+
+
+def test_figures_of_the_poster_stand_beside_ours() -> None:
+    """The row that shows that the poster's order is not the expected one."""
+    assert POSTER["block 2"] == Poster(84.3, 76.8, 90.3, 82.3)
+    assert POSTER["40%"] == Poster(87.0, 77.9, 90.9, 83.4)
+
+    told = printed([row("block 2", [Score(0.5, 0.25, 10.0, 30.0)])])
+
+    for figure in ("50.0", "84.3", "25.0", "76.8", "90.3", "82.3"):
+        assert figure in told
+
+
+def test_a_liver_that_was_not_found_is_counted() -> None:
+    """It has no surface distance: a mean over the others alone would flatter."""
+    missed = Score(0.0, 0.0, math.nan, -900.0)
+
+    told = printed([row("all", [Score(0.9, 0.8, 12.0, 50.0), missed])])
+
+    assert last_cells(told)[2:4] == ["12.0", "1 of 2"]
+    nothing = printed([row("all", [missed])])
+    assert last_cells(nothing)[2:4] == ["-", "1 of 1"]
+    assert "nan" not in nothing
+
+
+def test_errors_of_opposite_sign_do_not_cancel() -> None:
+    """A liver 100 mL too large and one 100 mL too small are no volume error of 0."""
+    told = printed([row("all", [Score(0.9, 0.8, 1.0, 100.0), Score(0.9, 0.8, 1.0, -100.0)])])
+
+    assert last_cells(told)[-2:] == ["+0", "100"]
+
+
+def test_seeds_are_told_apart() -> None:
+    """A difference of arms smaller than that of seeds is none."""
+    scores = [Score(dice, dice, 1.0, 0.0) for dice in (0.8, 0.9, 0.6, 0.7)]
+
+    found = row("all", scores, seeds=2)
+
+    assert found.over_seeds("dice") == pytest.approx((0.65, 0.85))
+    assert "65.0-85.0" in printed([found])
+
+
+def test_phantoms_to_measure_on_show_a_liver() -> None:
+    """A held-out phantom with 12 mL of liver at its edge measures nothing."""
+    cases = experiments.cases_of(None, experiments.QUICK)
+
+    assert len(cases) == experiments.QUICK.phantoms
+    for case in cases:
+        assert float(case.liver.sum()) * experiments.VOXEL_ML >= experiments.LEAST_ML
+
+
+def test_two_masks_are_compared_in_mm_and_ml() -> None:
+    """A cube that is shifted by one slice of 4 mm."""
+    truth = np.zeros((20, 20, 20), bool)
+    truth[5:10, 5:10, 5:10] = True
+
+    found = compare(np.roll(truth, 1, axis=0), truth)
+
+    assert found.dice == pytest.approx(0.8)
+    assert found.iou == pytest.approx(2 / 3)
+    assert found.hd95_mm == pytest.approx(4.0)
+    assert found.volume_error_ml == 0
+    assert math.isnan(compare(np.zeros_like(truth), truth).hd95_mm)
+    larger = truth.copy()
+    larger[10] = larger[9]
+    assert compare(larger, truth).volume_error_ml == pytest.approx(25 * 0.025)
