@@ -65,6 +65,34 @@ def stack_of(volume: hd.Volume) -> Stack:
     return Stack(array, np.asarray(volume.affine, np.float64))
 
 
+def along_normal(stack: Stack) -> tuple[Stack, bool]:
+    """Return `stack` with its slices in the order of their normal, and whether that was not so.
+
+    The networks learn from stacks in this order (rows x columns, for an axial scan from foot to
+    head); files are read from head to foot.
+    """
+    slices, rows, columns = stack.affine[:3, :3].T
+    if float(np.dot(slices, np.cross(columns, rows))) >= 0:
+        return stack, False
+    affine = stack.affine.copy()
+    affine[:3, 3] += affine[:3, 0] * (stack.array.shape[0] - 1)
+    affine[:3, 0] *= -1
+    return Stack(stack.array[::-1], affine), True
+
+
+def from_other_end(cells: NDArray[np.float32], length: float) -> NDArray[np.float32]:
+    """Return cells counted from the other end of a stack that is `length` cells long.
+
+    One that lies over two of them says what the surer of the two says.
+    """
+    length, count = round(length, 3), len(cells)
+    ends = [length - cell for cell in range(count)]
+    return np.stack(
+        [cells[max(0, int(np.floor(end)) - 1) : max(1, int(np.ceil(end)))].max(axis=0)
+         for end in ends]
+    )  # fmt: skip
+
+
 class Classifier:
     """A trained RadNet, warm."""
 
@@ -103,7 +131,8 @@ class Classifier:
         Parameters
         ----------
         volume
-            [slice, row, column] in its acquisition axes; HU when it is CT.
+            [slice, row, column] in its acquisition axes, its slices in either order; HU when it
+            is CT.
         modality
             (0008,0060); it decides how voxel values are scaled and nothing else.
 
@@ -112,7 +141,7 @@ class Classifier:
         UnusableVolumeError
             If the volume has no three axes, or voxels that are not numbers.
         """
-        stack = stack_of(volume)
+        stack, reverse = along_normal(stack_of(volume))
         scan, cells = self._run(classifier_input(stack, modality)[None, None])
         depth = stack.array.shape[0] * stack.spacing_mm[0] / CLASSIFIER_SPACING_MM[0]
         filled = max(1, -(-round(depth) // CELL_SLICES))
@@ -121,6 +150,8 @@ class Classifier:
         heat = float(self._heat("coverage"))
         probability = _sigmoid(cells[0, :filled] / heat)
         whole = probability.max(axis=0)
+        if reverse:
+            probability = from_other_end(probability, depth / CELL_SLICES)
         energy = -float(np.logaddexp.reduce(sequence.astype(np.float64)))
         return Prediction(
             self._named(Sequence, "sequence", sequence),
