@@ -78,10 +78,14 @@ class SeriesSection(Section):
 
 
 class RetentionSection(Section):
-    """`[retention]`: whether and when files leave that everybody else has."""
+    """`[retention]`: whether and when files leave that everybody else has, and when rows do."""
 
     delete: bool = False
     keep_days: Annotated[float, Field(ge=0)] = 30.0
+    # At least as long as the pipeline keeps jobs: a batch that is replayed after its row has gone
+    # begins with the number of its first job again.
+    records_days: Annotated[float, Field(ge=31)] = 400.0
+    turns_days: Annotated[float, Field(ge=31)] = 60.0
 
 
 class ModelsSection(Section):

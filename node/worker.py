@@ -17,7 +17,7 @@ from node.pipeline.commitments import Commitments, Committing
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
 from node.pipeline.engine import Engine
-from node.pipeline.keeping import Keeper
+from node.pipeline.keeping import Keeper, Pruner
 from node.pipeline.quarantine import Quarantine
 from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
@@ -38,6 +38,7 @@ RESCUE_S: Final = 10.0
 COMMIT_S: Final = 2.0
 MEND_S: Final = 60.0
 RETAIN_S: Final = 600.0
+PRUNE_S: Final = 3600.0
 JOBS_KEPT_S: Final = 30 * 86400.0
 
 
@@ -78,6 +79,11 @@ def _keeper(settings: Settings, storage: Storage) -> Keeper:
     }
     days = settings.retention.keep_days
     return Keeper(storage.catalog, storage.files, days, committing, time.time)
+
+
+def _pruner(settings: Settings, storage: Storage) -> Pruner:
+    kept = settings.retention
+    return Pruner(storage.catalog, kept.records_days, kept.turns_days, time.time)
 
 
 def _commitments(settings: Settings, storage: Storage) -> Commitments:
@@ -135,6 +141,7 @@ def work(settings: Settings, stop: threading.Event) -> None:
             (lambda: sweep.mend(engine), MEND_S),
             (committed.tick, COMMIT_S),
             (watch.look, SWEEP_S),
+            (_pruner(settings, storage).tick, PRUNE_S),
         ]
         if settings.retention.delete:
             jobs.append((_keeper(settings, storage).tick, RETAIN_S))

@@ -9,6 +9,7 @@ from node.store.holds import Holds
 from node.store.orders import Orders
 from node.store.outlets import Outlets
 from node.store.promises import Promises
+from node.store.pruning import Pruning
 from node.store.reception import Reception
 from node.store.rejections import Rejections
 from node.store.results import Results
@@ -29,12 +30,14 @@ class Catalog(
     Promises,
     Holds,
     Retention,
+    Pruning,
     ClockChanges,
     Audits,
 ):
     """All tables behind one URL.
 
-    Every method is one transaction and is durable when it returns. All of them raise
+    Every method is one transaction, or several where it may change very many rows, and is durable
+    when it returns. All of them raise
     `node.errors.StoreError` where the database cannot be read or written. Safe to share between
     threads; every process makes its own.
 

@@ -1,0 +1,200 @@
+"""Rows about what is over go after a while; what is owed, asked or due stays; so the ledger."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from node.pipeline.keeping import DAY_S, Pruner
+from node.store import pruning, tables
+from node.store.catalog import Catalog
+from node.store.commitments import Reference, Remedied
+from node.store.orders import REPLAY_DELIVERED, Scope
+from tests.store_rows import STUDY, stored
+
+OLD = 1000.0
+BEFORE = 5000.0
+CT = stored(0).sop_class_uid
+
+
+@pytest.fixture
+def catalog(empty_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Catalog:
+    """Give an empty catalog that removes three rows at once."""
+    monkeypatch.setattr(pruning, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(pruning, "REQUESTS_AT_ONCE", 3)
+    monkeypatch.setattr("node.store.database.GIVEN_WAY_S", 0.0)
+    return empty_catalog
+
+
+def _uid(number: int) -> str:
+    return stored(number).sop_instance_uid
+
+
+def _ids(catalog: Catalog, column: sa.Column[Any]) -> list[Any]:
+    with catalog.engine.connect() as connection:
+        return sorted(connection.execute(sa.select(column)).scalars())
+
+
+def _associated(catalog: Catalog, opened: float, closed: float | None = None) -> int:
+    number = catalog.open_association("SCANNER", "RADNODE", "10.1.2.3", opened)
+    if closed is not None:
+        catalog.close_association(number, True, closed)
+    return number
+
+
+def _delivered(catalog: Catalog, *numbers: int, batch: str = "b") -> None:
+    for number in numbers:
+        catalog.record(stored(number), OLD)
+    catalog.add_deliveries(batch, "pacs", [_uid(n) for n in numbers], OLD)
+    for number in numbers:
+        catalog.put_delivery(_uid(number), "pacs", "delivered", "", OLD)
+
+
+def _done(catalog: Catalog, batch: str, at: float) -> None:
+    """End a batch of which nothing is pending."""
+    (job,) = [one for one in catalog.dispatches("pacs") if one.batch == batch]
+    catalog.mark_dispatched("pacs", batch, job.serial, at)
+    running = catalog.job("pacs", batch, job.serial)
+    assert running is not None
+    assert catalog.close_dispatch(running, at)
+
+
+def test_associations_that_are_long_closed_go(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In several transactions; one that is open, or young, stays."""
+    came: list[int] = []
+    monkeypatch.setattr(catalog, "_give_way", lambda: came.append(_associated(catalog, BEFORE)))
+    for _ in range(8):
+        _associated(catalog, OLD, OLD)
+    kept = [_associated(catalog, OLD), _associated(catalog, OLD, BEFORE)]
+
+    assert catalog.prune_records(BEFORE) == 8
+
+    assert len(came) == 2
+    assert _ids(catalog, tables.association.c.id) == kept + came
+    assert catalog.prune_records(BEFORE) == 0
+
+
+def test_the_number_of_an_association_is_never_given_again(catalog: Catalog) -> None:
+    """Old instances name it: an audit message would tell the address of another."""
+    numbers = [_associated(catalog, OLD, OLD) for _ in range(4)]
+
+    catalog.prune_records(BEFORE)
+
+    assert _associated(catalog, BEFORE) > max(numbers)
+
+
+def test_the_association_of_what_is_still_coming_in_stays(catalog: Catalog) -> None:
+    """How it ended says whether the series is whole; the worker may have been down for long."""
+    waited_for, settled = _associated(catalog, OLD, OLD), _associated(catalog, OLD, OLD)
+    newest = _associated(catalog, OLD, OLD)
+    other = stored(2, series="1.2.3.5", association_id=settled)
+    catalog.record(other, OLD)
+    catalog.settle("1.2.3.5", {}, OLD)
+    catalog.record(stored(1, association_id=waited_for), OLD)
+    before = catalog.unsettled()
+
+    assert catalog.prune_records(BEFORE) == 1
+
+    assert _ids(catalog, tables.association.c.id) == [waited_for, newest]
+    assert catalog.unsettled() == before
+
+
+def test_promises_that_were_kept_go(catalog: Catalog) -> None:
+    """One that is owed stays, and one that was asked for again since."""
+    wanted = [Reference(CT, _uid(1))]
+    for number in range(1, 8):
+        catalog.promise(f"2.25.{number}", "SCANNER", wanted, OLD)
+    for promise in catalog.owed(OLD):
+        if promise.transaction_uid == "2.25.2":
+            catalog.park_promise(promise, "no address")
+        elif promise.transaction_uid != "2.25.1":
+            catalog.keep_promise(promise, [], OLD)
+    catalog.promise("2.25.3", "SCANNER", wanted, BEFORE)
+    (again,) = [one for one in catalog.owed(BEFORE) if one.transaction_uid == "2.25.3"]
+    catalog.keep_promise(again, [], BEFORE)
+
+    assert catalog.prune_records(BEFORE) == 5
+
+    assert _ids(catalog, tables.commitment_promise.c.transaction_uid) == ["2.25.1", "2.25.3"]
+
+
+def test_requests_go_with_their_parts_where_nobody_waits_for_an_answer(catalog: Catalog) -> None:
+    """A report that comes yet must find its request."""
+    _delivered(catalog, *range(12))
+    for number in range(6):
+        assert catalog.open_request("pacs", f"2.25.{number}", 2, OLD, OLD + 60) == 2
+    for number in range(5):
+        assert len(catalog.begin_request(f"2.25.{number}")) == 2
+    for number in range(4):
+        good = [Reference(CT, uid) for uid in _parts(catalog, f"2.25.{number}")]
+        catalog.take_report(f"2.25.{number}", good, [], lambda *_: Remedied("ask", 0, ""), OLD)
+
+    assert catalog.prune_records(BEFORE) == 4
+
+    kept = ["2.25.4", "2.25.5"]
+    assert _ids(catalog, tables.commitment_request.c.transaction_uid) == kept
+    assert set(_ids(catalog, tables.commitment_part.c.transaction_uid)) == set(kept)
+    late = [Reference(CT, uid) for uid in _parts(catalog, "2.25.4")]
+    assert catalog.take_report("2.25.4", late, [], lambda *_: Remedied("ask", 0, ""), BEFORE)
+    assert [one.commitment for one in catalog.deliveries(STUDY)].count("committed") == 10
+
+
+def _parts(catalog: Catalog, transaction_uid: str) -> list[str]:
+    part = tables.commitment_part
+    with catalog.engine.connect() as connection:
+        query = sa.select(part.c.sop_instance_uid).where(part.c.transaction_uid == transaction_uid)
+        return list(connection.execute(query).scalars())
+
+
+def test_turns_of_batches_that_are_through_go_and_a_replay_makes_new_ones(
+    catalog: Catalog,
+) -> None:
+    """What waits, or is on the line, stays, whatever its age."""
+    for number in range(7):
+        _delivered(catalog, number, batch=f"b{number}")
+        _done(catalog, f"b{number}", BEFORE if number == 6 else OLD)
+    catalog.record(stored(8), OLD)
+    catalog.add_deliveries("waits", "pacs", [_uid(8)], OLD)
+
+    assert catalog.prune_dispatches(BEFORE) == 6
+
+    assert _ids(catalog, tables.dispatch.c.batch) == ["b6", "waits"]
+    assert catalog.order(REPLAY_DELIVERED, Scope(uid=_uid(1)), BEFORE) == 1
+    assert [one.batch for one in catalog.due("pacs", BEFORE, 9, urgent=False)] == ["waits", "b1"]
+
+
+def test_the_ledger_stays_whole(catalog: Catalog) -> None:
+    """`radnode prove` tells as before."""
+    _delivered(catalog, 1)
+    _done(catalog, "b", OLD)
+    catalog.open_request("pacs", "2.25.1", 10, OLD, OLD + 60)
+    catalog.begin_request("2.25.1")
+    good = [Reference(CT, _uid(1))]
+    catalog.take_report("2.25.1", good, [], lambda *_: Remedied("ask", 0, ""), OLD)
+    catalog.promise("2.25.9", "SCANNER", good, OLD)
+    catalog.keep_promise(catalog.owed(OLD)[0], [stored(1)], OLD)
+    proof, history = catalog.proof(), catalog.history(STUDY)
+
+    Pruner(catalog, 400, 60, lambda: OLD + 401 * DAY_S).tick()
+
+    assert _ids(catalog, tables.commitment_promise.c.transaction_uid) == []
+    assert _ids(catalog, tables.commitment_request.c.transaction_uid) == []
+    assert _ids(catalog, tables.dispatch.c.batch) == []
+    assert (catalog.proof(), catalog.history(STUDY)) == (proof, history)
+    assert proof.broken == ""
+    assert [one.commitment for one in catalog.deliveries(STUDY)] == ["committed"]
+
+
+def test_each_kind_of_row_has_its_own_age(catalog: Catalog) -> None:
+    """An auditor asks about last year; nobody asks when a batch was tried that is through."""
+    _delivered(catalog, 1)
+    _done(catalog, "b", OLD)
+    catalog.promise("2.25.9", "SCANNER", [], OLD)
+    catalog.keep_promise(catalog.owed(OLD)[0], [], OLD)
+
+    Pruner(catalog, 400, 60, lambda: OLD + 61 * DAY_S).tick()
+
+    assert _ids(catalog, tables.dispatch.c.batch) == []
+    assert _ids(catalog, tables.commitment_promise.c.transaction_uid) == ["2.25.9"]
