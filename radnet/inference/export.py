@@ -5,11 +5,12 @@ one decision changed; bf16 at most 0.5 % of the decisions changed and masks of D
 """
 
 import json
-import shutil
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -137,7 +138,9 @@ def export(task: Task, weights: Path, out: Path, cases: int = 12) -> list[Gate]:
     Raises
     ------
     GateRefusedError
-        If an export says something else than the network; nothing is left under `out` then.
+        If an export says something else than the network; `out` is as it was before then.
+    RadnetError
+        If `out` cannot be written.
     UnusableVolumeError
         If the package onnx is not installed.
     """
@@ -145,23 +148,42 @@ def export(task: Task, weights: Path, out: Path, cases: int = 12) -> list[Gate]:
     named = trained.record["preset"]
     net: nn.Module = classifier_network(named) if task == "classifier" else liver_network(named)
     fill(net, trained, weights.name)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="export-", dir=out) as name:
+            fresh = Path(name)
+            found = _through_gates(task, net, fresh, cases, weights.name)
+            _write_ir(fresh)
+            gates = {"cases": cases, "gates": [asdict(one) for one in found]}
+            told = json.dumps({"weights_sha256": trained.digest} | gates, indent=1)
+            (fresh / "gates.json").write_text(told + "\n", encoding="utf-8")
+            for path in fresh.iterdir():
+                path.replace(out / path.name)
+    except OSError as error:
+        raise RadnetError(f"{out}: cannot be written ({error.strerror})") from error
+    finally:
+        with suppress(OSError):  # it holds something, or never came to be
+            out.rmdir()
+    return found
+
+
+def _through_gates(
+    task: Task, net: nn.Module, fresh: Path, cases: int, weights: str
+) -> list[Gate]:
+    """Write ``model.onnx`` and return how far it is from `net`, if that is near enough."""
     side = CLASSIFIER_SIDE if task == "classifier" else LIVER_WINDOW[1]
-    _write_onnx(net, out / "model.onnx", side)
+    _write_onnx(net, fresh / "model.onnx", side)
     drawn = stacks(task, cases)
-    found = [
-        gate(task, _torch(net), _openvino(out / "model.onnx", "f32"), "f32", drawn),
-    ]
+    precisions: tuple[Precision, ...] = ("f32",)
     if best_precision() == "bf16":
-        bf16 = _openvino(out / "model.onnx", "bf16")
-        found.append(gate(task, _torch(net), bf16, "bf16", drawn))
+        precisions = ("f32", "bf16")
+    found = [
+        gate(task, _torch(net), _openvino(fresh / "model.onnx", precision), precision, drawn)
+        for precision in precisions
+    ]
     for one in found:
         if reason := one.refusal():
-            shutil.rmtree(out)
-            raise GateRefusedError(f"{weights.name}: {reason}; the export was thrown away")
-    _write_ir(out)
-    told = {"weights_sha256": trained.digest, "cases": cases, "gates": [asdict(g) for g in found]}
-    (out / "gates.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+            raise GateRefusedError(f"{weights}: {reason}; the export was thrown away")
     return found
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from radnet.errors import WeightsError
+from radnet.errors import RadnetError, WeightsError
 from radnet.inference import export as exporting
 from radnet.inference.export import GateRefusedError, export, gate
 from radnet.network.decoder import LiverNet
@@ -56,6 +56,70 @@ def test_refused_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         export("liver", liver_weights(tmp_path), tmp_path / "l")
 
     assert not (tmp_path / "l").exists()
+
+
+def without_onnx(monkeypatch: pytest.MonkeyPatch, said: float) -> None:
+    """Let an export say the network's logits plus `said`; the files hold a word."""
+
+    def openvino(path: Path, precision: str) -> exporting.Run:
+        del precision
+        assert path.read_text() == "fresh"
+        return lambda stack: [exporting._torch(net)(stack)[0] + np.float32(said)]
+
+    torch.manual_seed(0)
+    net = LiverNet(preset(TINY)).half().float().eval()  # as it comes back from its file
+    monkeypatch.setattr(exporting, "_openvino", openvino)
+    monkeypatch.setattr(
+        exporting, "_write_onnx", lambda _, path, side: path.write_text("fresh") + side
+    )
+    monkeypatch.setattr(exporting, "_write_ir", lambda out: (out / "model.xml").write_text("x"))
+    monkeypatch.setattr(exporting, "stacks", lambda *_: [np.ones((1, 1, 8, 32, 32), np.float32)])
+
+
+def another_days(folder: Path) -> Path:
+    """Return a folder with an export of another day and something else."""
+    out = folder / "l"
+    out.mkdir()
+    for name in ("notes.txt", "model.onnx"):
+        (out / name).write_text("another day's")
+    return out
+
+
+def test_a_refused_export_touches_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder was once deleted with all that lay in it, whoever it belonged to."""
+    out = another_days(tmp_path)
+    without_onnx(monkeypatch, said=1.0)
+
+    with pytest.raises(GateRefusedError, match="f32"):
+        export("liver", liver_weights(tmp_path), out)
+
+    assert sorted(path.name for path in out.iterdir()) == ["model.onnx", "notes.txt"]
+    assert (out / "model.onnx").read_text() == "another day's"
+
+
+def test_an_export_takes_the_place_of_another_days(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only once it has passed its gates; what else lies there stays."""
+    out = another_days(tmp_path)
+    without_onnx(monkeypatch, said=0.0)
+
+    export("liver", liver_weights(tmp_path), out)
+
+    names = sorted(path.name for path in out.iterdir())
+    assert names == ["gates.json", "model.onnx", "model.xml", "notes.txt"]
+    assert (out / "model.onnx").read_text() == "fresh"
+    assert (out / "notes.txt").read_text() == "another day's"
+
+
+def test_an_export_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """In one sentence, before anything is computed."""
+    (tmp_path / "l").write_text("a file")
+
+    with pytest.raises(RadnetError, match="cannot be written"):
+        export("liver", liver_weights(tmp_path), tmp_path / "l")
 
 
 def test_gate_counts_what_changed() -> None:
