@@ -23,7 +23,7 @@ from radnet.errors import UnusableVolumeError
 
 shown = Console(stderr=True)
 WIDE = 130  # columns where the output is no terminal
-MOST = 40  # wrong answers that are printed; the page has as many
+MOST = 40  # wrong answers that are printed; the page has them all
 
 
 def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)

@@ -60,6 +60,8 @@ def page(found: Sequence[ScanReport], lines: Sequence[Line], about: str) -> str:
         "<h2>Confusion</h2>",
         "<p>Rows: what is true. Columns: what was said.</p>",
         *(_matrix(head, confusion(found, head)) for head in ("sequence", "plane", "contrast")),
+        "<h2>Wrong answers</h2>",
+        _table(("scan", "head", "truth", "said", "probability"), wrong_rows(found)),
         "<h2>By manufacturer</h2><p>Right %, 95 % interval (scans judged).</p>",
         _table(MAKERS, maker_rows(found)),
         "<h2>Liver</h2>",
@@ -73,6 +75,16 @@ def page(found: Sequence[ScanReport], lines: Sequence[Line], about: str) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>3D-RADNet evaluation</title>'
         f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>"
     )
+
+
+def wrong_rows(found: Sequence[ScanReport]) -> list[tuple[str, str, str, str, str]]:
+    """Return every wrong answer: scan, head, truth, what was said and how surely."""
+    return [
+        (one.scan.name, v.head, v.truth, v.said, f"{v.probability:.2f}")
+        for one in found
+        for v in one.verdicts
+        if not v.right
+    ]
 
 
 def maker_rows(found: Sequence[ScanReport]) -> list[list[str]]:

@@ -25,7 +25,7 @@ POSTER: Final[dict[str, tuple[int | None, float | None, float | None]]] = {
     "coronal": (32, 100.0, 100.0),
     "sagittal": (17, 99.4, 100.0),
     "plane": (316, 99.4, None),
-    "contrast": (316, 84.8, 91.7),
+    "contrast": (100, 84.8, 91.7),
     "brain": (200, 98.4, 99.9),
     "upper_head_neck": (42, 98.7, 99.7),
     "lower_head_neck": (38, 98.7, 98.7),

@@ -104,3 +104,12 @@ def test_a_page_shows_makers_confusion_and_the_poster() -> None:
     assert "data:image/png;base64," in html
     assert "<script" not in html
     assert 'rgba(70,130,180,0.50)">1' in html  # one of two coronal ones was called sagittal
+    assert "<td>coronal</td><td>sagittal</td><td>0.45</td>" in html  # and is among the wrong
+
+
+def test_the_posters_samples_are_those_of_the_class() -> None:
+    """100 of its 316 had an agent; ours stand beside them."""
+    lines = {line.name: line for line in scorecard(FOUND)}
+
+    assert cells(lines["contrast"])[1] == "10"
+    assert cells(lines["contrast"])[5:] == ["100", "84.8", "91.7"]
