@@ -141,6 +141,8 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
     for path in (*(data or ()), manifest, start):
         if path is not None and not path.exists():
             raise UnusableVolumeError(f"{path}: no such file or folder")
+    if out.is_dir() or not out.parent.is_dir():
+        raise UnusableVolumeError(f"{out}: expected the name of a file in a folder that is there")
     request = Request(
         task,
         preset,

@@ -258,3 +258,18 @@ def test_a_name_in_brackets_is_told_as_it_is(
     assert ended.value.code == 2
     assert path.name in told.err
     assert told.out == ""
+
+
+def test_weights_that_could_not_be_written_are_refused_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a night's steps a missing folder was a traceback."""
+    out = tmp_path / "none" / "w.safetensors"
+    command = ["radnet", "train", "liver", "--steps", "1", "--phantoms", "1", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", command)
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert "in a folder that is there" in capsys.readouterr().err
