@@ -132,7 +132,7 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
     """Train a network; the same command goes on where it was cut off.
 
     A checkpoint is written under OUT every minute. On several GPUs: `torchrun --nproc-per-node 4
-    --no-python radnet train ...`; `--minutes` and `--steps` then count for all together.
+    --no-python -- radnet train ...`; `--minutes` and `--steps` then count for all together.
     """
     from radnet.training.ranks import joined
 

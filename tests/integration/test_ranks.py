@@ -1,6 +1,7 @@
 """Training by `torchrun`: ranks hold the same weights, and a kill -9 costs nothing."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.distributed.run import get_args_parser
 
 from radnet.network.heads import RadNet
 from radnet.network.presets import preset
@@ -126,6 +128,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def test_torchrun_takes_the_readmes_words_and_ours_behind_them() -> None:
+    """Without the two dashes it takes --start for an abbreviation of an option of its own."""
+    readme = Path(__file__).parents[2] / "README.md"
+    (words,) = re.findall(r"`torchrun (.*?) \.\.\.`", readme.read_text(encoding="utf-8"))
+
+    read = get_args_parser().parse_args([*words.split(), "liver", "--start", "w.safetensors"])
+
+    assert (read.nproc_per_node, read.training_script) == ("4", "radnet")
+    assert read.training_script_args == ["train", "liver", "--start", "w.safetensors"]
 
 
 @pytest.mark.slow
