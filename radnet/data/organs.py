@@ -96,6 +96,18 @@ def trunk_wall(rng: np.random.Generator, body: Body) -> list[Shape]:
                 Shape(T.BONE, (x, 20, -560), (12, 12, 240), 6),
                 Shape(T.MARROW, (x, 20, -560), (6, 6, 235), 6),
             ]
+        elif body.arms_up:
+            x = side * 178 * g
+            wall += [
+                Shape(T.FAT, (x, -5, -150), (46, 48, 175), 5),
+                Shape(T.MUSCLE, (x, -5, -150), (37, 39, 172), 5),
+                Shape(T.BONE, (x, -5, -150), (12, 12, 165), 6),
+                Shape(T.MARROW, (x, -5, -150), (6, 6, 160), 6),
+                Shape(T.FAT, (0.72 * x, -40, 120), (36, 38, 130), 5),
+                Shape(T.MUSCLE, (0.72 * x, -40, 120), (30, 32, 128), 5),
+                Shape(T.BONE, (0.72 * x - 9, -40, 120), (7, 7, 125), 6),
+                Shape(T.BONE, (0.72 * x + 9, -40, 120), (7, 7, 125), 6),
+            ]
         if body.female:
             size = float(rng.uniform(0.7, 1.3))
             centre = (side * 82 * g, -88 * g - fat, -430)

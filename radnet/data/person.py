@@ -32,6 +32,11 @@ class Body:
     arms_down: bool
     kind: str = "body"  # or "knee"
 
+    @property
+    def arms_up(self) -> bool:
+        """Tell whether the arms lie beside the head, as in most CTs of the trunk."""
+        return not self.arms_down and self.seed % 2 == 1
+
     @classmethod
     def random(cls, rng: np.random.Generator, kind: str = "body") -> "Body":
         """Return a person at random."""

@@ -268,13 +268,15 @@ def _truth(
     for region in Region:
         upper, lower = body.region_mm(region)
         share[region] = max(0.0, min(high, upper) - max(low, lower)) / (upper - lower)
-        wanted = (T.GREY, T.WHITE) if region is Region.BRAIN else ()
         organ = {
+            Region.BRAIN: (T.GREY, T.WHITE),
             Region.LIVER: (T.LIVER,),
             Region.LUNG: (T.LUNG,),
             Region.KIDNEY: (T.CORTEX, T.MEDULLA),
-        }.get(region, wanted)
+        }.get(region)
         here = np.isin(tissue, organ) if organ else filled & (z < upper) & (z > lower)
+        if region is Region.BRAIN:
+            here &= z > lower  # the cord is of the same tissue
         if region is Region.BREAST:
             here &= (np.abs(x) > 40) & (grid.xyz[1] < -40)
         counts = here.sum(axis=(1, 2))

@@ -37,6 +37,7 @@ PROTOCOLS: Final = (
     Protocol("abdomen", (-540, -590), (-760, -820), (330, 430), 5, True, 0.9, 200),
     Protocol("pelvis", (-690, -760), (-900, -960), (330, 430), 15, True, 1.2, 200),
     Protocol("slab", (0, -700), (0, 0), (330, 430), 8, True, 0.8, 100),
+    Protocol("vertex to chest", (140, 20), (-420, -520), (400, 480), 5, False, 0.7, 220),
     Protocol("knee", (90, 60), (-60, -100), (140, 200), 0, True, 0.8, 110),
 )
 

@@ -1,5 +1,7 @@
 """The made-up body: it looks like its truth says, in the patient's own directions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,29 @@ def test_the_same_seed_draws_the_same_scan() -> None:
         pictures.append(take(*random_scan(rng, (8.0, 10.0, 10.0)), seed=11).image)
 
     np.testing.assert_array_equal(pictures[0], pictures[1])
+
+
+def test_a_spinal_cord_is_no_brain() -> None:
+    """Every abdomen was once said to show some: the cord is white matter, too."""
+    phantom = abdomen()
+
+    assert (phantom.tissue == Tissue.WHITE).any()
+    assert not phantom.rows_of[Region.BRAIN].any()
+
+
+@pytest.mark.parametrize(("seed", "raised"), [(6, False), (7, True)])
+def test_arms_may_lie_beside_the_head(seed: int, raised: bool) -> None:
+    """As in a CT of the trunk, or a PET/CT; a head between two arms is a head all the same."""
+    body = replace(BODY, seed=seed)
+    wanted = Acquisition(
+        Sequence.CT, Contrast.NONCONTRAST, Plane.AXIAL, (24, 96, 96), (6.0, 5.0, 5.0),
+        (0.0, 5.0, -80.0),
+    )  # fmt: skip
+
+    phantom = take(body, wanted, seed=3)
+
+    across = np.abs((np.arange(96) - 47.5) * 5)
+    bone = (phantom.tissue == Tissue.BONE).any(axis=(0, 1))
+    assert bone[(across > 140) & (across < 215)].any() == raised
+    assert phantom.rows_of[Region.BRAIN].sum() > 15
+    assert phantom.coverage[Region.BRAIN] > 0.9
