@@ -68,19 +68,21 @@ def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
         _watched(
             scoring.table_reports(manifest, labeller, segmenter, unusable)
             if manifest
-            else scoring.reports(folders, labeller, segmenter)
+            else scoring.reports(folders, labeller, segmenter, unusable)
         )
     )
     for reason in unusable[:MOST]:
-        shown.print(escape(f"not judged: {reason}"), style="yellow")
+        shown.print(escape(f"refused, not scored: {reason}"), style="yellow")
     if not found:
         raise UnusableVolumeError(f"{where}: no scan to judge")
     lines = scorecard(found)
-    _print(found, lines)
-    about = (
+    about = scoring.About(
         f"{labeller.name} {labeller.digest[:12]}, {segmenter.name} {segmenter.digest[:12]} "
-        f"on {len(found)} scans of {where}; {len(unusable)} more could not be read"
+        f"on {len(found)} scans of {where}; {len(unusable)} more refused",
+        tuple(unusable),
+        labels_from_headers=manifest is not None,
     )
+    _print(found, lines, about)
     if card:
         card.write_text(tables(found, lines, about), encoding="utf-8")
     if html:
@@ -113,9 +115,10 @@ def _watched(source: Any) -> Iterator[Any]:
             bar.advance(task)
 
 
-def _print(found: list[Any], lines: list[Any]) -> None:
+def _print(found: list[Any], lines: list[Any], about: Any) -> None:
     from radnet.training.report_page import MAKERS, cells, maker_rows, percent
     from radnet.training.scorecard import calibration
+    from radnet.training.witnesses import WITNESS_HEAD, remark, witness_rows
 
     plain = Console(width=None if sys.stdout.isatty() else WIDE)
     heads = Table(
@@ -127,10 +130,15 @@ def _print(found: list[Any], lines: list[Any]) -> None:
     makers = Table(*MAKERS, title="By manufacturer: right %, 95 % interval (judged)")
     for row in maker_rows(found):
         makers.add_row(*row)
-    for table in (heads, makers, _wrong(found), _livers(found)):
+    witnesses = Table(*WITNESS_HEAD, title="Header and pixels, as `radnet classify` answers")
+    for row in [] if about.labels_from_headers else witness_rows(found):
+        witnesses.add_row(*row)
+    for table in (heads, makers, _wrong(found), witnesses, _livers(found)):
         if table.row_count:
             plain.print(table)
     plain.print(f"expected calibration error: {percent(calibration(found)[0])} %")
+    if told := remark(found, about):
+        plain.print(told)
 
 
 def _wrong(found: list[Any]) -> Table:

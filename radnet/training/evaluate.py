@@ -1,9 +1,10 @@
 """How good are the shipped weights on scans that were left out: the model card's table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import highdicom as hd
 import numpy as np
@@ -14,12 +15,15 @@ from radnet.data.manifest import Row, Split, read_table
 from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.preparation import Stack
+from radnet.inference.recognise import Recognised, read_scan_file, recognise_scan
 from radnet.inference.segmenter import LiverSegmenter
 from radnet.training.liver_sets import mask_on
 from radnet.training.prepared import read_row
-from radnet.training.scans import Scan, digest, files, read_manifest, read_nifti, read_scan
+from radnet.training.scans import Scan, digest, files, read_manifest, read_nifti
 from radnet.training.transfer import dice
 from radnet.volume.headers import read_file
+
+UNKNOWN_BELOW: Final = 0.6  # as `radnet classify` where nothing else is asked for
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,36 @@ class LiverScore:
 
 @dataclass(frozen=True)
 class ScanReport:
-    """Everything measured on one scan."""
+    """Everything measured on one scan.
+
+    Attributes
+    ----------
+    recognised
+        What header and pixels say of a DICOM series, apart and together; None where the truth
+        was read from the header, too.
+    """
 
     scan: Scan
     verdicts: list[Verdict]
     liver: LiverScore | None
     prediction: Prediction
     vendor: str = ""
+    recognised: Recognised | None = None
+
+
+@dataclass(frozen=True)
+class About:
+    """What was judged: a sentence on weights and scans, the scans refused, with reasons.
+
+    Attributes
+    ----------
+    labels_from_headers
+        Whether the truth was read from headers, as that of a manifest is.
+    """
+
+    text: str
+    refused: tuple[str, ...] = ()
+    labels_from_headers: bool = False
 
 
 def volume_of(stack: Stack) -> hd.Volume:
@@ -89,27 +116,58 @@ class Judged:
 
 
 def reports(
-    folders: Sequence[Path], classifier: Classifier, segmenter: LiverSegmenter, role: str = "test"
+    folders: Sequence[Path],
+    classifier: Classifier,
+    segmenter: LiverSegmenter,
+    unusable: list[str],
+    role: str = "test",
 ) -> Judged:
-    """Return a report of every scan of `role`, in the order of the folders and manifests."""
-    scans = [(one, scan) for one in folders for scan in read_manifest(one) if scan.role == role]
-    return Judged(
-        len(scans), (_folder_report(one, scan, classifier, segmenter) for one, scan in scans)
-    )
+    """Return a report of every scan of `role`, in the order of the folders and manifests.
+
+    DICOM is read as it is when served: what the node refuses is no part of the figures.
+
+    Parameters
+    ----------
+    unusable
+        Which scan could not be judged, and why, is added here.
+    """
+    work = [
+        (scan.name, partial(_folder_report, one, scan, classifier, segmenter))
+        for one in folders
+        for scan in read_manifest(one)
+        if scan.role == role
+    ]
+    return Judged(len(work), _each(work, unusable))
+
+
+def _each(
+    work: Sequence[tuple[str, Callable[[], ScanReport]]], unusable: list[str]
+) -> Iterator[ScanReport | None]:
+    for name, judge in work:
+        try:
+            yield judge()
+        except UnusableVolumeError as error:
+            unusable.append(str(error) if name in str(error) else f"{name}: {error}")
+            yield None
 
 
 def _folder_report(
     folder: Path, scan: Scan, classifier: Classifier, segmenter: LiverSegmenter
 ) -> ScanReport:
-    stack = read_scan(folder, scan)
-    volume = volume_of(stack)
-    prediction = classifier.classify(volume, scan.modality)
+    if scan.kind == "dicom":
+        source = read_scan_file(folder / "dicom" / scan.name)
+        found = recognise_scan(source, UNKNOWN_BELOW, classifier)
+        if found.prediction is None:
+            raise UnusableVolumeError(found.unusable)
+        said = verdicts(scan, found.prediction)
+        return ScanReport(scan, said, None, found.prediction, _vendor(folder, scan), found)
+    stack = read_nifti(files(folder, scan)[0])
+    prediction = classifier.classify(volume_of(stack), scan.modality)
     score = None
-    if scan.kind == "liver pair" and is_stranger(scan, segmenter.record):
+    if is_stranger(scan, segmenter.record):
         mask = read_nifti(folder / "liver" / f"{scan.name}_liver.nii.gz").array > 0
         score = liver_score(stack, mask, segmenter)
-    vendor = _vendor(folder, scan)
-    return ScanReport(scan, verdicts(scan, prediction), score, prediction, vendor)
+    return ScanReport(scan, verdicts(scan, prediction), score, prediction)
 
 
 def is_stranger(scan: Scan, record: Mapping[str, Any]) -> bool:
@@ -142,17 +200,11 @@ def table_reports(
     unusable
         Why a series could not be judged is added here.
     """
-    rows = read_table(manifest, side)
-
-    def found() -> Iterator[ScanReport | None]:
-        for row in rows:
-            try:
-                yield _row_report(row, classifier, segmenter)
-            except UnusableVolumeError as error:
-                unusable.append(str(error))
-                yield None
-
-    return Judged(len(rows), found())
+    work = [
+        (row.series_instance_uid, partial(_row_report, row, classifier, segmenter))
+        for row in read_table(manifest, side)
+    ]
+    return Judged(len(work), _each(work, unusable))
 
 
 def _row_report(row: Row, classifier: Classifier, segmenter: LiverSegmenter) -> ScanReport:
@@ -178,8 +230,6 @@ def _row_report(row: Row, classifier: Classifier, segmenter: LiverSegmenter) -> 
 
 
 def _vendor(folder: Path, scan: Scan) -> str:
-    if scan.kind != "dicom":
-        return ""
     header = read_file(files(folder, scan)[0], pixels=False)
     return manufacturer(str(header.get("Manufacturer", "") or ""))
 

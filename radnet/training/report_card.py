@@ -3,22 +3,17 @@
 from collections.abc import Sequence
 from statistics import mean, median
 
-from radnet.training.evaluate import ScanReport
+from radnet.training.evaluate import About, ScanReport
 from radnet.training.report_page import percent
 from radnet.training.scorecard import Line, calibration
+from radnet.training.witnesses import WITNESS_HEAD, remark, witness_rows
 
 
-def tables(found: Sequence[ScanReport], lines: Sequence[Line], about: str) -> str:
-    """Return classes with intervals, calibration, wrong answers and liver masks.
-
-    Parameters
-    ----------
-    about
-        Which weights were scored, on what.
-    """
+def tables(found: Sequence[ScanReport], lines: Sequence[Line], about: About) -> str:
+    """Return classes with intervals, calibration, witnesses, wrong answers and liver masks."""
     error, _ = calibration(found)
     parts = [
-        f"<!-- made by `radnet evaluate --card`: {about} -->",
+        f"<!-- made by `radnet evaluate --card`: {about.text} -->",
         _table(("class", "samples", "judged", "accuracy %", "95 % interval", "AUC %"), [
             (
                 line.name,
@@ -38,15 +33,23 @@ def tables(found: Sequence[ScanReport], lines: Sequence[Line], about: str) -> st
             if not v.right
         ]),
     ]  # fmt: skip
+    if about.refused:
+        parts.insert(
+            1, "Refused, not scored:\n\n" + "\n".join(f"* {why}" for why in about.refused)
+        )
+    if rows := [] if about.labels_from_headers else witness_rows(found):
+        parts.append(_table(WITNESS_HEAD, rows))
+    if told := remark(found, about):
+        parts.append(told)
     livers = [(one.scan.name, one.liver) for one in found if one.liver]
     if livers:
-        rows = [
+        measured = [
             (name, f"{score.dice:.3f}", f"{score.truth_ml:.0f}", f"{score.said_ml:.0f}")
             for name, score in livers
         ]
         dice = [score.dice for _, score in livers]
         parts += [
-            _table(("liver of", "Dice on the source grid", "liver mL", "said mL"), rows),
+            _table(("liver of", "Dice on the source grid", "liver mL", "said mL"), measured),
             f"Dice: mean {mean(dice):.3f}, median {median(dice):.3f}, of {len(dice)} scans.",
         ]
     return "\n\n".join(parts) + "\n"

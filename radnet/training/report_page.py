@@ -9,8 +9,9 @@ from io import BytesIO
 from matplotlib.figure import Figure
 
 from radnet.labels.vocabulary import HEADS
-from radnet.training.evaluate import ScanReport
+from radnet.training.evaluate import About, ScanReport
 from radnet.training.scorecard import POSTER, Line, calibration, confusion, scorecard
+from radnet.training.witnesses import WITNESS_HEAD, remark, witness_rows
 
 MAKERS = ("manufacturer", "scans", "sequence", "plane", "contrast", "coverage exact")
 STYLE = (
@@ -38,18 +39,13 @@ def cells(line: Line) -> list[str]:
     ]
 
 
-def page(found: Sequence[ScanReport], lines: Sequence[Line], about: str) -> str:
-    """Return the report of an evaluation as HTML.
-
-    Parameters
-    ----------
-    about
-        What was evaluated, on what.
-    """
+def page(found: Sequence[ScanReport], lines: Sequence[Line], about: About) -> str:
+    """Return the report of an evaluation as HTML."""
     error, bins = calibration(found)
     livers = [(one.scan.name, one.liver) for one in found if one.liver]
     parts = [
-        f"<h1>3D-RADNet evaluation</h1><p>{escape(about)}</p>",
+        f"<h1>3D-RADNet evaluation</h1><p>{escape(about.text)}</p>",
+        "".join(f"<p>Refused, not scored: {escape(why)}</p>" for why in about.refused),
         _table(
             ("class", "samples", "accuracy %", "95 % interval", "AUC %",
              "poster: samples", "accuracy %", "AUC %"),
@@ -64,6 +60,7 @@ def page(found: Sequence[ScanReport], lines: Sequence[Line], about: str) -> str:
         _table(("scan", "head", "truth", "said", "probability"), wrong_rows(found)),
         "<h2>By manufacturer</h2><p>Right %, 95 % interval (scans judged).</p>",
         _table(MAKERS, maker_rows(found)),
+        *_witnesses(found, about),
         "<h2>Liver</h2>",
         _table(
             ("scan", "Dice", "true mL", "said mL"),
@@ -75,6 +72,15 @@ def page(found: Sequence[ScanReport], lines: Sequence[Line], about: str) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>3D-RADNet evaluation</title>'
         f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>"
     )
+
+
+def _witnesses(found: Sequence[ScanReport], about: About) -> list[str]:
+    rows = [] if about.labels_from_headers else witness_rows(found)
+    told = remark(found, about)
+    if not told:
+        return []
+    table = _table(WITNESS_HEAD, rows) if rows else ""
+    return [f"<h2>Header and pixels</h2>{table}<p>{escape(told)}</p>"]
 
 
 def wrong_rows(found: Sequence[ScanReport]) -> list[tuple[str, str, str, str, str]]:

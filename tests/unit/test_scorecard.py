@@ -8,7 +8,7 @@ import pytest
 
 from radnet.inference.classifier import Prediction
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
-from radnet.training.evaluate import ScanReport, is_stranger, verdicts
+from radnet.training.evaluate import About, ScanReport, is_stranger, verdicts
 from radnet.training.report_page import cells, maker_rows, page
 from radnet.training.scans import Scan
 from radnet.training.scorecard import calibration, interval, scorecard
@@ -96,7 +96,7 @@ def test_calibration_compares_what_was_said_with_what_was_right() -> None:
 def test_a_page_shows_makers_confusion_and_the_poster() -> None:
     """It stands alone: no script, no other file; names are escaped."""
     rows = maker_rows(FOUND)
-    html = page(FOUND, scorecard(FOUND), "a <b> of weights")
+    html = page(FOUND, scorecard(FOUND), About("a <b> of weights"))
 
     assert [row[:2] for row in rows] == [["GE", "8"], ["SIEMENS", "2"]]
     assert rows[1][3].startswith("50.0, ")
