@@ -4,6 +4,7 @@ RadnetError
 ├── UnusableVolumeError   these images do not make a volume; the message says why
 │   └── GeometryError     ... because of their positions or orientations
 ├── WeightsError          a weights file is missing, altered or of another preset
+│   └── PresetError       ... no preset has that name
 └── FetchError            something outside cannot be reached, or gave other bytes than it promised
 """
 
@@ -22,6 +23,10 @@ class GeometryError(UnusableVolumeError):
 
 class WeightsError(RadnetError):
     """A weights file is missing, altered or belongs to another network."""
+
+
+class PresetError(WeightsError):
+    """No network is called so."""
 
 
 class FetchError(RadnetError):

@@ -1,6 +1,7 @@
 """The command `radnet evaluate`: the poster's first table, and what else a reader must know."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,8 @@ def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
 
     folders = data or []
     where = _checked(folders, manifest)
+    for path in (split, html, card):
+        _refuse_output(path)
     with shown.status("Loading weights"):
         labeller = Classifier.load(classifier)
         segmenter = LiverSegmenter.load(liver or shipped("liver-left-out"), labeller)
@@ -105,6 +108,16 @@ def _checked(folders: list[Path], manifest: Path | None) -> str:
     return " and ".join(one.name for one in given)
 
 
+def _refuse_output(path: Path | None) -> None:
+    """Refuse before the work what could not be written after it."""
+    if path is None:
+        return
+    if path.is_dir() or not path.parent.is_dir():
+        raise UnusableVolumeError(f"{path}: expected the name of a file in a folder that is there")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UnusableVolumeError(f"{path}: cannot be written")
+
+
 def _watched(source: Any) -> Iterator[Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=shown) as bar:
@@ -116,29 +129,31 @@ def _watched(source: Any) -> Iterator[Any]:
 
 
 def _print(found: list[Any], lines: list[Any], about: Any) -> None:
-    from radnet.training.report_page import MAKERS, cells, maker_rows, percent
+    from radnet.training.report_page import (
+        CLASSES,
+        MAKERS,
+        cells,
+        liver_remark,
+        maker_rows,
+        percent,
+    )
     from radnet.training.scorecard import calibration
-    from radnet.training.witnesses import WITNESS_HEAD, remark, witness_rows
+    from radnet.training.witnesses import remark
 
     plain = Console(width=None if sys.stdout.isatty() else WIDE)
-    heads = Table(
-        "class", "samples", "accuracy %", "95 % interval", "AUC %", "poster: samples",
-        "accuracy %", "AUC %", title="Left-out scans, pixels alone",
-    )  # fmt: skip
+    heads = Table(*CLASSES, title="Left-out scans, pixels alone")
     for line in lines:
         heads.add_row(*cells(line))
     makers = Table(*MAKERS, title="By manufacturer: right %, 95 % interval (judged)")
     for row in maker_rows(found):
         makers.add_row(*row)
-    witnesses = Table(*WITNESS_HEAD, title="Header and pixels, as `radnet classify` answers")
-    for row in [] if about.labels_from_headers else witness_rows(found):
-        witnesses.add_row(*row)
-    for table in (heads, makers, _wrong(found), witnesses, _livers(found)):
+    for table in (heads, makers, _wrong(found), _witnesses(found, about), _livers(found)):
         if table.row_count:
             plain.print(table)
     plain.print(f"expected calibration error: {percent(calibration(found)[0])} %")
-    if told := remark(found, about):
-        plain.print(told)
+    for told in (remark(found, about), liver_remark(found)):
+        if told:
+            plain.print(told)
 
 
 def _wrong(found: list[Any]) -> Table:
@@ -152,11 +167,19 @@ def _wrong(found: list[Any]) -> Table:
     return table
 
 
+def _witnesses(found: list[Any], about: Any) -> Table:
+    from radnet.training.witnesses import WITNESS_HEAD, witness_rows
+
+    table = Table(*WITNESS_HEAD, title="Header and pixels, as `radnet classify` answers")
+    for row in [] if about.labels_from_headers else witness_rows(found):
+        table.add_row(*row)
+    return table
+
+
 def _livers(found: list[Any]) -> Table:
-    table = Table("scan", "Dice", "liver mL", "said mL", title="Liver masks")
-    for report in found:
-        if report.liver:
-            score = report.liver
-            told = f"{score.truth_ml:.0f}", f"{score.said_ml:.0f}"
-            table.add_row(report.scan.name, f"{score.dice:.3f}", *told)
+    from radnet.training.report_page import LIVERS, liver_rows
+
+    table = Table(*LIVERS, title="Liver masks, on the grid of each scan")
+    for row in liver_rows(found):
+        table.add_row(*row)
     return table

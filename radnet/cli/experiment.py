@@ -15,6 +15,7 @@ from rich.progress import TaskID
 from rich.table import Table
 
 from radnet.inference.preparation import LIVER_SPACING_MM
+from radnet.network.build import liver_network
 from radnet.network.weights import shipped
 from radnet.training import experiments as ex
 
@@ -27,7 +28,10 @@ Data = Annotated[
     Path | None,
     typer.Option(help="LiTS layout, MANIFEST.csv or a Parquet manifest; else phantoms."),
 ]
-Start = Annotated[Path | None, typer.Option(help="Classifier weights to transfer.")]
+Start = Annotated[
+    Path | None, typer.Option(help="Classifier weights to transfer; or MedicalNet's .pth.")
+]
+Size = Annotated[str, typer.Option(help="Size of the network: that of the weights to transfer.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A few steps: shows that it runs.")]
 Steps = Annotated[int, typer.Option(min=0, help="Training steps of each arm and seed.")]
 Seeds = Annotated[int, typer.Option(min=0, help="Trainings of each arm.")]
@@ -39,11 +43,12 @@ def freeze(
     classifier: Start = None,
     steps: Steps = 0,
     seeds: Seeds = 0,
+    preset: Size = ex.Budget.preset,
     *,
     quick: Quick = False,
 ) -> None:
     """Which parts of the transferred encoder to keep fixed (Table 2)."""
-    budget = ex.shortened(ex.QUICK if quick else ex.Budget(), steps, seeds)
+    budget = ex.shortened(ex.QUICK if quick else ex.Budget(), steps, seeds, preset)
     _run("Table 2: frozen part", ex.FREEZE, data, classifier, budget)
 
 
@@ -53,11 +58,12 @@ def fraction(
     classifier: Start = None,
     steps: Steps = 0,
     seeds: Seeds = 0,
+    preset: Size = ex.Budget.preset,
     *,
     quick: Quick = False,
 ) -> None:
     """How much labelled data a frozen, transferred encoder needs (Table 3)."""
-    budget = ex.shortened(ex.QUICK if quick else ex.Budget(), steps, seeds)
+    budget = ex.shortened(ex.QUICK if quick else ex.Budget(), steps, seeds, preset)
     _run("Table 3: share of the data", ex.FRACTION, data, classifier, budget)
 
 
@@ -68,6 +74,8 @@ def _run(
     classifier: Path | None,
     budget: ex.Budget,
 ) -> None:
+    liver_network(budget.preset)  # refused before the cases are read, if there is none
+    start = classifier or shipped("classifier", budget.preset)
     with shown.status("Reading cases"):
         learn, held_out = ex.sides(data, budget)
     rows = []
@@ -79,7 +87,7 @@ def _run(
                     arm,
                     (learn, held_out),
                     budget,
-                    classifier or shipped("classifier", budget.preset),
+                    start,
                     partial(_show, bar, task),
                 )
             )

@@ -15,7 +15,7 @@ def classifier_network(name: str) -> RadNet | RadNet2020:
 
     Raises
     ------
-    WeightsError
+    PresetError
         If there is none of that name.
     """
     return RadNet2020() if name == LAYOUT_2020 else RadNet(preset(name))
@@ -26,7 +26,7 @@ def liver_network(name: str) -> LiverNet | LiverNet2020:
 
     Raises
     ------
-    WeightsError
+    PresetError
         If there is none of that name.
     """
     return LiverNet2020() if name == LAYOUT_2020 else LiverNet(preset(name))

@@ -14,7 +14,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from radnet.errors import WeightsError
+from radnet.errors import PresetError
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ def preset(name: str) -> Preset:
 
     Raises
     ------
-    WeightsError
+    PresetError
         If there is none of that name.
     """
     try:
         return PRESETS[name]
     except KeyError:
         known = ", ".join([*PRESETS, "radnet50-2020"])
-        raise WeightsError(f"no preset is called {name!r}; expected one of {known}") from None
+        raise PresetError(f"no preset is called {name!r}; expected one of {known}") from None

@@ -17,10 +17,10 @@ from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.preparation import Stack
 from radnet.inference.recognise import Recognised, read_scan_file, recognise_scan
 from radnet.inference.segmenter import LiverSegmenter
+from radnet.training.experiments import compare
 from radnet.training.liver_sets import mask_on
 from radnet.training.prepared import read_row
 from radnet.training.scans import Scan, digest, files, read_manifest, read_nifti
-from radnet.training.transfer import dice
 from radnet.volume.headers import read_file
 
 UNKNOWN_BELOW: Final = 0.6  # as `radnet classify` where nothing else is asked for
@@ -43,11 +43,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class LiverScore:
-    """One liver mask against the one that came with the scan."""
+    """One liver mask against the one that came with the scan, on the scan's own grid."""
 
     dice: float
     truth_ml: float
     said_ml: float
+    hd95_mm: float  # nan where one of the masks is empty
+
+    @property
+    def error_ml(self) -> float:
+        """Return the volume said minus the true one."""
+        return self.said_ml - self.truth_ml
 
 
 @dataclass(frozen=True)
@@ -180,10 +186,17 @@ def is_stranger(scan: Scan, record: Mapping[str, Any]) -> bool:
 
 def liver_score(stack: Stack, mask: NDArray[np.bool_], segmenter: LiverSegmenter) -> LiverScore:
     """Return how well a mask is found again in its scan, on the scan's own grid."""
-    said = segmenter.segment(volume_of(stack)).mask
-    step = stack.spacing_mm
-    voxel_ml = step[0] * step[1] * step[2] / 1000
-    return LiverScore(dice(said, mask), float(mask.sum() * voxel_ml), float(said.sum() * voxel_ml))
+    return compared(segmenter.segment(volume_of(stack)).mask, mask, stack.spacing_mm)
+
+
+def compared(
+    said: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
+) -> LiverScore:
+    """Return the figures of two masks, as the experiments measure them."""
+    score = compare(said, truth, spacing_mm)
+    voxel_ml = float(np.prod(spacing_mm)) / 1000
+    said_ml, truth_ml = float(said.sum() * voxel_ml), float(truth.sum() * voxel_ml)
+    return LiverScore(score.dice, truth_ml, said_ml, score.hd95_mm)
 
 
 def table_reports(

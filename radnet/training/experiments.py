@@ -15,12 +15,14 @@ from typing import Final
 import numpy as np
 import torch
 from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+from scipy import ndimage
 
 from radnet.inference.preparation import LIVER_SPACING_MM, Array
 from radnet.inference.segmenter import window_probability
 from radnet.network.build import liver_network
 from radnet.network.decoder import LiverNet
 from radnet.network.layout2020 import LiverNet2020
+from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
 from radnet.training import transfer
 from radnet.training.liver_cases import Case, make_case, phantom_cases
 from radnet.training.liver_patches import Patches, patches
@@ -177,7 +179,13 @@ def run_arm(
     classifier: Path,
     tick: Callable[[float], None],
 ) -> Row:
-    """Train one arm with every seed and score it on the held-out cases."""
+    """Train one arm with every seed and score it on the held-out cases.
+
+    Parameters
+    ----------
+    classifier
+        Whose encoder is transferred: weights of a classifier, or MedicalNet's ``.pth``.
+    """
     learn, held_out = cases
     scores: list[Score] = []
     count = max(1, round(len(learn) * arm.share))
@@ -186,7 +194,9 @@ def run_arm(
         plan = transfer.Plan(budget.preset, 0, seed, steps=budget.steps, freeze=arm.freeze)
         torch.manual_seed(seed)
         net = liver_network(budget.preset)
-        if arm.transferred:
+        if arm.transferred and classifier.suffix in MEDICALNET_SUFFIXES:
+            fill_encoder(net.encoder, classifier)
+        elif arm.transferred:
             transfer.transfer(net, classifier)
         for progress in transfer.train(net, _batches(chosen, plan), plan):
             tick((seed + progress.share) / budget.seeds)
@@ -214,29 +224,31 @@ def score(net: LiverNet | LiverNet2020, case: Case) -> Score:
     return compare(said, (case.liver > 0.5) & case.known)
 
 
-def compare(said: np.ndarray, truth: np.ndarray) -> Score:
-    """Return the figures of two masks on the liver grid."""
+def compare(
+    said: np.ndarray, truth: np.ndarray, spacing_mm: tuple[float, float, float] = LIVER_SPACING_MM
+) -> Score:
+    """Return the figures of two masks on one grid, by default the liver's."""
     both, either = int((said & truth).sum()), int((said | truth).sum())
     distance = float("nan")
     if said.any() and truth.any():
-        first, second = (
-            torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (said, truth)
-        )
+        box = ndimage.find_objects((said | truth).astype(np.uint8))[0]
+        padded = (np.pad(mask[box], 1).astype(np.float32) for mask in (said, truth))
+        first, second = (torch.from_numpy(mask[None, None]) for mask in padded)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # MONAI 1.6 of its own arguments
             distance = float(
                 compute_hausdorff_distance(
-                    first, second, include_background=True, percentile=95, spacing=LIVER_SPACING_MM
+                    first, second, include_background=True, percentile=95, spacing=spacing_mm
                 )
             )
     return Score(
         transfer.dice(said, truth),
         both / either if either else 1.0,
         distance,
-        (int(said.sum()) - int(truth.sum())) * VOXEL_ML,
+        (int(said.sum()) - int(truth.sum())) * float(np.prod(spacing_mm)) / 1000,
     )
 
 
-def shortened(budget: Budget, steps: int, seeds: int) -> Budget:
+def shortened(budget: Budget, steps: int, seeds: int, preset: str) -> Budget:
     """Return `budget` with what the caller gave; 0 leaves a figure as it is."""
-    return replace(budget, steps=steps or budget.steps, seeds=seeds or budget.seeds)
+    return replace(budget, steps=steps or budget.steps, seeds=seeds or budget.seeds, preset=preset)

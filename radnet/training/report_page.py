@@ -5,14 +5,21 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from io import BytesIO
+from statistics import mean, median
 
 from matplotlib.figure import Figure
 
 from radnet.labels.vocabulary import HEADS
 from radnet.training.evaluate import About, ScanReport
-from radnet.training.scorecard import POSTER, Line, calibration, confusion, scorecard
+from radnet.training.scorecard import BINS, POSTER, Line, calibration, confusion, scorecard
 from radnet.training.witnesses import WITNESS_HEAD, remark, witness_rows
 
+CLASSES = (
+    "class", "samples", "judged", "accuracy %", "95 % interval", "AUC %", "95 % interval",
+    "poster: samples", "accuracy %", "AUC %",
+)  # fmt: skip
+LIVERS = ("liver of", "Dice", "HD95 mm", "liver mL", "said mL", "error mL")
+RELIABILITY = ("said with", "answers", "mean %", "right %")
 MAKERS = ("manufacturer", "scans", "sequence", "plane", "contrast", "coverage exact")
 STYLE = (
     "body{font:15px sans-serif;max-width:60em;margin:2em auto}table{border-collapse:collapse}"
@@ -26,15 +33,22 @@ def percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.1f}"
 
 
+def between(low: float, high: float) -> str:
+    """Return an interval of a share, '-' where there is none."""
+    return "-" if math.isnan(low) else f"{percent(low)}-{percent(high)}"
+
+
 def cells(line: Line) -> list[str]:
     """Return one line of the table as text: ours, then the poster's."""
     samples, accuracy, auc = POSTER.get(line.name, (None, None, None))
     return [
         line.name,
         str(line.samples),
+        str(line.judged),
         percent(line.accuracy),
-        f"{percent(line.low)}-{percent(line.high)}",
+        between(line.low, line.high),
         percent(line.auc),
+        between(line.auc_low, line.auc_high),
         *("-" if figure is None else str(figure) for figure in (samples, accuracy, auc)),
     ]
 
@@ -42,17 +56,16 @@ def cells(line: Line) -> list[str]:
 def page(found: Sequence[ScanReport], lines: Sequence[Line], about: About) -> str:
     """Return the report of an evaluation as HTML."""
     error, bins = calibration(found)
-    livers = [(one.scan.name, one.liver) for one in found if one.liver]
     parts = [
         f"<h1>3D-RADNet evaluation</h1><p>{escape(about.text)}</p>",
         "".join(f"<p>Refused, not scored: {escape(why)}</p>" for why in about.refused),
         _table(
-            ("class", "samples", "accuracy %", "95 % interval", "AUC %",
-             "poster: samples", "accuracy %", "AUC %"),
+            CLASSES,
             (cells(line) for line in lines),
         ),
         f"<h2>Calibration</h2><p>Expected calibration error {percent(error)} %</p>",
         f'<img alt="reliability" src="data:image/png;base64,{_reliability(bins)}">',
+        _table(RELIABILITY, reliability_rows(bins)),
         "<h2>Confusion</h2>",
         "<p>Rows: what is true. Columns: what was said.</p>",
         *(_matrix(head, confusion(found, head)) for head in ("sequence", "plane", "contrast")),
@@ -62,11 +75,8 @@ def page(found: Sequence[ScanReport], lines: Sequence[Line], about: About) -> st
         _table(MAKERS, maker_rows(found)),
         *_witnesses(found, about),
         "<h2>Liver</h2>",
-        _table(
-            ("scan", "Dice", "true mL", "said mL"),
-            ((name, f"{s.dice:.3f}", f"{s.truth_ml:.0f}", f"{s.said_ml:.0f}")
-             for name, s in livers),
-        ),
+        _table(LIVERS, liver_rows(found)),
+        f"<p>{escape(liver_remark(found))}</p>",
     ]  # fmt: skip
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>3D-RADNet evaluation</title>'
@@ -93,6 +103,59 @@ def wrong_rows(found: Sequence[ScanReport]) -> list[tuple[str, str, str, str, st
     ]
 
 
+def confusion_rows(found: Sequence[ScanReport]) -> list[tuple[str, str]]:
+    """Return for each true class of each head what was said of its scans, how often."""
+    rows = []
+    for head in ("sequence", "plane", "contrast"):
+        counts = confusion(found, head)
+        for truth in dict.fromkeys(str(label) for label in HEADS[head]):
+            said = sorted((-n, name) for (true, name), n in counts.items() if true == truth)
+            if said:
+                rows.append((f"{head}: {truth}", ", ".join(f"{name} {-n}" for n, name in said)))
+    return rows
+
+
+def reliability_rows(bins: Sequence[tuple[float, float, int]]) -> list[tuple[str, ...]]:
+    """Return for each bin of probabilities how many answers were in it, and how many right."""
+    rows: list[tuple[str, ...]] = []
+    for p, share, count in bins:
+        number = max(1, math.ceil(round(p * BINS, 6)))
+        span = f"{(number - 1) / BINS:.1f}-{number / BINS:.1f}"
+        rows.append((span, str(count), percent(p), percent(share)))
+    return rows
+
+
+def liver_rows(found: Sequence[ScanReport]) -> list[tuple[str, ...]]:
+    """Return for each liver overlap, distance of the surfaces, and volumes."""
+    return [
+        (
+            one.scan.name,
+            f"{one.liver.dice:.3f}",
+            "-" if math.isnan(one.liver.hd95_mm) else f"{one.liver.hd95_mm:.1f}",
+            f"{one.liver.truth_ml:.0f}",
+            f"{one.liver.said_ml:.0f}",
+            f"{one.liver.error_ml:+.0f}",
+        )
+        for one in found
+        if one.liver
+    ]
+
+
+def liver_remark(found: Sequence[ScanReport]) -> str:
+    """Return means over the livers in one sentence, those missed counted; '' without any."""
+    scores = [one.liver for one in found if one.liver]
+    if not scores:
+        return ""
+    dice, errors = [s.dice for s in scores], [s.error_ml for s in scores]
+    near = [s.hd95_mm for s in scores if not math.isnan(s.hd95_mm)]
+    surface = f"mean {mean(near):.1f} mm" if near else "-"
+    return (
+        f"Dice: mean {mean(dice):.3f}, median {median(dice):.3f}, of {len(dice)} scans; HD95 "
+        f"{surface}, livers missed: {len(scores) - len(near)} of {len(scores)}; volume error mean "
+        f"{mean(errors):+.0f} mL, its size {mean(abs(e) for e in errors):.0f} mL."
+    )
+
+
 def maker_rows(found: Sequence[ScanReport]) -> list[list[str]]:
     """Return for each manufacturer how often the heads are right, the most frequent first."""
     groups: dict[str, list[ScanReport]] = {}
@@ -108,8 +171,7 @@ def maker_rows(found: Sequence[ScanReport]) -> list[list[str]]:
 def _share(line: Line | None) -> str:
     if line is None:
         return "-"
-    between = f"{percent(line.low)}-{percent(line.high)}"
-    return f"{percent(line.accuracy)}, {between} ({line.judged})"
+    return f"{percent(line.accuracy)}, {between(line.low, line.high)} ({line.judged})"
 
 
 def _matrix(head: str, counts: dict[tuple[str, str], int]) -> str:

@@ -1,7 +1,7 @@
 """The poster's first table for any scans: per class, with intervals, calibration and confusion."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -50,8 +50,8 @@ class Line:
         Scans of the class; of a head, scans judged.
     accuracy, low, high
         Share judged rightly (one class against the rest) and its 95 % bootstrap interval.
-    auc
-        Area under the ROC curve; nan where only one kind of scan was judged.
+    auc, auc_low, auc_high
+        Area under the ROC curve and its interval; nan where only one kind of scan was judged.
     """
 
     name: str
@@ -60,7 +60,9 @@ class Line:
     accuracy: float
     low: float
     high: float
-    auc: float
+    auc: float = float("nan")
+    auc_low: float = float("nan")
+    auc_high: float = float("nan")
 
 
 def interval(right: Right, seed: int = 0) -> tuple[float, float]:
@@ -77,14 +79,46 @@ def interval(right: Right, seed: int = 0) -> tuple[float, float]:
     return float(np.percentile(shares, LOW)), float(np.percentile(shares, HIGH))
 
 
+def auc_interval(truth: Right, scores: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
+    """Return the 95 % interval of an area under the ROC curve, by bootstrap over scans.
+
+    Where the ranking is perfect, or perfectly wrong, a bootstrap knows no doubt: there the exact
+    bound of as many independent pairs as there are scans of the rarer kind stands.
+    """
+    rarer = int(min(truth.sum(), (~truth).sum()))
+    _, place = np.unique(scores, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    areas = []
+    for _ in range(DRAWS):
+        drawn = rng.integers(0, len(truth), len(truth))
+        if truth[drawn].any() and not truth[drawn].all():
+            areas.append(_area(place[drawn], truth[drawn]))
+    low, high = float(np.percentile(areas, LOW)), float(np.percentile(areas, HIGH))
+    if low == high:
+        bound = (1 - HIGH / 100) ** (1 / rarer)
+        return (bound, 1.0) if high == 1 else (0.0, 1 - bound)
+    return low, high
+
+
+def _area(place: NDArray[np.int64], truth: Right) -> float:
+    """Return the share of pairs ranked rightly, ties counted half; `place` counts from 0."""
+    size = int(place.max()) + 1
+    yes = np.bincount(place[truth], minlength=size)
+    no = np.bincount(place[~truth], minlength=size)
+    below = np.cumsum(no) - no
+    return float((yes * (below + no / 2)).sum() / (yes.sum() * no.sum()))
+
+
 def _line(name: str, truth: Right, said: Right, scores: NDArray[np.float64] | None) -> Line:
     right = truth == said
     low, high = interval(right)
-    auc = float("nan")
-    if scores is not None and truth.any() and not truth.all():
-        pair = torch.from_numpy(scores), torch.from_numpy(truth.astype(np.int64))
-        auc = float(compute_roc_auc(*pair))  # type: ignore[arg-type]
-    return Line(name, int(truth.sum()), len(truth), float(right.mean()), low, high, auc)
+    line = Line(name, int(truth.sum()), len(truth), float(right.mean()), low, high)
+    if scores is None or truth.all() or not truth.any():
+        return line
+    pair = torch.from_numpy(scores), torch.from_numpy(truth.astype(np.int64))
+    auc = float(compute_roc_auc(*pair))  # type: ignore[arg-type]
+    auc_low, auc_high = auc_interval(truth, scores)
+    return replace(line, auc=auc, auc_low=auc_low, auc_high=auc_high)
 
 
 def scorecard(found: Sequence[ScanReport]) -> list[Line]:
@@ -117,7 +151,7 @@ def _are(names: list[str], label: str) -> Right:
 
 def _total(name: str, right: Right) -> Line:
     low, high = interval(right)
-    return Line(name, len(right), len(right), float(right.mean()), low, high, float("nan"))
+    return Line(name, len(right), len(right), float(right.mean()), low, high)
 
 
 def _contrast(found: Sequence[ScanReport]) -> list[Line]:

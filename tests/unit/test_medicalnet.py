@@ -1,15 +1,17 @@
 """MedicalNet's file starts an encoder, or says why it does not fit."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from radnet.errors import WeightsError
 from radnet.network.encoder import Encoder
 from radnet.network.medicalnet import fill_encoder
 from radnet.network.presets import preset
+from radnet.training import experiments
 
 
 def medicalnet(name: str, *, downsample: bool = True) -> dict[str, Tensor]:
@@ -105,3 +107,26 @@ def test_other_files_are_told_by_name(tmp_path: Path) -> None:
         fill_encoder(encoder, tmp_path / "text.pth")
     with pytest.raises(WeightsError, match="no layer1"):
         fill_encoder(encoder, saved(tmp_path / "other.pth", {"head.weight": torch.ones(2)}))
+
+
+def test_an_experiment_transfers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `radnet train --start` takes it; the arm without transfer stays without it."""
+    state = medicalnet("radnet10")
+    path = saved(tmp_path / "resnet_10.pth", state)
+    begun: list[nn.Module] = []
+
+    def scored(net: nn.Module, case: object) -> experiments.Score:
+        del case
+        begun.append(net)
+        return experiments.Score(1.0, 1.0, 0.0, 0.0)
+
+    monkeypatch.setattr(experiments, "score", scored)
+    monkeypatch.setattr("radnet.training.transfer.train", lambda *_: iter(()))
+    cases: Any = ([object()], [object()])
+    for arm in (experiments.FREEZE[0], experiments.FREEZE[-1]):
+        budget = experiments.Budget(steps=1, seeds=1, preset="radnet10")
+        experiments.run_arm(arm, cases, budget, path, lambda _: None)
+
+    theirs = state["module.layer1.0.conv1.weight"]
+    ours = [net.get_parameter("encoder.stages.0.0.conv1.weight") for net in begun]
+    assert [torch.equal(one, theirs) for one in ours] == [True, False]

@@ -8,7 +8,8 @@ import pytest
 
 from radnet.inference.classifier import Prediction
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
-from radnet.training.evaluate import About, ScanReport, is_stranger, verdicts
+from radnet.training.evaluate import About, LiverScore, ScanReport, compared, is_stranger, verdicts
+from radnet.training.report_card import tables
 from radnet.training.report_page import cells, maker_rows, page
 from radnet.training.scans import Scan
 from radnet.training.scorecard import calibration, interval, scorecard
@@ -52,7 +53,7 @@ def test_each_class_is_judged_against_the_rest() -> None:
     assert lines["plane"].low < 0.8 < lines["plane"].high
     assert lines["axial"].auc == pytest.approx(1.0, abs=0.2)
     assert lines["coverage exact"].accuracy == 1
-    assert cells(lines["axial"])[5:] == ["267", "99.4", "100.0"]
+    assert cells(lines["axial"])[7:] == ["267", "99.4", "100.0"]
 
 
 @pytest.mark.parametrize(
@@ -112,4 +113,45 @@ def test_the_posters_samples_are_those_of_the_class() -> None:
     lines = {line.name: line for line in scorecard(FOUND)}
 
     assert cells(lines["contrast"])[1] == "10"
-    assert cells(lines["contrast"])[5:] == ["100", "84.8", "91.7"]
+    assert cells(lines["contrast"])[7:] == ["100", "84.8", "91.7"]
+
+
+def test_an_area_under_the_curve_has_its_interval() -> None:
+    """By bootstrap over scans, as that of the share; none where there is no area."""
+    lines = {line.name: line for line in scorecard([*FOUND, *FOUND])}
+
+    sagittal = lines["sagittal"]
+    assert 0 <= sagittal.auc_low < sagittal.auc < sagittal.auc_high <= 1
+    assert lines["axial"].auc_low <= lines["axial"].auc <= lines["axial"].auc_high
+    assert np.isnan(lines["plane"].auc_low)
+    few = cells(sagittal)
+    assert few[2] == "20"  # judged
+    assert few[6].count("-") == 1
+
+
+def test_a_card_tells_what_the_page_draws() -> None:
+    """Confusion and reliability as numbers, the liver in mm and mL."""
+    liver = replace(FOUND[0], liver=LiverScore(0.9, 1000.0, 980.0, 7.5))
+    missed = replace(FOUND[0], liver=LiverScore(0.0, 500.0, 0.0, float("nan")))
+
+    card = tables([*FOUND, liver, missed], scorecard(FOUND), About("weights"))
+
+    assert "| plane: coronal | coronal 1, sagittal 1 |" in card
+    assert "| 0.4-0.5 | 1 | 45.0 | 0.0 |" in card
+    assert "| s | 0.900 | 7.5 | 1000 | 980 | -20 |" in card
+    assert "| s | 0.000 | - | 500 | 0 | -500 |" in card
+    assert "livers missed: 1 of 2" in card
+    assert "volume error mean -260 mL, its size 260 mL" in card
+
+
+def test_masks_are_compared_on_the_scans_own_grid() -> None:
+    """In mm of that grid: a cube that is shifted by one slice of 5 mm."""
+    truth = np.zeros((20, 20, 20), bool)
+    truth[5:10, 5:10, 5:10] = True
+
+    found = compared(np.roll(truth, 1, axis=0), truth, (5.0, 1.0, 1.0))
+
+    assert found.dice == pytest.approx(0.8)
+    assert found.hd95_mm == pytest.approx(5.0)
+    assert found.error_ml == 0
+    assert found.truth_ml == pytest.approx(125 * 5 / 1000)
