@@ -47,7 +47,7 @@ def export(
         gates = through_gates(task.value, weights or shipped(task.value), out)
     table = Table("precision", "largest logit error", "decisions changed", "Dice of masks")
     for gate in gates:
-        changed = f"{gate.changed:.3%}"
+        changed = f"{gate.changed:.3%} of {gate.decisions:,}"
         table.add_row(gate.precision, f"{gate.logit_error:.2g}", changed, f"{gate.dice:.4f}")
     Console().print(table)
 

@@ -1,7 +1,8 @@
 """Networks for other runtimes: ONNX and OpenVINO IR, each through a gate before it is kept.
 
-The gates compare with torch in fp32 on phantoms: fp32 logits within 1e-4 of the largest and not
-one decision changed; bf16 at most 0.5 % of the decisions changed and masks of Dice 0.995.
+The gates compare with torch in fp32 on phantoms: no fp32 logit further off than 1e-4 and not one
+decision changed; bf16 at most 0.5 % of the decisions changed and masks of Dice 0.995. Measured:
+logits of up to 16 (classifier) and 21 (liver) differ by up to 5e-6 and 1.7e-5.
 """
 
 import json
@@ -42,6 +43,7 @@ Task = Literal["classifier", "liver"]
 LOGIT_TOLERANCE: Final = 1e-4
 MOST_CHANGED: Final = {"f32": 0.0, "bf16": 0.005}
 LEAST_DICE: Final = {"f32": 1.0, "bf16": 0.995}
+CASES: Final = {"classifier": 24, "liver": 12}  # 288 decisions: one of them is 0.35 %
 SEED: Final = 70_000_000
 EXAMPLE_SLICES: Final = 48
 
@@ -59,17 +61,20 @@ class Gate:
     Attributes
     ----------
     logit_error
-        Largest difference of a logit, as a share of the largest logit where that exceeds 1.
+        Largest difference of a logit.
     changed
         Share of the decisions (heads and regions, or voxels) that changed.
     dice
         Of the masks; 1 for a classifier.
+    decisions
+        How many were compared.
     """
 
     precision: str
     logit_error: float
     changed: float
     dice: float
+    decisions: int
 
     def refusal(self) -> str | None:
         """Return why the export must not be used, None if it may."""
@@ -121,19 +126,23 @@ def gate(task: Task, exact: Run, other: Run, precision: str, cases: list[Array])
     for case in cases:
         truth, said = exact(case), other(case)
         for one, two in zip(truth, said, strict=True):
-            scale = max(1.0, float(np.abs(one).max()))
-            error = max(error, float(np.abs(one - two).max()) / scale)
+            error = max(error, float(np.abs(one - two).max()))
         first, second = decisions(task, truth), decisions(task, said)
         changed += int((first != second).sum())
         total += first.size
         if task == "liver":
             both += 2 * int((first & second).sum())
             either += int(first.sum() + second.sum())
-    return Gate(precision, error, changed / total, both / either if either else 1.0)
+    return Gate(precision, error, changed / total, both / either if either else 1.0, total)
 
 
-def export(task: Task, weights: Path, out: Path, cases: int = 12) -> list[Gate]:
+def export(task: Task, weights: Path, out: Path, cases: int = 0) -> list[Gate]:
     """Write ``model.onnx``, ``model.xml`` with ``model.bin`` and ``gates.json`` under `out`.
+
+    Parameters
+    ----------
+    cases
+        Phantoms to compare on; 0: as many as resolve the share that may change.
 
     Raises
     ------
@@ -144,6 +153,7 @@ def export(task: Task, weights: Path, out: Path, cases: int = 12) -> list[Gate]:
     UnusableVolumeError
         If the package onnx is not installed.
     """
+    cases = cases or CASES[task]
     trained = load_weights(weights, task)
     named = trained.record["preset"]
     net: nn.Module = classifier_network(named) if task == "classifier" else liver_network(named)

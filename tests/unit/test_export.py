@@ -10,6 +10,7 @@ from radnet.errors import RadnetError, WeightsError
 from radnet.inference import export as exporting
 from radnet.inference.export import GateRefusedError, export, gate
 from radnet.network.decoder import LiverNet
+from radnet.network.heads import HEAD_SIZES
 from radnet.network.presets import preset
 from radnet.network.weights import save_weights, shipped
 
@@ -132,7 +133,33 @@ def test_gate_counts_what_changed() -> None:
 
     assert (found.precision, found.logit_error, found.changed) == ("bf16", 2.0, 0.25)
     assert found.dice == pytest.approx(2 / 3)
+    assert found.decisions == 4
     assert "25.00%" in str(found.refusal())
+
+
+@pytest.mark.parametrize(("off", "kept"), [(5e-5, True), (2e-4, False)])
+def test_a_logit_may_differ_by_1e_4_however_large_it_is(off: float, kept: bool) -> None:
+    """It was a share of the largest logit: 20 could be off by 2e-3."""
+    logits = np.array([20.0, 1.0, -1.0, -20.0], np.float32).reshape(1, 1, 1, 2, 2)
+
+    found = gate(
+        "liver", lambda _: [logits], lambda _: [logits + np.float32(off)], "f32", [logits]
+    )
+
+    assert found.logit_error == pytest.approx(off, rel=0.05)
+    assert (found.refusal() is None) is kept
+
+
+def test_enough_decisions_are_compared_to_tell_half_a_percent() -> None:
+    """One of 144 that changed was 0.7 %: the gate for bf16 let none through."""
+    scan = [np.zeros((1, sum(HEAD_SIZES)), np.float32), np.zeros((1, 3, 9), np.float32)]
+    case = np.zeros((1, 1, 24, 96, 96), np.float32)
+    cases = [case] * exporting.CASES["classifier"]
+
+    found = gate("classifier", lambda _: scan, lambda _: scan, "bf16", cases)
+
+    assert found.decisions >= 200
+    assert 1 / found.decisions <= exporting.MOST_CHANGED["bf16"]
 
 
 def test_weights_of_another_task_are_not_exported(tmp_path: Path) -> None:
