@@ -39,7 +39,10 @@ def _coverage_findings(
 ) -> list[Finding]:
     sure = min((max(p, 1 - p) for p in fused.regions.values()), default=0.5)
     spread = {region: round(p, 4) for region, p in fused.regions.items()}
-    found = [Finding("coverage", fused.covered, sure, "fused", spread)]
+    found = [
+        Finding("coverage", fused.covered, sure, "fused", spread),
+        Finding("coverage_unknown", fused.regions_unknown, sure, "fused", {}),
+    ]
     label = header.coverage
     if label:
         named = [part for part in label.value.split(";") if part != ELSEWHERE]
@@ -56,7 +59,9 @@ def fuse(header: SeriesLabels, pixels: Prediction | None, unknown_below: float) 
     """Return every finding of a series: fused first, then each witness by itself.
 
     Where a header that speaks and pixels that are sure say different things, the heads are named
-    in a finding called ``disagreement``.
+    in a finding called ``disagreement``. ``coverage_unknown`` names the regions that are neither
+    covered nor not; ``strange`` is 1 where the pixels are not of a kind that the network knows,
+    and its probability is their strangeness.
 
     Parameters
     ----------
@@ -76,6 +81,10 @@ def fuse(header: SeriesLabels, pixels: Prediction | None, unknown_below: float) 
         said: Label = getattr(header, name)
         if said:
             found.append(Finding(name, said.value, said.confidence, "fused", _told(said)))
+    if pixels is not None and pixels.strangeness is not None:
+        bound = {"above": pixels.strange_above, "share of known scans below": pixels.strange_share}
+        strange = "1" if pixels.strange else "0"
+        found.append(Finding("strange", strange, pixels.strangeness, "fused", bound))
     if fused.disagreements:
         found.append(Finding("disagreement", list(fused.disagreements), 1.0, "fused", {}))
     return found

@@ -14,7 +14,7 @@ def tags(findings: Mapping[str, Finding]) -> tuple[dict[str, str], list[str]]:
     texts: dict[str, str] = {}
     labels: list[str] = []
     for name, finding in findings.items():
-        if finding.value is None or finding.value in ([], "0"):
+        if finding.value is None or finding.value in ([], "0") or name == "coverage_unknown":
             continue
         values = finding.value if isinstance(finding.value, list) else [finding.value]
         texts[name] = ";".join(values)

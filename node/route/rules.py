@@ -25,10 +25,12 @@ from node.settings import Rule
 FINDINGS: Final = frozenset(
     {
         "sequence", "plane", "contrast", "coverage", "localizer", "derived", "disagreement",
-        "own_output",
+        "coverage_unknown", "strange", "own_output",
     }
 )  # fmt: skip
 _SOURCE: Final = frozenset({"calling_ae"})
+_VALUE: Final = celtypes.StringType("value")
+UNKNOWN_REGION: Final = "it is unknown whether the series covers: "
 _MEMBERS: Final = {"findings": FINDINGS, "header": HEADER_KEYWORDS, "source": _SOURCE}
 _MACROS: Final = frozenset({"all", "exists", "exists_one", "filter", "map", "has", "dyn"})
 _FUNCTIONS: Final = _MACROS | {name for name in base_functions if name.isidentifier()}
@@ -144,13 +146,46 @@ def _reasons(matched: Sequence[Rule]) -> dict[str, tuple[str, ...]]:
     return {action: tuple(names) for action, names in said.items()}
 
 
+class _UnknownRegion(celtypes.StringType):
+    """A region of which it is unknown whether it is covered: asking for it has no answer."""
+
+    def __eq__(self, other: object) -> bool:
+        if str(self) == str(other):
+            raise TypeError(f"{UNKNOWN_REGION}{self}")
+        return False
+
+    __hash__ = celtypes.StringType.__hash__
+
+
+class _Coverage(celtypes.ListType):
+    """The covered regions; `in` of an unknown one is an error, of CEL's kind, not false.
+
+    So neither `"liver" in coverage` nor `!("liver" in coverage)` holds where nobody can tell.
+    """
+
+    def __init__(self, covered: Iterable[str], unknown: Iterable[str]) -> None:
+        super().__init__([celtypes.StringType(name) for name in covered])
+        self._unknown = [_UnknownRegion(name) for name in unknown]
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from super().__iter__()
+        yield from self._unknown
+
+
 def _context(facts: Facts) -> dict[str, Any]:
     findings = {name: dict(found) for name, found in facts.findings.items()}
     if "coverage" in findings and findings["coverage"].get("value") is None:
         findings["coverage"]["value"] = []  # so that `"liver" in ...` is false, not an error
     findings.setdefault("disagreement", {"value": [], "probability": 1.0})
+    findings.setdefault("coverage_unknown", {"value": [], "probability": 1.0})
+    findings.setdefault("strange", {"value": None, "probability": 0.0})
+    told: Any = json_to_cel(findings)
+    unknown = findings["coverage_unknown"].get("value") or []
+    if "coverage" in findings and unknown:
+        coverage = told[celtypes.StringType("coverage")]
+        coverage[_VALUE] = _Coverage(findings["coverage"]["value"], unknown)
     return {
-        "findings": json_to_cel(findings),
+        "findings": told,
         "header": json_to_cel(dict(facts.header)),
         "source": json_to_cel(dict(facts.source)),
     }
@@ -161,7 +196,8 @@ def _evaluated(program: celpy.Runner, context: dict[str, Any]) -> bool | str:
     try:
         value = program.evaluate(context)
     except (CELEvalError, CELUnsupportedError, TypeError, ValueError, KeyError) as error:
-        return _told(error)
+        told = _told(error)  # unknown is an answer: the rule does not match, and did not fail
+        return False if told.startswith(UNKNOWN_REGION) else told
     if not isinstance(value, celtypes.BoolType | bool):
         return f"the condition is not true or false but {type(value).__name__}"
     return bool(value)
@@ -169,6 +205,9 @@ def _evaluated(program: celpy.Runner, context: dict[str, Any]) -> bool | str:
 
 def _told(error: Exception) -> str:
     """Return the head of a CEL error; its tail repeats the facts, which do not belong in logs."""
+    for part in error.args:
+        if isinstance(part, tuple) and part and str(part[0]).startswith(UNKNOWN_REGION):
+            return str(part[0])
     text = str(error.args[0]) if error.args else type(error).__name__
     missing = re.match(r"no such member in mapping: '(\w+)'", text)
     if missing:

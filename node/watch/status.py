@@ -10,7 +10,17 @@ from rich.text import Text
 from node.store.catalog import Catalog
 from node.store.records import Delivery, Finding, SeriesSummary
 
-_SHOWN = ("sequence", "plane", "contrast", "coverage", "localizer", "own_output")
+_SHOWN = (
+    "sequence",
+    "plane",
+    "contrast",
+    "coverage",
+    "coverage_unknown",
+    "localizer",
+    "strange",
+    "own_output",
+)
+_FLAGS = ("localizer", "strange")  # shown where they are set
 
 
 def _value(finding: Finding) -> str:
@@ -29,7 +39,9 @@ def described(findings: Iterable[Finding]) -> Text:
             witnesses.setdefault(finding.name, []).append(finding.source)
     for finding in findings:
         if finding.name in _SHOWN and (finding.source == "fused" or finding.name == "own_output"):
-            if finding.name == "localizer" and finding.value != "1":
+            if finding.name in _FLAGS and finding.value != "1":
+                continue
+            if finding.name == "coverage_unknown" and not finding.value:
                 continue
             by = " + ".join(witnesses.get(finding.name, ["header"]))
             lines.append(f"{finding.name}: {_value(finding)} ({finding.probability:.0%}, {by})")

@@ -64,6 +64,16 @@ def classify(
     for head in ("sequence", "plane", "contrast", "coverage"):
         table.add_row(*(str(cell) for cell in _row(head, answers)))
     plain.print(table)
+    if unknown := answers["labels"]["coverage_unknown"]:
+        plain.print(f"covered or not is unknown: {'; '.join(unknown)}")
+    if (seen := found.prediction) and seen.strangeness is not None:
+        verdict = "strange: its pixels are no witness" if seen.strange else "usual"
+        plain.print(
+            f"strangeness {seen.strangeness:.2f}; {seen.strange_share:.1%} of known scans stay "
+            f"below {seen.strange_above:.2f}: {verdict}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if found.fused.disagreements:
         plain.print(f"header and pixels disagree: {', '.join(found.fused.disagreements)}")
     if found.unusable:

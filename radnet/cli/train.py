@@ -27,9 +27,9 @@ from radnet.errors import RadnetError, UnusableVolumeError
 
 shown = Console(stderr=True)
 SAVE_S = 60.0
+MOST_JUDGED = 500  # validation series that are kept in memory
 GLANCE = 24  # held-out samples that are looked at while training
 WATCHED = ("sequence", "plane", "contrast", "coverage exact")  # drawn over the steps
-ENOUGH = 100  # validation series of a manifest from which calibration needs no phantoms
 
 
 class Task(StrEnum):
@@ -170,6 +170,8 @@ def _train_classifier(request: Request, first: bool) -> None:
     from radnet.network.weights import save_weights
     from radnet.training import classify
     from radnet.training.balance import EVEN, balance
+    from radnet.training.recalibrate import calibrated
+    from radnet.training.samples import real_samples
 
     plan = classify.Plan(request.preset, request.minutes, request.seed, request.steps)
     if request.phantoms:
@@ -194,13 +196,15 @@ def _train_classifier(request: Request, first: bool) -> None:
             last = steps
         if first:
             with shown.status("Calibrating"):
-                record |= _calibrated(net, held_out, validation)
+                learned = [] if archive else real_samples(request.data)
+                record |= calibrated(net, held_out, validation, learned)
             save_weights(request.out, net, record | last)
             heads = {name: record["held_out"][name] for name in WATCHED}
             journal.scores(last["steps"], heads)
     if first:
         request.checkpoint.unlink(missing_ok=True)
         shown.print(f"{request.out}: {last}; on {record['calibrated_on']}: {record['held_out']}")
+        shown.print(f"by pixels alone: {_stated(record)}")
 
 
 def _archive(request: Request) -> tuple[Any, list[Any]]:
@@ -231,7 +235,7 @@ def _archive(request: Request) -> tuple[Any, list[Any]]:
         raise UnusableVolumeError(f"{request.manifest}: no series of its training side is usable")
     judge = Archive([one for one in good if one.row.split == "validation"])
     shown.print(f"{len(learn):,} series to learn from, {len(judge):,} to validate on")
-    return learn, [judge[index] for index in range(min(len(judge), 5 * ENOUGH))]
+    return learn, [judge[index] for index in range(min(len(judge), MOST_JUDGED))]
 
 
 def _scores(net: Any, samples: list[Any]) -> dict[str, float]:
@@ -241,22 +245,14 @@ def _scores(net: Any, samples: list[Any]) -> dict[str, float]:
     return {name: found[name] for name in WATCHED}
 
 
-def _calibrated(net: Any, phantoms: list[Any], real: list[Any]) -> dict[str, Any]:
-    """Return temperatures, thresholds and scores on held-out scans: real ones where enough."""
-    from radnet.training import calibration, classify
-
-    usable = real if len(real) >= ENOUGH else phantoms
-    heads, truth = classify.predict(net, usable)
-    heat = calibration.temperatures(heads, truth)
-    found = calibration.scores(heads, truth)
-    kind = "validation series" if usable is real else "held-out phantoms"
-    return {
-        "temperature": heat,
-        "abstention": calibration.abstention(heads, truth, heat),
-        "usual_energy": calibration.usual_energy(heads),
-        "held_out": {name: round(value, 4) for name, value in found.items()},
-        "calibrated_on": f"{len(usable)} {kind}",
-    }
+def _stated(record: dict[str, Any]) -> str:
+    """Return what the answers of a classifier are worth, as its record states it."""
+    told = [
+        f"{head} answered {row['answered']:.0%}, of these right {row['right']:.1%} "
+        f"(n = {row['of']}, 95 % sure of at least {row['at_least']:.1%})"
+        for head, row in record["abstention"].items()
+    ]
+    return "; ".join(told)
 
 
 def _train_liver(request: Request, first: bool) -> None:

@@ -18,9 +18,10 @@ from radnet.inference.preparation import (
     classifier_input,
 )
 from radnet.inference.runtime import Precision, Runtime, runtime
+from radnet.inference.strangeness import Usual
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 from radnet.network.build import classifier_network
-from radnet.network.heads import HEAD_SIZES
+from radnet.network.heads import HEAD_SIZES, WithFeatures
 from radnet.network.weights import fill, load_weights, shipped
 
 Label = TypeVar("Label", bound=StrEnum)
@@ -38,8 +39,16 @@ class Prediction:
     cells: NDArray[np.float32]  # (cell, 9): coverage of each slab along the slice axis
     cell_mm: float  # thickness of a slab
     answer_above: dict[str, float] = field(default_factory=dict)  # head: less sure is no answer
-    energy: float = 0.0  # minus the log of the summed evidence; higher is stranger
-    strange: bool = False  # stranger than 99 % of the scans the network was calibrated on
+    covered_above: dict[str, float] = field(default_factory=dict)  # region: covered from here
+    covered_below: dict[str, float] = field(default_factory=dict)  # region: not covered up to here
+    strangeness: float | None = None  # in [0, 1]; see `strangeness.py`; None: cannot be told
+    strange_above: float = 1.0  # few known scans are stranger
+    strange_share: float = 1.0  # of known scans that are not
+
+    @property
+    def strange(self) -> bool:
+        """Whether this is hardly a scan of the kinds that the network knows."""
+        return self.strangeness is not None and self.strangeness > self.strange_above
 
 
 def stack_of(volume: hd.Volume) -> Stack:
@@ -102,6 +111,7 @@ class Classifier:
         self.digest = digest
         self.name = name
         self.version = str(record.get("version", ""))
+        self._usual = Usual.of_record(record)
 
     @classmethod
     def load(cls, path: Path | None = None, precision: Precision = "auto") -> Self:
@@ -122,7 +132,7 @@ class Classifier:
         net = classifier_network(weights.record["preset"])
         fill(net, weights, path.name)
         side = (CLASSIFIER_SIDE, CLASSIFIER_SIDE)
-        run = runtime(net, side, precision)
+        run = runtime(WithFeatures(net), side, precision)
         return cls(run, weights.record, weights.digest, f"classifier-{weights.record['preset']}")
 
     def classify(self, volume: hd.Volume, modality: str) -> Prediction:
@@ -142,7 +152,7 @@ class Classifier:
             If the volume has no three axes, or voxels that are not numbers.
         """
         stack, reverse = along_normal(stack_of(volume))
-        scan, cells = self._run(classifier_input(stack, modality)[None, None])
+        scan, cells, features = self._run(classifier_input(stack, modality)[None, None])
         depth = stack.array.shape[0] * stack.spacing_mm[0] / CLASSIFIER_SPACING_MM[0]
         filled = max(1, -(-round(depth) // CELL_SLICES))
         ends = np.cumsum(HEAD_SIZES)[:-1]
@@ -152,7 +162,7 @@ class Classifier:
         whole = probability.max(axis=0)
         if reverse:
             probability = from_other_end(probability, depth / CELL_SLICES)
-        energy = -float(np.logaddexp.reduce(sequence.astype(np.float64)))
+        usual, regions = self._usual, dict(self.record.get("coverage", {}))
         return Prediction(
             self._named(Sequence, "sequence", sequence),
             self._named(Plane, "plane", plane),
@@ -162,8 +172,11 @@ class Classifier:
             probability,
             CELL_SLICES * CLASSIFIER_SPACING_MM[0],
             {head: float(row["above"]) for head, row in self._abstention().items()},
-            energy,
-            energy > float(self.record.get("usual_energy", np.inf)),
+            {region: float(row["above"]) for region, row in regions.items()},
+            {region: float(row["below"]) for region, row in regions.items()},
+            usual.strangeness(features[0]) if usual else None,
+            usual.above if usual else 1.0,
+            usual.share if usual else 1.0,
         )
 
     def _abstention(self) -> dict[str, dict[str, float]]:

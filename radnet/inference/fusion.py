@@ -2,7 +2,8 @@
 
 Witnesses that err independently multiply: for one class of several the product of their
 probabilities, normalised; for one region yes or no, the sum of their log-odds. Where one is
-silent the other stands alone; where neither is sure enough the answer is unknown.
+silent the other stands alone; where neither is sure enough the answer is unknown. Pixels that are
+strange to the network are no witness; that they contradict the header is still told.
 """
 
 import math
@@ -45,6 +46,8 @@ class Fused:
         Probability of each region; empty where both are silent.
     covered
         Regions that are probable enough; None where both are silent.
+    regions_unknown
+        Regions of which nobody can tell whether they are covered; the rest is not.
     disagreements
         Heads in which a header that speaks and pixels that are sure say different things.
     """
@@ -52,6 +55,7 @@ class Fused:
     classes: dict[str, Answer]
     regions: dict[str, float]
     covered: list[str] | None
+    regions_unknown: list[str]
     disagreements: tuple[str, ...]
 
 
@@ -93,7 +97,9 @@ def fuse_witnesses(header: SeriesLabels, pixels: Prediction | None, unknown_belo
         An answer less probable than this is unknown.
     """
     classes: dict[str, Answer] = {}
-    against: list[str] = []
+    against = _disagreements(header, pixels)
+    if pixels is not None and pixels.strange:
+        pixels = None
     for head, labels in CLASS_HEADS.items():
         names = [str(label) for label in labels]
         said: Label = getattr(header, head)
@@ -105,27 +111,60 @@ def fuse_witnesses(header: SeriesLabels, pixels: Prediction | None, unknown_belo
             needed = max(needed, pixels.answer_above.get(head, 0.0))
         value = best if fused[best] >= needed else None
         classes[head] = Answer(value, fused[best], fused)
-        top = max(seen, key=lambda name: seen[name])
-        if said and top != said.value and seen[top] >= SURE_PIXELS:
-            against.append(head)
     if not header.regions and pixels is None:
-        return Fused(classes, {}, None, tuple(against))
+        return Fused(classes, {}, None, [str(region) for region in Region], against)
     regions = {
         str(region): fuse_odds(
             header.regions.get(region), pixels.coverage[region] if pixels else None
         )
         for region in Region
     }
-    if _regions_disagree(header, pixels):
-        against.append("coverage")
-    covered = [name for name, p in regions.items() if p >= unknown_below]
-    return Fused(classes, regions, covered, tuple(against))
+    covered, unknown = _answered(regions, header, pixels, unknown_below)
+    return Fused(classes, regions, covered, unknown, against)
+
+
+def _answered(
+    regions: Mapping[str, float],
+    header: SeriesLabels,
+    pixels: Prediction | None,
+    unknown_below: float,
+) -> tuple[list[str], list[str]]:
+    """Return the regions that are covered, and those of which it is unknown.
+
+    Where pixels speak alone, only where they are right often enough, of either answer.
+    """
+    covered, unknown = [], []
+    for name, p in regions.items():
+        above, below = unknown_below, 1 - unknown_below
+        if pixels is not None and name not in header.regions:
+            above = max(above, pixels.covered_above.get(name, 0.0))
+            below = min(below, pixels.covered_below.get(name, 1.0))
+        if p >= above:
+            covered.append(name)
+        elif p > below:
+            unknown.append(name)
+    return covered, unknown
 
 
 def _pixels(prediction: Prediction | None, head: str) -> dict[str, float] | None:
     if prediction is None:
         return None
     return {str(name): float(p) for name, p in getattr(prediction, head).items()}
+
+
+def _disagreements(header: SeriesLabels, pixels: Prediction | None) -> tuple[str, ...]:
+    """Return the heads in which a header that speaks and pixels that are sure differ."""
+    against = []
+    for head in CLASS_HEADS:
+        said: Label = getattr(header, head)
+        seen = _pixels(pixels, head)
+        if said and seen:
+            top = max(seen, key=lambda name: seen[name])
+            if top != said.value and seen[top] >= SURE_PIXELS:
+                against.append(head)
+    if _regions_disagree(header, pixels):
+        against.append("coverage")
+    return tuple(against)
 
 
 def _regions_disagree(header: SeriesLabels, pixels: Prediction | None) -> bool:

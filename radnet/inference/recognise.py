@@ -162,13 +162,14 @@ def recognise_scan(
 def told(found: Recognised) -> dict[str, Any]:
     """Return a recognition as plain data.
 
-    ``labels`` are the fused answers (None is unknown); ``sequence``, ``plane``, ``contrast`` and
-    ``coverage`` their probabilities; ``header`` and ``pixels`` what each witness says by itself.
+    ``labels`` are the fused answers (None is unknown; a region that stands neither in
+    ``coverage`` nor in ``coverage_unknown`` is not covered); ``sequence``, ``plane``, ``contrast``
+    and ``coverage`` their probabilities; ``header`` and ``pixels`` what each witness says alone.
     """
     fused, prediction = found.fused, found.prediction
     answers: dict[str, Any] = {
         "labels": {head: fused.classes[head].value for head in CLASS_HEADS}
-        | {"coverage": fused.covered},
+        | {"coverage": fused.covered, "coverage_unknown": fused.regions_unknown},
         "coverage": {region: round(p, 4) for region, p in fused.regions.items()},
         "header": {head: _said(found.labels, head) for head in (*CLASS_HEADS, "coverage")},
         "pixels": _seen(prediction) if prediction else {},
@@ -183,6 +184,9 @@ def told(found: Recognised) -> dict[str, Any]:
         answers[head] = {name: round(p, 4) for name, p in spread.items()}
     if prediction:
         answers["strange"] = prediction.strange
+        if prediction.strangeness is not None:
+            answers["strangeness"] = round(prediction.strangeness, 4)
+            answers["strange_above"] = prediction.strange_above
         answers["spacing_mm"] = round(prediction.spacing_mm, 2)
     return answers
 

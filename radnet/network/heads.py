@@ -1,13 +1,13 @@
 """The classifier: one encoder, five heads."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
-from radnet.network.encoder import Encoder
+from radnet.network.encoder import CELL_SLICES, Encoder
 from radnet.network.presets import Preset
 
 HEAD_SIZES: Final = (len(Sequence), len(Plane), len(Contrast), 1)
@@ -45,12 +45,45 @@ class RadNet(nn.Module):
         self.scan = nn.Linear(width, sum(HEAD_SIZES))
         self.coverage = nn.Linear(width, len(Region))
 
+    def pooled(self, stack: Tensor) -> Tensor:
+        """Return the mean in plane of the last feature map, (B, C, cells)."""
+        features: Tensor = self.encoder(stack)[-1].mean(dim=(3, 4))
+        return features
+
+    def answers(self, pooled: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+        """Return what `forward` returns, of features that are pooled."""
+        del cells  # as many as there are features
+        scan = self.scan(self.dropout(pooled.mean(dim=2)))
+        return scan, self.coverage(self.dropout(pooled.transpose(1, 2)))
+
     def forward(self, stack: Tensor) -> tuple[Tensor, Tensor]:
         """Return (B, 13) scan outputs and (B, Z / 8, 9) coverage logits of (B, 1, Z, Y, X)."""
-        features = self.encoder(stack)[-1].mean(dim=(3, 4))  # (B, C, cells)
-        scan = self.scan(self.dropout(features.mean(dim=2)))
-        cells = self.coverage(self.dropout(features.transpose(1, 2)))
-        return scan, cells
+        return self.answers(self.pooled(stack), stack.shape[2] // CELL_SLICES)
+
+
+class Pooling(Protocol):
+    """A classifier whose features can be had before its heads; see `RadNet`."""
+
+    def pooled(self, stack: Tensor) -> Tensor:
+        """Return (B, C, cells) features of a stack."""
+
+    def answers(self, pooled: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+        """Return the outputs of the heads."""
+
+
+class WithFeatures(nn.Module):
+    """A classifier that also returns the mean of its features, (B, C): `strangeness` asks."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, stack: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return scan outputs, coverage logits and features of (B, 1, Z, Y, X)."""
+        net = cast(Pooling, self.net)
+        pooled = net.pooled(stack)
+        scan, cells = net.answers(pooled, stack.shape[2] // CELL_SLICES)
+        return scan, cells, pooled.mean(dim=2)
 
 
 def split(scan: Tensor, cells: Tensor) -> Heads:

@@ -102,14 +102,22 @@ class RadNet2020(nn.Module):
         )
         self.coverage = nn.Linear(DENSE, len(Region))
 
+    def pooled(self, stack: Tensor) -> Tensor:
+        """Return the mean in plane of the last feature map, (B, C, pools)."""
+        features: Tensor = self.tail(self.encoder(stack)[-1]).mean(dim=(3, 4))
+        return features
+
+    def answers(self, pooled: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+        """Return what `forward` returns, of features that are pooled."""
+        whole = self.dense(pooled.mean(dim=2))
+        scan = torch.cat([head(whole) for head in self.scan.values()], dim=1)
+        pools = self.coverage(self.dense(pooled.transpose(1, 2)))
+        spread = pools[:, :, None].expand(-1, -1, CELLS_A_POOL, -1).flatten(1, 2)
+        return scan, spread[:, :cells]
+
     def forward(self, stack: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `radnet.network.heads.RadNet` returns: (B, 13) and (B, Z / 8, 9)."""
-        features = self.tail(self.encoder(stack)[-1])
-        whole = self.dense(features.mean(dim=(2, 3, 4)))
-        scan = torch.cat([head(whole) for head in self.scan.values()], dim=1)
-        pools = self.coverage(self.dense(features.mean(dim=(3, 4)).transpose(1, 2)))
-        cells = pools[:, :, None].expand(-1, -1, CELLS_A_POOL, -1).flatten(1, 2)
-        return scan, cells[:, : stack.shape[2] // 8]
+        return self.answers(self.pooled(stack), stack.shape[2] // 8)
 
 
 class LiverNet2020(nn.Module):

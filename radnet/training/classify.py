@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from radnet.network.build import classifier_network
-from radnet.network.heads import Heads, RadNet, scan_coverage, split
+from radnet.network.heads import Heads, RadNet, WithFeatures, scan_coverage, split
 from radnet.network.layout2020 import RadNet2020
 from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
 from radnet.network.weights import fill, load_weights
@@ -106,17 +106,24 @@ def train(
     return optimise(net, data, partial(batch_loss, weigh=weigh), plan, checkpoint)
 
 
-@torch.inference_mode()
 def predict(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads, Batch]:
     """Return what `net` says of `samples` one by one, cells as the scan's maximum, and truth."""
-    net.eval()
+    heads, truth, _ = look(net, samples)
+    return heads, truth
+
+
+@torch.inference_mode()
+def look(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads, Batch, Tensor]:
+    """Return what `predict` returns, and the features of every sample, (N, C)."""
+    described = WithFeatures(net).eval()
     device = next(net.parameters()).device
-    said, truth = [], []
+    said, truth, features = [], [], []
     for sample in samples:
         batch = collate([sample])
-        scan, cells = net(batch.stack.to(device))
+        scan, cells, seen = described(batch.stack.to(device))
         heads = split(scan.cpu(), cells.cpu())
         said.append((heads, scan_coverage(heads.cells)))
+        features.append(seen.cpu())
         truth.append(batch)
     heads = Heads(
         torch.cat([h.sequence for h, _ in said]),
@@ -134,7 +141,7 @@ def predict(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads,
         torch.cat([b.scan for b in truth]),
         torch.zeros(0),
     )
-    return heads, batch
+    return heads, batch, torch.cat(features)
 
 
 def start(

@@ -152,3 +152,61 @@ def test_pixels_alone_answer_only_where_they_are_right_often_enough() -> None:
 
     assert fused(fuse(silent(), careful, unknown_below=0.6))["contrast"].value is None
     assert fused(fuse(header, careful, unknown_below=0.6))["contrast"].value == "contrast"
+
+
+@pytest.mark.parametrize(
+    ("liver", "covered", "unknown"),
+    [(0.97, True, False), (0.8, False, True), (0.03, False, False)],
+)
+def test_a_region_is_covered_or_not_or_unknown(liver: float, covered: bool, unknown: bool) -> None:
+    """Pixels alone answer either way only where they are right often enough."""
+    bounds = {str(region): 0.9 for region in Region}, {str(region): 0.1 for region in Region}
+    careful = replace(prediction(liver=liver), covered_above=bounds[0], covered_below=bounds[1])
+
+    found = fused(fuse(silent(), careful, unknown_below=0.6))
+
+    assert (found["coverage"].value == ["liver"]) is covered
+    assert (found["coverage_unknown"].value == ["liver"]) is unknown
+
+
+def test_of_a_region_that_nobody_speaks_of_nothing_is_known() -> None:
+    """A header that names the liver alone says nothing of the kidneys."""
+    header = SeriesLabels(coverage=label("liver", 0.9, "BodyPart"), regions={"liver": 0.9})
+
+    found = fused(fuse(header, None, unknown_below=0.6))
+
+    assert found["coverage"].value == ["liver"]
+    assert found["coverage_unknown"].value == [str(r) for r in Region if r != Region.LIVER]
+    assert len(fused(fuse(silent(), None, 0.6))["coverage_unknown"].value or []) == len(Region)
+
+
+def test_strange_pixels_are_no_witness() -> None:
+    """What rests on them alone is unknown, the header stands, and the contradiction is told."""
+    strange = replace(prediction(contrast=0.9, liver=0.97), strangeness=0.5, strange_above=0.3)
+    header = silent(sequence=label("T1", 0.97, "SeriesDescription"))
+
+    found = fused(fuse(header, strange, unknown_below=0.6))
+
+    assert found["strange"].value == "1"
+    assert found["strange"].probability == 0.5
+    assert found["contrast"].value is None
+    assert found["coverage"].value is None
+    assert found["sequence"].value == "T1"
+    assert found["disagreement"].value == ["sequence"]
+
+
+def test_usual_pixels_speak() -> None:
+    """Below the bound nothing changes."""
+    usual = replace(prediction(contrast=0.9), strangeness=0.2, strange_above=0.3)
+
+    found = fused(fuse(silent(), usual, unknown_below=0.6))
+
+    assert found["strange"].value == "0"
+    assert found["contrast"].value == "contrast"
+
+
+def test_unknown_regions_are_no_tags() -> None:
+    """An archive must not show a liver of which nobody knows."""
+    unknown = Finding("coverage_unknown", ["liver"], 0.5, "fused", {})
+
+    assert tags({"coverage_unknown": unknown}) == ({}, [])

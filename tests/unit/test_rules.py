@@ -231,3 +231,37 @@ def test_header_facts_leave_out_numbers_of_several_values() -> None:
     header.SequenceName = ["a", "b"]
 
     assert header_facts(header) == {"SequenceName": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("when", "matches"),
+    [
+        ('"liver" in findings.coverage.value', False),
+        ('!("liver" in findings.coverage.value)', False),
+        ('"kidney" in findings.coverage.value', True),
+        ('!("brain" in findings.coverage.value)', True),
+        ('"liver" in findings.coverage.value || "kidney" in findings.coverage.value', True),
+        ('"liver" in findings.coverage_unknown.value', True),
+    ],
+)
+def test_an_unknown_region_is_neither_covered_nor_not(when: str, matches: bool) -> None:
+    """A rule for scans without liver must not fire where nobody can tell."""
+    facts = Facts(
+        {
+            "coverage": {"value": ["kidney"], "probability": 0.5},
+            "coverage_unknown": {"value": ["liver"], "probability": 0.5},
+        }
+    )
+
+    decision = decide([_rule(when)], facts)
+
+    assert (decision.matched == ("rule",)) is matches
+    assert decision.failed == {}
+
+
+def test_findings_of_an_older_node_are_still_judged() -> None:
+    """They know no `coverage_unknown` and no `strange`."""
+    facts = Facts({"coverage": {"value": ["kidney"], "probability": 0.5}})
+    when = '!("liver" in findings.coverage.value) && findings.strange.value != "1"'
+
+    assert decide([_rule(when)], facts).matched == ("rule",)

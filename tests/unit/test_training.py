@@ -9,6 +9,7 @@ import torch
 
 from radnet.errors import WeightsError
 from radnet.inference.preparation import Stack
+from radnet.inference.strangeness import Usual
 from radnet.labels.vocabulary import Contrast, Region
 from radnet.network.decoder import LiverNet
 from radnet.network.heads import Heads, RadNet, split
@@ -244,4 +245,57 @@ def test_abstention_keeps_what_is_right_often_enough() -> None:
     assert 0.5 < found["plane"]["above"] <= 1
     assert found["plane"]["answered"] == pytest.approx(0.8)
     assert found["plane"]["right"] >= 0.95
-    assert calibration.usual_energy(heads) == pytest.approx(-np.log(7), abs=1e-4)
+    assert found["plane"]["of"] == 40  # of the half that had no say in the threshold
+    assert found["plane"]["at_least"] == pytest.approx(0.05 ** (1 / 40), abs=1e-3)
+
+
+def test_a_threshold_is_stated_on_scans_that_had_no_say_in_it() -> None:
+    """Where the other half is wrong, it says so."""
+    sure = torch.tensor([[6.0, 0, 0]] * 100)
+    truth = torch.tensor([0, 1] * 50)
+    unknown = torch.full((100,), UNKNOWN)
+    flat = torch.zeros(100, 1, 9)
+    heads = Heads(torch.zeros(100, 7), sure, torch.zeros(100, 2), truth.float(), flat)
+    batch = Batch(
+        torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(100, 9), torch.zeros(0)
+    )
+
+    found = calibration.abstention(
+        heads, batch, dict.fromkeys(("sequence", "plane", "contrast"), 1.0)
+    )
+
+    assert found["plane"]["right"] == 0.0
+    assert found["plane"]["at_least"] == 0.0
+
+
+def test_a_region_has_a_threshold_for_either_answer() -> None:
+    """Sure ones are right either way; between them nobody can tell."""
+    logits = torch.tensor([6.0, 6, -6, -6, 0, 0, 0, 0] * 20)
+    truth = torch.tensor([1.0, 1, 0, 0, 1, 1, 0, 0] * 20)
+    cells, scan = logits[:, None, None].expand(-1, 1, 9), truth[:, None].expand(-1, 9)
+    none = torch.zeros(160)
+    heads = Heads(none[:, None], none[:, None], none[:, None], none, cells)
+    batch = Batch(none, none, none, none, none, scan, none)
+
+    found = calibration.coverage(heads, batch, {"coverage": 1.0})["liver"]
+
+    assert 0.5 < found["above"] < 1
+    assert 0 < found["below"] < 0.5
+    assert found["covered"]["right"] == found["not_covered"]["right"] == 1
+    assert found["covered"]["answered"] == found["not_covered"]["answered"] == 0.25
+
+
+def test_what_known_scans_do_not_span_is_strange() -> None:
+    """A new direction is strange however weak; a known one is not however strong."""
+    rng = np.random.default_rng(3)
+    known = rng.normal(size=(200, 8)) @ rng.normal(size=(8, 64)) + rng.normal(size=(200, 64)) / 50
+
+    record = calibration.usual(torch.from_numpy(known).float(), torch.zeros(0, 64))
+    usual = Usual.of_record({"usual": record})
+
+    assert usual is not None
+    assert 0 < usual.above < 0.3
+    assert usual.strangeness(5 * known[0]) == pytest.approx(usual.strangeness(known[0]))
+    assert usual.strangeness(known[1]) <= 2 * usual.above
+    assert usual.strangeness(rng.normal(size=64) / 100) > usual.above
+    assert Usual.of_record({}) is None
