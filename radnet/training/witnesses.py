@@ -72,8 +72,15 @@ def _outcomes(scan: Scan, fused: Fused) -> Iterator[tuple[str, bool | None]]:
         if truth is not None:
             yield head, None if said is None else said == str(truth)
     if scan.coverage_whole:
-        there = {str(region) for region in scan.coverage}
-        yield "coverage", None if fused.covered is None else set(fused.covered) == there
+        yield "coverage", _covered({str(region) for region in scan.coverage}, fused)
+
+
+def _covered(there: set[str], fused: Fused) -> bool | None:
+    """Return False where a region is answered wrongly, None where one is unknown, else True."""
+    answered = set(fused.covered or ())
+    if (answered ^ there) - set(fused.regions_unknown):
+        return False
+    return None if fused.regions_unknown else True
 
 
 def witness_rows(found: Sequence[ScanReport]) -> list[list[str]]:
