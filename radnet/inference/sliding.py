@@ -33,7 +33,7 @@ def sliding_cells(run: Runtime, stack: Array, stride: int = STRIDE) -> Array:
     cells = depth // CELL_SLICES
     total, count = np.zeros((cells, 9), np.float32), np.zeros((cells, 1), np.float32)
     for start in starts:
-        _, logits = run(np.ascontiguousarray(stack[None, None, start : start + window]))
+        _, logits, *_ = run(np.ascontiguousarray(stack[None, None, start : start + window]))
         first = start // CELL_SLICES
         total[first : first + window // CELL_SLICES] += logits[0]
         count[first : first + window // CELL_SLICES] += 1
