@@ -9,6 +9,7 @@ import torch
 from radnet.errors import RadnetError, WeightsError
 from radnet.inference import export as exporting
 from radnet.inference.export import GateRefusedError, export, gate
+from radnet.inference.segmenter import LiverSegmenter
 from radnet.network.decoder import LiverNet
 from radnet.network.heads import HEAD_SIZES
 from radnet.network.presets import preset
@@ -44,6 +45,15 @@ def test_liver_network_is_exported_through_its_gates(tmp_path: Path) -> None:
 
     assert gates[0].dice == 1
     assert all(one.refusal() is None for one in gates)
+
+
+@pytest.mark.slow
+def test_every_case_of_the_liver_shows_one() -> None:
+    """The Dice of two empty masks is 1 and tells nothing."""
+    run = LiverSegmenter.load()._run
+
+    for case in exporting.stacks("liver", 3):
+        assert (run(case)[0] > 0).sum() > exporting.LEAST_LIVER / 2
 
 
 def test_refused_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
