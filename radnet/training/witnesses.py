@@ -77,8 +77,9 @@ def _outcomes(scan: Scan, fused: Fused) -> Iterator[tuple[str, bool | None]]:
 
 def _covered(there: set[str], fused: Fused) -> bool | None:
     """Return False where a region is answered wrongly, None where one is unknown, else True."""
-    answered = set(fused.covered or ())
-    if (answered ^ there) - set(fused.regions_unknown):
+    if fused.covered is None:
+        return None
+    if (set(fused.covered) ^ there) - set(fused.regions_unknown):
         return False
     return None if fused.regions_unknown else True
 

@@ -1,5 +1,6 @@
 """Header and pixels apart and together, on a folder of scans read as they are when served."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -9,13 +10,15 @@ import pytest
 from pydicom import Dataset
 
 from radnet.inference.classifier import Classifier, Prediction
+from radnet.inference.fusion import fuse_witnesses
 from radnet.inference.segmenter import LiverSegmenter
+from radnet.labels.evidence import SeriesLabels
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 from radnet.training.evaluate import About, ScanReport, reports
 from radnet.training.report_card import tables
 from radnet.training.report_page import page
 from radnet.training.scorecard import scorecard
-from radnet.training.witnesses import remark, tallies, witness_rows
+from radnet.training.witnesses import _covered, remark, tallies, witness_rows
 from tests.made_ct import made_slice, write_ct
 
 HEAD = "id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use"
@@ -39,6 +42,29 @@ class Stub:
             np.zeros((1, 9), np.float32),
             32.0,
         )
+
+
+@pytest.mark.parametrize(
+    ("said", "unknown", "right"),
+    [
+        (["liver", "kidney"], [], True),
+        (["liver"], [], False),
+        (["liver", "kidney", "lung"], [], False),
+        (["liver"], ["kidney"], None),
+        (["liver"], ["lung"], False),
+        (None, [], None),
+    ],
+)
+def test_one_wrong_region_is_wrong_and_one_unknown_is_unknown(
+    said: list[str] | None, unknown: list[str], right: bool | None
+) -> None:
+    """Of a scan that covers liver and kidney."""
+    silent = fuse_witnesses(SeriesLabels(), None, 0.6)
+
+    assert (
+        _covered({"liver", "kidney"}, replace(silent, covered=said, regions_unknown=unknown))
+        is right
+    )
 
 
 def tilted(ds: Dataset, index: int) -> None:
