@@ -13,6 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom.dsutils import encode
 
@@ -111,8 +112,12 @@ class RecordingDestination:
                 continue
             if self.down:
                 yield Outcome(one.sop_instance_uid, "retry", "nobody there")
-            else:
+                continue
+            try:
                 self.sent.append(pydicom.dcmread(one.path))
+            except InvalidDicomError:
+                yield Outcome(one.sop_instance_uid, "retry", "cannot be read")
+            else:
                 yield Outcome(one.sop_instance_uid, "delivered")
 
     def check(self) -> str:

@@ -128,6 +128,7 @@ def test_a_series_whose_headers_cannot_be_read_is_held(
         path.write_bytes(b"noise")
     bench.tick(61)
     wait_for(bench.ends("unusable"), "the reason", 60)
+    wait_for(lambda: [d.attempts for d in bench.catalog.dispatches("pacs")] == [1], "a try", 60)
     quarantine.look()
     held = only(bench)
     assert held.hold.kind == "unreadable"
@@ -136,10 +137,11 @@ def test_a_series_whose_headers_cannot_be_read_is_held(
     for path, data in whole_files.items():
         path.write_bytes(data)
     quarantine.replay(held)
-    bench.tick(1)
+    bench.tick(31)  # the images are tried again after 30 s
 
     wait_for(lambda: bool(bench.sent(SegmentationStorage)), "SEG", 60)
     wait_for(bench.nothing_pending, "everything", 60)
+    assert len(bench.pacs.sent) == 8
     assert whole(bench) == []
 
 
