@@ -176,6 +176,9 @@ class Desk:
         self.catalog.close()
 
 
+MakeDesk = Callable[..., Desk]
+
+
 def dimse(port: int, response_s: float = 10.0, calling_ae: str = "RADNODE") -> DimseSender:
     """Return what sends to a peer on loopback."""
     peer = Peer("PACS", "127.0.0.1", port, calling_ae, connect_s=5.0, response_s=response_s)

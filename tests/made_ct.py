@@ -89,6 +89,17 @@ def write_ct(
     return paths
 
 
+def of_no_size(ds: Dataset, _index: int) -> None:
+    """Take the pixels away, and say so: an `Edit`."""
+    ds.Rows = ds.Columns = 0
+    ds.PixelData = b""
+
+
+def localizer(ds: Dataset, _index: int) -> None:
+    """Call it a localizer: an `Edit`."""
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+
 def lopsided(shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return a mask with no symmetry: any flip or exchange of axes moves its centroid."""
     slices, rows, columns = shape

@@ -15,23 +15,17 @@ from node.errors import StoreError
 from node.pipeline.ticker import Ticker
 from node.receive.statuses import StoreStatus
 from node.store import database
-from tests.integration.test_pipeline import Bench, slices
+from tests.bench import Bench, slices
 from tests.node_process import wait_for
 from tests.receiver import running_receiver, send
+
+pytestmark = pytest.mark.usefixtures("hasty")
 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a writer wait a moment for its turn, where the node waits half a minute."""
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.2)
-
-
-@pytest.fixture
-def bench(tmp_path: Path, hasty: None) -> Iterator[Bench]:
-    """Make a bench for one test."""
-    made = Bench(tmp_path)
-    yield made
-    made.close()
 
 
 @contextmanager
@@ -43,7 +37,6 @@ def locked(path: Path) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
-@pytest.mark.usefixtures("hasty")
 def test_receiver_says_failure_while_the_database_is_locked(tmp_path: Path) -> None:
     """The peer is told so, nothing is lost, and the same association goes on afterwards."""
     (image,) = slices(0)

@@ -1,7 +1,6 @@
 """What cannot be processed stands where an operator can open it, and comes back on command."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,17 +16,9 @@ from node.segment.liver import segment_liver
 from node.store.reasons import CERTIFICATE_REFUSED, KINDS
 from node.store.records import Held
 from node.watch.custody import changed_files
-from tests.integration.test_pipeline import Bench, Dead, slices
+from tests.bench import Bench, Dead, slices
 from tests.made_ct import SERIES, STUDY
 from tests.node_process import wait_for
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    """Make a bench for one test."""
-    made = Bench(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

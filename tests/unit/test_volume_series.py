@@ -13,7 +13,18 @@ from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless, Segm
 
 from radnet.errors import GeometryError, UnusableVolumeError
 from radnet.volume.series import read_headers, read_volume
-from tests.made_ct import AXIAL, SERIES, SHAPE, SPACING, Edit, made_slice, rotation, write_ct
+from tests.made_ct import (
+    AXIAL,
+    SERIES,
+    SHAPE,
+    SPACING,
+    Edit,
+    localizer,
+    made_slice,
+    of_no_size,
+    rotation,
+    write_ct,
+)
 
 CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
@@ -65,15 +76,6 @@ def _drop(keyword: str, only: int | None = None) -> Edit:
     return edit
 
 
-def _zero_by_zero(ds: Dataset, _index: int) -> None:
-    ds.Rows = ds.Columns = 0
-    ds.PixelData = b""
-
-
-def _localizer(ds: Dataset, _index: int) -> None:
-    ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
-
-
 def _seg(ds: Dataset, _index: int) -> None:
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = SegmentationStorage
 
@@ -81,8 +83,8 @@ def _seg(ds: Dataset, _index: int) -> None:
 UNUSABLE = {
     "no pixel data": (_drop("PixelData", 2), "no Pixel Data"),
     "short pixel data": (_set("PixelData", bytes(64), 2), "cannot be decoded"),
-    "0 x 0": (_zero_by_zero, "0 rows and 0 columns"),
-    "localizer": (_localizer, "6 of 6 images are localizers"),
+    "0 x 0": (of_no_size, "0 rows and 0 columns"),
+    "localizer": (localizer, "6 of 6 images are localizers"),
     "not an image": (_seg, "SOP class Segmentation Storage found"),
     "colour": (_set("SamplesPerPixel", 3), "3 samples per pixel"),
     "no position": (_drop("ImagePositionPatient", 1), "no usable ImagePositionPatient"),

@@ -1,0 +1,246 @@
+"""A node on the bench: real rows, files and engine; network, models and time are made up."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import time
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pydicom
+from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import ExplicitVRLittleEndian
+
+from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
+from node.deliver.turns import Terms
+from node.pipeline import workflows
+from node.pipeline.clockwatch import ClockWatch
+from node.pipeline.delivering import Delivering
+from node.pipeline.dispatch import AT_ONCE, Dispatcher
+from node.pipeline.engine import DeadJob, Engine
+from node.pipeline.stages import Stages
+from node.pipeline.sweep import Sweep
+from node.receive.reception import Arrival, Reception
+from node.receive.room import Room
+from node.receive.spool import Budget, Intake
+from node.receive.statuses import StoreStatus
+from node.route.rules import compile_rules
+from node.series.completeness import Policy
+from node.settings import Rule
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+from node.store.records import Revision
+from radnet.inference.classifier import Prediction
+from radnet.labels.vocabulary import Contrast, Plane, Region
+from radnet.labels.vocabulary import Sequence as Weighting
+from radnet.volume.series import read_headers
+from tests.made_ct import SERIES, STUDY, MadeModel, made_slice
+from tests.receiver import encoded
+
+RULES = (
+    Rule(name="all", when="true", deliver=("pacs",)),
+    Rule(
+        name="liver",
+        when='"liver" in findings.coverage.value',
+        segment=("liver",),
+        results_to=("pacs",),
+    ),
+)
+
+
+class AbdomenClassifier:
+    """Says CT abdomen of everything, or fails as a test wants."""
+
+    digest = "0" * 64
+
+    def __init__(self) -> None:
+        self.fails = False
+
+    def classify(self, volume: hd.Volume, modality: str) -> Prediction:
+        """Return an axial CT of the liver."""
+        if self.fails:
+            raise RuntimeError("the network fell over")
+        return Prediction(
+            sequence={s: 0.94 if s == Weighting.CT else 0.01 for s in Weighting},
+            plane={p: 0.98 if p == Plane.AXIAL else 0.01 for p in Plane},
+            contrast={Contrast.CONTRAST: 0.9, Contrast.NONCONTRAST: 0.1},
+            coverage={r: 0.9 if r == Region.LIVER else 0.05 for r in Region},
+            spacing_mm=4.0,
+            cells=np.zeros((1, len(Region)), np.float32),
+            cell_mm=32.0,
+        )
+
+
+class SwitchableModel(MadeModel):
+    """A liver model that can be told to find nothing."""
+
+    def find_nothing(self) -> None:
+        """Find no liver from now on."""
+        self._find = lambda shape: np.zeros(shape, np.bool_)
+
+
+class RecordingDestination:
+    """A destination that remembers; while `down`, it takes nothing."""
+
+    name = "pacs"
+
+    def __init__(self) -> None:
+        self.sent: list[Dataset] = []
+        self.down = False
+
+    def send(
+        self, instances: Sequence[OutboundInstance], wanted: Wanted = everything
+    ) -> Iterator[Outcome]:
+        """Take every instance, or none."""
+        for one in instances:
+            if not wanted(one.sop_instance_uid):
+                continue
+            if self.down:
+                yield Outcome(one.sop_instance_uid, "retry", "nobody there")
+                continue
+            try:
+                self.sent.append(pydicom.dcmread(one.path))
+            except InvalidDicomError:
+                yield Outcome(one.sop_instance_uid, "retry", "cannot be read")
+            else:
+                yield Outcome(one.sop_instance_uid, "delivered")
+
+    def check(self) -> str:
+        """Answer that all is well."""
+        return "here"
+
+
+class Bench:
+    """A node without its network: instances in by hand, time by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
+        self.catalog.upgrade()
+        self.files = InstanceFiles(folder)
+        self.now = 1000.0
+        self.steadily = 0.0
+        self.classifier = AbdomenClassifier()
+        self.liver = SwitchableModel()
+        self.pacs = RecordingDestination()
+        self.reception = Reception(self.catalog, self.files, self.clock)
+        room = Room(lambda: 1 << 40, 0, 0)
+        self.intake = Intake(self.files, room, Budget(1 << 20), 1 << 30)
+        self.stages = Stages(
+            catalog=self.catalog,
+            files=self.files,
+            classifier=self.classifier,
+            liver=self.liver,
+            rules=compile_rules(RULES),
+            unknown_below=0.6,
+            clock=self.clock,
+        )
+        self.delivering = Delivering(
+            catalog=self.catalog,
+            files=self.files,
+            destinations={"pacs": self.pacs},
+            terms={"pacs": Terms()},
+            tag=self.stages.tag,
+            clock=self.clock,
+            local_time=lambda: time(12),
+            random=lambda: 0.0,
+        )
+        self.engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "test:worker")
+        self.workflows = workflows.register(self.engine, self.stages, self.delivering)
+        self.engine.launch(workflows.queues(AT_ONCE))
+        self.dispatcher = Dispatcher(
+            self.catalog, self.delivering.terms, self.clock, lambda: time(12)
+        )
+        self._stop = threading.Event()
+        self._looks = threading.Thread(target=self._look)
+        self._looks.start()
+        self.sweep = Sweep(
+            self.catalog,
+            self.files,
+            Policy(settle_s=2, quiet_s=60),
+            read_headers,
+            self.clock,
+            steady=lambda: self.steadily,
+        )
+
+    def _look(self) -> None:
+        while not self._stop.wait(0.05):
+            self.dispatcher.look(self.workflows)
+
+    def close(self) -> None:
+        """End it."""
+        self._stop.set()
+        self._looks.join()
+        self.engine.close()
+        self.catalog.close()
+
+    def clock(self) -> float:
+        """Return the made-up time."""
+        return self.now
+
+    def receive(self, *slices: Dataset) -> None:
+        """Take instances over one association that is released at the end."""
+        association = self.catalog.open_association("SCANNER", "NODE", "127.0.0.1", self.now)
+        for ds in slices:
+            content = self.intake.begin(
+                str(ds.SOPClassUID), str(ds.SOPInstanceUID), ExplicitVRLittleEndian
+            )
+            content.write(encoded(ds))
+            arrival = Arrival(content, "SCANNER", association)
+            assert self.reception.take(arrival) == StoreStatus.SUCCESS
+            content.discard()
+        self.catalog.close_association(association, released=True, now=self.now)
+
+    def tick(self, seconds: float) -> None:
+        """Let time pass, and look once."""
+        self.now += seconds
+        self.sweep.settle()
+        self.sweep.queue(self.workflows)
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the clock, and let the worker notice that."""
+        watch = ClockWatch(self.catalog, self.clock, lambda: 0.0)
+        self.now += seconds
+        watch.look()
+
+    def last(self) -> Revision | None:
+        """Return the newest revision of the made-up series."""
+        rows = self.catalog.revisions(SERIES)
+        return rows[-1] if rows else None
+
+    def ends(self, state: str) -> Callable[[], bool]:
+        """Return a condition: the newest revision is in this state."""
+
+        def ended() -> bool:
+            row = self.last()
+            return row is not None and row.state == state
+
+        return ended
+
+    def sent(self, sop_class: str) -> list[Dataset]:
+        """Return what arrived of a SOP class."""
+        return [ds for ds in self.pacs.sent if ds.SOPClassUID == sop_class]
+
+    def derived_files(self) -> list[Path]:
+        """Return the files that the node made."""
+        return sorted(self.files.root.glob("instances/**/2.25.*.dcm"))
+
+    def nothing_pending(self) -> bool:
+        """Tell whether every delivery is through."""
+        return all(d.state != "pending" for d in self.catalog.deliveries(STUDY))
+
+
+class Dead:
+    """An engine of which one job is dead."""
+
+    def __init__(self, *jobs: DeadJob) -> None:
+        self._jobs = list(jobs)
+
+    def dead(self) -> list[DeadJob]:
+        """Return the dead jobs."""
+        return self._jobs
+
+
+def slices(*indices: int) -> list[Dataset]:
+    """Return these slices of the made-up CT."""
+    return [made_slice(index) for index in indices]

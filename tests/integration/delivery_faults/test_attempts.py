@@ -1,0 +1,156 @@
+"""Attempts, one after the other: counted, spared by the circuit, given up, and never lost."""
+
+import pytest
+
+from node.deliver.attempts import Retries
+from node.deliver.turns import Terms
+from node.pipeline.engine import Fate
+from node.store.orders import REPLAY, Scope
+from tests.delivery_desk import MakeDesk
+from tests.fault_peer import FaultPeer
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+"""Pynetdicom drops the socket of a connection that did not come about without closing it."""
+
+
+def test_the_circuit_opens_and_a_c_echo_closes_it(peer: FaultPeer, make_desk: MakeDesk) -> None:
+    """Of ten batches to a peer that is down, three attempts are made; then it is only asked."""
+    desk = make_desk(Terms(connections=1, break_after=3))
+    for number in range(10):
+        desk.add(f"batch{number}", 1)
+    for _ in range(20):
+        desk.look()
+
+    assert desk.catalog.outlet("pacs").circuit.state == "open"
+    tried = [job.attempts for job in desk.catalog.dispatches("pacs")]
+    assert sorted(tried) == [0] * 7 + [1] * 3
+    desk.check()
+    for _ in range(20):  # asked again and again; no batch is charged for it
+        desk.now = desk.catalog.outlet("pacs").circuit.until
+        desk.look()
+    assert sorted(job.attempts for job in desk.catalog.dispatches("pacs")) == sorted(tried)
+    assert desk.catalog.outlet("pacs").circuit.probes == 20
+
+    peer.start()
+    desk.go_on()
+
+    assert desk.states() == ["delivered"] * 10
+    assert peer.echoes == 1
+    assert desk.catalog.outlet("pacs").circuit.state == "closed"
+
+
+def test_a_peer_that_answers_and_stores_nothing_is_asked_ever_less(
+    peer: FaultPeer, make_desk: MakeDesk
+) -> None:
+    """Its disk is full and its C-ECHO is fine: nothing is lost, nothing is hammered."""
+    desk = make_desk(Terms(connections=1, break_after=2))
+    for number in range(4):
+        desk.add(f"batch{number}", 1)
+    full = [True]
+    peer.script = lambda _peer, _uid: 0xA700 if full[0] else 0x0000
+    peer.start()
+    waits: list[float] = []
+    for _ in range(60):
+        if desk.look() == 0:
+            circuit = desk.catalog.outlet("pacs").circuit
+            jobs = desk.catalog.dispatches("pacs")
+            if circuit.state == "open":
+                waits.append(circuit.until - desk.now)
+            desk.now = circuit.until if circuit.state == "open" else min(j.next_at for j in jobs)
+    opened = [wait for wait in waits if wait > 0]
+    assert opened == sorted(opened)
+    assert opened[-1] > opened[0]
+    desk.check()
+
+    full[0] = False
+    desk.go_on()
+
+    assert desk.states() == ["delivered"] * 4
+    assert desk.catalog.outlet("pacs").circuit.openings == 0
+
+
+def test_given_up_after_all_attempts_and_replayed(peer: FaultPeer, make_desk: MakeDesk) -> None:
+    """Parked with the last reason, for a person; replay starts from the beginning."""
+    desk = make_desk(Terms(retries=Retries(attempts=3), break_after=1000))
+    desk.add("b", 2)
+
+    desk.go_on()
+
+    assert desk.states() == ["parked"] * 2
+    assert "gave up after 3 attempts: " in desk.reasons()[0]
+    assert "no connection" in desk.reasons()[0]
+    desk.check()
+    peer.start()
+    desk.catalog.order(REPLAY, Scope("pacs"), desk.now)
+    desk.go_on()
+    assert desk.states() == ["delivered"] * 2
+
+
+def test_a_destination_that_is_no_longer_in_the_settings_parks(
+    peer: FaultPeer, make_desk: MakeDesk
+) -> None:
+    """Nobody will send it; it does not vanish either."""
+    desk = make_desk()
+    desk.add("b", 2, destination="gone")
+    peer.start()
+
+    desk.go_on()
+
+    assert desk.states() == ["parked"] * 2
+    assert "no such destination" in desk.reasons()[0]
+
+
+def test_a_job_that_runs_twice_sends_once(peer: FaultPeer, make_desk: MakeDesk) -> None:
+    """The engine runs a step again that was killed after its work and before its checkpoint."""
+    desk = make_desk()
+    uids = desk.add("b", 3)
+    peer.start()
+    desk.look(run=False)
+    ((_, job),) = desk.jobs.items()
+
+    job()
+    job()
+    desk.delivering.send("pacs", "b", 7)
+
+    assert sorted(peer.asked) == uids
+    assert desk.states() == ["delivered"] * 3
+
+
+class Fates:
+    """An engine of which every job came to the same end."""
+
+    def __init__(self, fate: Fate) -> None:
+        self._fate = fate
+
+    def fate(self, workflow_id: str) -> Fate:
+        """Return it."""
+        return self._fate
+
+
+@pytest.mark.parametrize(
+    ("fate", "attempts"),
+    [(Fate("gone"), 0), (Fate("dead", "ERROR: poison"), 1), (Fate("alive"), None)],
+    ids=["the pipeline's database is lost", "the job killed its process", "it is only long"],
+)
+def test_a_job_that_does_not_come_back_is_looked_for(
+    peer: FaultPeer, make_desk: MakeDesk, fate: Fate, attempts: int | None
+) -> None:
+    """A row that says "queued" with no job behind it would wait for ever."""
+    desk = make_desk()
+    desk.add("b", 2)
+    desk.look(run=False)
+    desk.jobs.clear()
+    desk.dispatcher.mend(Fates(fate), desk.delivering)
+    assert desk.catalog.in_flight() == {"pacs": 1}  # not before its time
+
+    desk.now += 61
+    desk.dispatcher.mend(Fates(fate), desk.delivering)
+
+    (job,) = desk.catalog.dispatches("pacs")
+    assert (job.attempts if job.state == "waiting" else None) == attempts
+    if attempts == 1:
+        assert "delivery died: ERROR: poison" in desk.reasons()[0]
+    if attempts is not None:
+        peer.start()
+        desk.go_on()
+        assert desk.states() == ["delivered"] * 2

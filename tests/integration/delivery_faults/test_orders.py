@@ -1,0 +1,147 @@
+"""What an operator or a window holds back is not sent; it goes when it may."""
+
+from datetime import time
+
+import pytest
+
+from node.deliver.turns import Terms, window_of
+from node.store.orders import CANCEL, PAUSE, REPLAY, RESUME, Scope
+from node.store.records import Circuit
+from tests.delivery_desk import MakeDesk
+from tests.fault_peer import FaultPeer
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+"""Pynetdicom drops the socket of a connection that did not come about without closing it."""
+
+
+def test_cancelled_in_the_midst_is_not_sent(peer: FaultPeer, make_desk: MakeDesk) -> None:
+    """From the next instance on; the one on the line is told as it went."""
+    desk = make_desk()
+    uids = desk.add("b", 6)
+
+    def cancel_at_third(p: FaultPeer, _uid: str) -> int:
+        if len(p.asked) == 3:
+            desk.catalog.order(CANCEL, Scope(uid=uids[4]), desk.now)
+            desk.catalog.order(CANCEL, Scope(uid=uids[2]), desk.now)
+        return 0x0000
+
+    peer.script = cancel_at_third
+    peer.start()
+    desk.go_on()
+
+    assert desk.states() == ["delivered"] * 4 + ["cancelled", "delivered"]
+    assert uids[4] not in peer.asked
+    desk.catalog.order(REPLAY, Scope("pacs"), desk.now)
+    desk.go_on()
+    assert desk.states() == ["delivered"] * 6
+    assert len(peer.asked) == 6
+
+
+def test_cancelled_while_it_waits_is_never_sent(peer: FaultPeer, make_desk: MakeDesk) -> None:
+    """Also where its job is queued already."""
+    desk = make_desk()
+    uids = desk.add("b", 3)
+    desk.look(run=False)
+    desk.catalog.order(CANCEL, Scope(uid=uids[0]), desk.now)
+    desk.catalog.order(CANCEL, Scope("pacs"), desk.now)
+    peer.start()
+
+    desk.go_on()
+
+    assert desk.states() == ["cancelled"] * 3
+    assert peer.asked == []
+    assert peer.associations == 0
+
+
+def test_paused_holds_everything_and_costs_no_attempt(
+    peer: FaultPeer, make_desk: MakeDesk
+) -> None:
+    """In the midst of a batch, and for days."""
+    desk = make_desk()
+    desk.add("b", 5)
+
+    def pause_at_second(p: FaultPeer, _uid: str) -> int:
+        if len(p.asked) == 2:
+            desk.catalog.set_paused("pacs", True, desk.now)
+        return 0x0000
+
+    peer.script = pause_at_second
+    peer.start()
+    desk.look()
+    assert len(peer.asked) == 2
+    desk.check()
+
+    for _ in range(5):
+        desk.now += 86400
+        assert desk.look() == 0
+    assert [job.attempts for job in desk.catalog.dispatches("pacs")] == [0]
+
+    desk.catalog.set_paused("pacs", False, desk.now)
+    desk.go_on()
+    assert desk.states() == ["delivered"] * 5
+    assert len(peer.asked) == 5
+
+
+@pytest.mark.parametrize("held", ["paused", "circuit open"])
+def test_what_is_held_after_its_job_was_queued_is_not_even_called(
+    peer: FaultPeer, make_desk: MakeDesk, held: str
+) -> None:
+    """The job looks before it asks for an association, and no attempt is counted."""
+    desk = make_desk()
+    desk.add("b", 2)
+    peer.start()
+    desk.look(run=False)
+    if held == "paused":
+        desk.catalog.set_paused("pacs", True, desk.now)
+    else:
+        shut = Circuit("open", 5, 1, 0, desk.now + 60, "no connection")
+        desk.catalog.change_circuit("pacs", lambda _: shut, desk.now)
+
+    desk.look()
+
+    assert peer.associations == 0
+    (job,) = desk.catalog.dispatches("pacs")
+    assert (job.state, job.attempts) == ("waiting", 0)
+    desk.catalog.set_paused("pacs", False, desk.now)
+    desk.go_on()
+    assert desk.states() == ["delivered"] * 2
+
+
+def test_paused_instances_wait_alone(peer: FaultPeer, make_desk: MakeDesk) -> None:
+    """The rest of their batch goes."""
+    desk = make_desk()
+    uids = desk.add("b", 3)
+    desk.catalog.order(PAUSE, Scope(uid=uids[1]), desk.now)
+    peer.start()
+
+    desk.go_on(86400)
+    assert desk.states() == ["delivered", "paused", "delivered"]
+    desk.catalog.order(RESUME, Scope(uid=uids[1]), desk.now)
+    desk.go_on()
+
+    assert desk.states() == ["delivered"] * 3
+
+
+def test_outside_its_window_only_what_is_urgent_goes(peer: FaultPeer, make_desk: MakeDesk) -> None:
+    """And a batch that is on the line when the window closes stops there, without an attempt."""
+    desk = make_desk(Terms(window=window_of("22:00-06:00")))
+    routine, urgent = desk.add("routine", 4), desk.add("urgent", 2, urgent=True)
+    peer.start()
+    desk.go_on()
+    assert desk.states(urgent) == ["delivered"] * 2
+    assert desk.states(routine) == ["pending"] * 4
+
+    def dawn(_peer: FaultPeer, uid: str) -> int:
+        if uid == routine[1]:
+            desk.local = time(6)
+        return 0x0000
+
+    peer.script = dawn
+    desk.local = time(22)
+    desk.go_on()
+    assert desk.states(routine) == ["delivered", "delivered", "pending", "pending"]
+    assert [job.attempts for job in desk.catalog.dispatches("pacs")] == [0]
+
+    desk.local = time(23)
+    desk.go_on()
+    assert desk.states(routine) == ["delivered"] * 4
