@@ -97,7 +97,7 @@ def _places(case: Case, rng: np.random.Generator) -> Tensor:
 def _middle(case: Case, rng: np.random.Generator) -> NDArray[np.float64]:
     """Return where the patch is centred: mostly near liver."""
     if rng.random() < 0.7 and case.liver.max() > 0.5:
-        voxel = int(rng.choice(np.flatnonzero(case.liver.ravel()[::97] > 0.5))) * 97
+        voxel = int(rng.choice(np.flatnonzero(case.liver > 0.5)))
         near = np.array(np.unravel_index(voxel, case.liver.shape), float)
         return np.asarray(near + rng.normal(0, (10, 18, 18)))
     inside = (case.hounsfield.ravel()[::997] > -300) & case.known.ravel()[::997]

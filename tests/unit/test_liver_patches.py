@@ -47,6 +47,15 @@ def test_a_patch_depends_on_its_random_numbers_alone(case: Case) -> None:
     assert not np.array_equal(first[0], other[0])
 
 
+def test_a_liver_of_a_few_voxels_is_found(case: Case) -> None:
+    """At the edge of a scan there may be one voxel of it: a training once ended there."""
+    for voxel in range(3):
+        liver = np.zeros_like(case.liver)
+        liver[40, 90, voxel] = 1
+        for seed in range(4):
+            patch(replace(case, liver=liver), np.random.default_rng(seed))
+
+
 def test_image_and_mask_are_deformed_alike(case: Case) -> None:
     """However a patch is bent, its mask lies on its liver."""
     for seed in range(8):
