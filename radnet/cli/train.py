@@ -1,6 +1,7 @@
 """The command `radnet train`: classifier or liver, on one processor, one GPU or several."""
 
 import hashlib
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from radnet.errors import RadnetError, UnusableVolumeError
 shown = Console(stderr=True)
 SAVE_S = 60.0
 MOST_JUDGED = 500  # validation series that are kept in memory
+JUDGED = 12  # one phantom with a liver for so many to learn from, where no scan is left out
+HELD_OUT_SEED = 950_000_000
 GLANCE = 24  # held-out samples that are looked at while training
 WATCHED = ("sequence", "plane", "contrast", "coverage exact")  # drawn over the steps
 
@@ -258,7 +261,8 @@ def _stated(record: dict[str, Any]) -> str:
 def _train_liver(request: Request, first: bool) -> None:
     from radnet.inference.preparation import LIVER_HU, LIVER_SPACING_MM, LIVER_WINDOW
     from radnet.network.weights import save_weights
-    from radnet.training import liver_sets, transfer
+    from radnet.training import liver_score, liver_sets, transfer
+    from radnet.training.liver_cases import liver_phantoms
 
     roles = frozenset({"train", "test"} if request.every_scan else {"train"})
     plan = transfer.Plan(request.preset, request.minutes, request.seed, request.steps, roles=roles)
@@ -272,16 +276,32 @@ def _train_liver(request: Request, first: bool) -> None:
     }
     with shown.status("Drawing phantoms and reading scans"):
         sets = (request.manifest,) if request.manifest else request.data
-        net, batches = liver_sets.start(plan, sets, request.start)
+        learn, left_out = liver_sets.learn_and_judge(sets, plan.roles)
+        net, batches = liver_sets.start(plan, learn, request.start)
+        judge = left_out or liver_phantoms(max(1, plan.phantoms // JUDGED), HELD_OUT_SEED)
+        patches = liver_score.fixed_patches(judge)
     training = transfer.train(net, batches, plan, request.checkpoint)
     with _journal(request, record, first) as journal:
         for steps in _watched(training, journal):
             if first:
                 save_weights(request.out, net, record | steps)
+                journal.scores(
+                    steps["steps"], {"Dice in patches": liver_score.glance(net, patches)}
+                )
                 journal.write()
+            last = steps
+        if first:
+            with shown.status("Scoring held-out scans"):
+                found = liver_score.summary(net, judge)
+            record |= {
+                "held_out": found,
+                "judged_on": "left-out scans" if left_out else "phantoms",
+            }
+            save_weights(request.out, net, record | last)
+            journal.scores(last["steps"], {"Dice": found.get("dice", math.nan)})
     if first:
         request.checkpoint.unlink(missing_ok=True)
-        shown.print(f"{request.out}: written")
+        shown.print(f"{request.out}: {last}; on {record['judged_on']}: {record['held_out']}")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.preparation import Stack
 from radnet.inference.recognise import Recognised, read_scan_file, recognise_scan
 from radnet.inference.segmenter import LiverSegmenter
-from radnet.training.experiments import compare
+from radnet.training.liver_score import compare
 from radnet.training.liver_sets import mask_on
 from radnet.training.prepared import read_row
 from radnet.training.scans import Scan, digest, files, read_manifest, read_nifti

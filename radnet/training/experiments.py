@@ -6,7 +6,6 @@ Parquet file of a manifest with masks, or none: then phantoms. A quarter of the 
 of the manifest's test side, is held out of every arm.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,24 +13,18 @@ from typing import Final
 
 import numpy as np
 import torch
-from monai.metrics.hausdorff_distance import compute_hausdorff_distance
-from scipy import ndimage
 
-from radnet.inference.preparation import LIVER_SPACING_MM, Array
-from radnet.inference.segmenter import window_probability
+from radnet.inference.preparation import Array
 from radnet.network.build import liver_network
-from radnet.network.decoder import LiverNet
-from radnet.network.layout2020 import LiverNet2020
 from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
 from radnet.training import transfer
-from radnet.training.liver_cases import Case, make_case, phantom_cases
+from radnet.training.liver_cases import Case, liver_phantoms, make_case
 from radnet.training.liver_patches import Patches, patches
+from radnet.training.liver_score import Score, score
 from radnet.training.liver_sets import PARQUET, lits_cases, split, table_cases
 from radnet.training.scans import read_manifest, read_nifti, read_scan
 
-VOXEL_ML: Final = float(np.prod(LIVER_SPACING_MM)) / 1000
 PHANTOM_SEED: Final = 40_000_000
-LEAST_ML: Final = 200.0  # of liver in a phantom
 
 
 @dataclass(frozen=True)
@@ -78,16 +71,6 @@ POSTER: Final = {
     "40%": Poster(87.0, 77.9, 90.9, 83.4),
     "20%": Poster(80.0, 69.3, 86.5, 76.1),
 }  # field/poster-ocr.txt; 60 % and 20 % by their place, for the words are lost
-
-
-@dataclass(frozen=True)
-class Score:
-    """One held-out case: overlap, surface distance and volume, on the 4 x 2.5 x 2.5 mm grid."""
-
-    dice: float
-    iou: float
-    hd95_mm: float  # nan where one of the masks is empty
-    volume_error_ml: float  # said minus true
 
 
 @dataclass(frozen=True)
@@ -139,21 +122,10 @@ def cases_of(data: Path | None, budget: Budget) -> list[Case]:
         If the folder holds neither layout, or a volume without its segmentation.
     """
     if data is None:
-        return _phantoms(budget.phantoms)
+        return liver_phantoms(budget.phantoms, PHANTOM_SEED)
     if (data / "MANIFEST.csv").is_file():
         return list(_manifest_cases(data))
     return lits_cases(data)
-
-
-def _phantoms(count: int) -> list[Case]:
-    """Return phantoms that show enough of a liver to measure on."""
-    found: list[Case] = []
-    seed = PHANTOM_SEED
-    while len(found) < count:
-        drawn = phantom_cases(count, seed)
-        found += [case for case in drawn if float(case.liver.sum()) * VOXEL_ML >= LEAST_ML]
-        seed += count
-    return found[:count]
 
 
 def _manifest_cases(data: Path) -> Iterator[Case]:
@@ -209,44 +181,6 @@ def _batches(chosen: list[Case], plan: transfer.Plan) -> transfer.Batches:
         return patches(chosen, [], plan.batch, plan.seed, first=first)
 
     return following
-
-
-@torch.inference_mode()
-def score(net: LiverNet | LiverNet2020, case: Case) -> Score:
-    """Return how well `net` finds the liver of `case`, where its mask is known."""
-    net.eval()
-
-    def run(stack: Array) -> list[Array]:
-        return [net(torch.from_numpy(np.ascontiguousarray(stack))).float().numpy()]
-
-    probability = window_probability(run, case.hounsfield, lambda _: None)
-    said = (probability > 0.5) & case.known
-    return compare(said, (case.liver > 0.5) & case.known)
-
-
-def compare(
-    said: np.ndarray, truth: np.ndarray, spacing_mm: tuple[float, float, float] = LIVER_SPACING_MM
-) -> Score:
-    """Return the figures of two masks on one grid, by default the liver's."""
-    both, either = int((said & truth).sum()), int((said | truth).sum())
-    distance = float("nan")
-    if said.any() and truth.any():
-        box = ndimage.find_objects((said | truth).astype(np.uint8))[0]
-        padded = (np.pad(mask[box], 1).astype(np.float32) for mask in (said, truth))
-        first, second = (torch.from_numpy(mask[None, None]) for mask in padded)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # MONAI 1.6 of its own arguments
-            distance = float(
-                compute_hausdorff_distance(
-                    first, second, include_background=True, percentile=95, spacing=spacing_mm
-                )
-            )
-    return Score(
-        transfer.dice(said, truth),
-        both / either if either else 1.0,
-        distance,
-        (int(said.sum()) - int(truth.sum())) * float(np.prod(spacing_mm)) / 1000,
-    )
 
 
 def shortened(budget: Budget, steps: int, seeds: int, preset: str) -> Budget:

@@ -119,7 +119,7 @@ def draw(lines: list[dict[str, Any]], path: Path) -> None:
             curves[name].append((line["step"], value))
     for name, points in curves.items():
         middle.plot(*zip(*points, strict=True), marker=".", label=name)
-    middle.set(ylabel="share right, held-out scans", ylim=(0, 1.02))
+    middle.set(ylabel="share right or Dice, held out", ylim=(0, 1.02))
     if curves:
         middle.legend(loc="lower right", frameon=False, ncols=2, fontsize="small")
     fresh = path.with_suffix(".partial")

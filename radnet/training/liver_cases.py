@@ -20,6 +20,8 @@ from radnet.training.scans import read_manifest, read_nifti, read_scan
 NEGATIVES: Final = frozenset({"ct_head_ge", "ct_headneck_acrin001"})  # no liver in view
 DRAWN: Final = files("radnet.training") / "drawn"
 UNKNOWN: Final = 2  # in a drawn mask
+VOXEL_ML: Final = float(np.prod(LIVER_SPACING_MM)) / 1000
+LEAST_ML: Final = 200.0  # of liver in a phantom to measure on
 TOO_THIN: Final = frozenset({"dcmqi3"})  # 3 mm in all
 
 
@@ -90,6 +92,16 @@ def phantom_cases(count: int, seed: int, workers: int = 2) -> list[Case]:
     """Return `count` phantom cases, drawn by `workers` processes."""
     with ProcessPoolExecutor(workers) as pool:
         return list(pool.map(phantom_case, range(seed, seed + count), chunksize=4))
+
+
+def liver_phantoms(count: int, seed: int) -> list[Case]:
+    """Return phantoms that show enough of a liver to measure on."""
+    found: list[Case] = []
+    while len(found) < count:
+        drawn = phantom_cases(count, seed)
+        found += [case for case in drawn if float(case.liver.sum()) * VOXEL_ML >= LEAST_ML]
+        seed += count
+    return found[:count]
 
 
 def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:

@@ -27,20 +27,19 @@ from radnet.training.scans import read_nifti
 PARQUET: Final = ".parquet"
 MOST_LOST: Final = 0.1  # of a mask's volume, on the grid of its series
 HELD_OUT: Final = 4  # every fourth patient
+MOST_JUDGED: Final = 12  # cases, for a training is to end some time
 NAME: Final = re.compile(r"volume-(\d+)\.nii(\.gz)?")
 
 
 def start(
-    plan: transfer.Plan, data: Sequence[Path], weights: Path | None
+    plan: transfer.Plan, real: list[Case], weights: Path | None
 ) -> tuple[LiverNet | LiverNet2020, transfer.Batches]:
     """Return the network, begun from `weights`, and its endless batches.
 
     Parameters
     ----------
-    data
-        Each a folder with MANIFEST.csv, a folder in LiTS layout, or the Parquet file of a
-        manifest with masks. Of the latter two the held-out patients are learned from only where
-        ``plan.roles`` says so.
+    real
+        The cases to learn from, beside phantoms.
     weights
         A classifier, a liver network, or MedicalNet's encoder (``.pth``).
     """
@@ -52,7 +51,6 @@ def start(
         transfer.transfer(net, weights)
     seed = here().seed(plan.seed)
     phantoms = phantom_cases(plan.phantoms, seed=2_000_000 * (seed + 1))
-    real = [case for one in data for case in cases_to_learn(one, plan.roles)]
 
     def following(first: int) -> Iterator[Patches]:
         return ahead(patches(real, phantoms, plan.batch, seed, first=first))
@@ -60,15 +58,38 @@ def start(
     return net, following
 
 
-def cases_to_learn(data: Path, roles: frozenset[str]) -> list[Case]:
-    """Return the cases of a set that stand on one of the sides `roles`."""
+def learn_and_judge(sets: Sequence[Path], roles: frozenset[str]) -> tuple[list[Case], list[Case]]:
+    """Return the cases of sets to learn from, and up to `MOST_JUDGED` of each that are left out.
+
+    Parameters
+    ----------
+    sets
+        Each a folder with MANIFEST.csv, a folder in LiTS layout, or the Parquet file of a manifest
+        with masks. Of the first two, the left-out ones are those of the role ``test`` and every
+        fourth; of a manifest, its validation side: its test side is not looked at.
+    roles
+        With ``test`` in it, the left-out patients are learned from, too.
+    """
+    learn: list[Case] = []
+    judge: list[Case] = []
+    for one in sets:
+        learned, left_out = _sides(one, roles)
+        learn += learned
+        judge += left_out[:MOST_JUDGED]
+    return learn, judge
+
+
+def _sides(data: Path, roles: frozenset[str]) -> tuple[list[Case], list[Case]]:
+    every = "test" in roles
     if data.suffix == PARQUET:
-        sides: tuple[Split, ...] = ("train", "test") if "test" in roles else ("train",)
-        return table_cases(data, *sides)
+        sides: tuple[Split, ...] = ("train", "test") if every else ("train",)
+        judge = [_case(row, mask) for row, mask in _masked(data, "validation")[:MOST_JUDGED]]
+        return table_cases(data, *sides), judge
     if (data / "MANIFEST.csv").is_file():
-        return real_cases(data, roles)
+        left_out = [] if every else real_cases(data, frozenset({"test"}))
+        return real_cases(data, roles), left_out
     cases = lits_cases(data)
-    return cases if "test" in roles else split(cases)[0]
+    return (cases, []) if every else split(cases)
 
 
 def table_cases(manifest: Path, *sides: Split) -> list[Case]:
@@ -79,13 +100,18 @@ def table_cases(manifest: Path, *sides: Split) -> list[Case]:
     UnusableVolumeError
         If there are none, or a mask does not lie on the grid of its scan.
     """
-    rows = [row for row in read_table(manifest, *sides) if row.mask and row.modality == "CT"]
+    rows = _masked(manifest, *sides)
     if not rows:
         raise UnusableVolumeError(
             f"{manifest}: no CT with a mask on the side {' or '.join(sides)}; "
             "`radnet labels manifest --masks FOLDER` takes SERIES_UID.nii.gz"
         )
-    return [_case(row, row.mask) for row in rows if row.mask]
+    return [_case(row, mask) for row, mask in rows]
+
+
+def _masked(manifest: Path, *sides: Split) -> list[tuple[Row, Path]]:
+    rows = read_table(manifest, *sides)
+    return [(row, row.mask) for row in rows if row.mask and row.modality == "CT"]
 
 
 def _case(row: Row, mask: Path) -> Case:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -89,9 +88,3 @@ def train(
         hold_frozen(net.encoder, plan.freeze)
 
     return optimise(net, data, batch_loss, plan, checkpoint, hold)
-
-
-def dice(said: np.ndarray, truth: np.ndarray) -> float:
-    """Return the Dice coefficient of two masks; 1 when both are empty."""
-    total = int(said.sum()) + int(truth.sum())
-    return 2 * int((said & truth).sum()) / total if total else 1.0

@@ -58,7 +58,11 @@ def test_train_writes_weights_that_tell_how_they_were_made(task: str, tmp_path: 
     assert record["manifest_sha256"] == hashlib.sha256(manifests).hexdigest()
     assert not list(tmp_path.glob("*.checkpoint"))
     assert (tmp_path / "w.png").is_file()
-    assert "loss" in (tmp_path / "w.metrics.jsonl").read_text()
+    figures = (tmp_path / "w.metrics.jsonl").read_text()
+    assert "loss" in figures
+    assert "scores" in figures
+    assert record["held_out"]
+    assert "phantoms" in result.output
 
 
 def archive(folder: Path, patients: int) -> Path:

@@ -12,6 +12,7 @@ from radnet.network.encoder import Encoder
 from radnet.network.medicalnet import fill_encoder
 from radnet.network.presets import preset
 from radnet.training import experiments
+from radnet.training.liver_score import Score
 
 
 def medicalnet(name: str, *, downsample: bool = True) -> dict[str, Tensor]:
@@ -115,10 +116,10 @@ def test_an_experiment_transfers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = saved(tmp_path / "resnet_10.pth", state)
     begun: list[nn.Module] = []
 
-    def scored(net: nn.Module, case: object) -> experiments.Score:
+    def scored(net: nn.Module, case: object) -> Score:
         del case
         begun.append(net)
-        return experiments.Score(1.0, 1.0, 0.0, 0.0)
+        return Score(1.0, 1.0, 0.0, 0.0)
 
     monkeypatch.setattr(experiments, "score", scored)
     monkeypatch.setattr("radnet.training.transfer.train", lambda *_: iter(()))

@@ -218,15 +218,6 @@ def test_gradients_are_checked() -> None:
     assert bf16_gradients_sound() in (True, False)
 
 
-def test_dice_of_two_masks() -> None:
-    """Two empty masks agree."""
-    one, none = np.ones((2, 2), bool), np.zeros((2, 2), bool)
-
-    assert transfer.dice(one, one) == 1
-    assert transfer.dice(one, none) == 0
-    assert transfer.dice(none, none) == 1
-
-
 def test_abstention_keeps_what_is_right_often_enough() -> None:
     """Sure answers are right, unsure ones are not: the threshold lies between."""
     sure = torch.tensor([[6.0, 0, 0]] * 80 + [[0.5, 0, 0]] * 20)

@@ -17,7 +17,7 @@ from radnet.network.presets import preset
 from radnet.network.weights import save_weights
 from radnet.training import classify, experiments, liver_sets, transfer
 from radnet.training.batches import Held, batches
-from radnet.training.liver_cases import Case, phantom_case
+from radnet.training.liver_cases import VOXEL_ML, Case, phantom_case
 from radnet.training.liver_patches import Patches
 from radnet.training.samples import Batch, Sample, phantom_sample
 
@@ -125,7 +125,7 @@ def test_lits_layout_is_read_with_its_tumours(tmp_path: Path) -> None:
 
     assert len(cases) == 3
     assert cases[0].liver.max() == 1
-    volume_ml = float(cases[0].liver.sum()) * experiments.VOXEL_ML
+    volume_ml = float(cases[0].liver.sum()) * VOXEL_ML
     assert volume_ml == pytest.approx(18 * 18 * 14 * 64 / 1000, rel=0.1)
 
 
@@ -152,10 +152,25 @@ def test_sets_of_both_layouts_are_learned_from_together(
     (tmp_path / "lits").mkdir()
     plan = transfer.Plan(TINY.name, minutes=0, seed=0, steps=1)
 
-    _, following = liver_sets.start(plan, [lits(tmp_path / "lits", 2), other], None)
+    learn, judge = liver_sets.learn_and_judge([lits(tmp_path / "lits", 2), other], plan.roles)
+    _, following = liver_sets.start(plan, learn, None)
     list(following(0))
 
     assert learned == ["volume-0.nii.gz", "x"]
+    assert [case.name for case in judge] == ["volume-1.nii.gz"]
+
+
+def test_what_judges_a_training_is_not_learned_from(tmp_path: Path) -> None:
+    """Every fourth case of a set; with `--every-scan` none is left to judge by."""
+    data = [lits(tmp_path, 5)]
+
+    learn, judge = liver_sets.learn_and_judge(data, frozenset({"train"}))
+    every, none = liver_sets.learn_and_judge(data, frozenset({"train", "test"}))
+
+    assert [case.name for case in judge] == ["volume-3.nii.gz"]
+    assert not {case.name for case in learn} & {case.name for case in judge}
+    assert len(every) == 5
+    assert none == []
 
 
 def test_missing_segmentation_is_told(tmp_path: Path) -> None:
@@ -181,21 +196,6 @@ def test_held_out_cases_are_never_trained_on(tmp_path: Path) -> None:
     assert not {case.name for case in learn} & {case.name for case in held_out}
     with pytest.raises(UnusableVolumeError, match="1 cases"):
         liver_sets.split(cases[:1])
-
-
-def test_figures_of_known_masks() -> None:
-    """Dice, IoU, 95 % Hausdorff distance in mm and volume in mL of two shifted boxes."""
-    truth = np.zeros((20, 40, 40), bool)
-    truth[5:15, 10:30, 10:30] = True
-    said = np.roll(truth, 2, axis=2)
-
-    same, shifted = experiments.compare(truth, truth), experiments.compare(said, truth)
-
-    assert (same.dice, same.iou, same.hd95_mm, same.volume_error_ml) == (1, 1, 0, 0)
-    assert shifted.dice == pytest.approx(0.9)
-    assert shifted.iou == pytest.approx(18 / 22)
-    assert shifted.hd95_mm == pytest.approx(5.0)
-    assert np.isnan(experiments.compare(said & False, truth).hd95_mm)
 
 
 def test_arm_trains_and_scores(tmp_path: Path) -> None:
