@@ -26,6 +26,7 @@ from radnet.training.scans import read_nifti
 
 PARQUET: Final = ".parquet"
 MOST_LOST: Final = 0.1  # of a mask's volume, on the grid of its series
+SAME_PLACE: Final = 0.01  # of a voxel
 HELD_OUT: Final = 4  # every fourth patient
 MOST_JUDGED: Final = 12  # cases, for a training is to end some time
 NAME: Final = re.compile(r"volume-(\d+)\.nii(\.gz)?")
@@ -129,6 +130,8 @@ def mask_on(image: Stack, mask: Path) -> NDArray[np.bool_]:
         If a part of it lies elsewhere: then it is not the mask of this scan.
     """
     liver = read_nifti(mask)
+    if _same_grid(liver, image):
+        return np.asarray(liver.array > 0)
     liver = Stack((liver.array > 0).astype(np.float32), liver.affine)
     inside = np.asarray(sample(liver, image.affine, _shape(image), 0.0) > 0.5)
     before = float(liver.array.sum()) * _voxel_ml(liver)
@@ -139,6 +142,20 @@ def mask_on(image: Stack, mask: Path) -> NDArray[np.bool_]:
             "expected a mask of this very scan"
         )
     return inside
+
+
+def _same_grid(one: Stack, other: Stack) -> bool:
+    """Tell whether the voxels of both lie in the same places, to a hundredth of one."""
+    if one.array.shape != other.array.shape:
+        return False
+    corners = np.array([[z, y, x, 1] for z in (0, 1) for y in (0, 1) for x in (0, 1)], float)
+    corners[:, :3] *= np.array(one.array.shape) - 1
+    apart = (corners @ (one.affine - other.affine).T)[:, :3]
+    return bool(np.abs(apart).max() <= SAME_PLACE * min(other.spacing_mm))
+
+
+def _by(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _shape(stack: Stack) -> tuple[int, int, int]:
@@ -156,7 +173,8 @@ def lits_cases(data: Path) -> list[Case]:
     Raises
     ------
     UnusableVolumeError
-        If the folder holds no such file, or a volume without its segmentation.
+        If the folder holds no such file, a volume without its segmentation, or a segmentation
+        that does not lie in its volume.
     """
     found = sorted(path for path in data.rglob("volume-*") if NAME.fullmatch(path.name))
     if not found:
@@ -170,8 +188,14 @@ def _lits_case(path: Path) -> Case:
     twin = path.with_name(path.name.replace("volume-", "segmentation-"))
     if not twin.is_file():
         raise UnusableVolumeError(f"{path.name}: no {twin.name} beside it")
-    mask = read_nifti(twin).array > 0
-    return make_case(path.name, read_nifti(path), mask.astype(np.float32), phantom=False)
+    image = read_nifti(path)
+    if image.array.shape != (other := read_nifti(twin).array.shape):
+        raise UnusableVolumeError(
+            f"{twin.name}: {_by(other)} voxels; {path.name} has {_by(image.array.shape)}. "
+            "Expected the mask of this very scan"
+        )
+    liver = mask_on(image, twin).astype(np.float32)
+    return make_case(path.name, image, liver, phantom=False)
 
 
 def split(cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:

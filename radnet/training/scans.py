@@ -14,8 +14,10 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
+from radnet.errors import UnusableVolumeError
 from radnet.inference.preparation import Stack
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.volume.nifti import UNREADABLE
 
 # One patient must not stand on both sides: ct_abdomen_ts and ts_dicom are the same person.
 CLASSIFIER_TEST: Final = frozenset(
@@ -96,11 +98,23 @@ def digest(folder: Path, scan: Scan) -> str:
 
 
 def read_nifti(path: Path) -> Stack:
-    """Return a NIfTI volume as (slice, row, column) with its affine in LPS mm."""
-    image = nib.load(path)
-    array = np.asarray(image.dataobj, np.float32)  # type: ignore[attr-defined]
-    if array.ndim != 3:
-        raise ValueError(f"{path.name}: {array.ndim} dimensions; expected 3")
+    """Return a NIfTI volume as (slice, row, column) with its affine in LPS mm.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If it is missing, damaged, or no volume of numbers.
+    """
+    try:
+        image = nib.load(path)
+        array = np.asarray(image.dataobj, np.float32)  # type: ignore[attr-defined]
+    except UNREADABLE as error:
+        raise UnusableVolumeError(f"{path.name}: not a NIfTI volume: {error}") from error
+    if array.ndim != 3 or not array.size or not np.isfinite([array.min(), array.max()]).all():
+        raise UnusableVolumeError(
+            f"{path.name}: {' x '.join(map(str, array.shape))} voxels; expected three axes of "
+            "finite numbers"
+        )
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine  # type: ignore[attr-defined]
     return Stack(np.ascontiguousarray(array.transpose(2, 1, 0)), lps[:, [2, 1, 0, 3]])
 

@@ -129,6 +129,50 @@ def test_lits_layout_is_read_with_its_tumours(tmp_path: Path) -> None:
     assert volume_ml == pytest.approx(18 * 18 * 14 * 64 / 1000, rel=0.1)
 
 
+def test_a_mask_of_another_shape_is_refused(tmp_path: Path) -> None:
+    """It ended in a traceback; which file it was, nobody was told."""
+    lits(tmp_path, 2)
+    file = tmp_path / "segmentation-1.nii.gz"
+    mask = nib.load(file)
+    cut = np.asarray(mask.dataobj)[:, :, 8:]  # type: ignore[attr-defined]
+    nib.save(nib.Nifti1Image(cut, mask.affine), file)  # type: ignore[attr-defined]
+
+    with pytest.raises(UnusableVolumeError, match=r"segmentation-1\.nii\.gz"):
+        experiments.cases_of(tmp_path, experiments.QUICK)
+
+
+def test_a_mask_lies_where_its_affine_says(tmp_path: Path) -> None:
+    """Turned, it is turned back; taken voxel by voxel it was a liver on the other side."""
+    before = experiments.cases_of(lits(tmp_path, 2), experiments.QUICK)[1]
+    file = tmp_path / "segmentation-1.nii.gz"
+    mask = nib.load(file)
+    turned = np.asarray(mask.dataobj)[::-1]  # type: ignore[attr-defined]
+    affine = mask.affine @ np.diag([-1.0, 1, 1, 1])  # type: ignore[attr-defined]
+    affine[:3, 3] = (mask.affine @ [len(turned) - 1, 0, 0, 1])[:3]  # type: ignore[attr-defined]
+    nib.save(nib.Nifti1Image(turned, affine), file)
+
+    case = experiments.cases_of(tmp_path, experiments.QUICK)[1]
+
+    assert np.abs(case.liver - before.liver).max() < 0.01
+
+
+@pytest.mark.parametrize("name", ["volume-1.nii.gz", "segmentation-1.nii.gz"])
+@pytest.mark.parametrize("damage", ["half", "nan", "4d"])
+def test_a_damaged_file_of_a_set_is_named(tmp_path: Path, name: str, damage: str) -> None:
+    """No traceback of nibabel or zlib, and no training on voxels that are no numbers."""
+    file = lits(tmp_path, 2) / name
+    if damage == "half":
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2])
+    else:
+        array = np.zeros((48, 48, 30, 2) if damage == "4d" else (48, 48, 30), np.float32)
+        array[3, 3, 3] = np.nan
+        nib.save(nib.Nifti1Image(array, np.diag([-4.0, -4.0, 4.0, 1.0])), file)
+
+    with pytest.raises(UnusableVolumeError, match=name):
+        experiments.cases_of(tmp_path, experiments.QUICK)
+
+
 def test_sets_of_both_layouts_are_learned_from_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
