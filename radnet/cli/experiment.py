@@ -141,7 +141,7 @@ def _figures(row: ex.Row) -> tuple[str, ...]:
     return (
         f"{low:.1f}-{high:.1f}",
         far,
-        f"{row.missed} of {len(row.scores)}",
+        f"{row.missed} of {row.livers}",
         f"{row.of('volume_error_ml', np.mean):+.0f}",
         f"{row.of('volume_error_ml', _mean_size):.0f}",
     )

@@ -83,9 +83,14 @@ class Row:
     seeds: int = 1
 
     @property
+    def livers(self) -> int:
+        """Return how many cases have a liver."""
+        return sum(score.liver for score in self.scores)
+
+    @property
     def missed(self) -> int:
-        """Return how many cases have no surface distance: the liver was not found at all."""
-        return sum(not np.isfinite(score.hd95_mm) for score in self.scores)
+        """Return of how many livers nothing was found: they have no surface distance."""
+        return sum(score.liver and not np.isfinite(score.hd95_mm) for score in self.scores)
 
     def over_seeds(self, name: str) -> tuple[float, float]:
         """Return the least and the largest mean of one figure among the seeds."""

@@ -29,6 +29,7 @@ class Score:
     iou: float
     hd95_mm: float  # nan where one of the masks is empty
     volume_error_ml: float  # said minus true
+    liver: bool = True  # whether there is one to be found
 
 
 @torch.inference_mode()
@@ -68,6 +69,7 @@ def compare(
         both / either if either else 1.0,
         distance,
         (int(said.sum()) - int(truth.sum())) * float(np.prod(spacing_mm)) / 1000,
+        bool(truth.any()),
     )
 
 

@@ -149,10 +149,14 @@ def liver_remark(found: Sequence[ScanReport]) -> str:
     dice, errors = [s.dice for s in scores], [s.error_ml for s in scores]
     near = [s.hd95_mm for s in scores if not math.isnan(s.hd95_mm)]
     surface = f"mean {mean(near):.1f} mm" if near else "-"
+    there, none = [s for s in scores if s.truth_ml > 0], [s for s in scores if s.truth_ml == 0]
+    missed = f"livers missed: {len(there) - len(near)} of {len(there)}"
+    if none:
+        missed += f", found where there is none: {sum(s.said_ml > 0 for s in none)} of {len(none)}"
     return (
         f"Dice: mean {mean(dice):.3f}, median {median(dice):.3f}, of {len(dice)} scans; HD95 "
-        f"{surface}, livers missed: {len(scores) - len(near)} of {len(scores)}; volume error mean "
-        f"{mean(errors):+.0f} mL, its size {mean(abs(e) for e in errors):.0f} mL."
+        f"{surface}, {missed}; volume error mean {mean(errors):+.0f} mL, its size "
+        f"{mean(abs(e) for e in errors):.0f} mL."
     )
 
 

@@ -66,6 +66,15 @@ def test_a_liver_that_was_not_found_is_counted() -> None:
     assert "nan" not in nothing
 
 
+def test_a_scan_without_a_liver_is_none_that_was_missed() -> None:
+    """Its empty mask has no surface either, and to find nothing in it is right."""
+    scores = [Score(1.0, 1.0, math.nan, 0.0, liver=False), Score(0.0, 0.0, math.nan, -900.0)]
+
+    told = printed([row("all", scores)])
+
+    assert last_cells(told)[3] == "1 of 1"
+
+
 def test_errors_of_opposite_sign_do_not_cancel() -> None:
     """A liver 100 mL too large and one 100 mL too small are no volume error of 0."""
     told = printed([row("all", [Score(0.9, 0.8, 1.0, 100.0), Score(0.9, 0.8, 1.0, -100.0)])])

@@ -144,6 +144,18 @@ def test_a_card_tells_what_the_page_draws() -> None:
     assert "volume error mean -260 mL, its size 260 mL" in card
 
 
+def test_a_liver_where_there_is_none_is_told_from_one_that_was_missed() -> None:
+    """Both lack a distance of surfaces; a mask that is rightly empty is neither."""
+    nan = float("nan")
+    scores = [(0.9, 1000.0, 980.0, 7.5), (1.0, 0.0, 0.0, nan), (0.0, 0.0, 36.0, nan)]
+    found = [replace(FOUND[0], liver=LiverScore(*score)) for score in scores]
+
+    card = tables(found, scorecard(FOUND), About("weights"))
+
+    assert "livers missed: 0 of 1" in card
+    assert "found where there is none: 1 of 2" in card
+
+
 def test_masks_are_compared_on_the_scans_own_grid() -> None:
     """In mm of that grid: a cube that is shifted by one slice of 5 mm."""
     truth = np.zeros((20, 20, 20), bool)
