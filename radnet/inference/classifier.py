@@ -17,6 +17,7 @@ from radnet.inference.preparation import (
     Stack,
     classifier_input,
 )
+from radnet.inference.refusals import refuse_larger_than_a_patient
 from radnet.inference.runtime import Precision, Runtime, runtime
 from radnet.inference.strangeness import Usual
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
@@ -57,8 +58,8 @@ def stack_of(volume: hd.Volume) -> Stack:
     Raises
     ------
     UnusableVolumeError
-        If the volume has no three axes of voxels, a single slice, one value throughout, or
-        values that are not numbers.
+        If the volume has no three axes of voxels, a single slice, one value throughout, values
+        that are not numbers, or a length that no patient has.
     """
     array = np.asarray(volume.array, np.float32)
     if array.ndim != 3 or 0 in array.shape:
@@ -71,7 +72,9 @@ def stack_of(volume: hd.Volume) -> Stack:
             f"{array.shape[0]} slices of values from {low:g} to {high:g}; expected at least 2 "
             "slices with something to see in them"
         )
-    return Stack(array, np.asarray(volume.affine, np.float64))
+    stack = Stack(array, np.asarray(volume.affine, np.float64))
+    refuse_larger_than_a_patient(stack)
+    return stack
 
 
 def along_normal(stack: Stack) -> tuple[Stack, bool]:

@@ -72,6 +72,18 @@ def _refuse_extent(stack: Stack) -> None:
             f"{slices} slices, {_by(extent)} mm in all; expected at least {FEWEST_SLICES} slices "
             f"and {_by(np.array(LEAST_EXTENT_MM))} mm to find a liver in"
         )
+    refuse_larger_than_a_patient(stack)
+
+
+def refuse_larger_than_a_patient(stack: Stack) -> None:
+    """Refuse lengths that are no millimetres of a person: grids over them have no bound.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If they are.
+    """
+    extent = np.array(stack.spacing_mm) * stack.array.shape
     if np.any(extent > MOST_EXTENT_MM):
         raise UnusableVolumeError(
             f"{_by(extent)} mm in all; expected less than {MOST_EXTENT_MM:g} mm. Are the voxel "

@@ -116,6 +116,8 @@ def read_nifti_file(path: Path, orientation: str | None = None) -> Nifti:
     except UNREADABLE as error:
         raise UnusableVolumeError(f"{name}: not a NIfTI volume: {error}") from error
     array = array[..., 0] if array.ndim == 4 and array.shape[3] == 1 else array
+    if not array.size:
+        raise UnusableVolumeError(f"{name}: {' x '.join(map(str, array.shape))} voxels")
     if array.ndim != 3:
         raise UnusableVolumeError(f"{name}: {array.ndim} dimensions; expected 3")
     if not oriented and orientation:

@@ -80,6 +80,16 @@ def huge(folder: Path) -> Path:
     return path
 
 
+def without_columns(folder: Path) -> Path:
+    """Write a file whose header says that a slice has no columns."""
+    path = folder / "scan.nii"
+    nib.save(nib.Nifti1Image(abdomen(), SPACING), path)
+    content = bytearray(path.read_bytes())
+    content[42:44] = bytes(2)
+    path.write_bytes(content)
+    return path
+
+
 def unreadable(folder: Path) -> Path:
     """Make a folder of files that are no DICOM."""
     (folder / "1.dcm").write_bytes(b"no DICOM")
@@ -133,6 +143,7 @@ BAD = {
     "colours": (nifti(np.zeros((64, 64, 20), [(c, "u1") for c in "RGB"])), "one number in each"),
     "no orientation": (unsaid, "qform_code and sform_code are 0"),
     "no tissue": (nifti((abdomen() - 4000).astype(np.int16)), "the highest voxel"),
+    "no columns": (without_columns, "0 x 64 x 20 voxels"),
     "unreadable folder": (unreadable, "cannot be read as DICOM"),
 }
 
@@ -210,6 +221,16 @@ def test_without_pixels_the_header_alone_answers(tmp_path: Path) -> None:
     fused = fuse_witnesses(scan.labels, None, 0.6)
     assert fused.classes["sequence"].value == "CT"
     assert fused.classes["contrast"].value is None
+
+
+@pytest.mark.parametrize("factor", [100, 1_000_000])
+def test_a_scan_larger_than_a_patient_is_not_recognised(factor: int, tmp_path: Path) -> None:
+    """The classifier's grid grows with its millimetres: 1 TB of memory was asked for."""
+    affine = SPACING @ np.diag([factor, factor, factor, 1.0])
+    scan = read_scan_file(nifti(abdomen(), affine)(tmp_path), "CT")
+
+    with pytest.raises(UnusableVolumeError, match="voxel sizes in mm"):
+        stack_of(scan.seen())
 
 
 OUTPUTS = {
