@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from rich.progress import TaskID
 from rich.table import Table
 
+from radnet.errors import UnusableVolumeError
 from radnet.inference.preparation import LIVER_SPACING_MM
 from radnet.network.build import liver_network
 from radnet.network.weights import shipped
@@ -74,8 +75,14 @@ def _run(
     classifier: Path | None,
     budget: ex.Budget,
 ) -> None:
-    liver_network(budget.preset)  # refused before the cases are read, if there is none
+    net = liver_network(budget.preset)  # refused before the cases are read, if there is none
     start = classifier or shipped("classifier", budget.preset)
+    if not start.is_file():
+        raise UnusableVolumeError(
+            f"{start}: no such file; --classifier FILE says whose encoder of preset "
+            f"{budget.preset} to transfer"
+        )
+    ex.transfer_encoder(net, start)  # so are weights that will not do
     with shown.status("Reading cases"):
         learn, held_out = ex.sides(data, budget)
     rows = []

@@ -16,7 +16,10 @@ import torch
 
 from radnet.inference.preparation import Array
 from radnet.network.build import liver_network
+from radnet.network.decoder import LiverNet
+from radnet.network.layout2020 import LiverNet2020
 from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
+from radnet.network.weights import load_weights
 from radnet.training import transfer
 from radnet.training.liver_cases import Case, liver_phantoms, make_case
 from radnet.training.liver_patches import Patches, patches
@@ -149,6 +152,22 @@ def sides(data: Path | None, budget: Budget) -> tuple[list[Case], list[Case]]:
     return split(cases_of(data, budget))
 
 
+def transfer_encoder(net: LiverNet | LiverNet2020, weights: Path) -> None:
+    """Give `net` the encoder of a classifier, or MedicalNet's (``.pth``).
+
+    Raises
+    ------
+    WeightsError
+        If there is none in the file, or one of another preset. A liver network is none either:
+        its decoder has learned already what the experiments ask about.
+    """
+    if weights.suffix in MEDICALNET_SUFFIXES:
+        fill_encoder(net.encoder, weights)
+        return
+    load_weights(weights, "classifier")
+    transfer.transfer(net, weights)
+
+
 def run_arm(
     arm: Arm,
     cases: tuple[Sequence[Case], Sequence[Case]],
@@ -171,10 +190,8 @@ def run_arm(
         plan = transfer.Plan(budget.preset, 0, seed, steps=budget.steps, freeze=arm.freeze)
         torch.manual_seed(seed)
         net = liver_network(budget.preset)
-        if arm.transferred and classifier.suffix in MEDICALNET_SUFFIXES:
-            fill_encoder(net.encoder, classifier)
-        elif arm.transferred:
-            transfer.transfer(net, classifier)
+        if arm.transferred:
+            transfer_encoder(net, classifier)
         for progress in transfer.train(net, _batches(chosen, plan), plan):
             tick((seed + progress.share) / budget.seeds)
         scores += [score(net, case) for case in held_out]

@@ -64,6 +64,15 @@ def test_figures_of_known_masks() -> None:
     assert compare(larger, truth).volume_error_ml == pytest.approx(400 * 0.025)
 
 
+def test_a_score_tells_whether_there_is_a_liver() -> None:
+    """Nothing found is a liver missed only where there is one."""
+    empty = np.zeros((20, 20, 20), bool)
+
+    assert not compare(empty, empty).liver
+    assert not compare(~empty, empty).liver
+    assert compare(empty, ~empty).liver
+
+
 def test_dice_of_two_masks() -> None:
     """Two empty masks agree."""
     one, none = np.ones((2, 2), bool), np.zeros((2, 2), bool)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from radnet.cli import main
+from radnet.network.weights import shipped
 
 
 def status(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
@@ -34,6 +35,30 @@ def test_what_cannot_be_written_is_refused_before_the_work(
 
         assert ended == 2
         assert str(path.name) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--classifier", "none.safetensors"], "none.safetensors"),
+        (["--preset", "radnet18"], "--classifier"),
+        (["--classifier", str(shipped("liver"))], "expected 'classifier'"),
+        (["--classifier", str(shipped("classifier")), "--preset", "radnet10"], "another preset"),
+    ],
+    ids=["missing", "none shipped", "a liver's", "of another size"],
+)
+def test_weights_to_transfer_are_looked_at_before_the_cases(
+    options: list[str],
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A liver network's decoder has seen livers: the rows of a table would all be false."""
+    monkeypatch.setattr("radnet.training.experiments.sides", lambda *_: pytest.fail("late"))
+
+    assert status(monkeypatch, "experiment", "freeze", "--quick", *options) in (1, 2)
+
+    assert why in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_preset_that_there_is_not_is_wrong_usage(
