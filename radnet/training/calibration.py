@@ -25,19 +25,27 @@ WANTED: Final = 0.95  # share of the answers that must be right
 EVEN: Final = 0.6  # no region is covered below, nor excluded above what is left to 1
 SURE: Final = 0.95  # of a stated lower bound
 AXES: Final = 32  # directions of known scans; from 16 to 48 strange ones are told apart alike
+NOTHING: Final = 1e-6  # of the largest direction
 REAL_WEIGHT: Final = 0.25  # of the real scans, which are few beside the phantoms
 USUAL: Final = 0.975  # share of known scans that are not called strange
 
 
 def temperatures(heads: Heads, truth: Batch) -> dict[str, float]:
-    """Return the temperature of every head that makes its probabilities fit `truth` best."""
+    """Return the temperature of every head that makes its probabilities fit `truth` best.
+
+    1 for a head of which `truth` knows nothing.
+    """
     tries = torch.logspace(-0.7, 0.9, 60)
-    found = {}
+    found = dict.fromkeys((*CLASS_HEADS, "coverage"), 1.0)
     for name in CLASS_HEADS:
         logits, target = getattr(heads, name), getattr(truth, name)
         logits, target = logits[target >= 0], target[target >= 0]
+        if not len(target):
+            continue
         losses = torch.stack([functional.cross_entropy(logits / t, target) for t in tries])
         found[name] = float(tries[int(losses.argmin())])
+    if not (truth.scan >= 0).any():
+        return found
     logits = heads.cells[:, 0]
     losses = torch.stack(
         [
@@ -191,8 +199,9 @@ def usual(features: torch.Tensor, real: torch.Tensor) -> dict[str, Any]:
         weight = np.concatenate(
             [weight * (1 - REAL_WEIGHT), np.full(len(real), REAL_WEIGHT / len(real))]
         )
-    axes = np.linalg.svd(rows * np.sqrt(weight)[:, None], full_matrices=False)[2][:AXES]
-    axes = np.round(axes, 5)
+    _, sizes, axes = np.linalg.svd(rows * np.sqrt(weight)[:, None], full_matrices=False)
+    axes = axes[sizes > NOTHING * sizes[0]]  # the rest is spanned by no scan
+    axes = np.round(axes[:AXES], 5)
     others = np.sort(outside(features[1::2].numpy(), axes))
     last = min(len(others), int(np.ceil((len(others) + 1) * USUAL)))  # split conformal
     return {

@@ -207,6 +207,20 @@ def test_temperature_cools_an_overconfident_head() -> None:
     assert calibration.temperatures(heads, batch)["plane"] > 2
 
 
+def test_a_head_of_which_nothing_is_known_is_left_as_it_is() -> None:
+    """An archive of MR without a word on the agent made every answer on it five times as sure."""
+    unknown = torch.full((20,), -1)
+    heads = Heads(*(torch.randn(20, n) for n in (7, 3, 2)), torch.zeros(20), torch.randn(20, 1, 9))
+    batch = Batch(
+        torch.zeros(0), unknown, unknown, unknown, torch.zeros(20), torch.full((20, 9), -1.0),
+        torch.zeros(0),
+    )  # fmt: skip
+
+    found = calibration.temperatures(heads, batch)
+
+    assert found == dict.fromkeys(("sequence", "plane", "contrast", "coverage"), 1.0)
+
+
 def test_gradients_are_checked() -> None:
     """A single NaN is seen; the depth that torch gets wrong is why there is a check."""
     layer = torch.nn.Linear(2, 1)
