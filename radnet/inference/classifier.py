@@ -49,7 +49,9 @@ class Prediction:
     @property
     def strange(self) -> bool:
         """Whether this is hardly a scan of the kinds that the network knows."""
-        return self.strangeness is not None and self.strangeness > self.strange_above
+        if self.strangeness is None:
+            return False
+        return not self.strangeness <= self.strange_above  # also where it is no number
 
 
 def stack_of(volume: hd.Volume) -> Stack:

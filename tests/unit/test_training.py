@@ -210,7 +210,8 @@ def test_temperature_cools_an_overconfident_head() -> None:
 def test_a_head_of_which_nothing_is_known_is_left_as_it_is() -> None:
     """An archive of MR without a word on the agent made every answer on it five times as sure."""
     unknown = torch.full((20,), -1)
-    heads = Heads(*(torch.randn(20, n) for n in (7, 3, 2)), torch.zeros(20), torch.randn(20, 1, 9))
+    sequence, plane, contrast = (torch.randn(20, count) for count in (7, 3, 2))
+    heads = Heads(sequence, plane, contrast, torch.zeros(20), torch.randn(20, 1, 9))
     batch = Batch(
         torch.zeros(0), unknown, unknown, unknown, torch.zeros(20), torch.full((20, 9), -1.0),
         torch.zeros(0),
