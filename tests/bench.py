@@ -1,13 +1,14 @@
 """A node on the bench: real rows, files and engine; network, models and time are made up."""
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import time
 from pathlib import Path
 
 import highdicom as hd
 import numpy as np
 import pydicom
+from dbos import DBOS
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian
@@ -18,9 +19,10 @@ from node.pipeline import workflows
 from node.pipeline.clockwatch import ClockWatch
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
-from node.pipeline.engine import DeadJob, Engine
+from node.pipeline.engine import LIVE_STATES, DeadJob, Engine
 from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
+from node.pipeline.ticker import Ticker
 from node.receive.reception import Arrival, Reception
 from node.receive.room import Room
 from node.receive.spool import Budget, Intake
@@ -151,9 +153,8 @@ class Bench:
         self.dispatcher = Dispatcher(
             self.catalog, self.delivering.terms, self.clock, lambda: time(12)
         )
-        self._stop = threading.Event()
-        self._looks = threading.Thread(target=self._look)
-        self._looks.start()
+        self._looks = ExitStack()
+        self._looks.enter_context(Ticker([(lambda: self.dispatcher.look(self.workflows), 0.05)]))
         self.sweep = Sweep(
             self.catalog,
             self.files,
@@ -163,14 +164,9 @@ class Bench:
             steady=lambda: self.steadily,
         )
 
-    def _look(self) -> None:
-        while not self._stop.wait(0.05):
-            self.dispatcher.look(self.workflows)
-
     def close(self) -> None:
         """End it."""
-        self._stop.set()
-        self._looks.join()
+        self._looks.close()
         self.engine.close()
         self.catalog.close()
 
@@ -225,9 +221,23 @@ class Bench:
         """Return the files that the node made."""
         return sorted(self.files.root.glob("instances/**/2.25.*.dcm"))
 
+    def at_rest(self) -> bool:
+        """Tell whether nothing happens any more until time passes: no job lives, none is due.
+
+        Jobs are asked for first: what one of them had to queue next stands in a row by then.
+        """
+        if DBOS.list_workflows(status=list(LIVE_STATES), load_input=False, load_output=False):
+            return False
+        return all(
+            batch.state == "waiting" and batch.next_at > self.now
+            for batch in self.catalog.dispatches("pacs")
+        )
+
     def nothing_pending(self) -> bool:
-        """Tell whether every delivery is through."""
-        return all(d.state != "pending" for d in self.catalog.deliveries(STUDY))
+        """Tell whether every job has ended and every delivery is through."""
+        return self.at_rest() and all(
+            one.state != "pending" for one in self.catalog.deliveries(STUDY)
+        )
 
 
 class Dead:

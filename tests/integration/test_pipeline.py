@@ -139,16 +139,16 @@ def test_the_first_failed_attempt_waits_at_least_thirty_seconds(bench: Bench) ->
     bench.pacs.down = True
     bench.receive(*slices(0, 1, 2))
     bench.tick(3)
-    wait_for(
-        lambda: any(job.attempts for job in bench.catalog.dispatches("pacs")), "an attempt", 60
-    )
-    job = next(job for job in bench.catalog.dispatches("pacs") if job.attempts)
-    assert job.next_at == pytest.approx(bench.now + 30.0)
+    wait_for(bench.ends("done"), "the verdict", 60)
+    wait_for(bench.at_rest, "an attempt with images, and one with results", 60)
+    assert [(job.attempts, job.next_at) for job in bench.catalog.dispatches("pacs")] == [
+        (1, pytest.approx(bench.now + 30.0))
+    ] * 2
 
     bench.pacs.down = False
     bench.tick(31)
 
-    wait_for(lambda: len(bench.pacs.sent) >= 3 and bench.nothing_pending(), "the images", 60)
+    wait_for(lambda: len(bench.pacs.sent) == 5 and bench.nothing_pending(), "everything", 60)
 
 
 @pytest.mark.parametrize("refused", ["", f"{CERTIFICATE_REFUSED}5 voxels differ; "])

@@ -119,7 +119,7 @@ def test_a_series_whose_headers_cannot_be_read_is_held(
         path.write_bytes(b"noise")
     bench.tick(61)
     wait_for(bench.ends("unusable"), "the reason", 60)
-    wait_for(lambda: [d.attempts for d in bench.catalog.dispatches("pacs")] == [1], "a try", 60)
+    wait_for(bench.at_rest, "a try", 60)
     quarantine.look()
     held = only(bench)
     assert held.hold.kind == "unreadable"
@@ -261,6 +261,7 @@ def test_parked_deliveries_are_held_and_sent_again(bench: Bench, quarantine: Qua
     bench.receive(*slices(0, 1, 2))
     bench.tick(3)
     wait_for(bench.ends("done"), "the verdict", 60)
+    wait_for(bench.at_rest, "an attempt with images, and one with results", 60)
     for one in bench.catalog.instances(SERIES, "received"):
         bench.catalog.put_delivery(one.sop_instance_uid, "pacs", "parked", "refused", bench.now)
     quarantine.look()
@@ -268,11 +269,11 @@ def test_parked_deliveries_are_held_and_sent_again(bench: Bench, quarantine: Qua
     assert (held.hold.kind, held.hold.what) == ("delivery", "pacs")
     assert len(list(bench.files.absolute(held.hold.folder).glob("*.dcm"))) == 3
 
+    bench.pacs.down = False
     quarantine.replay(held)
 
-    bench.pacs.down = False
     bench.tick(60)
-    wait_for(lambda: len(bench.pacs.sent) >= 3 and bench.nothing_pending(), "all of it", 60)
+    wait_for(lambda: len(bench.pacs.sent) == 5 and bench.nothing_pending(), "all of it", 60)
     assert {d.state for d in bench.catalog.deliveries(STUDY)} == {"delivered"}
 
 
