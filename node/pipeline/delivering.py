@@ -86,6 +86,9 @@ class Delivering:
 
     def send(self, destination: str, batch: str, serial: int) -> None:
         """Make one attempt with what is pending of a batch; a stale job does nothing."""
+        # The dispatcher queues a job before it notes that; where this begins in between, its row
+        # would say that it is stale, and wait a minute for it to be missed.
+        self.catalog.mark_dispatched(destination, batch, serial, self.clock())
         job = self.catalog.job(destination, batch, serial)
         if job is None:
             return

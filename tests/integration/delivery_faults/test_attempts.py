@@ -116,6 +116,22 @@ def test_a_job_that_runs_twice_sends_once(peer: FaultPeer, make_desk: MakeDesk) 
     assert desk.states() == ["delivered"] * 3
 
 
+def test_a_job_that_begins_before_its_row_says_so_is_the_one(
+    peer: FaultPeer, make_desk: MakeDesk
+) -> None:
+    """It is queued first and noted after; the engine may begin it in between."""
+    desk = make_desk()
+    uids = desk.add("b", 2)
+    peer.start()
+
+    desk.delivering.send("pacs", "b", 0)
+    desk.catalog.mark_dispatched("pacs", "b", 0, desk.now)
+
+    assert desk.states() == ["delivered"] * 2
+    assert sorted(peer.asked) == uids
+    assert desk.catalog.dispatches("pacs") == []
+
+
 class Fates:
     """An engine of which every job came to the same end."""
 
