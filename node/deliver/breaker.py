@@ -61,8 +61,15 @@ def probe_due(circuit: Circuit, now: float) -> bool:
 
 
 def probing(circuit: Circuit, now: float) -> Circuit:
-    """Return the circuit once the probe with the number `probes` is queued."""
-    return replace(circuit, state="probing", probes=circuit.probes + 1, until=now + PROBE_LEASE_S)
+    """Return the circuit once the probe with the number `probes` is queued.
+
+    It may have come back before that is noted: then its answer stands, and only the number is
+    used up.
+    """
+    asked = replace(circuit, probes=circuit.probes + 1)
+    if not probe_due(circuit, now):
+        return asked
+    return replace(asked, state="probing", until=now + PROBE_LEASE_S)
 
 
 def probe_failed(

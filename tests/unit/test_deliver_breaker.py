@@ -1,6 +1,6 @@
 """The circuit breaker, driven through every sequence of events on a clock of its own."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -122,13 +122,22 @@ class Breaker(RuleBasedStateMachine):
         self.seen.in_a_row = 0
         assert (self.circuit.state, self.circuit.openings) == ("closed", 0)
 
-    @rule(there=st.booleans())
-    def it_is_probed(self, there: bool) -> None:
-        """Ask when it is time."""
+    @rule(there=st.booleans(), at_once=st.booleans())
+    def it_is_probed(self, there: bool, at_once: bool) -> None:
+        """Ask when it is time; the answer may come before it is noted that it was asked."""
         if not breaker.probe_due(self.circuit, self.seen.now):
             return
         self.seen.numbers.append(self.circuit.probes)
-        self.circuit = breaker.probing(self.circuit, self.seen.now)
+        if at_once:
+            self._hears(there=there)
+            heard = self.circuit
+            self.circuit = breaker.probing(self.circuit, self.seen.now)
+            assert replace(self.circuit, probes=heard.probes) == heard
+        else:
+            self.circuit = breaker.probing(self.circuit, self.seen.now)
+            self._hears(there=there)
+
+    def _hears(self, *, there: bool) -> None:
         if there:
             self.circuit = breaker.probe_answered(self.circuit)
             self.seen.in_a_row = 0
