@@ -7,7 +7,7 @@ address that `[[sources]]` gives for the peer (PS3.4 Section J.3.3).
 
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -35,6 +35,7 @@ from node.deliver.attempts import doubled, next_delay
 from node.errors import DeliveryError, StoreError, frames_of, reason_of
 from node.receive.notification import notify
 from node.store.catalog import Catalog
+from node.store.commitments import Reference
 from node.store.instances import InstanceFiles
 from node.store.promises import Promise
 
@@ -98,6 +99,7 @@ class CommitmentScp:
         self._random = random.SystemRandom().random
         self._reports = Reports(catalog, clock, self._random)
         self._asked: dict[_Key, _Asked] = {}
+        self._noting = threading.Lock()
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="commitment", daemon=True)
@@ -135,20 +137,28 @@ class CommitmentScp:
         except BROKEN as error:
             log.warning("commitment request refused", calling_ae=peer, because=unreadable(error))
             return Status.INVALID_ARGUMENT, None
-        key = (transaction, peer)
-        self._asked[key] = _Asked(event.assoc)
         try:
-            taken = self._catalog.promise(transaction, peer, wanted, self._clock())
+            taken = self._promised((transaction, peer), wanted, event.assoc)
         except StoreError as error:
             log.error("commitment request not kept", because=str(error))  # noqa: TRY400
-            self._asked.pop(key, None)
             return Status.RESOURCE_LIMITATION, None
         if not taken:
             log.warning("Transaction UID in use", calling_ae=peer, transaction=transaction)
-            self._asked.pop(key, None)
             return Status.INVALID_ARGUMENT, None
         log.info("commitment asked", calling_ae=peer, transaction=transaction, of=len(wanted))
         return Status.SUCCESS, None
+
+    def _promised(self, key: _Key, wanted: Sequence[Reference], association: Association) -> bool:
+        """Keep a request and where it was asked; tell whether its Transaction UID may be used."""
+        with self._noting:
+            self._asked[key] = _Asked(association)
+            taken = False
+            try:
+                taken = self._catalog.promise(*key, wanted, self._clock())
+            finally:
+                if not taken:
+                    self._asked.pop(key, None)
+        return taken
 
     def _reported(self, event: Event) -> tuple[int, None]:
         """Answer an N-EVENT-REPORT about what we asked of the peer."""
@@ -227,7 +237,10 @@ class CommitmentScp:
         if refused:
             self._later(promise, refused)
         else:
-            self._catalog.keep_promise(promise, holding.committed, self._clock())
+            self._note(
+                promise,
+                lambda: self._catalog.keep_promise(promise, holding.committed, self._clock()),
+            )
             log.info(
                 "commitment given",
                 to=promise.calling_ae,
@@ -242,9 +255,19 @@ class CommitmentScp:
         known = promise.calling_ae in self._sources
         log.warning("commitment not reported", to=promise.calling_ae, because=refused)
         if delay is None or not known:
-            self._catalog.park_promise(promise, refused)
+            self._note(promise, lambda: self._catalog.park_promise(promise, refused))
         else:
-            self._catalog.owe_later(promise, refused, self._clock() + delay)
+            due_at = self._clock() + delay
+            self._note(promise, lambda: self._catalog.owe_later(promise, refused, due_at))
+
+    def _note(self, promise: Promise, change: Callable[[], None]) -> None:
+        """Note what became of a report, unless the same was asked again meanwhile.
+
+        That is owed a report of its own, which the row says already.
+        """
+        with self._noting:
+            if (promise.transaction_uid, promise.calling_ae) not in self._asked:
+                change()
 
     def _told(
         self,

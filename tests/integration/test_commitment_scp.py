@@ -24,6 +24,7 @@ from node.commitment.messages import (
     request_of,
 )
 from node.deliver.association import steady
+from node.receive.notification import notify
 from node.store.commitments import Failed, Reference
 from node.tls import server_context
 from node.trust import ClientTlsTable, Source
@@ -324,6 +325,30 @@ def test_a_transaction_in_use_is_refused_and_a_repeat_is_told_again(
     assoc.release()
 
     assert scanner.heard[0] == scanner.heard[1]
+
+
+def test_what_is_asked_again_before_its_report_is_noted_is_told_again(
+    node: Node, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer was Success: a report is owed, whatever became of the one before."""
+    asked_again = threading.Event()
+
+    def late(*report: Any) -> int | None:
+        status = notify(*report)
+        asked_again.wait(30)
+        return status
+
+    monkeypatch.setattr("node.receive.commitment_scp.notify", late)
+    wanted = stored(node, scanner)
+    assoc = scanner.associate(node)
+    ask(assoc, wanted)
+    heard(scanner, 1)
+    assert ask(assoc, wanted) == 0x0000
+    asked_again.set()
+
+    heard(scanner, 2)
+    assoc.release()
+    wait_for(lambda: state(node) == "reported", "the row", 30)
 
 
 def test_a_scanner_without_an_address_that_has_left_is_parked_with_the_reason(
