@@ -10,7 +10,9 @@ from unittest.mock import patch
 
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu import A_RELEASE_RQ
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
@@ -53,9 +55,9 @@ class FaultPeer:
         self.at_once = 0
         self.supported: dict[str, list[str]] = {CTImageStorage: [ExplicitVRLittleEndian]}
         self.known_callers: list[str] = []
-        self.maximum_associations = 10
+        self.maximum_associations = 100  # those that have ended count until their threads have
         self.port = free_port()
-        self._open = 0
+        self._open: set[Association] = set()
         self._lock = threading.Lock()
         self._server: ThreadedAssociationServer | None = None
         self._let_go = threading.Event()
@@ -72,8 +74,8 @@ class FaultPeer:
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_ECHO, self._echo),
             (evt.EVT_ACCEPTED, self._accepted),
-            (evt.EVT_RELEASED, self._ended),
-            (evt.EVT_ABORTED, self._ended),
+            (evt.EVT_PDU_RECV, self._heard),
+            (evt.EVT_CONN_CLOSE, self._ended),
         ]
         often = partialmethod(ThreadedAssociationServer.serve_forever, poll_interval=0.01)
         with patch.object(ThreadedAssociationServer, "serve_forever", often):
@@ -93,15 +95,24 @@ class FaultPeer:
         """Answer what hangs."""
         self._let_go.set()
 
-    def _accepted(self, _event: evt.Event) -> None:
+    def is_alone(self) -> bool:
+        """Tell whether it has an association with nobody, and so room for another."""
+        return self._server is None or not self._server.active_associations
+
+    def _accepted(self, event: evt.Event) -> None:
         with self._lock:
             self.associations += 1
-            self._open += 1
-            self.at_once = max(self.at_once, self._open)
+            self._open.add(event.assoc)
+            self.at_once = max(self.at_once, len(self._open))
 
-    def _ended(self, _event: evt.Event) -> None:
+    def _heard(self, event: evt.Event) -> None:
+        # Before the release is answered: after that the other side may open the next one.
+        if isinstance(event.pdu, A_RELEASE_RQ):
+            self._ended(event)
+
+    def _ended(self, event: evt.Event) -> None:
         with self._lock:
-            self._open -= 1
+            self._open.discard(event.assoc)
 
     def _echo(self, _event: evt.Event) -> int:
         self.echoes += 1

@@ -51,10 +51,18 @@ def orthanc_launcher() -> Path:
 
 
 def free_port() -> int:
-    """Return a TCP port nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port nothing listens on, and that nobody else is given while we run.
+
+    It stays bound and not listened on: the kernel gives it to no other socket that asks for any
+    port, neither a server nor a client, while whoever says SO_REUSEADDR, as all our peers do,
+    can listen on it.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port = int(held.getsockname()[1])
+    held.detach()  # open until this process ends
+    return port
 
 
 class RunningPostgresql:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from node.cli import radnode
 from node.errors import TransientDeliveryError
 from node.settings import NodeSection, Settings
+from node.store.catalog import Catalog
 from node.tls import ClientTls, server_context
 from node.trust import AuditSection, Source
 from node.watch.audit import Auditor
@@ -158,6 +159,9 @@ def test_a_process_tells_its_begin_and_its_end(tmp_path: Path) -> None:
         running_role("audit", config) as first,
     ):
         wait_for(lambda: told(receiver, b"110120") == {b"receiver"}, "the begin")
+        with closing(Catalog(f"sqlite:///{tmp_path / 'data' / 'catalog.sqlite'}")) as catalog:
+            # Killed before it has noted that, it would be told twice.
+            wait_for(lambda: not catalog.audit_backlog(1), "the begin to count as told")
         first.kill()
         first.wait()
         scp.terminate()
@@ -173,8 +177,10 @@ def running_role(role: str, config: Path) -> Iterator["subprocess.Popen[bytes]"]
     """Run one process of a node."""
     command = [sys.executable, "-m", "node.cli", role, "--config", str(config)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        yield process
-        process.terminate()
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def told(receiver: Collecting, kind: bytes) -> set[bytes]:

@@ -1,6 +1,5 @@
 """The Storage SCP over real associations: no Success before file and row are durable."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ from pynetdicom.dsutils import encode
 
 from node.receive.statuses import StoreStatus
 from node.receive.waiting import WaitingMessages
+from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
 from tests.receiver import Node, encoded, running_receiver, send, send_bytes
 from tests.wire import P_DATA_TF, Wire, echo_rq, pdu, pdv
@@ -149,15 +149,12 @@ def test_associations_are_evidence(node: Node) -> None:
     released.release()
     aborted.abort()
 
-    found: dict[str, bool] = {}
-    deadline = threading.Event()
-    for _ in range(100):
+    def ended() -> dict[str, bool]:
         progress = node.catalog.unsettled()
-        found = {p.series_instance_uid: p.aborted for p in progress if not p.open_associations}
-        if len(found) == 2:
-            break
-        deadline.wait(0.05)
-    assert found == {one.SeriesInstanceUID: False, other.SeriesInstanceUID: True}
+        return {p.series_instance_uid: p.aborted for p in progress if not p.open_associations}
+
+    wait_for(lambda: len(ended()) == 2, "the end of both", 60)
+    assert ended() == {one.SeriesInstanceUID: False, other.SeriesInstanceUID: True}
 
 
 def test_implicit_vr_is_understood(node: Node) -> None:

@@ -254,16 +254,18 @@ def test_a_huge_pdu_is_answered_with_an_abort(tmp_path: Path) -> None:
         assert served(node, 1)
 
 
-def test_silent_connections_do_not_count_as_associations(node: Node) -> None:
+def test_silent_connections_do_not_count_as_associations(tmp_path: Path) -> None:
     """Pynetdicom would reject a real peer while others only hold a connection."""
-    with ExitStack() as silent:
+    # With little patience the first would be gone before the last one comes.
+    long = ReceiveSection(negotiation_timeout_s=600, network_timeout_s=600, maximum_associations=5)
+    with running_receiver(tmp_path, long) as node, ExitStack() as silent:
         for number in range(3):
             silent.enter_context(
                 socket.create_connection(
                     node.scp.server_address, source_address=(f"127.0.0.{number + 3}", 0)
                 )
             )
-        opened = [node.associate() for _ in range(PATIENCE.maximum_associations)]
+        opened = [node.associate() for _ in range(long.maximum_associations)]
         assert all(assoc.is_established for assoc in opened)
         assert node.associate().is_rejected
         for assoc in opened:

@@ -76,6 +76,7 @@ def test_rejected_for_want_of_room(peer: FaultPeer, make_desk: MakeDesk) -> None
 
     assert desk.states([*first, *second]).count("pending") == 1
     assert any("local limit exceeded" in reason.lower() for reason in desk.reasons())
+    wait_for(peer.is_alone, "the first one to have left", 30)
     desk.go_on()
     assert desk.states() == ["delivered"] * 2
 
