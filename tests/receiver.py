@@ -10,11 +10,12 @@ from unittest.mock import patch
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE, _config
+from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 
+from node.deliver.association import steady
 from node.receive.storage_scp import StorageScp
 from node.settings import NodeSection, ReceiveSection, Settings
 from node.store.catalog import Catalog
@@ -44,7 +45,8 @@ class Node:
         ae.add_requested_context("1.2.840.10008.1.1")
         host, port = self.scp.server_address
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 10
-        return ae.associate(host, port, ae_title="RADNODE")
+        handlers: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, steady)]
+        return ae.associate(host, port, ae_title="RADNODE", evt_handlers=handlers)
 
     def shut(self) -> None:
         """End in good order; a second time does nothing."""

@@ -89,9 +89,39 @@ class _Steady(Association):
             self.__dict__["paused"] = paused
 
 
+class _Checkpoint(threading.Event):
+    """Where the reactor stops for us to send; it goes on and says so in one step.
+
+    pynetdicom's reactor goes on and then says so. Who stops it in between takes it for stopped,
+    and it takes the answer to what is then sent: on a busy machine an instance that had arrived
+    counted as failed, once the time for its answer was over.
+    """
+
+    def __init__(self, association: Association) -> None:
+        super().__init__()
+        self._association = association
+        self._step = threading.Lock()
+        self.set()
+
+    def clear(self) -> None:
+        """Stop the reactor where it passes next."""
+        with self._step:
+            super().clear()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Let the reactor pass once it may."""
+        while super().wait(timeout):
+            with self._step:
+                if self.is_set():
+                    self._association._is_paused = False
+                    return True
+        return False
+
+
 def steady(event: evt.Event) -> None:
     """Make an association steady as its connection opens, before its reactor runs."""
     event.assoc.__class__ = _Steady
+    event.assoc._reactor_checkpoint = _Checkpoint(event.assoc)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """C-STORE to real and to badly behaved peers."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
@@ -18,10 +20,11 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import MRImageStorage, Verification  # type: ignore[attr-defined]
 
-from node.deliver.association import Peer
+from node.deliver.association import Peer, _Steady
 from node.deliver.destination import OutboundInstance, Outcome
 from node.deliver.dimse import DimseSender
 from node.errors import PermanentDeliveryError, TransientDeliveryError
@@ -294,6 +297,33 @@ def test_a_stored_file_that_is_no_dicom_is_refused(tmp_path: Path) -> None:
         outcomes = list(_sender(scp.port).send(sent))
 
     assert _states(outcomes) == ["refused", "delivered"]
+
+
+def test_the_reactor_takes_no_answer_from_who_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine it rests between going on and saying so; it looked stopped meanwhile."""
+    said: property = vars(_Steady)["_is_paused"]
+    get = DIMSEServiceProvider.get_msg
+
+    def slowly(association: _Steady, paused: bool) -> None:
+        if not paused:
+            time.sleep(0.02)
+        assert said.fset is not None
+        said.fset(association, paused)
+
+    def late(dimse: DIMSEServiceProvider, block: bool = False) -> Any:
+        if block and isinstance(dimse.assoc, _Steady):
+            time.sleep(0.05)
+        return get(dimse, block)
+
+    monkeypatch.setattr(_Steady, "_is_paused", property(said.fget, slowly))
+    monkeypatch.setattr(DIMSEServiceProvider, "get_msg", late)
+    with storage_scp() as scp:
+        outcomes = list(_sender(scp.port).send(series(tmp_path, 5)))
+
+    assert _states(outcomes) == ["delivered"] * 5
+    assert len(scp.received) == 5
 
 
 @LEAKED_SOCKET

@@ -19,6 +19,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
 from node.commitment.messages import PUSH_MODEL, read_request, report_of
+from node.deliver.association import steady
 from node.settings import DimseDestination
 from tests.commitment_peer import report_anew
 
@@ -154,7 +155,9 @@ class Scanner:
         for sop_class in {pydicom.dcmread(path, specific_tags=[]).file_meta[0x00020002].value
                           for path in files.values()}:  # fmt: skip
             ae.add_requested_context(sop_class, pydicom.uid.ExplicitVRLittleEndian)
-        association = ae.associate(self.node.host, self.node.port, ae_title=self.node.ae_title)
+        to = (self.node.host, self.node.port)
+        handlers: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, steady)]
+        association = ae.associate(*to, ae_title=self.node.ae_title, evt_handlers=handlers)
         if not association.is_established:
             return
         for uid, path in files.items():
