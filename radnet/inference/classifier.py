@@ -17,7 +17,7 @@ from radnet.inference.preparation import (
     Stack,
     classifier_input,
 )
-from radnet.inference.refusals import refuse_larger_than_a_patient
+from radnet.inference.refusals import FEWEST_SLICES, refuse_larger_than_a_patient
 from radnet.inference.runtime import Precision, Runtime, runtime
 from radnet.inference.strangeness import Usual
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
@@ -154,9 +154,14 @@ class Classifier:
         Raises
         ------
         UnusableVolumeError
-            If the volume has no three axes, or voxels that are not numbers.
+            If the volume has no three axes, voxels that are not numbers, or too few slices to
+            tell what is in it.
         """
         stack, reverse = along_normal(stack_of(volume))
+        if (slices := stack.array.shape[0]) < FEWEST_SLICES:
+            raise UnusableVolumeError(
+                f"{slices} slices; expected at least {FEWEST_SLICES} to tell what they show"
+            )
         scan, cells, features = self._run(classifier_input(stack, modality)[None, None])
         depth = stack.array.shape[0] * stack.spacing_mm[0] / CLASSIFIER_SPACING_MM[0]
         filled = max(1, -(-round(depth) // CELL_SLICES))

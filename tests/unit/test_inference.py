@@ -321,6 +321,15 @@ def test_voxels_that_are_no_numbers_are_refused(classifier: Classifier) -> None:
         classifier.classify(broken, "CT")
 
 
+def test_a_few_slices_are_not_recognised_by_their_pixels(classifier: Classifier) -> None:
+    """Two slices through a liver were told, without a doubt, to show no region at all."""
+    slab = volume(phantom(-560))
+
+    with pytest.raises(UnusableVolumeError, match="3 slices; expected at least 4"):
+        classifier.classify(slab[20:23], "CT")
+    assert classifier.classify(slab[20:24], "CT").coverage
+
+
 def test_the_shipped_segmenter_finds_a_phantoms_liver(segmenter: LiverSegmenter) -> None:
     """The whole way: proposal, windows, mask on the source grid, with its progress."""
     picture = phantom(-560)
