@@ -2,7 +2,6 @@
 
 import csv
 import io
-import socket
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from radnet.data.fetch_sets import Origin, Origins, Selection, fetch_idc, fetch_
 from radnet.data.label_scan import quoted
 from radnet.errors import FetchError, RadnetError, UnusableVolumeError
 from tests.archive_server import Archive, digest, serving
+from tests.peers import free_port
 
 BLOB = bytes(range(256)) * 4000  # a megabyte
 
@@ -133,9 +133,7 @@ def test_what_is_not_there_is_not_asked_for_again(
 
 def test_no_way_there_is_an_honest_error(fetcher: Fetcher, tmp_path: Path) -> None:
     """Nobody listens: the address and the reason, no traceback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
 
     with pytest.raises(FetchError, match=r"127\.0\.0\.1.*ConnectError"):
         fetcher.file(Wanted(f"{url}/a", tmp_path / "a"))

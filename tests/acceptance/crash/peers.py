@@ -125,9 +125,12 @@ class Scanner:
         When, by the monotonic clock, each instance was.
     longest_wait_s
         The longest that an instance had to be offered until it was taken.
+    before_each
+        Done before each instance.
     """
 
     node: DimseDestination
+    before_each: Callable[[], object] = lambda: None
     acknowledged: dict[str, float] = field(default_factory=dict)
     longest_wait_s: float = 0.0
     refused: int = 0
@@ -161,6 +164,7 @@ class Scanner:
         if not association.is_established:
             return
         for uid, path in files.items():
+            self.before_each()
             try:
                 status = association.send_c_store(path).get("Status")
             except RuntimeError:  # the association is over: its receiver was killed
