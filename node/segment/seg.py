@@ -56,28 +56,12 @@ def build_segmentation(
     """
     several_frames = source.original.SOPClassUID in MULTI_FRAME
     pixels = source.volume.with_array(mask.astype(np.uint8)) if several_frames else mask
-    description = hd.seg.SegmentDescription(
-        segment_number=1,
-        segment_label="Liver",
-        segmented_property_category=codes.SCT.AnatomicalStructure,
-        segmented_property_type=codes.SCT.Liver,
-        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=hd.AlgorithmIdentificationSequence(
-            name=ALGORITHM,
-            family=codes.DCM.ArtificialIntelligence,
-            version=model.version,
-            parameters={"preset": model.name, "weights_sha256": model.digest},
-        ),
-        tracking_uid=tracking_uid(source),
-        tracking_id="Liver",
-        display_color=hd.color.CIELabColor.from_rgb(*LIVER_RGB),
-    )
     with quiet_headers():
         segmentation = hd.seg.Segmentation(
             source_images=list(source.headers),
             pixel_array=pixels,
             segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-            segment_descriptions=[description],
+            segment_descriptions=[_description(source, model)],
             series_instance_uid=derived_uid(source.series_instance_uid, KIND),
             series_number=series_number(source, 1),
             sop_instance_uid=object_uid(source, model, revision, KIND),
@@ -93,3 +77,23 @@ def build_segmentation(
     for dimension in segmentation.DimensionIndexSequence:
         dimension.DimensionOrganizationUID = organization
     return segmentation
+
+
+def _description(source: Source, model: LiverModel) -> hd.seg.SegmentDescription:
+    """Describe segment 1: what it shows, and what made it."""
+    return hd.seg.SegmentDescription(
+        segment_number=1,
+        segment_label="Liver",
+        segmented_property_category=codes.SCT.AnatomicalStructure,
+        segmented_property_type=codes.SCT.Liver,
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=hd.AlgorithmIdentificationSequence(
+            name=ALGORITHM,
+            family=codes.DCM.ArtificialIntelligence,
+            version=model.version,
+            parameters={"preset": model.name, "weights_sha256": model.digest},
+        ),
+        tracking_uid=tracking_uid(source),
+        tracking_id="Liver",
+        display_color=hd.color.CIELabColor.from_rgb(*LIVER_RGB),
+    )

@@ -45,9 +45,6 @@ def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
     ] = None,
 ) -> None:
     """Score weights on the scans that were left out of training."""
-    from radnet.inference.classifier import Classifier
-    from radnet.inference.segmenter import LiverSegmenter
-    from radnet.network.weights import shipped
     from radnet.training import evaluate as scoring
     from radnet.training.report_card import tables
     from radnet.training.report_page import page
@@ -57,23 +54,14 @@ def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
     where = _checked(folders, manifest)
     for path in (split, html, card):
         _refuse_output(path)
-    with shown.status("Loading weights"):
-        labeller = Classifier.load(classifier)
-        segmenter = LiverSegmenter.load(liver or shipped("liver-left-out"), labeller)
-    if segmenter.record.get("left_out") is False:
-        shown.print(
-            "these liver weights learned from the left-out scans too: of a folder only what is "
-            "`test only` is judged, and of a manifest their figures say nothing",
-            style="yellow",
-        )
+    labeller, segmenter = _loaded(classifier, liver)
     unusable: list[str] = []
-    found = list(
-        _watched(
-            scoring.table_reports(manifest, labeller, segmenter, unusable)
-            if manifest
-            else scoring.reports(folders, labeller, segmenter, unusable)
-        )
+    source = (
+        scoring.table_reports(manifest, labeller, segmenter, unusable)
+        if manifest
+        else scoring.reports(folders, labeller, segmenter, unusable)
     )
+    found = list(_watched(source))
     for reason in unusable[:MOST]:
         shown.print(escape(f"refused, not scored: {reason}"), style="yellow")
     if not found:
@@ -116,6 +104,24 @@ def _refuse_output(path: Path | None) -> None:
         raise UnusableVolumeError(f"{path}: expected the name of a file in a folder that is there")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UnusableVolumeError(f"{path}: cannot be written")
+
+
+def _loaded(classifier: Path | None, liver: Path | None) -> tuple[Any, Any]:
+    """Load classifier and liver; say so where the liver learned from the left-out scans too."""
+    from radnet.inference.classifier import Classifier
+    from radnet.inference.segmenter import LiverSegmenter
+    from radnet.network.weights import shipped
+
+    with shown.status("Loading weights"):
+        labeller = Classifier.load(classifier)
+        segmenter = LiverSegmenter.load(liver or shipped("liver-left-out"), labeller)
+    if segmenter.record.get("left_out") is False:
+        shown.print(
+            "these liver weights learned from the left-out scans too: of a folder only what is "
+            "`test only` is judged, and of a manifest their figures say nothing",
+            style="yellow",
+        )
+    return labeller, segmenter
 
 
 def _watched(source: Any) -> Iterator[Any]:

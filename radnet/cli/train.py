@@ -139,13 +139,6 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
     """
     from radnet.training.ranks import joined
 
-    if data and manifest is not None:
-        raise UnusableVolumeError("--data and --manifest exclude each other")
-    for path in (*(data or ()), manifest, start):
-        if path is not None and not path.exists():
-            raise UnusableVolumeError(f"{path}: no such file or folder")
-    if out.is_dir() or not out.parent.is_dir():
-        raise UnusableVolumeError(f"{out}: expected the name of a file in a folder that is there")
     request = Request(
         task,
         preset,
@@ -160,12 +153,26 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
         phantoms,
         mlflow,
     )
+    _refuse_paths(request)
     with joined() as rank:
         shown.quiet = not rank.first
         if task is Task.CLASSIFIER:
             _train_classifier(request, rank.first)
         else:
             _train_liver(request, rank.first)
+
+
+def _refuse_paths(request: Request) -> None:
+    """Refuse before the work what could not be read in it or written after it."""
+    if request.data and request.manifest is not None:
+        raise UnusableVolumeError("--data and --manifest exclude each other")
+    for path in (*request.data, request.manifest, request.start):
+        if path is not None and not path.exists():
+            raise UnusableVolumeError(f"{path}: no such file or folder")
+    if request.out.is_dir() or not request.out.parent.is_dir():
+        raise UnusableVolumeError(
+            f"{request.out}: expected the name of a file in a folder that is there"
+        )
 
 
 def _train_classifier(request: Request, first: bool) -> None:

@@ -157,9 +157,24 @@ def chest(rng: np.random.Generator, body: Body) -> list[Shape]:
 def abdomen(rng: np.random.Generator, body: Body) -> list[Shape]:
     """Return the organs below the diaphragm."""
     g = body.girth
+    return [
+        *_upper_abdomen(rng, g),
+        *_kidneys(rng, g),
+        *_bowel(rng, g),
+        *_inside_the_liver(rng, g),
+        Shape(T.ARTERY, (14, 42, -540), (11, 11, 175), 6),
+        Shape(T.ARTERY, (-22, 34, -740), (6, 6, 50), 2, 0.0, 0.4),
+        Shape(T.ARTERY, (34, 34, -740), (6, 6, 50), 2, 0.0, -0.4),
+        Shape(T.VEIN, (-22, 34, -590), (12, 11, 130), 6),
+        Shape(T.VEIN, (-25, 0, -578), (32, 8, 8), 2, 0.0, 0.3),
+    ]
+
+
+def _upper_abdomen(rng: np.random.Generator, g: float) -> list[Shape]:
+    """Return the liver under its diaphragm, spleen, stomach, pancreas and their neighbours."""
     big = float(np.exp(rng.normal(0, 0.1)))
     tail = float(rng.uniform(0.8, 1.3))
-    shapes = [
+    return [
         Shape(T.MUSCLE, (-60 * g, 0, -545), (96 * g * big, 86 * g, 82), 2.3, 0.04),
         Shape(T.LIVER, (-58 * g, 0, -548), (92 * g * big, 82 * g, 76 * big), 2.3, 0.08),
         Shape(T.LIVER, (-88 * g, 12, -590), (50 * g * big, 62 * g, 72 * tail), 2.2, 0.08),
@@ -172,6 +187,11 @@ def abdomen(rng: np.random.Generator, body: Body) -> list[Shape]:
         Shape(T.BILE, (-52 * g, -45, -600), (16, 17, 24)),
         Shape(T.GLAND, (38, 38, -560), (12, 5, 10)),
     ]
+
+
+def _kidneys(rng: np.random.Generator, g: float) -> list[Shape]:
+    """Return both kidneys in their fat."""
+    shapes: list[Shape] = []
     for side in (-1, 1):
         z = -615 - 12 * side * -1 + float(rng.normal(0, 8))
         x = side * 64 * g
@@ -182,6 +202,12 @@ def abdomen(rng: np.random.Generator, body: Body) -> list[Shape]:
             Shape(T.FAT, (x - side * 10, 38, z), (13, 11, 22), 2, 0.2),
             Shape(T.URINE, (x - side * 12, 38, z), (6, 6, 12)),
         ]
+    return shapes
+
+
+def _bowel(rng: np.random.Generator, g: float) -> list[Shape]:
+    """Return loops of small bowel, and the colon around them."""
+    shapes: list[Shape] = []
     for _ in range(int(rng.integers(16, 28))):
         r = float(rng.uniform(12, 24))
         shapes.append(
@@ -204,10 +230,16 @@ def abdomen(rng: np.random.Generator, body: Body) -> list[Shape]:
             Shape(T.BOWEL, (side * 108 * g, 5, -720), (24, 24, 85), 3, 0.2),
             Shape(T.GAS, (side * 108 * g, -2, -715), (15, 13, 70), 3, 0.5),
         ]
-    shapes += [
+    return [
+        *shapes,
         Shape(T.BOWEL, (0, -62 * g, -655), (95 * g, 20, 20), 3, 0.2),
         Shape(T.GAS, (20, -68 * g, -655), (70 * g, 11, 12), 3, 0.5),
     ]
+
+
+def _inside_the_liver(rng: np.random.Generator, g: float) -> list[Shape]:
+    """Return lesions, in some people, and veins."""
+    shapes: list[Shape] = []
     for _ in range(int(rng.integers(0, 4)) if rng.random() < 0.4 else 0):
         r = float(rng.uniform(7, 28))
         where = (
@@ -225,13 +257,6 @@ def abdomen(rng: np.random.Generator, body: Body) -> list[Shape]:
         long = float(rng.uniform(15, 45))
         tilt = float(rng.uniform(-1.5, 1.5))
         shapes.append(Shape(T.VEIN, where, (5, 5, long), 2, 0.0, tilt, (T.LIVER,)))
-    shapes += [
-        Shape(T.ARTERY, (14, 42, -540), (11, 11, 175), 6),
-        Shape(T.ARTERY, (-22, 34, -740), (6, 6, 50), 2, 0.0, 0.4),
-        Shape(T.ARTERY, (34, 34, -740), (6, 6, 50), 2, 0.0, -0.4),
-        Shape(T.VEIN, (-22, 34, -590), (12, 11, 130), 6),
-        Shape(T.VEIN, (-25, 0, -578), (32, 8, 8), 2, 0.0, 0.3),
-    ]
     return shapes
 
 

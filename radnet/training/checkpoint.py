@@ -50,6 +50,13 @@ class State:
     seconds: float = 0.0
     loss: float = float("nan")  # of the last step
 
+    def count(self, loss: float, learned: bool, seconds: float) -> None:
+        """Count a step; one that was not `learned` from is skipped."""
+        self.step += 1
+        self.skipped += not learned
+        self.loss = loss
+        self.seconds = seconds
+
 
 class Training:
     """Network, optimizer, the mean of the weights and where it all stands.

@@ -83,17 +83,13 @@ def optimise(
     try:
         while (share := ranks.agreed(_share(plan, state.step, time.monotonic() - begun))) < 1:
             torch.manual_seed(rank.seed(plan.seed) * 1_000_003 + state.step)
-            rate = plan.rate * min(1.0, (state.step + 1) / WARM_UP) * (1 - share) ** POWER
-            for group in optimizer.param_groups:
-                group["lr"] = rate
             net.train()
             hold()
+            rate = _rate(plan, state.step, share)
             loss = loss_of(model, next(data), half)
-            state.skipped += not _learned(net, optimizer, loss)
+            learned = _learned(net, optimizer, loss, rate)
             training.average()
-            state.step += 1
-            state.loss = float(loss.detach())
-            state.seconds = time.monotonic() - begun
+            state.count(float(loss.detach()), learned, time.monotonic() - begun)
             if rank.first and time.monotonic() - saved > CHECKPOINT_S:
                 saved = time.monotonic()
                 training.save()
@@ -104,8 +100,16 @@ def optimise(
     training.finish()
 
 
-def _learned(net: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> bool:
+def _rate(plan: Plan, step: int, share: float) -> float:
+    """Return the learning rate of a step: it warms up, then falls to 0 as the share grows."""
+    fallen: float = (1 - share) ** POWER
+    return plan.rate * min(1.0, (step + 1) / WARM_UP) * fallen
+
+
+def _learned(net: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> bool:
     """Take a step down the gradient; tell whether every gradient was a number."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if not finite(net):
