@@ -37,7 +37,7 @@ from radnet.inference.classifier import Prediction
 from radnet.labels.vocabulary import Contrast, Plane, Region
 from radnet.labels.vocabulary import Sequence as Weighting
 from radnet.volume.series import read_headers
-from tests.made_ct import SERIES, STUDY, MadeModel, made_slice
+from tests.made_ct import SERIES, STUDY, MadeModel, made_slice, nothing
 from tests.receiver import encoded
 
 RULES = (
@@ -79,7 +79,7 @@ class SwitchableModel(MadeModel):
 
     def find_nothing(self) -> None:
         """Find no liver from now on."""
-        self._find = lambda shape: np.zeros(shape, np.bool_)
+        self._find = nothing
 
 
 class RecordingDestination:

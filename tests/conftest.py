@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from node.store.catalog import Catalog
+from tests.certificates import Authority, authority
 from tests.peers import (
     DCMTK_TOOLS,
     RunningOrthanc,
@@ -31,6 +32,12 @@ def fresh_logging() -> Iterator[None]:
     """Undo what a command run by the test set up: its stream is closed by then."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> Authority:
+    """Return an authority of this test."""
+    return authority(tmp_path / "ca")
 
 
 @pytest.fixture

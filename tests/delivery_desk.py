@@ -179,7 +179,9 @@ class Desk:
 MakeDesk = Callable[..., Desk]
 
 
-def dimse(port: int, response_s: float = 10.0, calling_ae: str = "RADNODE") -> DimseSender:
+def dimse(
+    port: int, response_s: float = 10.0, calling_ae: str = "RADNODE", ae_title: str = "PACS"
+) -> DimseSender:
     """Return what sends to a peer on loopback."""
-    peer = Peer("PACS", "127.0.0.1", port, calling_ae, connect_s=5.0, response_s=response_s)
+    peer = Peer(ae_title, "127.0.0.1", port, calling_ae, connect_s=5.0, response_s=response_s)
     return DimseSender("pacs", peer)

@@ -109,6 +109,11 @@ def lopsided(shape: tuple[int, ...]) -> NDArray[np.bool_]:
     return mask
 
 
+def nothing(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return the mask of a scan without liver."""
+    return np.zeros(shape, dtype=np.bool_)
+
+
 class MadeMask:
     """What a model found."""
 

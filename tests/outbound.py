@@ -1,12 +1,13 @@
 """Made-up instances on their way out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
 
-from node.deliver.destination import OutboundInstance
+from node.deliver.destination import OutboundInstance, Outcome
 
 STUDY = generate_uid(entropy_srcs=["radnet-node tests", "study"])
 SERIES = generate_uid(entropy_srcs=["radnet-node tests", "series"])
@@ -60,3 +61,8 @@ def series(
     """Write `count` slices of the made-up CT."""
     folder.mkdir(parents=True, exist_ok=True)
     return [written(ct_slice(number, side=side), folder, syntax) for number in range(count)]
+
+
+def states(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return what became of each instance."""
+    return [outcome.state for outcome in outcomes]

@@ -65,6 +65,38 @@ def free_port() -> int:
     return port
 
 
+@contextmanager
+def running_storescp(
+    program: str, folder: Path, port: int, *options: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run dcmtk's storescp on a port, writing what it gets to `folder`."""
+    folder.mkdir(exist_ok=True)
+    process = subprocess.Popen(
+        [program, "-od", str(folder), *options, str(port)],
+        env=os.environ | NO_NAGLE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_until_listening(port, process)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_until_listening(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail("storescp did not come up")
+
+
 class RunningPostgresql:
     """A PostgreSQL of our own, on a socket in its folder and on no network.
 

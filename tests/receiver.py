@@ -15,11 +15,13 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 
-from node.deliver.association import steady
+from node.deliver.association import Peer, steady
+from node.deliver.dimse import DimseSender
 from node.receive.storage_scp import StorageScp
 from node.settings import NodeSection, ReceiveSection, Settings
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
+from node.tls import ClientTls
 
 
 class Node:
@@ -74,6 +76,12 @@ def running_receiver(
         _config.UNRESTRICTED_STORAGE_SERVICE = False  # of the process, not of the receiver
 
 
+def sender(port: int, trusted: ClientTls | None, title: str = "RADNODE") -> DimseSender:
+    """Return a sender to a port of this machine."""
+    peer = Peer(title, "localhost", port, "SCANNER", connect_s=10, response_s=20, tls=trusted)
+    return DimseSender("peer", peer)
+
+
 def send(assoc: Association, ds: Dataset) -> int:
     """Send one data set and return the status."""
     ds.file_meta = FileMetaDataset()
@@ -111,8 +119,8 @@ def send_bytes(assoc: Association, sop_class: str, sop_instance: str, data: byte
     return int(response.Status)
 
 
-def encoded(ds: Dataset) -> bytes:
-    """Return a data set as explicit VR little endian."""
-    data = encode(ds, is_implicit_vr=False, is_little_endian=True)
+def encoded(ds: Dataset, syntax: UID = ExplicitVRLittleEndian) -> bytes:
+    """Return a data set in a transfer syntax."""
+    data = encode(ds, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
     assert data is not None
     return data

@@ -39,6 +39,11 @@ def stored(
     )
 
 
+def uid(number: int) -> str:
+    """Return the SOP Instance UID of a made-up instance."""
+    return stored(number).sop_instance_uid
+
+
 @contextmanager
 def catalog_on(url: str) -> Iterator[Catalog]:
     """Give an empty catalog in a database that others use after it."""

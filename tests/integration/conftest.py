@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import Bench
+from tests.receiver import Node, running_receiver
 
 
 @pytest.fixture
@@ -14,3 +15,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    """Run a receiver on a free port; a module that needs another node has its own."""
+    with running_receiver(tmp_path) as running:
+        yield running

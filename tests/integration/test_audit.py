@@ -23,18 +23,12 @@ from node.watch.audit import Auditor
 from node.watch.reporting import auditor_of
 from node.watch.syslog import Collector
 from tests.audit_schema import faults
-from tests.certificates import Authority, authority
+from tests.certificates import Authority
 from tests.collecting import Collecting
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
 from tests.peers import free_port
 from tests.receiver import running_receiver, send
-
-
-@pytest.fixture
-def signer(tmp_path: Path) -> Authority:
-    """Return an authority of this test."""
-    return authority(tmp_path / "ca")
 
 
 def test_messages_arrive_over_tls_with_both_sides_proven(signer: Authority) -> None:

@@ -28,7 +28,7 @@ from node.receive.notification import notify
 from node.store.commitments import Failed, Reference
 from node.tls import server_context
 from node.trust import ClientTlsTable, Source
-from tests.certificates import authority
+from tests.certificates import Authority
 from tests.commitment_peer import report_anew
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
@@ -193,9 +193,10 @@ def test_who_has_left_is_told_on_a_new_association(node: Node, scanner: Scanner)
     wait_for(lambda: state(node) == "reported", "the row", 30)
 
 
-def test_the_new_association_is_over_tls_where_the_source_listens_so(tmp_path: Path) -> None:
+def test_the_new_association_is_over_tls_where_the_source_listens_so(
+    tmp_path: Path, signer: Authority
+) -> None:
     """Trusted by the authority that its entry names."""
-    signer = authority(tmp_path / "ca")
     with listening(server_context(signer.pair(), None, "none")) as scanner:
         trusted = ClientTlsTable(ca_file=signer.ca)
         source = Source(ae_title="SCANNER", host="127.0.0.1", port=scanner.port, tls=trusted)

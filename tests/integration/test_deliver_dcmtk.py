@@ -1,9 +1,5 @@
 """C-STORE to dcmtk's storescp, well and badly behaved on its own account."""
 
-import os
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from node.deliver.association import Peer
 from node.deliver.dimse import DimseSender
 from tests.outbound import series
-from tests.peers import NO_NAGLE, free_port
+from tests.peers import free_port, running_storescp
 
 pytestmark = pytest.mark.dcmtk
 
@@ -23,33 +19,10 @@ pytestmark = pytest.mark.dcmtk
 @contextmanager
 def storescp(program: str, folder: Path, *options: str) -> Iterator[DimseSender]:
     """Run storescp on a free port, writing what it gets to `folder`."""
-    folder.mkdir()
     port = free_port()
-    process = subprocess.Popen(
-        [program, "-od", str(folder), *options, str(port)],
-        env=os.environ | NO_NAGLE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(port, process)
+    with running_storescp(program, folder, port, *options):
         peer = Peer("STORESCP", "127.0.0.1", port, "RADNODE", connect_s=10, response_s=10)
         yield DimseSender("storescp", peer)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail("storescp did not come up")
 
 
 def test_compressed_instances_arrive_compressed(tmp_path: Path, dcmtk: dict[str, str]) -> None:

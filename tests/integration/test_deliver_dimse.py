@@ -25,11 +25,11 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import MRImageStorage, Verification  # type: ignore[attr-defined]
 
 from node.deliver.association import Peer, _Steady
-from node.deliver.destination import OutboundInstance, Outcome
+from node.deliver.destination import OutboundInstance
 from node.deliver.dimse import DimseSender
 from node.errors import PermanentDeliveryError, TransientDeliveryError
 from tests.node_process import wait_for
-from tests.outbound import ct_slice, series, written
+from tests.outbound import ct_slice, series, states, written
 from tests.peers import RunningOrthanc, free_port, running_orthanc
 
 LEAKED_SOCKET = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -86,10 +86,6 @@ def _sender(port: int, ae_title: str = "PACS") -> DimseSender:
     return DimseSender("pacs", peer)
 
 
-def _states(outcomes: Sequence[Outcome]) -> list[str]:
-    return [outcome.state for outcome in outcomes]
-
-
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless])
 def test_bytes_arrive_as_stored(tmp_path: Path, syntax: UID) -> None:
     """A data set that is decoded and encoded anew on its way can lose what nobody expected."""
@@ -98,7 +94,7 @@ def test_bytes_arrive_as_stored(tmp_path: Path, syntax: UID) -> None:
     with storage_scp([syntax]) as scp:
         outcomes = list(_sender(scp.port).send(sent))
 
-    assert _states(outcomes) == ["delivered"] * 3
+    assert states(outcomes) == ["delivered"] * 3
     assert {received for _, received, _ in scp.received} == {syntax}
     for item, (uid, _, data) in zip(sent, scp.received, strict=True):
         assert uid == item.sop_instance_uid
@@ -132,7 +128,7 @@ def test_a_peer_without_the_compressed_syntax_gets_the_same_pixels(
     with storage_scp([accepted]) as scp:
         outcomes = list(_sender(scp.port).send(sent))
 
-    assert _states(outcomes) == ["delivered"]
+    assert states(outcomes) == ["delivered"]
     (received,) = scp.received
     assert received[0] == sent[0].sop_instance_uid
     assert received[1] == accepted
@@ -149,7 +145,7 @@ def test_a_sop_class_the_peer_does_not_take_is_refused_and_the_rest_goes(tmp_pat
     with storage_scp() as scp:
         outcomes = list(_sender(scp.port).send(sent))
 
-    assert _states(outcomes) == ["refused", "delivered", "delivered"]
+    assert states(outcomes) == ["refused", "delivered", "delivered"]
     assert "SOP Class not accepted: MR Image Storage" in outcomes[0].reason
 
 
@@ -158,7 +154,7 @@ def test_a_peer_that_takes_none_of_the_sop_classes_refuses_all(tmp_path: Path) -
     with storage_scp(sop_class=MRImageStorage) as scp:
         outcomes = list(_sender(scp.port).send(series(tmp_path, 2)))
 
-    assert _states(outcomes) == ["refused", "refused"]
+    assert states(outcomes) == ["refused", "refused"]
     assert "SOP Class not accepted" in outcomes[0].reason
 
 
@@ -207,7 +203,7 @@ def test_statuses_are_heard_for_each_instance(tmp_path: Path, status: int, state
     with storage_scp(answer=second_differs) as scp:
         outcomes = list(_sender(scp.port).send(series(tmp_path, 3)))
 
-    assert _states(outcomes) == ["delivered", state, "delivered"]
+    assert states(outcomes) == ["delivered", state, "delivered"]
     assert f"status {status:04X}" in outcomes[1].reason
 
 
@@ -223,7 +219,7 @@ def test_a_dropped_association_costs_the_instance_on_the_line(tmp_path: Path) ->
     with storage_scp(answer=abort_at_third) as scp:
         outcomes = list(_sender(scp.port).send(sent))
 
-    assert _states(outcomes) == ["delivered", "delivered", "retry", "delivered", "delivered"]
+    assert states(outcomes) == ["delivered", "delivered", "retry", "delivered", "delivered"]
     assert [uid for uid, _, _ in scp.received] == [item.sop_instance_uid for item in sent]
 
 
@@ -238,7 +234,7 @@ def test_a_peer_that_drops_everything_is_left_alone(tmp_path: Path) -> None:
         outcomes = list(_sender(scp.port).send(series(tmp_path, 5)))
 
     assert len(scp.received) == 1
-    assert _states(outcomes) == ["retry"] * 5
+    assert states(outcomes) == ["retry"] * 5
     assert [outcome.tried for outcome in outcomes] == [True, False, False, False, False]
 
 
@@ -253,7 +249,7 @@ def test_a_peer_that_drops_every_second_is_gone_on_with_a_few_times(tmp_path: Pa
     with storage_scp(answer=abort_every_second) as scp:
         outcomes = list(_sender(scp.port).send(series(tmp_path, 20)))
 
-    assert _states(outcomes)[:10] == ["delivered", "retry"] * 5
+    assert states(outcomes)[:10] == ["delivered", "retry"] * 5
     assert [outcome.tried for outcome in outcomes] == [True] * 10 + [False] * 10
     assert len(scp.received) == 10
 
@@ -285,7 +281,7 @@ def test_a_vanished_file_is_tried_again_and_the_rest_goes(tmp_path: Path) -> Non
     with storage_scp() as scp:
         outcomes = list(_sender(scp.port).send(sent))
 
-    assert _states(outcomes) == ["delivered", "retry", "delivered"]
+    assert states(outcomes) == ["delivered", "retry", "delivered"]
 
 
 def test_a_stored_file_that_is_no_dicom_is_refused(tmp_path: Path) -> None:
@@ -296,7 +292,7 @@ def test_a_stored_file_that_is_no_dicom_is_refused(tmp_path: Path) -> None:
     with storage_scp() as scp:
         outcomes = list(_sender(scp.port).send(sent))
 
-    assert _states(outcomes) == ["refused", "delivered"]
+    assert states(outcomes) == ["refused", "delivered"]
 
 
 def test_the_reactor_takes_no_answer_from_who_asked(
@@ -322,7 +318,7 @@ def test_the_reactor_takes_no_answer_from_who_asked(
     with storage_scp() as scp:
         outcomes = list(_sender(scp.port).send(series(tmp_path, 5)))
 
-    assert _states(outcomes) == ["delivered"] * 5
+    assert states(outcomes) == ["delivered"] * 5
     assert len(scp.received) == 5
 
 
@@ -333,7 +329,7 @@ def test_a_peer_that_is_down_means_retry(tmp_path: Path) -> None:
 
     outcomes = list(sender.send(series(tmp_path, 2)))
 
-    assert _states(outcomes) == ["retry", "retry"]
+    assert states(outcomes) == ["retry", "retry"]
     assert "no connection" in outcomes[0].reason
     with pytest.raises(TransientDeliveryError, match="no connection"):
         sender.check()
@@ -392,7 +388,7 @@ def test_orthanc_holds_the_bytes_we_sent(tmp_path: Path, orthanc: RunningOrthanc
 
     outcomes = list(sender.send(sent))
 
-    assert _states(outcomes) == ["delivered"] * 20
+    assert states(outcomes) == ["delivered"] * 20
     assert orthanc.sop_instance_uids() == {item.sop_instance_uid for item in sent}
     theirs = orthanc.file(sent[0].sop_instance_uid)
     (tmp_path / "theirs.dcm").write_bytes(theirs)
@@ -410,7 +406,7 @@ def test_orthanc_that_checks_its_title_rejects_a_wrong_one(tmp_path: Path) -> No
 
         outcomes = list(sender.send(series(tmp_path, 2)))
 
-        assert _states(outcomes) == ["retry", "retry"]
+        assert states(outcomes) == ["retry", "retry"]
         assert "rejected" in outcomes[0].reason
         with pytest.raises(PermanentDeliveryError, match=r"WRONG@.*rejected"):
             sender.check()
@@ -437,7 +433,7 @@ def test_compressed_real_series_arrive_compressed(
 
     outcomes = list(_sender(orthanc.dicom_port, orthanc.ae_title).send(sent))
 
-    assert _states(outcomes) == ["delivered"] * len(sent)
+    assert states(outcomes) == ["delivered"] * len(sent)
     kept = orthanc.get("/instances")[0]
     metadata = orthanc.text(f"/instances/{kept}/metadata/TransferSyntax")
     assert metadata in {item.transfer_syntax_uid for item in sent}

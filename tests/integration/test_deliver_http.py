@@ -1,7 +1,6 @@
 """STOW-RS and Orthanc's REST API: the real Orthanc, and servers that answer badly."""
 
 import json
-from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -10,19 +9,15 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import RLELossless
 
-from node.deliver.destination import OutboundInstance, Outcome
+from node.deliver.destination import OutboundInstance
 from node.deliver.dicomweb import DicomwebSender
 from node.deliver.http import Access
 from node.deliver.orthanc import OrthancSender
 from node.errors import PermanentDeliveryError, TransientDeliveryError
 from node.secret import Credentials, Secret
 from tests.http_peer import http_server, item, response
-from tests.outbound import SERIES, STUDY, ct_slice, series, written
+from tests.outbound import SERIES, STUDY, ct_slice, series, states, written
 from tests.peers import RunningOrthanc, free_port, running_orthanc
-
-
-def _states(outcomes: Sequence[Outcome]) -> list[str]:
-    return [outcome.state for outcome in outcomes]
 
 
 def test_stow_hears_each_instance_out_of_one_answer(tmp_path: Path) -> None:
@@ -38,7 +33,7 @@ def test_stow_hears_each_instance_out_of_one_answer(tmp_path: Path) -> None:
         outcomes = list(DicomwebSender("web", url).send(sent))
 
     assert [outcome.sop_instance_uid for outcome in outcomes] == uids
-    assert _states(outcomes) == ["delivered", "delivered", "refused", "retry", "retry", "retry"]
+    assert states(outcomes) == ["delivered", "delivered", "refused", "retry", "retry", "retry"]
     assert "coerced" in outcomes[1].reason
     assert "not confirmed" in outcomes[5].reason
 
@@ -51,7 +46,7 @@ def test_stow_200_with_an_incomplete_list_leaves_the_rest_in_doubt(tmp_path: Pat
     with http_server(lambda path, content: (200, body)) as url:
         outcomes = list(DicomwebSender("web", url).send(sent))
 
-    assert _states(outcomes) == ["delivered", "retry"]
+    assert states(outcomes) == ["delivered", "retry"]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +60,7 @@ def test_stow_without_a_body_goes_by_the_http_status(
     with http_server(lambda path, content: (status, None)) as url:
         outcomes = list(DicomwebSender("web", url).send(series(tmp_path, 2)))
 
-    assert _states(outcomes) == [state, state]
+    assert states(outcomes) == [state, state]
     assert str(status) in outcomes[0].reason
 
 
@@ -74,7 +69,7 @@ def test_stow_200_without_a_body_is_delivered(tmp_path: Path) -> None:
     with http_server(lambda path, content: (200, None)) as url:
         outcomes = list(DicomwebSender("web", url).send(series(tmp_path, 2)))
 
-    assert _states(outcomes) == ["delivered", "delivered"]
+    assert states(outcomes) == ["delivered", "delivered"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +90,7 @@ def test_stow_200_with_something_else_than_an_answer_is_not_believed(
     with http_server(lambda path, _content: (200, content)) as url:
         outcomes = list(DicomwebSender("web", url).send(series(tmp_path, 2)))
 
-    assert _states(outcomes) == ["retry", "retry"]
+    assert states(outcomes) == ["retry", "retry"]
     assert outcomes[0].reason == "HTTP 200, but the answer tells of no instance"
 
 
@@ -136,7 +131,7 @@ def test_a_server_that_is_down_means_retry(tmp_path: Path) -> None:
     for sender in (DicomwebSender("web", url), OrthancSender("orthanc", url)):
         outcomes = list(sender.send(sent))
 
-        assert _states(outcomes) == ["retry", "retry"]
+        assert states(outcomes) == ["retry", "retry"]
         with pytest.raises(TransientDeliveryError, match="no answer"):
             sender.check()
     with pytest.raises(TransientDeliveryError, match="no answer"):
@@ -156,7 +151,7 @@ def test_a_server_that_goes_away_is_not_asked_for_each_instance(tmp_path: Path) 
         stow = list(DicomwebSender("web", url).send(sent))
         rest = list(OrthancSender("orthanc", url).send(sent))
 
-    assert _states(stow) == _states(rest) == ["retry"] * 120
+    assert states(stow) == states(rest) == ["retry"] * 120
     assert asked == ["/studies", "/instances"]
 
 
@@ -232,7 +227,7 @@ def test_orthanc_takes_uploads_once(tmp_path: Path, orthanc: RunningOrthanc) -> 
 
     first, second = list(sender.send(sent)), list(sender.send(sent))
 
-    assert _states(first) == _states(second) == ["delivered"] * 3
+    assert states(first) == states(second) == ["delivered"] * 3
     assert "already" in second[0].reason
     assert orthanc.file(sent[0].sop_instance_uid) == sent[0].path.read_bytes()
     assert sender.check().startswith("Orthanc 1.12.")
@@ -246,7 +241,7 @@ def test_orthanc_refuses_what_is_no_dicom(tmp_path: Path, orthanc: RunningOrthan
 
     outcomes = list(OrthancSender("orthanc", orthanc.url).send(sent))
 
-    assert _states(outcomes) == ["refused", "delivered"]
+    assert states(outcomes) == ["refused", "delivered"]
 
 
 def _found(orthanc: RunningOrthanc, kind: str) -> str:
@@ -330,7 +325,7 @@ def test_an_orthanc_with_a_password(tmp_path: Path) -> None:
             for file in ("right", "wrong")
         )
 
-        assert _states(list(wrong.send(sent))) == ["retry"]
-        assert _states(list(right.send(sent))) == ["delivered"]
+        assert states(list(wrong.send(sent))) == ["retry"]
+        assert states(list(right.send(sent))) == ["delivered"]
         with pytest.raises(TransientDeliveryError, match="401"):
             wrong.check()

@@ -1,12 +1,9 @@
 """The Storage SCP over real associations: no Success before file and row are durable."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pydicom
-import pytest
 from pydicom.uid import (
     CTImageStorage,
     ExplicitVRLittleEndian,
@@ -21,17 +18,10 @@ from node.receive.statuses import StoreStatus
 from node.receive.waiting import WaitingMessages
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
-from tests.receiver import Node, encoded, running_receiver, send, send_bytes
+from tests.receiver import Node, encoded, send, send_bytes
 from tests.wire import P_DATA_TF, Wire, echo_rq, pdu, pdv
 
 PRIVATE_CLASS = "1.2.826.0.1.3680043.9.9999.1"
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    """Run a receiver on a free port."""
-    with running_receiver(tmp_path) as running:
-        yield running
 
 
 def test_success_means_file_and_row(node: Node) -> None:

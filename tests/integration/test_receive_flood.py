@@ -8,7 +8,7 @@ from pathlib import Path
 
 from node.settings import ReceiveSection
 from node.trust import Source, TlsSection
-from tests.certificates import authority
+from tests.certificates import Authority
 from tests.node_process import wait_for
 from tests.receiver import running_receiver
 
@@ -25,9 +25,10 @@ def open_sockets() -> int:
     return found
 
 
-def test_a_flood_of_bad_connections_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_flood_of_bad_connections_leaves_nothing_behind(
+    tmp_path: Path, signer: Authority
+) -> None:
     """Garbage to the TLS port, silence that hangs up, and strangers; each two hundred times."""
-    signer = authority(tmp_path / "ca")
     own = signer.pair()
     (tmp_path / "node").mkdir()
     section = TlsSection(

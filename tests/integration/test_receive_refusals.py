@@ -3,7 +3,6 @@
 import errno
 import sqlite3
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ from pynetdicom.association import Association
 
 from node.receive.statuses import StoreStatus
 from node.store.instances import apart
+from tests.disk import full
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
-from tests.receiver import Node, encoded, running_receiver, send, send_bytes
+from tests.receiver import Node, encoded, send, send_bytes
 from tests.wire import (
     ABORT,
     ASSOCIATE_AC,
@@ -27,13 +27,6 @@ from tests.wire import (
     pdv,
     store_rq,
 )
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    """Run a receiver on a free port."""
-    with running_receiver(tmp_path) as running:
-        yield running
 
 
 @pytest.mark.parametrize(
@@ -99,9 +92,6 @@ def test_a_full_disk_is_out_of_resources(
     if folder_exists:
         send(assoc, ct_slice(2))
     before = node.stored()
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
         patched.setattr("os.fsync", full)

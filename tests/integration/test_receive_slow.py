@@ -18,11 +18,10 @@ from node.receive.statuses import StoreStatus
 from node.settings import ReceiveSection
 from node.tls import ClientTls
 from node.trust import TlsSection
-from tests.certificates import authority
-from tests.integration.test_tls import sender
+from tests.certificates import Authority
 from tests.node_process import wait_for
 from tests.outbound import ct_slice
-from tests.receiver import Node, running_receiver, send
+from tests.receiver import Node, running_receiver, send, sender
 from tests.wire import ClosedError, Wire
 
 PATIENCE = ReceiveSection(negotiation_timeout_s=0.5, network_timeout_s=0.5, maximum_associations=5)
@@ -30,9 +29,8 @@ REQUEST = struct.pack(">BBI", 0x01, 0, 400)  # the head of an A-ASSOCIATE-RQ of 
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
+def node(tmp_path: Path, signer: Authority) -> Iterator[Node]:
     """Run a receiver with little patience, on a plain and a TLS port."""
-    signer = authority(tmp_path / "ca")
     own = signer.pair()
     (tmp_path / "node").mkdir()
     section = TlsSection(
@@ -136,9 +134,8 @@ def test_a_tls_handshake_that_is_never_finished(node: Node) -> None:
         assert others_are_served_until_it_is_cut_off(node, wire, b"\0")
 
 
-def test_silent_tls_clients_do_not_hold_the_door(tmp_path: Path) -> None:
+def test_silent_tls_clients_do_not_hold_the_door(tmp_path: Path, signer: Authority) -> None:
     """However long they may take: handshakes do not wait for each other."""
-    signer = authority(tmp_path / "ca")
     own = signer.pair()
     (tmp_path / "node").mkdir()
     section = TlsSection(

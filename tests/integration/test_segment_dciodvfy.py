@@ -3,13 +3,11 @@
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from node.segment.liver import encode, segment_liver
 from radnet.data.phantom_study import write_phantom_study
-from tests.made_ct import MadeModel, lopsided, write_ct
+from tests.made_ct import MadeModel, lopsided, nothing, write_ct
 
 pytestmark = pytest.mark.dcmtk
 
@@ -22,15 +20,11 @@ def _errors(program: str, path: Path) -> list[str]:
     return [line for line in lines if line.startswith("Error")]
 
 
-def _nothing(shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    return np.zeros(shape, dtype=np.bool_)
-
-
 def _all_errors(program: str, paths: list[Path], folder: Path) -> dict[str, list[str]]:
     """Segment twice, with and without liver, and return the errors of all five objects."""
     first = segment_liver(paths, MadeModel(lopsided), 1)
     second = segment_liver(paths, MadeModel(lopsided), 2, [first.report])
-    negative = segment_liver(paths, MadeModel(_nothing), 3, [first.report, second.report])
+    negative = segment_liver(paths, MadeModel(nothing), 3, [first.report, second.report])
     made = {
         "seg": first.seg,
         "report": first.report,

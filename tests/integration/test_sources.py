@@ -17,11 +17,10 @@ from node.store.catalog import Catalog
 from node.store.rejections import LIMIT, OTHERS, Rejected
 from node.tls import ClientTls
 from node.trust import Source, TlsSection
-from tests.certificates import authority
-from tests.integration.test_tls import sender
+from tests.certificates import Authority
 from tests.node_process import wait_for
 from tests.outbound import ct_slice
-from tests.receiver import running_receiver, send
+from tests.receiver import running_receiver, send, sender
 
 HERE = Source(ae_title="SCANNER", networks=(ip_network("127.0.0.0/8"),))
 ELSEWHERE = Source(ae_title="SCANNER", networks=(ip_network("10.0.0.0/8"),))
@@ -90,9 +89,8 @@ def test_associations_of_a_source_are_limited_and_freed_again(tmp_path: Path) ->
         wait_for(lambda: node.associate().is_established, "room for another", 20)
 
 
-def test_a_certificate_binds_a_title(tmp_path: Path) -> None:
+def test_a_certificate_binds_a_title(tmp_path: Path, signer: Authority) -> None:
     """Another client of the same authority cannot take the title, nor can anybody in the clear."""
-    signer = authority(tmp_path / "ca")
     own = signer.pair()
     (tmp_path / "node").mkdir()
     section = TlsSection(

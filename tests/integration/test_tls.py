@@ -13,7 +13,6 @@ from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 from typer.testing import CliRunner
 
 from node.cli import radnode
-from node.deliver.association import Peer
 from node.deliver.dimse import DimseSender
 from node.errors import TransientDeliveryError
 from node.tls import ClientTls, KeyPair, server_context
@@ -21,13 +20,7 @@ from node.trust import TlsSection
 from tests.certificates import Authority, authority
 from tests.outbound import series
 from tests.peers import NO_NAGLE, free_port, running_orthanc
-from tests.receiver import Node, running_receiver
-
-
-@pytest.fixture
-def signer(tmp_path: Path) -> Authority:
-    """Return an authority of this test."""
-    return authority(tmp_path / "ca")
+from tests.receiver import Node, running_receiver, sender
 
 
 @contextmanager
@@ -43,12 +36,6 @@ def receiver(folder: Path, own: KeyPair, ca: Path | None, wanted: Any) -> Iterat
     )
     with running_receiver(folder, tls=section) as node:
         yield node
-
-
-def sender(port: int, trusted: ClientTls | None, title: str = "RADNODE") -> DimseSender:
-    """Return a sender to a port of this machine."""
-    peer = Peer(title, "localhost", port, "SCANNER", connect_s=10, response_s=20, tls=trusted)
-    return DimseSender("peer", peer)
 
 
 def test_our_own_sender_and_receiver_speak_tls_both_ways_proven(

@@ -184,14 +184,6 @@ class Recording:
         return [re.findall(rb'<EventID csd-code="(\d+)"', one)[0].decode() for one in self.taken]
 
 
-@pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    """Return an empty catalog."""
-    made = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
-    made.upgrade()
-    return made
-
-
 def tell(catalog: Catalog, count: int) -> None:
     """Put entries into the ledger, each of a study of its own."""
     with catalog._write() as connection:

@@ -18,7 +18,6 @@ from node.store.catalog import Catalog
 from node.store.commitments import Reference
 from node.store.instances import InstanceFiles
 from node.store.promises import Promise
-from tests.store_rows import catalog_on
 
 WANTED = [Reference("1.2.840.10008.5.1.4.1.1.2", "1.2.3")]
 
@@ -54,13 +53,6 @@ def away() -> Iterator[Away]:
     made = Away()
     yield made
     made.close()
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    """Make an empty catalog."""
-    with catalog_on(f"sqlite:///{tmp_path / 'catalog.sqlite'}") as made:
-        yield made
 
 
 def test_a_peer_that_is_away_is_called_once_for_all_that_it_is_owed(

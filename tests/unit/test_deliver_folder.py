@@ -15,6 +15,7 @@ from node.deliver.destination import OutboundInstance
 from node.deliver.folder import FolderSender
 from node.errors import TransientDeliveryError
 from node.store.instances import Identity
+from tests.disk import full
 from tests.node_process import wait_for
 from tests.outbound import series
 
@@ -56,9 +57,6 @@ def test_a_full_disk_leaves_nothing_and_is_tried_again(
 ) -> None:
     """A reader of the folder must never see half a file under its final name."""
     sent = series(tmp_path / "in", 1)
-
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("node.deliver.folder.os.fsync", full)
 

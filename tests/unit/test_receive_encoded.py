@@ -15,13 +15,14 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
 )
-from pynetdicom.dsutils import decode, encode
+from pynetdicom.dsutils import decode
 
 from node.errors import StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.receive.encoded import file_head, store_response
 from node.receive.header import identify
 from tests.outbound import ct_slice
+from tests.receiver import encoded
 
 SYNTAXES = [
     ImplicitVRLittleEndian,
@@ -33,19 +34,12 @@ SYNTAXES = [
 TEST_UIDS = ["1.2.3", "1.2.34"]  # odd and even: padded with a null, or not
 
 
-def encoded(syntax: pydicom.uid.UID) -> bytes:
-    """Return a slice in a transfer syntax."""
-    data = encode(ct_slice(1), syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
-    assert data is not None
-    return data
-
-
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda uid: uid.keyword)
 def test_uids_are_found_in_every_transfer_syntax(syntax: pydicom.uid.UID) -> None:
     """Nothing behind them is looked at."""
     ds = ct_slice(1)
 
-    found = identify(BytesIO(encoded(syntax)), syntax)
+    found = identify(BytesIO(encoded(ct_slice(1), syntax)), syntax)
 
     assert found.sop_instance_uid == ds.SOPInstanceUID
     assert found.series_instance_uid == ds.SeriesInstanceUID
@@ -58,7 +52,7 @@ def test_uids_are_found_in_every_transfer_syntax(syntax: pydicom.uid.UID) -> Non
 def test_hostile_bytes_are_an_error_of_ours(data: st.DataObject) -> None:
     """Cut or changed anywhere, in any transfer syntax: UIDs or StoreError, no other way out."""
     syntax = data.draw(st.sampled_from(SYNTAXES))
-    whole = bytearray(encoded(syntax)[:600])
+    whole = bytearray(encoded(ct_slice(1), syntax)[:600])
     for _ in range(data.draw(st.integers(0, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     piece = bytes(whole[: data.draw(st.integers(0, len(whole)))])
@@ -79,7 +73,7 @@ def test_the_head_makes_a_part_10_file(uid: str) -> None:
     """Preamble, prefix and File Meta Information (PS3.10 Section 7.1)."""
     head = file_head(CTImageStorage, uid, ExplicitVRLittleEndian)
 
-    read = pydicom.dcmread(BytesIO(head + encoded(ExplicitVRLittleEndian)))
+    read = pydicom.dcmread(BytesIO(head + encoded(ct_slice(1))))
 
     assert read.PixelData == ct_slice(1).PixelData
     meta = read.file_meta

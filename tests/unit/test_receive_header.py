@@ -19,22 +19,15 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
-from pynetdicom.dsutils import encode
 
 from node.errors import StoreError
 from node.receive import header
 from node.receive.header import identify
 from tests.outbound import ct_slice
+from tests.receiver import encoded
 
 SEQUENCE = struct.pack("<HH2sHI", 0x0008, 0x0006, b"SQ", 0, 0xFFFFFFFF)
 PLAIN = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian]
-
-
-def encoded(ds: Dataset, syntax: UID) -> bytes:
-    """Return a data set in a transfer syntax."""
-    data = encode(ds, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
-    assert data is not None
-    return data
 
 
 def with_sequence(depth: int, *, undefined: bool, width: int = 1) -> Dataset:

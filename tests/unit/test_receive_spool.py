@@ -1,6 +1,5 @@
 """A data set on its way: memory while it is small, one file then, and nothing left behind."""
 
-import errno
 import hashlib
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from node.receive.room import MIB, Room
 from node.receive.spool import Budget, Intake, Spool
 from node.receive.statuses import StoreStatus
 from node.store.instances import InstanceFiles
+from tests.disk import full
 
 PIECE = bytes(range(256)) * 256  # 64 KiB
 
@@ -114,9 +114,6 @@ def test_a_write_that_fails_is_refused(
     """ENOSPC in the middle, though there seemed to be room: no partial file stays."""
     spool = disk.begin()
     fill(spool, at)
-
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
         patched.setattr("os.write", full)

@@ -8,7 +8,6 @@ import highdicom as hd
 import numpy as np
 import pytest
 from highdicom.legacy import LegacyConvertedEnhancedCTImage
-from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import DataElement
 from pydicom.sr.codedict import codes
@@ -26,17 +25,13 @@ from tests.made_ct import (
     Find,
     MadeModel,
     lopsided,
+    nothing,
     rotation,
     write_ct,
 )
 
 TURN = rotation(25, 0) @ rotation(-10, 2)
 OBLIQUE = (*TURN[:, 0], *TURN[:, 1])
-
-
-def nothing(shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return the mask of a scan without liver."""
-    return np.zeros(shape, dtype=np.bool_)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The database under the catalog: its migrations, its log, and several writers at once."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,6 @@ from node.errors import StoreError
 from node.store.catalog import Catalog
 from node.store.tables import metadata
 from tests.store_rows import STUDY, stored
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    """Give an empty catalog."""
-    made = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
-    made.upgrade()
-    yield made
-    made.close()
 
 
 def test_migrations_make_what_the_code_expects(catalog: Catalog) -> None:

@@ -12,15 +12,10 @@ from node.store.orders import REPLAY_DELIVERED, Scope
 from node.store.records import Delivery
 from node.store.rows import instance_values
 from node.store.tables import delivery, instance
-from tests.store_rows import STUDY, stored
+from tests.store_rows import STUDY, stored, uid
 
 T1, T2 = "2.25.1", "2.25.2"
 CT = stored(0).sop_class_uid
-
-
-def uid(number: int) -> str:
-    """Return the UID of a made-up instance."""
-    return stored(number).sop_instance_uid
 
 
 def ref(number: int, sop_class: str = CT) -> Reference:

@@ -1,6 +1,5 @@
 """Instances as files: durable under their name, or not there; nothing outside the root."""
 
-import errno
 import os
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from node.errors import StoreError
 from node.store.instances import Identity, InstanceFiles, apart
+from tests.disk import full
 from tests.outbound import ct_slice
 
 HERE = Path("instances/1.2/1.2.3/1.2.3.4.dcm")
@@ -72,9 +72,6 @@ def test_a_failure_leaves_nothing(
 ) -> None:
     """Wherever the disk is full, no part and no file stays behind."""
     put(files, write, Path("instances/1.2/1.2.3/other.dcm"), b"makes the folders")
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
         patched.setattr("pathlib.Path.open" if call == "open" else f"os.{call}", full)
@@ -147,10 +144,6 @@ def test_a_full_disk_for_a_derived_object_is_a_store_error(
     files: InstanceFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The step fails with a reason and runs again later."""
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     ds = ct_slice(1)
     ds.file_meta = pydicom.dataset.FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian

@@ -10,7 +10,7 @@ from node.store import pruning, tables
 from node.store.catalog import Catalog
 from node.store.commitments import Reference, Remedied
 from node.store.orders import REPLAY_DELIVERED, Scope
-from tests.store_rows import STUDY, stored
+from tests.store_rows import STUDY, stored, uid
 
 OLD = 1000.0
 BEFORE = 5000.0
@@ -24,10 +24,6 @@ def catalog(empty_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Catalog:
     monkeypatch.setattr(pruning, "REQUESTS_AT_ONCE", 3)
     monkeypatch.setattr("node.store.database.GIVEN_WAY_S", 0.0)
     return empty_catalog
-
-
-def _uid(number: int) -> str:
-    return stored(number).sop_instance_uid
 
 
 def _ids(catalog: Catalog, column: sa.Column[Any]) -> list[Any]:
@@ -45,9 +41,9 @@ def _associated(catalog: Catalog, opened: float, closed: float | None = None) ->
 def _delivered(catalog: Catalog, *numbers: int, batch: str = "b") -> None:
     for number in numbers:
         catalog.record(stored(number), OLD)
-    catalog.add_deliveries(batch, "pacs", [_uid(n) for n in numbers], OLD)
+    catalog.add_deliveries(batch, "pacs", [uid(n) for n in numbers], OLD)
     for number in numbers:
-        catalog.put_delivery(_uid(number), "pacs", "delivered", "", OLD)
+        catalog.put_delivery(uid(number), "pacs", "delivered", "", OLD)
 
 
 def _done(catalog: Catalog, batch: str, at: float) -> None:
@@ -103,7 +99,7 @@ def test_the_association_of_what_is_still_coming_in_stays(catalog: Catalog) -> N
 
 def test_promises_that_were_kept_go(catalog: Catalog) -> None:
     """One that is owed stays, and one that was asked for again since."""
-    wanted = [Reference(CT, _uid(1))]
+    wanted = [Reference(CT, uid(1))]
     for number in range(1, 8):
         catalog.promise(f"2.25.{number}", "SCANNER", wanted, OLD)
     for promise in catalog.owed(OLD):
@@ -156,12 +152,12 @@ def test_turns_of_batches_that_are_through_go_and_a_replay_makes_new_ones(
         _delivered(catalog, number, batch=f"b{number}")
         _done(catalog, f"b{number}", BEFORE if number == 6 else OLD)
     catalog.record(stored(8), OLD)
-    catalog.add_deliveries("waits", "pacs", [_uid(8)], OLD)
+    catalog.add_deliveries("waits", "pacs", [uid(8)], OLD)
 
     assert catalog.prune_dispatches(BEFORE) == 6
 
     assert _ids(catalog, tables.dispatch.c.batch) == ["b6", "waits"]
-    assert catalog.order(REPLAY_DELIVERED, Scope(uid=_uid(1)), BEFORE) == 1
+    assert catalog.order(REPLAY_DELIVERED, Scope(uid=uid(1)), BEFORE) == 1
     assert [one.batch for one in catalog.due("pacs", BEFORE, 9, urgent=False)] == ["waits", "b1"]
 
 
@@ -171,7 +167,7 @@ def test_the_ledger_stays_whole(catalog: Catalog) -> None:
     _done(catalog, "b", OLD)
     catalog.open_request("pacs", "2.25.1", 10, OLD, OLD + 60)
     catalog.begin_request("2.25.1")
-    good = [Reference(CT, _uid(1))]
+    good = [Reference(CT, uid(1))]
     catalog.take_report("2.25.1", good, [], lambda *_: Remedied("ask", 0, ""), OLD)
     catalog.promise("2.25.9", "SCANNER", good, OLD)
     catalog.keep_promise(catalog.owed(OLD)[0], [stored(1)], OLD)

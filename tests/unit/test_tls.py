@@ -23,12 +23,6 @@ from tests.certificates import Authority, authority
 NOW = datetime.now(UTC)
 
 
-@pytest.fixture
-def signer(tmp_path: Path) -> Authority:
-    """Return an authority of this test."""
-    return authority(tmp_path / "ca")
-
-
 def shaken(server: ssl.SSLContext, client: ssl.SSLContext, name: str = "localhost") -> str:
     """Shake hands in memory; return the version and suite agreed on."""
     left, right = socket.socketpair()

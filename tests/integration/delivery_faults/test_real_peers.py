@@ -2,25 +2,19 @@
 
 import os
 import signal
-import socket
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from node.deliver.association import Peer
 from node.deliver.destination import Destination, OutboundInstance, Outcome, Wanted, everything
 from node.deliver.dicomweb import DicomwebSender
-from node.deliver.dimse import DimseSender
 from node.deliver.folder import FolderSender
 from node.deliver.orthanc import OrthancSender
 from node.deliver.turns import Terms
-from tests.delivery_desk import Desk
-from tests.node_process import wait_for
-from tests.peers import NO_NAGLE, RunningOrthanc, free_port
+from tests.delivery_desk import Desk, dimse
+from tests.peers import RunningOrthanc, free_port, running_storescp
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
@@ -54,36 +48,6 @@ class Interrupted:
         return self.inner.check()
 
 
-@contextmanager
-def storescp(
-    program: str, folder: Path, port: int, *options: str
-) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run storescp on a port."""
-    folder.mkdir(exist_ok=True)
-    process = subprocess.Popen(
-        [program, "-od", str(folder), *options, str(port)],
-        env=os.environ | NO_NAGLE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        wait_for(lambda: _listens(port), "storescp", 20)
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except OSError:
-        return False
-    return True
-
-
-def _sender(port: int, response_s: float = 10.0, ae_title: str = "PACS") -> DimseSender:
-    return DimseSender("pacs", Peer(ae_title, "127.0.0.1", port, "RADNODE", 5.0, response_s))
-
-
 def _arrived(folder: Path) -> set[str]:
     return {path.name.split(".", 1)[1] for path in folder.iterdir()}
 
@@ -95,8 +59,8 @@ def test_storescp_killed_in_the_midst_and_started_again(
     """SIGKILL after three of ten: what it had answered is not sent again, all arrives."""
     port, out = free_port(), tmp_path / "out"
     (tmp_path / "node").mkdir()
-    with storescp(dcmtk["storescp"], out, port) as process:
-        target = Interrupted(_sender(port), 3, process.kill)
+    with running_storescp(dcmtk["storescp"], out, port) as process:
+        target = Interrupted(dimse(port), 3, process.kill)
         desk = Desk(tmp_path / "node", {"pacs": target})
         uids = desk.add("b", 10)
 
@@ -104,7 +68,7 @@ def test_storescp_killed_in_the_midst_and_started_again(
 
         assert desk.states().count("delivered") == 3
         desk.check()
-    with storescp(dcmtk["storescp"], out, port):
+    with running_storescp(dcmtk["storescp"], out, port):
         desk.go_on()
 
     assert desk.states() == ["delivered"] * 10
@@ -122,13 +86,13 @@ def test_storescp_that_fails_on_its_own_account_and_then_does_not(
     """Rejected, or dropped before or within an instance."""
     port, out = free_port(), tmp_path / "out"
     (tmp_path / "node").mkdir()
-    desk = Desk(tmp_path / "node", {"pacs": _sender(port)})
+    desk = Desk(tmp_path / "node", {"pacs": dimse(port)})
     desk.add("b", 4)
-    with storescp(dcmtk["storescp"], out, port, option):
+    with running_storescp(dcmtk["storescp"], out, port, option):
         desk.look()
         assert "pending" in desk.states()
         desk.check()
-    with storescp(dcmtk["storescp"], out, port):
+    with running_storescp(dcmtk["storescp"], out, port):
         desk.go_on()
 
     assert desk.states() == ["delivered"] * 4
@@ -145,7 +109,7 @@ def test_orthanc_goes_on_with_its_life_between_two_attempts(
     """Paused in the midst by the operator of the node, resumed: all there, once."""
     (tmp_path / "node").mkdir()
     targets: dict[str, Destination] = {
-        "dimse": _sender(orthanc.dicom_port, ae_title=orthanc.ae_title),
+        "dimse": dimse(orthanc.dicom_port, ae_title=orthanc.ae_title),
         "stow": DicomwebSender("pacs", orthanc.dicomweb_url),
         "rest": OrthancSender("pacs", orthanc.url),
     }
@@ -168,7 +132,7 @@ def test_orthanc_goes_on_with_its_life_between_two_attempts(
 def test_orthanc_that_stands_still_and_goes_on(tmp_path: Path, orthanc: RunningOrthanc) -> None:
     """SIGSTOP is a peer that keeps the line and answers nothing; the circuit opens and closes."""
     (tmp_path / "node").mkdir()
-    sender = _sender(orthanc.dicom_port, response_s=3.0, ae_title=orthanc.ae_title)
+    sender = dimse(orthanc.dicom_port, response_s=3.0, ae_title=orthanc.ae_title)
     target = Interrupted(sender, 2, lambda: os.kill(orthanc.pid, signal.SIGSTOP))
     desk = Desk(tmp_path / "node", {"pacs": target}, {"pacs": Terms(break_after=1)})
     uids = desk.add("b", 5)
