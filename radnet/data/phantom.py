@@ -1,6 +1,6 @@
 """Pictures of a made-up body: CT in HU and MR by its signal equations.
 
-`take` draws one acquisition of one body; `random_acquisition` asks for one as a hospital would.
+`take` draws one acquisition of one body; `protocols.random_scan` asks for one as a hospital would.
 The phantom knows its own truth: tissue of every voxel, and how much of each region is in view.
 """
 
