@@ -15,7 +15,7 @@ from radnet.cli import experiment, fetch, labels, manifest
 from radnet.cli.evaluate import evaluate
 from radnet.cli.scans import classify, say, segment, shown
 from radnet.cli.train import Task, train
-from radnet.errors import PresetError, RadnetError, UnusableVolumeError
+from radnet.errors import RadnetError, UnusableVolumeError, WeightsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(labels.app, name="labels")
@@ -57,7 +57,7 @@ def main() -> None:
     os.environ.setdefault("OPENVINO_TELEMETRY_DISABLED", "1")
     try:
         app()
-    except (UnusableVolumeError, PresetError) as error:
+    except (UnusableVolumeError, WeightsError) as error:
         say(f"radnet: {error}", "red")
         raise SystemExit(2) from error
     except RadnetError as error:

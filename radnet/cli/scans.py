@@ -29,12 +29,17 @@ Orientation = Annotated[
 ]
 
 
+Classifier = Annotated[
+    Path | None, typer.Option(help="Classifier weights, as `radnet train` writes them.")
+]
+
+
 def say(text: str, style: str | None = None) -> None:
     """Write one line to stderr as it stands: brackets in it are no markup, and it is not cut."""
     shown.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def classify(
+def classify(  # noqa: PLR0913 (typer wants one parameter per option)
     scan: Scan,
     modality: Annotated[
         str | None, typer.Option(help="Of a NIfTI file: CT or MR; else as its voxels look.")
@@ -42,23 +47,28 @@ def classify(
     unknown_below: Annotated[float, typer.Option(min=0, max=1, help="Less sure: unknown.")] = 0.6,
     series: Series = None,
     orientation: Orientation = None,
+    classifier: Classifier = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what is in one scan, from its header and its pixels."""
+    from radnet.inference import classifier as networks
     from radnet.inference.recognise import read_scan_file, recognise_scan, told
 
     if modality is not None and modality.upper() not in ("CT", "MR"):
         raise UnusableVolumeError(f"--modality {modality}: expected CT or MR")
+    with shown.status("Loading weights"):
+        network = networks.Classifier.load(classifier)
     with shown.status("Reading"):
         source = read_scan_file(scan, modality, series, orientation)
     _remark(source)
     with shown.status("Classifying"):
-        found = recognise_scan(source, unknown_below)
+        found = recognise_scan(source, unknown_below, network)
     plain = Console()
     if as_json:
-        plain.print_json(data=told(found))
+        plain.print_json(data=told(found) | {"weights": network.digest})
         return
+    _tell_weights("classifier", network.digest)
     table = Table("head", "answer", "sure", "header", "pixels")
     answers = told(found)
     for head in ("sequence", "plane", "contrast", "coverage"):
@@ -95,17 +105,23 @@ def segment(
     out: Annotated[Path, typer.Option(help="The NIfTI mask to write: .nii or .nii.gz.")],
     series: Series = None,
     orientation: Orientation = None,
+    classifier: Classifier = None,
+    liver: Annotated[
+        Path | None, typer.Option(help="Liver weights, as `radnet train` writes them.")
+    ] = None,
 ) -> None:
     """Find the liver in one CT and write its mask on the same grid."""
     import numpy as np
 
-    from radnet.inference.classifier import stack_of
+    from radnet.inference import classifier as networks
     from radnet.inference.recognise import read_scan_file
     from radnet.inference.refusals import refuse_other_than_ct
     from radnet.inference.segmenter import LiverSegmenter
     from radnet.volume.axes import UPRIGHT, turn_to
 
     _refuse_output(scan, out)
+    with shown.status("Loading weights"):
+        segmenter = LiverSegmenter.load(liver, networks.Classifier.load(classifier))
     with shown.status("Reading"):
         source = read_scan_file(scan, "CT", series, orientation)
         _remark(source)
@@ -113,9 +129,8 @@ def segment(
             raise UnusableVolumeError(f"{scan.name}: modality {source.modality}; expected CT")
         volume = source.volume()
         affine = np.asarray(volume.affine)
-        refuse_other_than_ct(stack_of(turn_to(affine, UPRIGHT).there(volume)))
-    with shown.status("Loading weights"):
-        segmenter = LiverSegmenter.load()
+        refuse_other_than_ct(networks.stack_of(turn_to(affine, UPRIGHT).there(volume)))
+    _tell_weights("liver", segmenter.digest)
     with Bar(console=shown) as bar:
         task = bar.add_task("liver", total=1.0)
         found = segmenter.segment(volume, lambda done: bar.update(task, completed=done))
@@ -126,6 +141,10 @@ def segment(
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     verdict = f"{found.mask.sum() * voxel_ml:.0f} mL" if found.mask.any() else "no liver"
     Console().print(f"{out}: {verdict}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _tell_weights(task: str, digest: str) -> None:
+    say(f"radnet: {task} weights {digest[:12]}")
 
 
 def _remark(source: "ScanFile") -> None:

@@ -14,7 +14,8 @@ from pydicom import dcmread
 
 from radnet.data.manifest import read_table
 from radnet.data.phantom_study import write_phantom_study
-from radnet.network.weights import load_weights
+from radnet.network.build import classifier_network
+from radnet.network.weights import load_weights, save_weights, shipped
 from radnet.training.experiments import FRACTION, FREEZE, POSTER, Arm
 from radnet.training.liver_cases import phantom_case
 
@@ -184,3 +185,28 @@ def test_segment_and_classify_work_on_a_nifti_file(tmp_path: Path) -> None:
     told = json.loads(classified.stdout)
     assert told["labels"]["sequence"] == "CT"
     assert told["labels"]["plane"] == "axial"
+
+
+@pytest.mark.slow
+def test_ones_own_weights_answer_for_a_file(tmp_path: Path) -> None:
+    """What `radnet train` wrote is used, and the answer tells whose it is."""
+    folder = phantom_set(tmp_path, 2, "test only")
+    scan, mask = folder / "liver" / "p2_ct.nii.gz", tmp_path / "mask.nii.gz"
+    mine = tmp_path / "mine.safetensors"
+    record = load_weights(shipped("classifier"), "classifier").record
+    save_weights(mine, classifier_network("radnet10-tiny"), record)
+    digest = hashlib.sha256(mine.read_bytes()).hexdigest()
+    twin = shipped("liver-left-out")
+
+    classified = radnet("classify", str(scan), "--classifier", str(mine), "--json")
+    segmented = radnet("segment", str(scan), "--out", str(mask), "--liver", str(twin))
+
+    assert json.loads(classified.stdout)["weights"] == digest
+    assert hashlib.sha256(twin.read_bytes()).hexdigest()[:12] in segmented.output
+    for arguments in (
+        ("classify", str(scan), "--classifier", str(twin)),
+        ("segment", str(scan), "--out", str(mask), "--liver", str(mine)),
+    ):
+        refused = radnet(*arguments)
+        assert refused.exit_code == 2
+        assert "made for" in refused.output
