@@ -70,6 +70,21 @@ class Request:
         assert self.manifest is not None  # noqa: S101 (asked for with a manifest only)
         return self.manifest.with_suffix(".prepared")
 
+    def sources(self) -> dict[str, str]:
+        """Return what tells this training's data and first weights from others', by option."""
+        from radnet.training.fingerprint import fingerprint
+
+        given = {"--manifest": self.manifest, "--start": self.start}
+        told = {option: fingerprint(path) for option, path in given.items() if path}
+        if self.start and self.out.is_file() and self.out.samefile(self.start):
+            told["--start"] = "--out itself"  # it is written again and again in the training
+        return told | {
+            "--preset": self.preset,
+            "--data": ", ".join(fingerprint(one) for one in self.data),
+            "--phantoms": str(self.phantoms or ""),
+            "--every-scan": "given" if self.every_scan else "",
+        }
+
     def record(self) -> dict[str, Any]:
         """Return the part of the weights' record that is known before training."""
         length = f"--steps {self.steps}" if self.steps else f"--minutes {self.minutes:g}"
@@ -184,6 +199,7 @@ def _train_classifier(request: Request, first: bool) -> None:
     from radnet.training.samples import real_samples
 
     plan = classify.Plan(request.preset, request.minutes, request.seed, request.steps)
+    plan = replace(plan, sources=request.sources())
     if request.phantoms:
         plan = replace(plan, phantoms=request.phantoms, held_out=max(8, request.phantoms // 4))
     for one in request.data:
@@ -273,6 +289,7 @@ def _train_liver(request: Request, first: bool) -> None:
 
     roles = frozenset({"train", "test"} if request.every_scan else {"train"})
     plan = transfer.Plan(request.preset, request.minutes, request.seed, request.steps, roles=roles)
+    plan = replace(plan, sources=request.sources())
     if request.phantoms:
         plan = replace(plan, phantoms=request.phantoms)
     record = request.record() | {

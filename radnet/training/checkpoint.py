@@ -1,6 +1,7 @@
 """Everything a training is made of, on disk so that it goes on after kill -9."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -39,6 +40,10 @@ class Plan(Protocol):
     @property
     def decay(self) -> float:
         """Return the weight decay."""
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Return what is learned from: a fingerprint for each option that names something."""
 
 
 @dataclass
@@ -85,7 +90,7 @@ class Training:
         Raises
         ------
         WeightsError
-            If it belongs to another plan or network, or cannot be read.
+            If it belongs to another plan, other data or another network, or cannot be read.
         """
         if self._path is None or not self._path.is_file():
             return self.state
@@ -96,6 +101,8 @@ class Training:
                     f"{self._path.name}: a checkpoint of another plan ({content['plan']}, not "
                     f"{self._identity()}); finish that training or delete the file"
                 )
+            # A checkpoint of an earlier version does not tell its sources: it is taken up.
+            self._refuse_other_sources(content.get("sources", self._plan.sources))
             self._net.load_state_dict(content["net"])
             self._optimizer.load_state_dict(content["optimizer"])
             for name, tensor in self._mean.items():
@@ -127,6 +134,7 @@ class Training:
             "mean": self._mean,
             "state": asdict(self.state),
             "plan": self._identity(),
+            "sources": dict(self._plan.sources),
         }
         with fresh.open("wb") as file:
             torch.save(content, file)
@@ -137,6 +145,23 @@ class Training:
     def finish(self) -> None:
         """Put the mean of the last weights into the network."""
         self._net.load_state_dict(self._mean)
+
+    def _refuse_other_sources(self, found: Mapping[str, str]) -> None:
+        """Refuse to go on with anything but what the training began with."""
+        expected = self._plan.sources
+        other = [
+            f"{option} was {found.get(option) or 'not given'}, now it is "
+            f"{expected.get(option) or 'not given'}"
+            for option in sorted({*found, *expected})
+            if found.get(option, "") != expected.get(option, "")
+        ]
+        if other:
+            assert self._path is not None  # noqa: S101 (it was read)
+            raise WeightsError(
+                f"{self._path.name}: a checkpoint of a training from something else "
+                f"({'; '.join(other)}); finish that training as it began, give another --out or "
+                "delete the file"
+            )
 
     def _identity(self) -> dict[str, Any]:
         plan = self._plan

@@ -1,7 +1,7 @@
 """Train the classifier; reads from top to bottom."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -40,6 +40,7 @@ class Plan:
     batch: int = 6
     rate: float = 2e-3
     decay: float = 0.02
+    sources: Mapping[str, str] = field(default_factory=dict)  # fingerprints by option
 
 
 def known(loss: Tensor, target: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ def optimise(
     Raises
     ------
     WeightsError
-        If `checkpoint` is there and belongs to another plan or network.
+        If `checkpoint` is there and belongs to another plan, other data or another network.
     """
     rank = ranks.here()
     net.to(rank.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

@@ -1,7 +1,7 @@
 """Train the liver network under the classifier's encoder; reads from top to bottom."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -33,6 +33,7 @@ class Plan:
     decay: float = 1e-3
     freeze: str = "none"
     roles: frozenset[str] = frozenset({"train"})
+    sources: Mapping[str, str] = field(default_factory=dict)  # fingerprints by option
 
 
 def transfer(net: LiverNet | LiverNet2020, path: Path) -> None:

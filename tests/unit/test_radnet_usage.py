@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from radnet.cli import main
+from radnet.cli.train import Request, Task
 from radnet.network.weights import shipped
 
 
@@ -70,3 +71,22 @@ def test_a_preset_that_there_is_not_is_wrong_usage(
     told = capsys.readouterr().err
     assert "radnet99" in told
     assert "radnet10-tiny" in told
+
+
+def test_weights_that_are_begun_from_and_written_do_not_tell_trainings_apart(
+    tmp_path: Path,
+) -> None:
+    """`--start W --out W` writes W every minute; the same command must go on after a kill."""
+    weights, other = tmp_path / "w.safetensors", tmp_path / "v.safetensors"
+    weights.write_bytes(b"before")
+    other.write_bytes(b"others")
+
+    def sources(start: Path) -> dict[str, str]:
+        request = Request(Task.LIVER, "p", 1, 0, 0, (), None, start, weights, every_scan=False)
+        return request.sources()
+
+    begun = sources(weights)
+    weights.write_bytes(b"after a minute")
+
+    assert sources(weights) == begun
+    assert sources(other) != begun

@@ -17,9 +17,11 @@ from radnet.network.presets import preset
 from radnet.network.weights import save_weights
 from radnet.training import classify, experiments, liver_sets, transfer
 from radnet.training.batches import Held, batches
+from radnet.training.fingerprint import fingerprint
 from radnet.training.liver_cases import VOXEL_ML, Case, phantom_case
 from radnet.training.liver_patches import Patches
 from radnet.training.samples import Batch, Sample, phantom_sample
+from tests.lits_set import lits
 
 TINY = preset("radnet10-tiny")
 
@@ -31,12 +33,18 @@ def samples() -> list[Sample]:
 
 
 def trained(
-    samples: list[Sample], steps: int, checkpoint: Path, stop_after: int = 0
+    samples: list[Sample],
+    steps: int,
+    checkpoint: Path,
+    stop_after: int = 0,
+    data: str = "3 files, 5ca1ab1e",
 ) -> tuple[RadNet, list[float]]:
     """Return a classifier after its steps, or cut off after `stop_after`, and its losses."""
     torch.manual_seed(7)
     net = RadNet(TINY)
-    plan = classify.Plan(TINY.name, minutes=0, seed=3, steps=steps, batch=2)
+    plan = classify.Plan(
+        TINY.name, minutes=0, seed=3, steps=steps, batch=2, sources={"--data": data}
+    )
 
     def following(first: int) -> Iterator[Batch]:
         return batches(Held(samples), Held([]), plan.batch, plan.seed, first=first)
@@ -79,6 +87,53 @@ def test_checkpoint_of_another_plan_is_refused(samples: list[Sample], tmp_path: 
         trained(samples, 6, tmp_path / "c")
 
 
+def test_checkpoint_of_other_data_is_refused(samples: list[Sample], tmp_path: Path) -> None:
+    """Half a training on one set, half on another: no record would tell of the first."""
+    trained(samples, 5, tmp_path / "c", stop_after=1)
+
+    told = "c: .*--data was 3 files, 5ca1ab1e, now it is 4 files, 0ddba11.*another --out"
+    with pytest.raises(WeightsError, match=told):
+        trained(samples, 5, tmp_path / "c", data="4 files, 0ddba11")
+
+
+def test_checkpoint_of_an_earlier_version_is_taken_up(
+    samples: list[Sample], tmp_path: Path
+) -> None:
+    """It does not tell what it learned from; a training goes on across an update."""
+    _, first = trained(samples, 3, tmp_path / "c", stop_after=1)
+    content = torch.load(tmp_path / "c", weights_only=True)
+    del content["sources"]
+    torch.save(content, tmp_path / "c")
+
+    _, rest = trained(samples, 3, tmp_path / "c")
+
+    assert len(first + rest) == 3
+
+
+def test_a_set_is_told_from_others_by_names_sizes_and_manifest(tmp_path: Path) -> None:
+    """Not by its place, nor by what else lies there, such as the weights that are written."""
+    one, same = lits(tmp_path / "a", 2), lits(tmp_path / "b" / "deep", 2)
+    more = lits(tmp_path / "c", 3)
+    (same / "w.safetensors").write_bytes(b"weights")
+    before = fingerprint(one)
+
+    assert before.startswith("4 files, ")
+    assert fingerprint(same) == before
+    assert fingerprint(more) != before
+    (one / "volume-1.nii.gz").write_bytes(b"another")
+    assert fingerprint(one) != before
+
+
+def test_a_set_with_another_manifest_is_another_set(tmp_path: Path) -> None:
+    """What a scan is called there decides what is learned."""
+    manifest = tmp_path / "MANIFEST.csv"
+    manifest.write_text("a", encoding="utf-8")
+    before = fingerprint(tmp_path)
+    manifest.write_text("b", encoding="utf-8")
+
+    assert fingerprint(tmp_path) != before
+
+
 def test_damaged_checkpoint_is_told(samples: list[Sample], tmp_path: Path) -> None:
     """No pickle from outside is run, and no traceback shown."""
     (tmp_path / "c").write_bytes(b"not a checkpoint")
@@ -102,21 +157,6 @@ def test_frozen_parts_do_not_drift() -> None:
     for name, tensor in net.encoder.state_dict().items():
         assert torch.equal(tensor, before[name]), name
     hold_frozen(net.encoder, "all")
-
-
-def lits(folder: Path, count: int) -> Path:
-    """Write cases in the layout of LiTS: a bright box with a tumour in it."""
-    rng = np.random.default_rng(0)
-    for number in range(count):
-        image = rng.normal(-50, 10, (48, 48, 30)).astype(np.int16)
-        mask = np.zeros(image.shape, np.uint8)
-        mask[12:30, 12:30, 8:22], mask[18:22, 18:22, 12:16] = 1, 2
-        image[mask > 0] += 150
-        image[:2] = -1000
-        affine = np.diag([-4.0, -4.0, 4.0, 1.0])
-        nib.save(nib.Nifti1Image(image, affine), folder / f"volume-{number}.nii.gz")
-        nib.save(nib.Nifti1Image(mask, affine), folder / f"segmentation-{number}.nii.gz")
-    return folder
 
 
 def test_lits_layout_is_read_with_its_tumours(tmp_path: Path) -> None:
