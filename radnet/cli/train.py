@@ -225,8 +225,7 @@ def _train_classifier(request: Request, first: bool) -> None:
                 learned = [] if archive else real_samples(request.data)
                 record |= calibrated(net, held_out, validation, learned)
             save_weights(request.out, net, record | last)
-            heads = {name: record["held_out"][name] for name in WATCHED}
-            journal.scores(last["steps"], heads)
+            journal.scores(last["steps"], _heads(record["held_out"]))
     if first:
         request.checkpoint.unlink(missing_ok=True)
         shown.print(f"{request.out}: {last}; on {record['calibrated_on']}: {record['held_out']}")
@@ -267,8 +266,12 @@ def _archive(request: Request) -> tuple[Any, list[Any]]:
 def _scores(net: Any, samples: list[Any]) -> dict[str, float]:
     from radnet.training import calibration, classify
 
-    found = calibration.scores(*classify.predict(net, samples))
-    return {name: found[name] for name in WATCHED}
+    return _heads(calibration.scores(*classify.predict(net, samples)))
+
+
+def _heads(found: dict[str, float]) -> dict[str, float]:
+    """Return the scores that are watched, of heads of which something is known."""
+    return {name: found[name] for name in WATCHED if name in found}
 
 
 def _stated(record: dict[str, Any]) -> str:
@@ -353,6 +356,8 @@ def _journal(request: Request, record: dict[str, Any], first: bool) -> Iterator[
 
 def _watched(training: Iterator[Any], journal: Any) -> Iterator[dict[str, Any]]:
     """Run `training` under a progress bar; yield what to record, every minute and at the end."""
+    from radnet.training.journal import mean_loss
+
     recent: list[float] = []
     saved, progress = time.monotonic(), None
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
@@ -361,15 +366,17 @@ def _watched(training: Iterator[Any], journal: Any) -> Iterator[dict[str, Any]]:
         for progress in training:
             journal.step(progress)
             recent = [*recent[-49:], progress.loss]
-            loss = sum(recent) / len(recent)
-            bar.update(task, completed=progress.share, description=f"loss {loss:.3f}")
+            loss = mean_loss(recent)
+            told = "no finite loss" if loss is None else f"loss {loss:.3f}"
+            bar.update(task, completed=progress.share, description=told)
             if time.monotonic() - saved > SAVE_S:
                 saved = time.monotonic()
                 yield _steps(progress, loss)
     if progress is None:
         raise RadnetError("the time was over before the first step; give more --minutes")
-    yield _steps(progress, sum(recent) / len(recent))
+    yield _steps(progress, mean_loss(recent))
 
 
-def _steps(progress: Any, loss: float) -> dict[str, Any]:
-    return {"steps": progress.step, "skipped": progress.skipped, "loss": round(loss, 4)}
+def _steps(progress: Any, loss: float | None) -> dict[str, Any]:
+    loss = loss and round(loss, 4)
+    return {"steps": progress.step, "skipped": progress.skipped, "loss": loss}

@@ -214,16 +214,23 @@ def usual(features: torch.Tensor, real: torch.Tensor) -> dict[str, Any]:
 
 
 def scores(heads: Heads, truth: Batch) -> dict[str, float]:
-    """Return the share of right answers per head, over the samples whose truth is known."""
+    """Return the share of right answers per head, over the samples whose truth is known.
+
+    A head or region of which `truth` knows nothing has none.
+    """
     result = {}
     for name in CLASS_HEADS:
         logits, target = getattr(heads, name), getattr(truth, name)
         right = logits.argmax(dim=1) == target
-        result[name] = float(right[target >= 0].float().mean())
+        if (target >= 0).any():
+            result[name] = float(right[target >= 0].float().mean())
     said = heads.cells[:, 0] > 0
     right = (said == (truth.scan > 0.5)) | (truth.scan < 0)
     for index, region in enumerate(Region):
         seen = truth.scan[:, index] >= 0
-        result[region.value] = float(right[seen, index].float().mean())
-    result["coverage exact"] = float(right.all(dim=1).float().mean())
+        if seen.any():
+            result[region.value] = float(right[seen, index].float().mean())
+    some = (truth.scan >= 0).any(dim=1)
+    if some.any():
+        result["coverage exact"] = float(right[some].all(dim=1).float().mean())
     return result

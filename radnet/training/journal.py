@@ -7,7 +7,7 @@ shows them.
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -58,9 +58,10 @@ class Journal:
             self._sum_up()
 
     def scores(self, step: int, found: Mapping[str, float]) -> None:
-        """Take the figures of a validation."""
+        """Take the figures of a validation, those that are numbers."""
         told = {name: round(value, 4) for name, value in found.items() if np.isfinite(value)}
-        self._add({"step": step, "scores": told})
+        if told:
+            self._add({"step": step, "scores": told})
 
     def write(self) -> None:
         """Write figures and picture; each file is whole, or is the one before."""
@@ -89,16 +90,23 @@ class Journal:
 
     def _sum_up(self) -> None:
         last = self._recent[-1]
-        loss = float(np.mean([one.loss for one in self._recent]))
+        loss = mean_loss([one.loss for one in self._recent])
         self._recent = []
-        line = {"step": last.step, "loss": round(loss, 5), "rate": last.rate}
+        line = {"step": last.step, "loss": loss and round(loss, 5), "rate": last.rate}
         self._add(line | {"skipped": last.skipped})
 
     def _add(self, line: dict[str, Any]) -> None:
         self._lines = [*(self._lines or ()), line]
         if self._tracker:
             figures = line.get("scores") or {k: v for k, v in line.items() if k != "step"}
-            self._tracker.log(figures, int(line["step"]))
+            known = {name: value for name, value in figures.items() if value is not None}
+            self._tracker.log(known, int(line["step"]))
+
+
+def mean_loss(losses: Sequence[float]) -> float | None:
+    """Return the mean of the losses that are numbers; None if none is: JSON knows no NaN."""
+    numbers = [one for one in losses if np.isfinite(one)]
+    return float(np.mean(numbers)) if numbers else None
 
 
 def draw(lines: list[dict[str, Any]], path: Path) -> None:
@@ -106,7 +114,7 @@ def draw(lines: list[dict[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(8, 7), layout="constrained")
     top, middle, low = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1))
     steps = [line["step"] for line in lines if "loss" in line]
-    losses = np.array([line["loss"] for line in lines if "loss" in line])
+    losses = np.array([line["loss"] for line in lines if "loss" in line], float)  # None: nan
     top.plot(steps, losses, color="lightsteelblue", linewidth=0.8, label=f"mean of {EVERY} steps")
     top.plot(steps, _running_mean(losses), color="navy", marker=".", label="running mean")
     top.set(ylabel="loss")
@@ -128,8 +136,10 @@ def draw(lines: list[dict[str, Any]], path: Path) -> None:
 
 
 def _running_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean of each value and up to `SMOOTH` before it."""
-    sums = np.concatenate([[0.0], np.cumsum(values)])
+    """Return the mean of each value and up to `SMOOTH` before it; nan counts for nothing."""
+    known = np.isfinite(values)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(known)])
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(0, ends - SMOOTH)
-    return np.asarray((sums[ends] - sums[starts]) / np.maximum(1, ends - starts))
+    return np.asarray((sums[ends] - sums[starts]) / np.maximum(1, counts[ends] - counts[starts]))

@@ -1,6 +1,7 @@
 """A training's figures: written once, also across a kill; MLflow hears the same ones."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,37 @@ def test_ten_steps_make_a_line_and_a_picture(tmp_path: Path) -> None:
     assert found[2]["scores"] == {"plane": 0.9}
     assert journal.path.name == "w.metrics.jsonl"
     assert image.imread(tmp_path / "w.png").shape[:2] == (700, 800)
+
+
+class Listener:
+    """A tracker for tests: remembers."""
+
+    def __init__(self) -> None:
+        self.heard: list[dict[str, float]] = []
+
+    def log(self, figures: Mapping[str, float], step: int) -> None:
+        """Take figures of one step."""
+        assert step
+        self.heard.append({name: float(value) for name, value in figures.items()})
+
+    def keep(self, path: Path) -> None:
+        """Take a file."""
+
+
+def test_what_is_no_number_is_not_told(tmp_path: Path) -> None:
+    """A skipped step has a loss of NaN, and a validation may know nothing; NaN is no JSON."""
+    listener = Listener()
+    journal = Journal(tmp_path / "w.safetensors", listener)
+
+    for step in range(1, 31):
+        bad = step == 3 or step > 20
+        journal.step(Progress(step, step / 30, float("nan") if bad else 1.5, 0, 1e-3))
+    journal.scores(30, {"Dice": float("nan")})
+    journal.write()
+
+    assert "NaN" not in journal.path.read_text()
+    assert [line["loss"] for line in lines(journal)] == [1.5, 1.5, None]
+    assert [figures.get("loss") for figures in listener.heard] == [1.5, 1.5, None]
 
 
 def test_a_resumed_training_goes_on_with_its_lines(tmp_path: Path) -> None:

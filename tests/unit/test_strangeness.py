@@ -1,5 +1,6 @@
 """What is strange to a network: measured, bounded, told, and without a say in the answer."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from radnet.network.presets import preset
 from radnet.network.weights import fill, load_weights, save_weights, shipped
 from radnet.training import calibration, classify, recalibrate
 from radnet.training.samples import Sample, phantom_sample
+from radnet.training.seen import UNKNOWN
 from tests.unit.test_recognise import Stub
 
 TINY = preset("radnet10-tiny")
@@ -160,6 +162,21 @@ def test_recalibration_changes_the_record_alone(
             assert torch.equal(one.get_tensor(name), other.get_tensor(name))
     with pytest.raises(WeightsError, match="another name"):
         recalibrate.recalibrate(before, before)
+
+
+def test_a_record_is_json_whatever_the_held_out_scans_know(
+    phantoms: list[Sample], tmp_path: Path
+) -> None:
+    """Of an archive without a word on contrast agent; and an old record with NaN is still read."""
+    silent = [replace(one, contrast=UNKNOWN) for one in phantoms]
+    net, path = RadNet(TINY), tmp_path / "w.safetensors"
+
+    record = recalibrate.calibrated(net, silent, [])
+
+    assert "contrast" not in json.loads(json.dumps(record, allow_nan=False))["held_out"]
+    record["held_out"]["contrast"] = float("nan")
+    save_weights(path, net, record | {"task": "classifier", "preset": TINY.name})
+    assert load_weights(path, "classifier").record["held_out"].keys() >= {"plane", "contrast"}
 
 
 @pytest.mark.parametrize(("strangeness", "verdict"), [(0.2, "usual"), (0.5, "strange: its pix")])

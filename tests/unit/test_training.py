@@ -274,6 +274,24 @@ def test_a_threshold_is_stated_on_scans_that_had_no_say_in_it() -> None:
     assert found["plane"]["at_least"] == 0.0
 
 
+def test_a_head_of_which_nothing_is_known_has_no_score() -> None:
+    """A mean over nothing stood in the weights' record as NaN, which is no JSON."""
+    unknown = torch.full((4,), UNKNOWN)
+    plane, scan = torch.tensor([0, 0, 1, UNKNOWN]), torch.full((4, 9), float(UNKNOWN))
+    scan[:2, 0] = torch.tensor([1.0, 0.0])
+    cells = torch.ones(4, 1, 9)
+    heads = Heads(torch.zeros(4, 7), torch.eye(4)[:, :3], torch.zeros(4, 2), torch.zeros(4), cells)
+    batch = Batch(torch.zeros(0), unknown, plane, unknown, torch.zeros(4), scan, torch.zeros(0))
+
+    found = calibration.scores(heads, batch)
+
+    assert found == {
+        "plane": pytest.approx(1 / 3),
+        next(iter(Region)).value: 0.5,
+        "coverage exact": 0.5,  # of the two scans of which some region is known
+    }
+
+
 def test_a_region_has_a_threshold_for_either_answer() -> None:
     """Sure ones are right either way; between them nobody can tell."""
     logits = torch.tensor([6.0, 6, -6, -6, 0, 0, 0, 0] * 20)
