@@ -190,6 +190,8 @@ def test_classify_tells_how_strange_a_scan_is(
     """In words and as data, beside the bound it is held against."""
 
     class Judge(Stub):
+        digest = "0" * 64
+
         def classify(self, *scan: object) -> Prediction:
             said = super().classify(*scan)  # type: ignore[arg-type]
             return replace(said, strangeness=strangeness, strange_above=0.3, strange_share=0.9)
