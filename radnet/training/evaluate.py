@@ -18,7 +18,7 @@ from radnet.inference.preparation import Stack
 from radnet.inference.recognise import Recognised, read_scan_file, recognise_scan
 from radnet.inference.segmenter import LiverSegmenter
 from radnet.training.liver_score import compare
-from radnet.training.liver_sets import mask_on
+from radnet.training.masks import mask_beside, mask_on
 from radnet.training.prepared import read_row
 from radnet.training.scans import Scan, digest, files, read_manifest, read_nifti
 from radnet.volume.headers import read_file
@@ -167,12 +167,12 @@ def _folder_report(
             raise UnusableVolumeError(found.unusable)
         said = verdicts(scan, found.prediction)
         return ScanReport(scan, said, None, found.prediction, _vendor(folder, scan), found)
-    stack = read_nifti(files(folder, scan)[0])
+    image, liver = files(folder, scan)
+    stack = read_nifti(image)
     prediction = classifier.classify(volume_of(stack), scan.modality)
     score = None
     if is_stranger(scan, segmenter.record):
-        mask = read_nifti(folder / "liver" / f"{scan.name}_liver.nii.gz").array > 0
-        score = liver_score(stack, mask, segmenter)
+        score = liver_score(stack, mask_beside(stack, image, liver), segmenter)
     return ScanReport(scan, verdicts(scan, prediction), score, prediction)
 
 

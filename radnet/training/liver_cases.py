@@ -2,7 +2,7 @@
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from importlib.resources import as_file, files
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -15,10 +15,11 @@ from radnet.errors import UnusableVolumeError
 from radnet.inference.preparation import AIR_HU, LIVER_SPACING_MM, Stack, axial
 from radnet.labels.vocabulary import Plane
 from radnet.training.bowel import gas_pockets
-from radnet.training.scans import read_manifest, read_nifti, read_scan
+from radnet.training.masks import mask_beside
+from radnet.training.scans import files, read_manifest, read_nifti, read_scan
 
 NEGATIVES: Final = frozenset({"ct_head_ge", "ct_headneck_acrin001"})  # no liver in view
-DRAWN: Final = files("radnet.training") / "drawn"
+DRAWN: Final = resources.files("radnet.training") / "drawn"
 UNKNOWN: Final = 2  # in a drawn mask
 VOXEL_ML: Final = float(np.prod(LIVER_SPACING_MM)) / 1000
 LEAST_ML: Final = 200.0  # of liver in a phantom to measure on
@@ -115,11 +116,11 @@ def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:
             continue
         drawn = DRAWN / f"{scan.name}.nii.gz"
         if scan.kind == "liver pair":
-            mask = read_nifti(folder / "liver" / f"{scan.name}_liver.nii.gz").array > 0
             image = read_scan(folder, scan)
+            mask = mask_beside(image, *files(folder, scan))
             cases.append(make_case(scan.name, image, mask.astype(np.float32), phantom=False))
         elif drawn.is_file():
-            with as_file(drawn) as path:
+            with resources.as_file(drawn) as path:
                 cases.append(drawn_case(scan.name, read_scan(folder, scan), path))
         elif scan.name in NEGATIVES:
             image = read_scan(folder, scan)

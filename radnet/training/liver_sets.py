@@ -7,11 +7,9 @@ from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from radnet.data.manifest import Row, Split, read_table
 from radnet.errors import UnusableVolumeError
-from radnet.inference.preparation import Stack, sample
 from radnet.network.build import liver_network
 from radnet.network.decoder import LiverNet
 from radnet.network.layout2020 import LiverNet2020
@@ -20,13 +18,12 @@ from radnet.training import transfer
 from radnet.training.liver_cases import Case, make_case, phantom_cases, real_cases
 from radnet.training.liver_patches import Patches, patches
 from radnet.training.loading import ahead
+from radnet.training.masks import mask_beside, mask_on
 from radnet.training.prepared import read_row
 from radnet.training.ranks import here
 from radnet.training.scans import read_nifti
 
 PARQUET: Final = ".parquet"
-MOST_LOST: Final = 0.1  # of a mask's volume, on the grid of its series
-SAME_PLACE: Final = 0.01  # of a voxel
 HELD_OUT: Final = 4  # every fourth patient
 MOST_JUDGED: Final = 12  # cases, for a training is to end some time
 NAME: Final = re.compile(r"volume-(\d+)\.nii(\.gz)?")
@@ -121,52 +118,6 @@ def _case(row: Row, mask: Path) -> Case:
     return make_case(row.series_instance_uid, image, liver, phantom=False)
 
 
-def mask_on(image: Stack, mask: Path) -> NDArray[np.bool_]:
-    """Return the mask in a NIfTI file on the grid of its series, whatever its own axes.
-
-    Raises
-    ------
-    UnusableVolumeError
-        If a part of it lies elsewhere: then it is not the mask of this scan.
-    """
-    liver = read_nifti(mask)
-    if _same_grid(liver, image):
-        return np.asarray(liver.array > 0)
-    liver = Stack((liver.array > 0).astype(np.float32), liver.affine)
-    inside = np.asarray(sample(liver, image.affine, _shape(image), 0.0) > 0.5)
-    before = float(liver.array.sum()) * _voxel_ml(liver)
-    after = float(inside.sum()) * _voxel_ml(image)
-    if abs(after - before) > MOST_LOST * before:
-        raise UnusableVolumeError(
-            f"{mask.name}: {before:.0f} mL of liver, of which {after:.0f} mL lie in its series; "
-            "expected a mask of this very scan"
-        )
-    return inside
-
-
-def _same_grid(one: Stack, other: Stack) -> bool:
-    """Tell whether the voxels of both lie in the same places, to a hundredth of one."""
-    if one.array.shape != other.array.shape:
-        return False
-    corners = np.array([[z, y, x, 1] for z in (0, 1) for y in (0, 1) for x in (0, 1)], float)
-    corners[:, :3] *= np.array(one.array.shape) - 1
-    apart = (corners @ (one.affine - other.affine).T)[:, :3]
-    return bool(np.abs(apart).max() <= SAME_PLACE * min(other.spacing_mm))
-
-
-def _by(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape))
-
-
-def _shape(stack: Stack) -> tuple[int, int, int]:
-    slices, rows, columns = stack.array.shape
-    return slices, rows, columns
-
-
-def _voxel_ml(stack: Stack) -> float:
-    return abs(float(np.linalg.det(stack.affine[:3, :3]))) / 1000
-
-
 def lits_cases(data: Path) -> list[Case]:
     """Return the cases of a folder in LiTS layout; 1 is liver, 2 a tumour, which lies in it.
 
@@ -189,12 +140,7 @@ def _lits_case(path: Path) -> Case:
     if not twin.is_file():
         raise UnusableVolumeError(f"{path.name}: no {twin.name} beside it")
     image = read_nifti(path)
-    if image.array.shape != (other := read_nifti(twin).array.shape):
-        raise UnusableVolumeError(
-            f"{twin.name}: {_by(other)} voxels; {path.name} has {_by(image.array.shape)}. "
-            "Expected the mask of this very scan"
-        )
-    liver = mask_on(image, twin).astype(np.float32)
+    liver = mask_beside(image, path, twin).astype(np.float32)
     return make_case(path.name, image, liver, phantom=False)
 
 

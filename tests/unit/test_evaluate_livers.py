@@ -1,0 +1,126 @@
+"""Which livers `radnet evaluate --data` scores, and which masks it refuses."""
+
+from pathlib import Path
+from typing import cast
+
+import highdicom as hd
+import nibabel as nib
+import numpy as np
+import pytest
+
+from radnet.errors import UnusableVolumeError
+from radnet.inference.classifier import Classifier, Prediction
+from radnet.inference.segmenter import LiverMask, LiverSegmenter
+from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.training.evaluate import ScanReport, reports
+from radnet.training.liver_cases import real_cases
+from tests.lits_set import lits
+
+HEAD = "id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use"
+ROW = "x,liver pair,2,CT,CT,axial,,liver,,made,none,test only"
+
+
+class Sure:
+    """A classifier and a segmenter: of everything it says CT, and liver where it is bright."""
+
+    def __init__(self, *, left_out: bool = True) -> None:
+        self.record = {"left_out": left_out}
+
+    def classify(self, _volume: hd.Volume, _modality: str) -> Prediction:
+        """Return the same of every volume."""
+        return Prediction(
+            {name: 0.88 if name is Sequence.CT else 0.02 for name in Sequence},
+            dict.fromkeys(Plane, 1 / 3),
+            dict.fromkeys(Contrast, 0.5),
+            dict.fromkeys(Region, 0.9),
+            4.0,
+            np.zeros((1, 9), np.float32),
+            32.0,
+        )
+
+    def segment(self, volume: hd.Volume) -> LiverMask:
+        """Return what is brighter than fat."""
+        return LiverMask(np.asarray(volume.array) > 30, (0, 1), 0.9)
+
+
+def judged(folder: Path, *, left_out: bool = True) -> tuple[list[ScanReport], list[str]]:
+    """Return the reports of `folder`, and what was refused."""
+    refused: list[str] = []
+    sure = Sure(left_out=left_out)
+    found = reports([folder], cast("Classifier", sure), cast("LiverSegmenter", sure), refused)
+    return [one for one in found.reports if one is not None], refused
+
+
+def pair(folder: Path, use: str = "test only") -> Path:
+    """Make the first case of a set in LiTS layout a liver pair of a manifest; return its mask."""
+    lits(folder, 1)
+    (folder / "liver").mkdir()
+    (folder / "volume-0.nii.gz").rename(folder / "liver" / "x_ct.nii.gz")
+    mask = (folder / "segmentation-0.nii.gz").rename(folder / "liver" / "x_liver.nii.gz")
+    row = ROW.replace("test only", use)
+    (folder / "MANIFEST.csv").write_text(f"{HEAD}\n{row}\n", encoding="utf-8")
+    return mask
+
+
+def cut(file: Path) -> None:
+    """Take the lowest twelve slices off a mask but not off its affine: it lies elsewhere now."""
+    mask = nib.Nifti1Image.from_filename(file)
+    nib.save(nib.Nifti1Image(np.asarray(mask.dataobj)[:, :, 12:], mask.affine), file)
+
+
+def move(file: Path) -> None:
+    """Shift a mask by 120 mm."""
+    mask = nib.Nifti1Image.from_filename(file)
+    affine = np.array(mask.affine)
+    affine[2, 3] += 120
+    nib.save(nib.Nifti1Image(np.asarray(mask.dataobj), affine), file)
+
+
+def turn(file: Path) -> None:
+    """Store a mask from right to left; it lies where it lay."""
+    mask = nib.Nifti1Image.from_filename(file)
+    affine = np.array(mask.affine) @ np.diag([-1.0, 1, 1, 1])
+    affine[:3, 3] = (mask.affine @ [mask.shape[0] - 1, 0, 0, 1])[:3]
+    nib.save(nib.Nifti1Image(np.asarray(mask.dataobj)[::-1], affine), file)
+
+
+def test_a_mask_that_lies_elsewhere_is_refused_by_name(tmp_path: Path) -> None:
+    """Compared voxel by voxel it had a Dice."""
+    move(pair(tmp_path))
+
+    found, refused = judged(tmp_path)
+
+    assert not found
+    assert len(refused) == 1
+    assert refused[0].startswith("x_liver.nii.gz: ")
+    assert "expected a mask of this very scan" in refused[0]
+
+
+def test_a_mask_of_another_shape_is_refused_by_name(tmp_path: Path) -> None:
+    """Slices were cut off it, its affine does not tell: it lies in the scan, not at the liver."""
+    cut(pair(tmp_path))
+
+    found, refused = judged(tmp_path)
+
+    assert not found
+    assert len(refused) == 1
+    assert refused[0].startswith("x_liver.nii.gz: 18 x 48 x 48 voxels; x_ct.nii.gz has 30 x 48 x")
+
+
+def test_a_mask_stored_from_the_other_side_is_turned(tmp_path: Path) -> None:
+    """The same liver in the same place, whatever the order of its voxels."""
+    turn(pair(tmp_path))
+
+    found, refused = judged(tmp_path)
+
+    assert not refused
+    assert found[0].liver
+    assert found[0].liver.dice == pytest.approx(1.0, abs=0.01)
+
+
+def test_nor_is_it_learned_from(tmp_path: Path) -> None:
+    """`radnet train liver --data` reads the same pairs."""
+    move(pair(tmp_path, "train"))
+
+    with pytest.raises(UnusableVolumeError, match=r"x_liver\.nii\.gz"):
+        real_cases(tmp_path, frozenset({"train"}))
