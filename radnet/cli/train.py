@@ -24,6 +24,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
+from radnet.cli.trained import tell_classifier, tell_liver
 from radnet.errors import RadnetError, UnusableVolumeError
 
 shown = Console(stderr=True)
@@ -228,8 +229,7 @@ def _train_classifier(request: Request, first: bool) -> None:
             journal.scores(last["steps"], _heads(record["held_out"]))
     if first:
         request.checkpoint.unlink(missing_ok=True)
-        shown.print(f"{request.out}: {last}; on {record['calibrated_on']}: {record['held_out']}")
-        shown.print(f"by pixels alone: {_stated(record)}")
+        tell_classifier(shown, request.out, record | last)
 
 
 def _archive(request: Request) -> tuple[Any, list[Any]]:
@@ -272,16 +272,6 @@ def _scores(net: Any, samples: list[Any]) -> dict[str, float]:
 def _heads(found: dict[str, float]) -> dict[str, float]:
     """Return the scores that are watched, of heads of which something is known."""
     return {name: found[name] for name in WATCHED if name in found}
-
-
-def _stated(record: dict[str, Any]) -> str:
-    """Return what the answers of a classifier are worth, as its record states it."""
-    told = [
-        f"{head} answered {row['answered']:.0%}, of these right {row['right']:.1%} "
-        f"(n = {row['of']}, 95 % sure of at least {row['at_least']:.1%})"
-        for head, row in record["abstention"].items()
-    ]
-    return "; ".join(told)
 
 
 def _train_liver(request: Request, first: bool) -> None:
@@ -328,7 +318,7 @@ def _train_liver(request: Request, first: bool) -> None:
             journal.scores(last["steps"], {"Dice": found.get("dice", math.nan)})
     if first:
         request.checkpoint.unlink(missing_ok=True)
-        shown.print(f"{request.out}: {last}; on {record['judged_on']}: {record['held_out']}")
+        tell_liver(shown, request.out, record | last)
 
 
 @contextmanager

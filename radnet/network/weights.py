@@ -59,6 +59,10 @@ def load_weights(path: Path, task: str) -> Weights:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"{path.name}: no such file in {path.absolute().parent}; expected radnet weights"
+        ) from error
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path.name}: cannot be read as weights: {error}") from error
     try:

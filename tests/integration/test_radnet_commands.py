@@ -64,6 +64,8 @@ def test_train_writes_weights_that_tell_how_they_were_made(task: str, tmp_path: 
     assert "scores" in figures
     assert record["held_out"]
     assert "phantoms" in result.output
+    assert "{" not in result.output
+    assert "2 steps" in result.output
 
 
 def archive(folder: Path, patients: int) -> Path:

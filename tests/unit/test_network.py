@@ -110,7 +110,7 @@ def test_a_damaged_weights_file_is_refused(tmp_path: Path) -> None:
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:
     """The message says which file; the operator gave its path."""
-    with pytest.raises(WeightsError, match=r"gone\.safetensors"):
+    with pytest.raises(WeightsError, match=r"gone\.safetensors: no such file"):
         load_weights(tmp_path / "gone.safetensors", "classifier")
 
 

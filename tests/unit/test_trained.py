@@ -1,0 +1,99 @@
+"""What a training says at its end: sentences and a table that fit a terminal."""
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from radnet.cli.trained import tell_classifier, tell_liver
+from radnet.network.weights import load_weights, shipped
+
+OUT = Path("w.safetensors")
+CAME: dict[str, Any] = {"steps": 1200, "skipped": 0, "loss": 1.5}
+NEVER = {"above": 1.0, "answered": 0.0, "right": 0.0, "at_least": 0.0, "of": 0}
+
+
+def printed(tell: Any, record: dict[str, Any], width: int = 80) -> list[str]:
+    """Return the lines that a training prints in a terminal of a width."""
+    text = StringIO()
+    tell(Console(file=text, width=width), OUT, record)
+    return text.getvalue().splitlines()
+
+
+def classifier() -> dict[str, Any]:
+    """Return the record of the shipped classifier."""
+    return load_weights(shipped("classifier"), "classifier").record
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_classifier_tells_what_its_answers_are_worth(width: int) -> None:
+    """A row for each head and region, on one line."""
+    lines = printed(tell_classifier, classifier() | CAME, width)
+
+    rows = [line.split() for line in lines]
+    assert ["plane", "99.0%", "98%", "100.0%", "of", "147", "98.0%"] in rows
+    assert ["liver", "98.5%", "99%", "98.5%", "of", "135", "95.4%"] in rows
+    assert lines[0] == "w.safetensors: 1,200 steps; loss 1.500 at the end."
+    assert not any("{" in line or len(line.rstrip()) > width for line in lines)
+
+
+def test_a_head_that_never_answers_says_so() -> None:
+    """`right 0.0 % (n = 0)` read as if every answer had been wrong."""
+    record = classifier() | CAME
+    record["abstention"]["contrast"] = NEVER
+
+    lines = printed(tell_classifier, record)
+
+    assert ["contrast", "82.3%", "never", "-", "-"] in [line.split() for line in lines]
+
+
+def test_a_head_without_truth_says_so() -> None:
+    """There is no score in the record, and nothing that could be said of its answers."""
+    record = classifier() | CAME
+    record["abstention"]["contrast"] = NEVER
+    del record["held_out"]["contrast"]
+
+    rows = [line.split() for line in printed(tell_classifier, record)]
+
+    assert ["contrast", "-", "truth", "unknown", "-", "-"] in rows
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (
+            {"livers": 2, "dice": 0.85, "least_dice": 0.8, "without_liver": 1, "false_ml": 3.0},
+            [
+                "On phantoms: 2 livers, mean Dice 0.850, the least 0.800.",
+                "In 1 scan without a liver: 3.0 mL called liver.",
+            ],
+        ),
+        (
+            {"livers": 0, "without_liver": 1, "false_ml": 0.0},
+            [
+                "On phantoms: no liver to find, so no Dice.",
+                "In 1 scan without a liver: 0.0 mL called liver.",
+            ],
+        ),
+    ],
+    ids=["livers", "none"],
+)
+def test_a_liver_network_tells_its_dice(found: dict[str, Any], told: list[str]) -> None:
+    """And how much it calls liver where there is none."""
+    record = CAME | {"judged_on": "phantoms", "held_out": found}
+
+    assert printed(tell_liver, record)[1:] == told
+
+
+def test_skipped_steps_and_a_loss_that_is_none_are_told() -> None:
+    """A training that diverged must not look like one that went well."""
+    record = CAME | {"steps": 1, "skipped": 1, "loss": None, "judged_on": "phantoms"}
+    record |= {"held_out": {"livers": 0, "without_liver": 0}}
+
+    (first, _) = printed(tell_liver, record)
+
+    assert first == (
+        "w.safetensors: 1 step, 1 of them skipped (a gradient was no number); no finite loss."
+    )
