@@ -4,44 +4,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import highdicom as hd
 import nibabel as nib
 import numpy as np
 import pytest
 from pydicom import Dataset
 
 from radnet.errors import GeometryError, UnusableVolumeError
-from radnet.inference.classifier import Prediction
 from radnet.inference.recognise import read_scan_file, recognise_scan, told
-from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.labels.vocabulary import Region
 from tests.made_ct import write_ct
+from tests.unsure import UnsureClassifier
 
 FLAT = np.array([[1.0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-
-
-class Stub:
-    """A classifier that is unsure of everything."""
-
-    digest = "0" * 64
-
-    def classify(self, volume: hd.Volume, modality: str) -> Prediction:
-        """Return even odds."""
-        del volume, modality
-        return Prediction(
-            dict.fromkeys(Sequence, 1 / 7),
-            dict.fromkeys(Plane, 1 / 3),
-            dict.fromkeys(Contrast, 0.5),
-            dict.fromkeys(Region, 0.5),
-            5.0,
-            np.zeros((1, 9), np.float32),
-            32.0,
-        )
 
 
 def recognised(path: Path, modality: str | None = None) -> dict[str, Any]:
     """Return what is told of a scan when the pixels are unsure."""
     scan = read_scan_file(path, modality)
-    return told(recognise_scan(scan, 0.6, Stub()))  # type: ignore[arg-type]
+    return told(recognise_scan(scan, 0.6, UnsureClassifier()))  # type: ignore[arg-type]
 
 
 def nifti(path: Path, affine: np.ndarray, scale: float = 1.0) -> Path:

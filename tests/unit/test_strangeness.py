@@ -23,7 +23,7 @@ from radnet.network.weights import fill, load_weights, save_weights, shipped
 from radnet.training import calibration, classify, recalibrate
 from radnet.training.samples import Sample, phantom_sample
 from radnet.training.seen import UNKNOWN
-from tests.unit.test_recognise import Stub
+from tests.unsure import UnsureClassifier
 
 TINY = preset("radnet10-tiny")
 AXES = np.eye(4)[:2]
@@ -66,7 +66,7 @@ def test_a_record_that_says_nothing_of_what_is_usual_is_no_measure() -> None:
 )
 def test_strange_is_more_than_the_bound(strangeness: float | None, strange: bool) -> None:
     """What cannot be told is not; what is no number is nothing that a network knows."""
-    said = Stub().classify(None, "CT")  # type: ignore[arg-type]
+    said = UnsureClassifier().classify(None, "CT")  # type: ignore[arg-type]
 
     assert replace(said, strangeness=strangeness, strange_above=0.3).strange is strange
 
@@ -189,9 +189,7 @@ def test_classify_tells_how_strange_a_scan_is(
 ) -> None:
     """In words and as data, beside the bound it is held against."""
 
-    class Judge(Stub):
-        digest = "0" * 64
-
+    class Judge(UnsureClassifier):
         def classify(self, *scan: object) -> Prediction:
             said = super().classify(*scan)  # type: ignore[arg-type]
             return replace(said, strangeness=strangeness, strange_above=0.3, strange_share=0.9)
