@@ -13,12 +13,14 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from radnet.training.loop import Progress
 
 EVERY: Final = 10  # steps that one line sums up
 SMOOTH: Final = 20  # lines under the running mean
+FEW: Final = 30  # points that are marked; a line through one point is nothing
 
 
 class Tracker(Protocol):
@@ -119,8 +121,12 @@ def draw(lines: list[dict[str, Any]], path: Path) -> None:
     top.plot(steps, _running_mean(losses), color="navy", marker=".", label="running mean")
     top.set(ylabel="loss")
     top.legend(loc="upper right", frameon=False)
-    low.plot(steps, [line["rate"] for line in lines if "loss" in line], color="grey")
+    rates = [line["rate"] for line in lines if "loss" in line]
+    low.plot(steps, rates, color="grey", marker="." if len(rates) <= FEW else "")
     low.set(xlabel="step", ylabel="learning rate")
+    low.set_xlim(left=0)
+    low.set_ylim(bottom=0)
+    low.xaxis.set_major_locator(MaxNLocator(integer=True))  # of all three
     curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for line in lines:
         for name, value in line.get("scores", {}).items():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib import image
+from matplotlib.figure import Figure
 
 from radnet.errors import UnusableVolumeError
 from radnet.training.journal import Journal
@@ -71,6 +72,31 @@ def test_what_is_no_number_is_not_told(tmp_path: Path) -> None:
     assert "NaN" not in journal.path.read_text()
     assert [line["loss"] for line in lines(journal)] == [1.5, 1.5, None]
     assert [figures.get("loss") for figures in listener.heard] == [1.5, 1.5, None]
+
+
+@pytest.mark.parametrize(("last", "marked"), [(3, True), (900, False)], ids=["few", "many"])
+def test_the_picture_has_whole_steps_and_shows_single_points(
+    last: int, marked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three steps are one point: a line through it is nothing, and there is no step 2.85."""
+    drawn: list[Figure] = []
+    save = Figure.savefig
+
+    def remember(figure: Figure, *what: Any, **how: Any) -> None:
+        drawn.append(figure)
+        save(figure, *what, **how)
+
+    monkeypatch.setattr(Figure, "savefig", remember)
+    journal = Journal(tmp_path / "w.safetensors")
+    steps(journal, 1, last)
+    journal.scores(last, {"plane": 0.9})
+    journal.write()
+
+    for axes in drawn[0].axes:
+        ticks = axes.get_xticks()
+        assert np.array_equal(ticks, np.round(ticks))
+    rate = drawn[0].axes[2].lines[0]
+    assert (rate.get_marker() == ".") is marked
 
 
 def test_a_resumed_training_goes_on_with_its_lines(tmp_path: Path) -> None:
