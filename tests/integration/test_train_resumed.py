@@ -39,13 +39,11 @@ def test_a_checkpoint_of_other_data_is_refused_and_the_same_command_goes_on(
     out = tmp_path / "w.safetensors"
     kill_after_a_step(arguments(first, out), tmp_path / "w.checkpoint")
 
-    mixed = subprocess.run(
-        arguments(other, out), capture_output=True, text=True, check=False
-    )  # fmt: skip
+    mixed = subprocess.run(arguments(other, out), capture_output=True, text=True, check=False)
     again = subprocess.run(arguments(first, out), capture_output=True, text=True, check=False)
 
     told = " ".join(mixed.stderr.split())
-    assert mixed.returncode == 1, told
+    assert mixed.returncode == 2, told
     assert "w.checkpoint" in told
     assert "--data" in told
     assert again.returncode == 0, again.stderr
