@@ -29,7 +29,8 @@ MOST = 40  # wrong answers that are printed; the page has them all
 
 def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
     data: Annotated[
-        list[Path] | None, typer.Option(help="Folder of real scans; may be repeated.")
+        list[Path] | None,
+        typer.Option(help="Folder with MANIFEST.csv or in LiTS layout; may be repeated."),
     ] = None,
     manifest: Annotated[
         Path | None, typer.Option(help="Parquet of `radnet labels manifest`: its test side.")
@@ -85,13 +86,13 @@ def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
 
 def _checked(folders: list[Path], manifest: Path | None) -> str:
     """Return the names of what is given: folders, or a manifest."""
+    from radnet.training.liver_sets import lits_files
+
     if bool(folders) == bool(manifest):
         raise UnusableVolumeError("expected either --data or --manifest")
     for folder in folders:
         if not (folder / "MANIFEST.csv").is_file():
-            raise UnusableVolumeError(
-                f"{folder} holds no MANIFEST.csv; see radnet/training/scans.py"
-            )
+            lits_files(folder)  # or the reason why it holds none
     given = [manifest] if manifest else folders
     return " and ".join(one.name for one in given)
 

@@ -17,7 +17,10 @@ from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.preparation import Stack
 from radnet.inference.recognise import Recognised, read_scan_file, recognise_scan
 from radnet.inference.segmenter import LiverSegmenter
+from radnet.labels.vocabulary import Region
+from radnet.labels.vocabulary import Sequence as Weighting
 from radnet.training.liver_score import compare
+from radnet.training.liver_sets import lits_files, split
 from radnet.training.masks import mask_beside, mask_on
 from radnet.training.prepared import read_row
 from radnet.training.scans import Scan, digest, files, read_manifest, read_nifti
@@ -138,12 +141,38 @@ def reports(
         Which scan could not be judged, and why, is added here.
     """
     work = [
-        (scan.name, partial(_folder_report, one, scan, classifier, segmenter))
+        (scan.name, partial(_folder_report, one, scan, paths, classifier, segmenter))
         for one in folders
-        for scan in read_manifest(one)
+        for scan, paths in _scans(one)
         if scan.role == role
     ]
     return Judged(len(work), _each(work, unusable))
+
+
+def _scans(folder: Path) -> list[tuple[Scan, list[Path]]]:
+    """Return the scans of a folder, each with its files: of a MANIFEST.csv, or in LiTS layout."""
+    if (folder / "MANIFEST.csv").is_file():
+        return [(scan, files(folder, scan)) for scan in read_manifest(folder)]
+    pairs = lits_files(folder)
+    _, held_out = split(pairs)
+    return [(_lits_scan(pair[0].name, pair in held_out), [*pair]) for pair in pairs]
+
+
+def _lits_scan(name: str, held_out: bool) -> Scan:
+    """Return what the layout tells of a volume: a CT that shows a liver."""
+    return Scan(
+        name,
+        "liver pair",
+        "CT",
+        Weighting.CT,
+        None,
+        None,
+        frozenset({Region.LIVER}),
+        coverage_whole=False,
+        source="",
+        licence="",
+        role="test" if held_out else "train",
+    )
 
 
 def _each(
@@ -158,7 +187,7 @@ def _each(
 
 
 def _folder_report(
-    folder: Path, scan: Scan, classifier: Classifier, segmenter: LiverSegmenter
+    folder: Path, scan: Scan, paths: list[Path], classifier: Classifier, segmenter: LiverSegmenter
 ) -> ScanReport:
     if scan.kind == "dicom":
         source = read_scan_file(folder / "dicom" / scan.name)
@@ -166,8 +195,8 @@ def _folder_report(
         if found.prediction is None:
             raise UnusableVolumeError(found.unusable)
         said = verdicts(scan, found.prediction)
-        return ScanReport(scan, said, None, found.prediction, _vendor(folder, scan), found)
-    image, liver = files(folder, scan)
+        return ScanReport(scan, said, None, found.prediction, _vendor(paths[0]), found)
+    image, liver = paths
     stack = read_nifti(image)
     prediction = classifier.classify(volume_of(stack), scan.modality)
     score = None
@@ -242,8 +271,8 @@ def _row_report(row: Row, classifier: Classifier, segmenter: LiverSegmenter) -> 
     return ScanReport(scan, verdicts(scan, prediction), score, prediction, row.manufacturer)
 
 
-def _vendor(folder: Path, scan: Scan) -> str:
-    header = read_file(files(folder, scan)[0], pixels=False)
+def _vendor(path: Path) -> str:
+    header = read_file(path, pixels=False)
     return manufacturer(str(header.get("Manufacturer", "") or ""))
 
 
@@ -256,8 +285,8 @@ def split_record(folders: Sequence[Path]) -> list[dict[str, str]]:
             "role": scan.role,
             "source": scan.source,
             "licence": scan.licence,
-            "sha256": digest(folder, scan),
+            "sha256": digest(paths),
         }
         for folder in folders
-        for scan in read_manifest(folder)
+        for scan, paths in _scans(folder)
     ]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ PARQUET: Final = ".parquet"
 HELD_OUT: Final = 4  # every fourth patient
 MOST_JUDGED: Final = 12  # cases, for a training is to end some time
 NAME: Final = re.compile(r"volume-(\d+)\.nii(\.gz)?")
+
+C = TypeVar("C")  # a case, or the files of one
 
 
 def start(
@@ -118,6 +120,29 @@ def _case(row: Row, mask: Path) -> Case:
     return make_case(row.series_instance_uid, image, liver, phantom=False)
 
 
+def lits_files(data: Path) -> list[tuple[Path, Path]]:
+    """Return volume and segmentation of every case of a folder in LiTS layout, in a fixed order.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If the folder holds no such file, or a volume without its segmentation.
+    """
+    found = sorted(path for path in data.rglob("volume-*") if NAME.fullmatch(path.name))
+    if not found:
+        raise UnusableVolumeError(
+            f"{data}: neither volume-N.nii[.gz] with segmentation-N.nii[.gz] nor a MANIFEST.csv"
+        )
+    return [(path, _twin(path)) for path in found]
+
+
+def _twin(path: Path) -> Path:
+    twin = path.with_name(path.name.replace("volume-", "segmentation-"))
+    if not twin.is_file():
+        raise UnusableVolumeError(f"{path.name}: no {twin.name} beside it")
+    return twin
+
+
 def lits_cases(data: Path) -> list[Case]:
     """Return the cases of a folder in LiTS layout; 1 is liver, 2 a tumour, which lies in it.
 
@@ -127,24 +152,16 @@ def lits_cases(data: Path) -> list[Case]:
         If the folder holds no such file, a volume without its segmentation, or a segmentation
         that does not lie in its volume.
     """
-    found = sorted(path for path in data.rglob("volume-*") if NAME.fullmatch(path.name))
-    if not found:
-        raise UnusableVolumeError(
-            f"{data}: neither volume-N.nii[.gz] with segmentation-N.nii[.gz] nor a MANIFEST.csv"
-        )
-    return [_lits_case(path) for path in found]
+    return [_lits_case(*pair) for pair in lits_files(data)]
 
 
-def _lits_case(path: Path) -> Case:
-    twin = path.with_name(path.name.replace("volume-", "segmentation-"))
-    if not twin.is_file():
-        raise UnusableVolumeError(f"{path.name}: no {twin.name} beside it")
+def _lits_case(path: Path, mask: Path) -> Case:
     image = read_nifti(path)
-    liver = mask_beside(image, path, twin).astype(np.float32)
+    liver = mask_beside(image, path, mask).astype(np.float32)
     return make_case(path.name, image, liver, phantom=False)
 
 
-def split(cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
+def split(cases: Sequence[C]) -> tuple[list[C], list[C]]:
     """Return cases to train on and cases held out: every fourth, one for each patient.
 
     Raises

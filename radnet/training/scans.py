@@ -5,6 +5,7 @@ The folder holds ``MANIFEST.csv``, ``dicom/<id>/*.dcm`` and ``liver/<id>_{ct,liv
 
 import csv
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -89,10 +90,10 @@ def files(folder: Path, scan: Scan) -> list[Path]:
     return [folder / "liver" / f"{scan.name}_{part}.nii.gz" for part in ("ct", "liver")]
 
 
-def digest(folder: Path, scan: Scan) -> str:
-    """Return the SHA-256 of the bytes of all files of `scan`, in their order."""
+def digest(paths: Iterable[Path]) -> str:
+    """Return the SHA-256 of the bytes of all files of a scan, in their order."""
     total = hashlib.sha256()
-    for path in files(folder, scan):
+    for path in paths:
         total.update(path.read_bytes())
     return total.hexdigest()
 

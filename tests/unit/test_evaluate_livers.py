@@ -1,5 +1,6 @@
 """Which livers `radnet evaluate --data` scores, and which masks it refuses."""
 
+import hashlib
 from pathlib import Path
 from typing import cast
 
@@ -12,8 +13,9 @@ from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.segmenter import LiverMask, LiverSegmenter
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
-from radnet.training.evaluate import ScanReport, reports
+from radnet.training.evaluate import ScanReport, reports, split_record
 from radnet.training.liver_cases import real_cases
+from radnet.training.scorecard import scorecard
 from tests.lits_set import lits
 
 HEAD = "id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use"
@@ -124,3 +126,52 @@ def test_nor_is_it_learned_from(tmp_path: Path) -> None:
 
     with pytest.raises(UnusableVolumeError, match=r"x_liver\.nii\.gz"):
         real_cases(tmp_path, frozenset({"train"}))
+
+
+def test_of_a_set_in_lits_layout_what_training_held_out_is_scored(tmp_path: Path) -> None:
+    """Every fourth patient, as `radnet train liver` leaves them out; a tumour is liver."""
+    found, refused = judged(lits(tmp_path, 8))
+
+    assert not refused
+    assert [one.scan.name for one in found] == ["volume-3.nii.gz", "volume-7.nii.gz"]
+    for one in found:
+        assert one.liver
+        assert one.liver.truth_ml == pytest.approx(18 * 18 * 14 * 64 / 1000)
+        assert one.liver.dice == pytest.approx(1.0, abs=0.01)
+    assert {(line.name, line.judged) for line in scorecard(found)} == {("CT", 2), ("sequence", 2)}
+
+
+def test_no_liver_is_scored_with_weights_that_learned_from_it(tmp_path: Path) -> None:
+    """Those of `--every-scan` may have: a set in LiTS layout calls nothing `test only`."""
+    found, _ = judged(lits(tmp_path, 4), left_out=False)
+
+    assert [one.liver for one in found] == [None]
+
+
+def test_a_segmentation_of_another_scan_is_refused_by_name(tmp_path: Path) -> None:
+    """The others are scored."""
+    cut(lits(tmp_path, 8) / "segmentation-3.nii.gz")
+
+    found, refused = judged(tmp_path)
+
+    assert [one.scan.name for one in found] == ["volume-7.nii.gz"]
+    assert len(refused) == 1
+    assert refused[0].startswith("segmentation-3.nii.gz: ")
+
+
+def test_the_split_of_a_set_in_lits_layout_is_recorded(tmp_path: Path) -> None:
+    """Each volume with its role and the bytes of both files."""
+    record = split_record([lits(tmp_path, 4)])
+
+    assert [one["role"] for one in record] == ["train", "train", "train", "test"]
+    both = [tmp_path / f"{part}-3.nii.gz" for part in ("volume", "segmentation")]
+    expected = hashlib.sha256(b"".join(path.read_bytes() for path in both)).hexdigest()
+    assert record[3]["sha256"] == expected
+
+
+def test_a_volume_without_its_segmentation_is_named(tmp_path: Path) -> None:
+    """Before any scan is judged."""
+    (lits(tmp_path, 4) / "segmentation-1.nii.gz").unlink()
+
+    with pytest.raises(UnusableVolumeError, match=r"segmentation-1\.nii\.gz"):
+        judged(tmp_path)
