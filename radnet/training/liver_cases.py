@@ -3,6 +3,7 @@
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import resources
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -91,7 +92,7 @@ def phantom_case(seed: int) -> Case:
 
 def phantom_cases(count: int, seed: int, workers: int = 2) -> list[Case]:
     """Return `count` phantom cases, drawn by `workers` processes."""
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         return list(pool.map(phantom_case, range(seed, seed + count), chunksize=4))
 
 

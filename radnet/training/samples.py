@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -80,7 +81,7 @@ def phantom_sample(seed: int) -> Sample:
 
 def phantom_samples(count: int, seed: int, workers: int = 2) -> list[Sample]:
     """Return `count` phantoms, drawn by `workers` processes."""
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         return list(pool.map(phantom_sample, range(seed, seed + count), chunksize=16))
 
 
