@@ -32,11 +32,7 @@ class Ran:
 
 
 def radnet(*arguments: str) -> Ran:
-    """Run the command in a process of its own, as an operator does.
-
-    Training forks and OpenVINO keeps threads: in the process of the tests the two met in a
-    segmentation fault of a later test.
-    """
+    """Run the command in a process of its own, as an operator does."""
     done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False)
     return Ran(done.returncode, done.stdout + done.stderr, done.stdout)
 
