@@ -16,6 +16,8 @@ NOT_SAID: Final = 2.0  # log-odds that a series nobody calls a localizer is none
 DISAGREEMENT: Final = 2.0  # log-odds lost where another attribute names wholly other regions
 DISAGREEMENT_BESIDE_TEXT: Final = 0.5  # share of it that a series description feels
 TOO_SHORT: Final = 4.0  # log-odds lost where the slices cannot reach over what is named
+SMALL_FLIP_DEGREES: Final = 30.0  # no spin echo excites by less
+SHORT_ECHO_MS: Final = 5.0  # no spin echo comes sooner
 SMALL_PATIENT: Final = 0.7  # height of a child against the adult of the next table
 REGION_FROM_VERTEX_MM: Final[dict[Region, tuple[float, float]]] = {
     Region.BRAIN: (0, 150),
@@ -102,7 +104,7 @@ def _physics(facts: Facts, rules: Rules) -> list[Evidence]:
     """Read the MR weighting from the timing; of rows for one value the strongest counts."""
     if facts.modality != "MR":
         return []
-    scanning = set(facts.texts.get("ScanningSequence", "").upper().split())
+    scanning = _scanning(facts)
     variant = set(facts.texts.get("SequenceVariant", "").upper().split())
     told = ", ".join(f"{name} {value:g}" for name, value in facts.numbers.items())
     found = f"{' '.join(sorted(scanning))} {told}".strip()
@@ -112,6 +114,24 @@ def _physics(facts: Facts, rules: Rules) -> list[Evidence]:
         if fits and (row.value not in best or best[row.value].weight < row.weight):
             best[row.value] = Evidence(row.value, row.weight, row.id, "MR timing", found)
     return list(best.values())
+
+
+def _scanning(facts: Facts) -> set[str]:
+    """Return Scanning Sequence, with GR where the timing shows that no spin echo was made.
+
+    GE writes RM (research mode) for GR, others IR alone: an MPRAGE is then told from a T1-FLAIR
+    by its flip angle, or by an echo that comes too soon.
+
+    References
+    ----------
+    DICOM PS3.3 Section C.8.3.1
+    """
+    said = set(facts.texts.get("ScanningSequence", "").upper().split())
+    if said & {"SE", "EP", "GR"} or not (said or "TI" in facts.numbers):
+        return said
+    flip, echo = facts.numbers.get("FA"), facts.numbers.get("TE", SHORT_ECHO_MS)
+    small = flip is not None and flip <= SMALL_FLIP_DEGREES
+    return said | {"GR"} if small or echo < SHORT_ECHO_MS else said
 
 
 def _timing(facts: Facts) -> list[Evidence]:

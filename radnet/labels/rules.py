@@ -118,7 +118,10 @@ class Rule(BaseModel):
 
 
 class Physics(BaseModel):
-    """One row of the table of MR timing: bounds in ms, degrees, s/mm2; ends included."""
+    """One row of the table of MR timing: bounds in ms, degrees, s/mm2; ends included.
+
+    An attribute that is missing fails its bounds; it passes ``TI_max``, ``b_max``, ``FA_min``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -137,6 +140,7 @@ class Physics(BaseModel):
     b: Bounds = None
     TI_max: float | None = None
     b_max: float | None = None
+    FA_min: float | None = None
     example: dict[str, str | float]
     unlike: dict[str, str | float] = {}
 
@@ -152,6 +156,8 @@ class Physics(BaseModel):
             bounds = getattr(self, name)
             if bounds and not (name in numbers and bounds[0] <= numbers[name] <= bounds[1]):
                 return False
+        if self.FA_min is not None and numbers.get("FA", self.FA_min) < self.FA_min:
+            return False
         most = (("TI", self.TI_max), ("b", self.b_max))
         return all(limit is None or numbers.get(name, 0.0) <= limit for name, limit in most)
 
