@@ -14,7 +14,8 @@ from node.store.records import Finding
 from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import Prediction
 from radnet.labels.header import read_header, text_of
-from radnet.volume.series import read_headers, read_volume
+from radnet.volume.headers import readable_headers
+from radnet.volume.series import read_volume
 
 
 class SeriesClassifier(Protocol):
@@ -47,15 +48,21 @@ def recognise(
     """Return what a series is, from its header and its pixels.
 
     A series that makes no volume (a localizer, one slice, no pixels) is still recognised
-    from its header; the reason stands in `unusable`.
+    from its header; the reason stands in `unusable`. So is one of which some headers cannot be
+    read, from those that can.
     """
     try:
-        headers = read_headers(paths)
+        headers, unreadable = readable_headers(paths)
     except UnusableVolumeError as error:
         return Recognition([], unusable=f"{UNREADABLE}{error}")
+    if not headers:
+        return Recognition([], unusable=f"{UNREADABLE}{unreadable[0]}")
     if is_own_output(headers[0]):
         return Recognition([], unusable="made by a radnet-node", own_output=True)
     labels = read_header(headers)
+    if unreadable:
+        told = f"{UNREADABLE}{len(unreadable)} of {len(paths)} instances, first: {unreadable[0]}"
+        return Recognition(fuse(labels, None, unknown_below), unusable=told)
     try:
         volume = read_volume(paths, tolerant=True)
         prediction = classifier.classify(volume, text_of(headers[0], "Modality"))

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-import pydicom
 import typer
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 from rich.progress import Progress, track
 
 from node import app, demo, supervise
@@ -51,7 +51,7 @@ def _outbound(path: Path) -> list[OutboundInstance]:
     found = []
     for file in track(files, "Reading", console=errors, transient=True):
         try:
-            meta = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[]).file_meta
+            meta = read_file_meta_info(file)
             found.append(
                 OutboundInstance(
                     meta.MediaStorageSOPInstanceUID,

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 
 from node.errors import StoreError
 from node.store.catalog import Catalog
@@ -145,7 +145,7 @@ class Quarantine:
             return
         (path,) = self._paths(held.hold)
         try:
-            syntax = dcmread(self._files.absolute(path), specific_tags=[]).file_meta
+            syntax = read_file_meta_info(self._files.absolute(path))
         except (OSError, InvalidDicomError) as error:
             raise StoreError(f"{held.hold.id}: {path.name} cannot be read") from error
         self._catalog.take_other(held, str(syntax.TransferSyntaxUID), self._clock())

@@ -24,7 +24,7 @@ from node.store.instances import InstanceFiles
 from node.store.reasons import CERTIFICATE_REFUSED, NOT_SEGMENTED
 from node.store.records import Finding, RevisionState, StoredInstance
 from radnet.errors import UnusableVolumeError
-from radnet.volume.series import read_headers
+from radnet.volume.headers import first_readable
 
 log = structlog.get_logger()
 
@@ -174,16 +174,13 @@ class Stages:
         return {f.name: f for f in found if f.source == "fused" or f.name == OWN_OUTPUT}
 
     def _facts(self, stored: list[StoredInstance], findings: Mapping[str, Finding]) -> Facts:
-        try:
-            headers = read_headers([self.files.absolute(stored[0].path)])
-        except UnusableVolumeError:
-            headers = []
+        header = first_readable(self.files.absolute(one.path) for one in stored)
         return Facts(
             findings={
                 name: {"value": _fact(finding), "probability": finding.probability}
                 for name, finding in findings.items()
             },
-            header=header_facts(headers[0]) if headers else {},
+            header={} if header is None else header_facts(header),
             source={"calling_ae": stored[0].calling_ae},
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.errors import CertificateError
-from radnet.volume.headers import UNDECODABLE
+from radnet.volume.elements import UNDECODABLE
 
 GRID_TOLERANCE_MM: Final = 0.1  # any corner of the decoded frames, against the source's grid
 CENTROID_TOLERANCE_MM: Final = 0.1

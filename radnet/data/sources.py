@@ -19,7 +19,8 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from radnet.errors import RadnetError, UnusableVolumeError
-from radnet.volume.headers import UNDECODABLE, quiet_headers, read_file
+from radnet.volume.elements import UNDECODABLE
+from radnet.volume.headers import quiet_headers, read_file
 
 PAGE: Final = 200  # series asked for at a time
 TIMEOUT_S: Final = 60.0

@@ -17,7 +17,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.tag import BaseTag
 from pydicom.valuerep import validate_value
 
-from radnet.volume.headers import UNDECODABLE, quiet_headers
+from radnet.volume.elements import UNDECODABLE
+from radnet.volume.headers import quiet_headers
 
 UNDEFINED: Final = 0xFFFFFFFF  # length of what ends by a delimiter (PS3.5 Section 7.1.1)
 DELIMITER: Final = struct.pack(

@@ -3,13 +3,13 @@
 import logging
 import struct
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from pydicom import Dataset, dcmread
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
@@ -23,6 +23,7 @@ from pydicom.uid import (
 )
 
 from radnet.errors import UnusableVolumeError
+from radnet.volume.elements import UNDECODABLE, drop_unreadable, refuse_flood
 
 SINGLE_FRAME: Final = frozenset(
     {CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage}
@@ -39,17 +40,6 @@ MULTI_FRAME: Final = frozenset(
 )
 CT_CLASSES: Final = frozenset(
     {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
-)
-
-# what pydicom, its decoders and highdicom raise on pixels or frames that are short or damaged
-UNDECODABLE: Final = (
-    AttributeError,
-    BytesLengthException,
-    KeyError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
 )
 
 
@@ -91,15 +81,19 @@ def read_file(path: Path, *, pixels: bool) -> Dataset:
     Raises
     ------
     UnusableVolumeError
-        If the file is not DICOM, or ends before its end.
+        If the file is not DICOM, ends before its end, or cannot be read within bounds: what
+        pydicom cannot follow, or has no memory for, is no header.
     """
     try:
+        refuse_flood(path)
         with quiet_headers():
             dataset = dcmread(path, stop_before_pixels=not pixels)
-            _drop_unreadable(dataset)
+            drop_unreadable(dataset)
             _named_by_meta(dataset)
             return dataset
-    except (InvalidDicomError, EOFError, OSError, struct.error, ValueError, KeyError) as error:
+    except UnusableVolumeError:
+        raise
+    except (InvalidDicomError, EOFError, OSError, struct.error, *UNDECODABLE) as error:
         raise UnusableVolumeError(
             f"Instance file {path.name}: cannot be read as DICOM ({type(error).__name__}); "
             "expected a whole Part 10 file."
@@ -114,26 +108,6 @@ def _named_by_meta(dataset: Dataset) -> None:
             setattr(dataset, keyword, uid)
 
 
-def _drop_unreadable(dataset: Dataset) -> None:
-    """Delete the elements whose values are no values of their VR, a weight of ``12,5`` say.
-
-    pydicom parses an element when it is first asked for. Asked here, one bad value costs that
-    element; what needs it will find it missing and say so.
-    """
-    for tag in list(dataset.keys()):
-        try:
-            element = dataset[tag]
-            if element.VR == "SQ":
-                for item in element.value:
-                    item.walk(_touch)
-        except UNDECODABLE:
-            del dataset[tag]
-
-
-def _touch(_dataset: Dataset, _element: Any) -> None:
-    """Do nothing: visiting an element has parsed it."""
-
-
 def read_headers(paths: Sequence[Path]) -> list[Dataset]:
     """Read the headers of one series, in the order of `paths`, without Pixel Data.
 
@@ -142,16 +116,46 @@ def read_headers(paths: Sequence[Path]) -> list[Dataset]:
     UnusableVolumeError
         If there is no file, one is not DICOM, or they belong to several series.
     """
+    headers, unreadable = readable_headers(paths)
+    if unreadable:
+        raise unreadable[0]
+    return headers
+
+
+def readable_headers(
+    paths: Sequence[Path],
+) -> tuple[list[Dataset], list[UnusableVolumeError]]:
+    """Read the headers of one series that can be read, and why the others cannot.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If there is no file, or they belong to several series.
+    """
     if not paths:
         raise UnusableVolumeError("Found no instance; expected the instances of one series.")
-    headers = [read_file(path, pixels=False) for path in paths]
+    headers: list[Dataset] = []
+    unreadable: list[UnusableVolumeError] = []
+    for path in paths:
+        try:
+            headers.append(read_file(path, pixels=False))
+        except UnusableVolumeError as error:
+            unreadable.append(error)
     series = {str(header.get("SeriesInstanceUID", "")) for header in headers}
-    if len(series) != 1:
+    if len(series) > 1:
         raise UnusableVolumeError(
             f"Found the instances of {len(series)} series ({', '.join(sorted(series)[:3])}); "
             "expected one Series Instance UID."
         )
-    return headers
+    return headers, unreadable
+
+
+def first_readable(paths: Iterable[Path]) -> Dataset | None:
+    """Return the first header of `paths` that can be read; None where none can."""
+    for path in paths:
+        with suppress(UnusableVolumeError):
+            return read_file(path, pixels=False)
+    return None
 
 
 def series_name(header: Dataset) -> str:

@@ -12,11 +12,11 @@ from pydicom.pixels.processing import apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 
 from radnet.errors import GeometryError, UnusableVolumeError
+from radnet.volume.elements import UNDECODABLE
 from radnet.volume.geometry import Stack, stack
 from radnet.volume.headers import (
     CT_CLASSES,
     MULTI_FRAME,
-    UNDECODABLE,
     quiet_headers,
     read_file,
     read_headers,
