@@ -3,12 +3,12 @@
 Exit codes: 0 done, 1 failed, 2 wrong usage or input.
 """
 
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from node.cli import deliveries, quarantine, serving, sources, studies
-from node.cli.shown import WRONG, fail, set_up_logging
+from node.cli import deliveries, quarantine, serving, shown, sources, studies
 
 radnode = typer.Typer(
     no_args_is_help=True,
@@ -23,15 +23,26 @@ radnode.add_typer(sources.commands)
 radnode.add_typer(quarantine.commands, name="quarantine")
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        shown.console.print(f"radnode {version('radnet-node')}", highlight=False)
+        raise typer.Exit
+
+
 @radnode.callback()
 def _main(
     log_level: Annotated[
         str, typer.Option(envvar="RADNODE_LOG_LEVEL", help="debug, info, warning or error.")
     ] = "info",
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version."),
+    ] = False,
 ) -> None:
     if log_level.lower() not in ("debug", "info", "warning", "error"):
-        fail(f"--log-level {log_level}: expected debug, info, warning or error", WRONG)
-    set_up_logging(log_level)
+        shown.fail(f"--log-level {log_level}: expected debug, info, warning or error", shown.WRONG)
+    shown.log_level.set(log_level)
 
 
 def main() -> None:

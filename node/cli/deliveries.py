@@ -6,25 +6,22 @@ Orders are rows that the running worker reads; it obeys within its next look.
 import re
 import time
 from pathlib import Path
-from typing import Annotated, Final, get_args
+from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import typer
 
-from node import app
 from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, told
-from node.deliver.build import terms_of
-from node.settings import Settings, load
-from node.store.catalog import Catalog
-from node.store.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME, Order, Scope
-from node.store.records import DeliveryState
-from node.watch import deliveries as views
+
+if TYPE_CHECKING:
+    from node.settings import Settings
+    from node.store.catalog import Catalog
+    from node.store.orders import Order, Scope
 
 commands = typer.Typer(
     no_args_is_help=True, help="See where deliveries stand; pause, resume, cancel, replay them."
 )
 
 SHOWN: Final = 500
-_STATES: Final[tuple[DeliveryState, ...]] = get_args(DeliveryState)
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 What = Annotated[
@@ -33,7 +30,9 @@ What = Annotated[
 To = Annotated[str | None, typer.Option("--to", help="Only at this destination.")]
 
 
-def _scope(settings: Settings, catalog: Catalog, what: str, to: str | None) -> Scope:
+def _scope(settings: "Settings", catalog: "Catalog", what: str, to: str | None) -> "Scope":
+    from node.store.orders import Scope
+
     names = {one.name for one in settings.destinations} | set(catalog.counted(Scope()))
     for name in (what, to):
         if name is not None and name not in names and (name == to or not _UID.fullmatch(name)):
@@ -46,7 +45,11 @@ def _scope(settings: Settings, catalog: Catalog, what: str, to: str | None) -> S
     return Scope(destination=to, uid=what)
 
 
-def _ordered(order: Order, what: str, to: str | None, config: Path) -> None:
+def _ordered(order: "Order", what: str, to: str | None, config: Path) -> None:
+    from node import app
+    from node.settings import load
+    from node.store.orders import PAUSE, RESUME
+
     with told():
         settings = load(config)
         catalog = app.open_storage(settings).catalog
@@ -72,9 +75,16 @@ def show(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Show what stands where, what holds it up, and when it is tried next."""
-    wanted = [one for one in _STATES if one in state.split(",")]
+    from node import app
+    from node.deliver.build import terms_of
+    from node.settings import load
+    from node.store.records import DeliveryState
+    from node.watch import deliveries as views
+
+    states: tuple[DeliveryState, ...] = get_args(DeliveryState)
+    wanted = [one for one in states if one in state.split(",")]
     if not wanted or len(wanted) != len(state.split(",")):
-        fail(f"--state {state}: expected some of {', '.join(_STATES)}", WRONG)
+        fail(f"--state {state}: expected some of {', '.join(states)}", WRONG)
     with told():
         settings = load(config)
         catalog = app.open_storage(settings).catalog
@@ -92,18 +102,24 @@ def show(
 @commands.command()
 def pause(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Hold a destination, or some instances; nothing is lost, no attempt is counted."""
+    from node.store.orders import PAUSE
+
     _ordered(PAUSE, what, to, config)
 
 
 @commands.command()
 def resume(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Let a destination, or instances that were paused, go on."""
+    from node.store.orders import RESUME
+
     _ordered(RESUME, what, to, config)
 
 
 @commands.command()
 def cancel(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Never send what has not been sent; `replay` takes it back."""
+    from node.store.orders import CANCEL
+
     _ordered(CANCEL, what, to, config)
 
 
@@ -117,4 +133,6 @@ def replay(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Send what was parked or cancelled, and end the wait of what is pending."""
+    from node.store.orders import REPLAY, REPLAY_DELIVERED
+
     _ordered(REPLAY_DELIVERED if delivered else REPLAY, what, to, config)

@@ -1,25 +1,28 @@
 """`radnode quarantine`: look at what could not be processed, and decide about it."""
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from node import app
 from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, told
-from node.pipeline.quarantine import Quarantine, choices
-from node.settings import load
-from node.store.records import Held, HoldState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from node.app import Storage
+    from node.pipeline.quarantine import Quarantine
+    from node.store.records import Held, HoldState
 
 commands = typer.Typer(
     no_args_is_help=True, help="What could not be processed: look at it, and decide about it."
 )
 
-ENDED: Final[tuple[HoldState, ...]] = ("replayed", "released", "discarding", "discarded")
+ENDED: Final[tuple["HoldState", ...]] = ("replayed", "released", "discarding", "discarded")
 
 Ids = Annotated[list[str], typer.Argument(help="Ids, as `radnode quarantine list` shows them.")]
 
@@ -34,7 +37,7 @@ def list_held(
     """List what is held, the oldest first."""
     with told():
         states: tuple[HoldState, ...] = ("held", *ENDED) if everything else ("held",)
-        found = app.open_storage(load(config)).catalog.held(states)
+        found = _storage(config).catalog.held(states)
     table = Table("id", "kind", "since (UTC)", "series", "what", "reason", "state")
     for one in found:
         hold = one.hold
@@ -52,8 +55,10 @@ def show(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Show one thing: why it is held, where its files are, what can be done."""
+    from node.pipeline.quarantine import choices
+
     with told():
-        storage = app.open_storage(load(config))
+        storage = _storage(config)
         held = _known(storage, hold_id)
         hold = held.hold
         folder = storage.files.absolute(hold.folder)
@@ -76,15 +81,19 @@ def show(
 @commands.command()
 def release(ids: Ids, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Let it go: other bytes take the first ones' place; anything else stays as it is."""
+    from node.pipeline.quarantine import Quarantine
+
     with told():
-        _decide(app.open_storage(load(config)), ids, Quarantine.release, "released")
+        _decide(_storage(config), ids, Quarantine.release, "released")
 
 
 @commands.command()
 def replay(ids: Ids, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Run it again: a series is recognised and segmented anew, a delivery sent again."""
+    from node.pipeline.quarantine import Quarantine
+
     with told():
-        _decide(app.open_storage(load(config)), ids, Quarantine.replay, "runs again")
+        _decide(_storage(config), ids, Quarantine.replay, "runs again")
 
 
 @commands.command()
@@ -94,23 +103,37 @@ def discard(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Remove what is held; the ledger tells that, and the images of the node stay."""
+    from node.pipeline.quarantine import Quarantine
+
     if not yes:
         fail("discard cannot be undone; say --yes", WRONG)
     with told():
-        _decide(app.open_storage(load(config)), ids, Quarantine.discard, "discarded")
+        _decide(_storage(config), ids, Quarantine.discard, "discarded")
+
+
+def _storage(config: Path) -> "Storage":
+    from node import app
+    from node.settings import load
+
+    return app.open_storage(load(config))
 
 
 def _decide(
-    storage: app.Storage, ids: list[str], decision: Callable[[Quarantine, Held], None], done: str
+    storage: "Storage",
+    ids: list[str],
+    decision: "Callable[[Quarantine, Held], None]",
+    done: str,
 ) -> None:
     """Carry a decision out for every id; all of them are looked up first."""
+    from node.pipeline.quarantine import Quarantine
+
     quarantine = Quarantine(storage.catalog, storage.files, time.time)
     for held in [_known(storage, one) for one in ids]:
         decision(quarantine, held)
         console.print(f"{held.hold.id}: {done}", markup=False, highlight=False)
 
 
-def _known(storage: app.Storage, hold_id: str) -> Held:
+def _known(storage: "Storage", hold_id: str) -> "Held":
     held = storage.catalog.held_as(hold_id)
     if held is None:
         fail(f"nothing is held as {hold_id}; `radnode quarantine list` shows what is", WRONG)

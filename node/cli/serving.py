@@ -3,17 +3,19 @@
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node import app, supervise
 from node.cli.shown import DEFAULT_CONFIG, ConfigFile, console, sound, told, usable
+
+if TYPE_CHECKING:
+    from node.supervise import CommandLine
 
 commands = typer.Typer()
 
 
-def role_command(config: Path) -> supervise.CommandLine:
+def role_command(config: Path) -> "CommandLine":
     """Return what starts a role of this node in a process of its own."""
 
     def command(role: str, descriptor: int) -> list[str]:
@@ -26,6 +28,8 @@ def role_command(config: Path) -> supervise.CommandLine:
 @commands.command()
 def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Run the whole node: receiver, worker and auditor, restarted when they die."""
+    from node import app, supervise
+
     with told():
         settings = sound(config)
         app.open_storage(settings)
@@ -41,6 +45,8 @@ Parent = Annotated[int | None, typer.Option("--parent", hidden=True)]
 
 
 def _stopped_by(parent: int | None) -> threading.Event:
+    from node import supervise
+
     stop = supervise.stop_on_signals()
     if parent is not None:
         supervise.stop_with_parent(parent, stop)
@@ -50,6 +56,8 @@ def _stopped_by(parent: int | None) -> threading.Event:
 @commands.command()
 def receive(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
     """Run the Storage SCP alone."""
+    from node import app
+
     with told():
         app.receive(usable(config), _stopped_by(parent))
 
@@ -57,6 +65,8 @@ def receive(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
 @commands.command()
 def audit(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
     """Send audit messages alone."""
+    from node import app
+
     with told():
         app.audit(usable(config), _stopped_by(parent))
 

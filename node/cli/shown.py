@@ -1,25 +1,27 @@
-"""What every command shares: where it prints, how it fails, where its settings are."""
+"""What every command shares: where it prints, how it fails, where its settings are.
+
+Whoever asks for help or mistypes a command does not wait: what is slow to import (DICOM, the
+database, the rules) is imported where a command begins its work, never at the head of a file here.
+"""
 
 import logging
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
-import structlog
 import typer
 from rich.console import Console
 
 from node.errors import ConfigError, NodeError
-from node.route.rules import compile_rules
-from node.settings import Settings, load
-from node.watch.soundness import problems
 from radnet.errors import RadnetError
 
-log = structlog.get_logger()
+if TYPE_CHECKING:
+    from node.settings import Settings
 
 FAILED: Final = 1
 WRONG: Final = 2
@@ -31,6 +33,7 @@ errors = Console(stderr=True, emoji=False)
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", envvar="RADNODE_CONFIG", help="The settings (TOML).")
 ]
+log_level: Final = ContextVar("log_level", default="info")
 DEFAULT_CONFIG: Final = Path("deploy/node.toml")
 
 
@@ -42,7 +45,8 @@ def fail(message: str, code: int) -> NoReturn:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turn what we raise on purpose into a message and an exit code."""
+    """Set up logging, and turn what we raise on purpose into a message and an exit code."""
+    _set_up_logging(log_level.get())
     try:
         yield
     except ConfigError as error:
@@ -51,8 +55,10 @@ def told() -> Iterator[None]:
         fail(str(error), FAILED)
 
 
-def set_up_logging(level: str) -> None:
+def _set_up_logging(level: str) -> None:
     """Log JSON lines to standard error; nothing of a patient is in them."""
+    import structlog
+
     # pydicom quotes odd header values in its messages: a patient's name may be one.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="pydicom")
@@ -69,7 +75,7 @@ def set_up_logging(level: str) -> None:
     )
 
 
-def checked(config: Path) -> Settings:
+def checked(config: Path) -> "Settings":
     """Return the settings, with rules that compile.
 
     Raises
@@ -77,12 +83,15 @@ def checked(config: Path) -> Settings:
     ConfigError
         If either is wrong.
     """
+    from node.route.rules import compile_rules
+    from node.settings import load
+
     settings = load(config)
     compile_rules(settings.rules)
     return settings
 
 
-def sound(config: Path) -> Settings:
+def sound(config: Path) -> "Settings":
     """Return the settings as `checked` does, with files and secrets that can be used.
 
     Raises
@@ -90,18 +99,25 @@ def sound(config: Path) -> Settings:
     ConfigError
         If something is wrong.
     """
+    from node.watch.soundness import problems
+
     settings = checked(config)
     if found := problems(settings, datetime.now(UTC)):
         raise ConfigError(f"{config}:\n" + "\n".join(f"  {one}" for one in found))
     return settings
 
 
-def usable(config: Path) -> Settings:
+def usable(config: Path) -> "Settings":
     """Return the settings for a role; what is wrong with files and secrets is only logged.
 
     A role is restarted at night too: a certificate that expired since must not keep the rest
     of the node from its work.
     """
+    import structlog
+
+    from node.watch.soundness import problems
+
+    log = structlog.get_logger()
     settings = checked(config)
     for one in problems(settings, datetime.now(UTC)):
         log.error("settings", wrong=one)

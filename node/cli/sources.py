@@ -2,10 +2,7 @@
 
 import typer
 
-from node import app
 from node.cli.shown import DEFAULT_CONFIG, ConfigFile, console, told
-from node.settings import load
-from node.watch import sources as views
 
 commands = typer.Typer()
 
@@ -13,6 +10,10 @@ commands = typer.Typer()
 @commands.command()
 def sources(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Show who sent and who was rejected, and the settings that let in whom they do not list."""
+    from node import app
+    from node.settings import load
+    from node.watch import sources as views
+
     with told():
         settings = load(config)
         catalog = app.open_storage(settings).catalog

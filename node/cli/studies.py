@@ -1,14 +1,11 @@
 """Sending files, and looking at what came of them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 from rich.progress import Progress, track
 
-from node import app, demo, supervise
 from node.cli.serving import role_command
 from node.cli.shown import (
     DEFAULT_CONFIG,
@@ -22,18 +19,19 @@ from node.cli.shown import (
     sound,
     told,
 )
-from node.commitment.reports import BROKEN
-from node.deliver.build import build, terms_of
-from node.deliver.destination import OutboundInstance
 from node.errors import DeliveryError
-from node.settings import DimseDestination, load
-from node.watch import custody, deliveries, readiness
-from node.watch import status as views
+
+if TYPE_CHECKING:
+    from node.app import Storage
+    from node.deliver.destination import OutboundInstance
+    from node.settings import DimseDestination
 
 commands = typer.Typer()
 
 
-def _address(to: str) -> DimseDestination:
+def _address(to: str) -> "DimseDestination":
+    from node.settings import DimseDestination
+
     title, at, rest = to.partition("@")
     host, colon, port = rest.rpartition(":")
     if not (at and colon and title and host and port.isdecimal()):
@@ -46,7 +44,13 @@ def _address(to: str) -> DimseDestination:
         fail(f"--to {to}: {error}", WRONG)
 
 
-def _outbound(path: Path) -> list[OutboundInstance]:
+def _outbound(path: Path) -> "list[OutboundInstance]":
+    from pydicom.errors import InvalidDicomError
+    from pydicom.filereader import read_file_meta_info
+
+    from node.commitment.reports import BROKEN
+    from node.deliver.destination import OutboundInstance
+
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     found = []
     for file in track(files, "Reading", console=errors, transient=True):
@@ -68,8 +72,10 @@ def _outbound(path: Path) -> list[OutboundInstance]:
     return found
 
 
-def send_files(path: Path, peer: DimseDestination, calling_ae: str) -> int:
+def send_files(path: Path, peer: "DimseDestination", calling_ae: str) -> int:
     """Send files with a progress bar; return how many were not accepted."""
+    from node.deliver.build import build
+
     instances = _outbound(path)
     if not instances:
         fail(f"{path} holds no DICOM files", WRONG)
@@ -105,6 +111,12 @@ def status(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Show every study and destination, or one study: findings, and where each instance is."""
+    from node import app
+    from node.deliver.build import terms_of
+    from node.settings import load
+    from node.watch import deliveries
+    from node.watch import status as views
+
     with told():
         settings = load(config)
         catalog = app.open_storage(settings).catalog
@@ -127,6 +139,10 @@ def prove(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Show what happened to every instance of a study, and prove that nothing was altered."""
+    from node import app
+    from node.settings import load
+    from node.watch import custody
+
     with told():
         storage = app.open_storage(load(config))
         entries = storage.catalog.history(study)
@@ -147,6 +163,9 @@ def prove(
 @commands.command()
 def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Check the settings, the rules, and every destination."""
+    from node.deliver.build import build
+    from node.watch import readiness
+
     with told():
         settings = sound(config)
         console.print(f"{config}: {len(settings.rules)} rules, settings valid")
@@ -166,7 +185,7 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
             raise typer.Exit(FAILED)
 
 
-def _draw(storage: app.Storage, study: str, folder: Path) -> list[Path]:
+def _draw(storage: "Storage", study: str, folder: Path) -> list[Path]:
     """Draw every current segmentation of a study."""
     from node.segment import preview as pictures  # highdicom and matplotlib: slow to import
 
@@ -191,6 +210,9 @@ def preview(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Draw the liver's contour over the slices, one PNG for each segmentation."""
+    from node import app
+    from node.settings import load
+
     with told():
         drawn = _draw(app.open_storage(load(config)), study, out)
     for picture in drawn:
@@ -214,6 +236,10 @@ def show(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Start the whole node, send it a study, and show what comes of it."""
+    from node import app, demo, supervise
+    from node.deliver.build import build
+    from node.watch import status as views
+
     with told():
         settings = checked(config)
         storage = app.open_storage(settings)

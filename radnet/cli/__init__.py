@@ -4,6 +4,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or input.
 """
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -28,8 +29,20 @@ app.command()(classify)
 app.command()(segment)
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        Console().print(f"radnet {version('radnet-node')}", highlight=False)
+        raise typer.Exit
+
+
 @app.callback()
-def radnet() -> None:
+def radnet(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version."),
+    ] = False,
+) -> None:
     """Recognise scans and find the liver in them: data, training, evaluation."""
 
 

@@ -4,24 +4,25 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import TaskID
 from rich.table import Table
 
 from radnet.errors import UnusableVolumeError
-from radnet.inference.preparation import LIVER_SPACING_MM
-from radnet.network.build import liver_network
-from radnet.network.weights import shipped
-from radnet.training import experiments as ex
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from radnet.training import experiments as ex
 
 app = typer.Typer(no_args_is_help=True, help="The poster's transfer experiments.")
 WIDE = 130
+PRESET = "radnet10-tiny"
 plain = Console(width=None if sys.stdout.isatty() else WIDE)
 shown = Console(stderr=True)
 
@@ -44,11 +45,13 @@ def freeze(
     classifier: Start = None,
     steps: Steps = 0,
     seeds: Seeds = 0,
-    preset: Size = ex.Budget.preset,
+    preset: Size = PRESET,
     *,
     quick: Quick = False,
 ) -> None:
     """Which parts of the transferred encoder to keep fixed (Table 2)."""
+    from radnet.training import experiments as ex
+
     budget = ex.shortened(ex.QUICK if quick else ex.Budget(), steps, seeds, preset)
     _run("Table 2: frozen part", ex.FREEZE, data, classifier, budget)
 
@@ -59,22 +62,29 @@ def fraction(
     classifier: Start = None,
     steps: Steps = 0,
     seeds: Seeds = 0,
-    preset: Size = ex.Budget.preset,
+    preset: Size = PRESET,
     *,
     quick: Quick = False,
 ) -> None:
     """How much labelled data a frozen, transferred encoder needs (Table 3)."""
+    from radnet.training import experiments as ex
+
     budget = ex.shortened(ex.QUICK if quick else ex.Budget(), steps, seeds, preset)
     _run("Table 3: share of the data", ex.FRACTION, data, classifier, budget)
 
 
 def _run(
     title: str,
-    arms: Sequence[ex.Arm],
+    arms: "Sequence[ex.Arm]",
     data: Path | None,
     classifier: Path | None,
-    budget: ex.Budget,
+    budget: "ex.Budget",
 ) -> None:
+    from radnet.inference.preparation import LIVER_SPACING_MM
+    from radnet.network.build import liver_network
+    from radnet.network.weights import shipped
+    from radnet.training import experiments as ex
+
     net = liver_network(budget.preset)  # refused before the cases are read, if there is none
     start = classifier or shipped("classifier", budget.preset)
     if not start.is_file():
@@ -113,7 +123,11 @@ def _show(bar: Bar, task: TaskID, done: float) -> None:
     bar.update(task, completed=done)
 
 
-def _table(title: str, rows: list[ex.Row]) -> Table:
+def _table(title: str, rows: "list[ex.Row]") -> Table:
+    import numpy as np
+
+    from radnet.training import experiments as ex
+
     names = ("mean Dice", "mean IoU", "median Dice", "median IoU")
     table = Table(title.split(": ")[1], "cases", title=title)
     for name in names:
@@ -130,7 +144,7 @@ def _table(title: str, rows: list[ex.Row]) -> Table:
     return table
 
 
-def _more(title: str, rows: list[ex.Row]) -> Table:
+def _more(title: str, rows: "list[ex.Row]") -> Table:
     """Return what the poster does not have: seeds apart, surface distance, volume error."""
     table = Table(
         title.split(": ")[1], "mean Dice by seed %", "HD95 mm", "livers missed",
@@ -141,7 +155,9 @@ def _more(title: str, rows: list[ex.Row]) -> Table:
     return table
 
 
-def _figures(row: ex.Row) -> tuple[str, ...]:
+def _figures(row: "ex.Row") -> tuple[str, ...]:
+    import numpy as np
+
     low, high = (100 * mean for mean in row.over_seeds("dice"))
     distance = row.of("hd95_mm", np.mean)
     far = "-" if np.isnan(distance) else f"{distance:.1f}"
@@ -154,5 +170,7 @@ def _figures(row: ex.Row) -> tuple[str, ...]:
     )
 
 
-def _mean_size(values: NDArray[np.float32]) -> np.floating:
+def _mean_size(values: "NDArray[np.float32]") -> "np.floating":
+    import numpy as np
+
     return np.mean(np.abs(values))

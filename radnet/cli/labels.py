@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -21,10 +21,12 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from radnet.data.label_report import Difference, Group, Report
-from radnet.data.label_scan import HEADS, Scan, Scanned, Tick
 from radnet.errors import UnusableVolumeError
-from radnet.labels.evidence import SeriesLabels
+from radnet.labels.evidence import HEADS, SeriesLabels
+
+if TYPE_CHECKING:
+    from radnet.data.label_report import Difference, Group, Report
+    from radnet.data.label_scan import Scanned, Tick
 
 app = typer.Typer(no_args_is_help=True, help="Labels from DICOM metadata, with their reasons.")
 WIDE = 150  # columns where the output is no terminal
@@ -141,7 +143,7 @@ def scan(
 ) -> None:
     """Label every series of an archive; the same command goes on where it was cut off."""
     from radnet.data.label_idc import index_file, scan_index
-    from radnet.data.label_scan import scan_series
+    from radnet.data.label_scan import Scan, scan_series
     from radnet.data.sources import open_source
 
     asked = Scan(out, site, frozenset(name.upper() for name in modality or ()), force)
@@ -155,7 +157,7 @@ def scan(
     _scanned(out, done, broken)
 
 
-def _scanned(out: Path, done: Scanned, broken: list[str]) -> None:
+def _scanned(out: Path, done: "Scanned", broken: list[str]) -> None:
     kept = f", {done.kept:,} were there before" if done.kept else ""
     shown.print(f"{out}: {done.labelled:,} series labelled{kept}")
     if done.stale:
@@ -195,7 +197,7 @@ def report(
                 shown.print(f"{path}: written")
 
 
-def _values(found: Report) -> None:
+def _values(found: "Report") -> None:
     table = Table("label", "value", "series", "share", title=f"{found.series:,} series")
     for head in HEADS:
         for value, count in list(found.values[head].items())[:15]:
@@ -206,7 +208,7 @@ def _values(found: Report) -> None:
     said.print(table)
 
 
-def _groups(title: str, groups: tuple[Group, ...]) -> None:
+def _groups(title: str, groups: "tuple[Group, ...]") -> None:
     table = Table("", "series", *HEADS, title=title)
     for group in groups:
         shares = (f"{group.known[head]:.0%}" for head in HEADS)
@@ -214,7 +216,7 @@ def _groups(title: str, groups: tuple[Group, ...]) -> None:
     said.print(table)
 
 
-def _quarrels(found: Report) -> None:
+def _quarrels(found: "Report") -> None:
     table = Table("label", "attribute", "says", "rule", "series", title="What contradicts a label")
     for one in found.quarrels:
         told = (one.head, one.attribute, one.says, one.rule, f"{one.series:,}")
@@ -223,7 +225,7 @@ def _quarrels(found: Report) -> None:
         said.print(table)
 
 
-def _differences(found: Report) -> None:
+def _differences(found: "Report") -> None:
     table = Table(
         "series", "label", "header", "a person sees", "what the header quarrels about",
         title=f"Header against truth: {found.judged} labels judged, "
@@ -235,13 +237,13 @@ def _differences(found: Report) -> None:
     said.print(table)
 
 
-def _difference(one: Difference) -> tuple[str, ...]:
+def _difference(one: "Difference") -> tuple[str, ...]:
     quarrel = "\n".join(one.conflicts)
     return (one.series, one.head, one.header or "unknown", one.truth or "none", quarrel)
 
 
 @contextmanager
-def _progress(of: str) -> Iterator[Tick]:
+def _progress(of: str) -> "Iterator[Tick]":
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(of),
         TimeElapsedColumn(), TimeRemainingColumn(),

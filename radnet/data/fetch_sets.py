@@ -20,16 +20,18 @@ import duckdb
 
 from radnet.data.fetch import Fetcher, Wanted, md5
 from radnet.data.label_scan import first_line, publish
+from radnet.data.public_sets import (
+    BUCKET,
+    MSD_BYTES,
+    MSD_DOI,
+    MSD_LICENCE,
+    MSD_LIVER,
+    MSD_MD5,
+    NBIA,
+)
 from radnet.errors import FetchError, UnusableVolumeError
 
 TABLE: Final = "SOURCES.csv"
-NBIA: Final = "https://services.cancerimagingarchive.net/nbia-api/services/v1"
-BUCKET: Final = "https://{bucket}.s3.amazonaws.com"
-MSD_LIVER: Final = "https://msd-for-monai.s3-us-west-2.amazonaws.com/Task03_Liver.tar"
-MSD_MD5: Final = "a90ec6c4aa7f6a3d087205e23d4e6397"
-MSD_BYTES: Final = 28_500_000_000  # about
-MSD_LICENCE: Final = "CC BY-SA 4.0"
-MSD_DOI: Final = "10.1038/s41467-022-30695-9"
 HASHES: Final = "md5hashes.csv"  # in the ZIP files of NBIA
 SPARE: Final = 1 << 30  # bytes that stay free on the disk
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from radnet.data.label_report import Group, Report
-from radnet.data.label_scan import HEADS
+from radnet.labels.evidence import HEADS
 
 MOST_BARS: Final = 12
 

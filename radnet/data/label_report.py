@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import duckdb
 
-from radnet.data.label_scan import HEADS, first_line, quoted
+from radnet.data.label_scan import first_line, quoted
 from radnet.errors import UnusableVolumeError
+from radnet.labels.evidence import HEADS
 from radnet.labels.vocabulary import ELSEWHERE
 
 BIGGEST: Final = "nlst"  # three quarters of all CT in the IDC; figures are given without it too

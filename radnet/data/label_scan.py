@@ -18,11 +18,10 @@ from pydicom import Dataset
 
 from radnet.data.sources import Listed, Source
 from radnet.errors import RadnetError
-from radnet.labels.evidence import SeriesLabels
+from radnet.labels.evidence import HEADS, SeriesLabels
 from radnet.labels.header import read_header
 from radnet.labels.rules import load_rules
 
-HEADS: Final = ("sequence", "plane", "contrast", "coverage", "localizer", "derived")
 PART: Final = 200  # series in one part file
 LABEL_TYPES: Final = (
     dict.fromkeys(HEADS, "VARCHAR")

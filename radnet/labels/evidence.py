@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+HEADS: Final = ("sequence", "plane", "contrast", "coverage", "localizer", "derived")
 THRESHOLD: Final = 0.8  # a label less probable than this is unknown
 WORTH_SAYING: Final = 1.0  # weaker evidence for another value is no conflict
 

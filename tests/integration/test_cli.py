@@ -171,7 +171,7 @@ def test_open_storage_can_be_repeated(tmp_path: Path) -> None:
 def test_receiver_and_commands_do_not_wait_for_the_networks() -> None:
     """Importing torch and MONAI takes seconds and 0.6 GB; only the worker pays for it."""
     asked = (
-        "import sys, node.cli; print(sorted({'torch', 'monai', 'openvino'} & set(sys.modules)))"
+        "import sys, node.app; print(sorted({'torch', 'monai', 'openvino'} & set(sys.modules)))"
     )
 
     told = subprocess.run(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from rich.console import Console
 
-from radnet.cli.experiment import _more, _table
+from radnet.cli.experiment import PRESET, _more, _table
 from radnet.training import experiments
 from radnet.training.experiments import FRACTION, FREEZE, POSTER, Poster, Row
 from radnet.training.liver_cases import LEAST_ML, VOXEL_ML
@@ -99,3 +99,8 @@ def test_phantoms_to_measure_on_show_a_liver() -> None:
     assert len(cases) == experiments.QUICK.phantoms
     for case in cases:
         assert float(case.liver.sum()) * VOXEL_ML >= LEAST_ML
+
+
+def test_the_preset_that_the_help_names_is_the_budgets() -> None:
+    """The help does not import torch to ask for it."""
+    assert experiments.Budget().preset == PRESET
