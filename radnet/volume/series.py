@@ -23,6 +23,7 @@ from radnet.volume.headers import (
     refuse_unusable,
     series_name,
 )
+from radnet.volume.quantity import refuse_other_than_hounsfield, refuse_slabs
 from radnet.volume.size import refuse_too_large
 
 __all__ = ["read_headers", "read_volume"]
@@ -62,10 +63,13 @@ def read_volume(paths: Sequence[Path], *, tolerant: bool = False) -> hd.Volume:
     """
     headers = read_headers(paths)
     refuse_unusable(headers)
+    refuse_other_than_hounsfield(headers)
     if headers[0].SOPClassUID in MULTI_FRAME:
         return _multi_frame(paths, headers)
     slices = stack(headers, tolerant=tolerant)
     _refuse_unscaled(headers)
+    if not tolerant:
+        refuse_slabs(headers, slices.spacing_mm)
     refuse_too_large(
         series_name(headers[0]), (len(headers), int(headers[0].Rows), int(headers[0].Columns))
     )

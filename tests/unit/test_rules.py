@@ -1,12 +1,14 @@
 """Rules are pure: facts and a table in, a decision out."""
 
+from pathlib import Path
+
 import pytest
 from pydicom.dataset import Dataset
 
 from node.errors import ConfigError
 from node.route.facts import Facts, header_facts
 from node.route.rules import compile_rules, decide
-from node.settings import Rule
+from node.settings import Rule, load
 
 FACTS = Facts(
     findings={
@@ -265,3 +267,21 @@ def test_findings_of_an_older_node_are_still_judged() -> None:
     when = '!("liver" in findings.coverage.value) && findings.strange.value != "1"'
 
     assert decide([_rule(when)], facts).matched == ("rule",)
+
+
+@pytest.mark.parametrize(("derived", "segment"), [("0", ("liver",)), ("1", ())])
+def test_the_shipped_rule_segments_no_derived_series(
+    derived: str, segment: tuple[str, ...]
+) -> None:
+    """A projection or a slab reaches over its neighbours; a site may ask for reformats itself."""
+    shipped = load(Path(__file__).parents[2] / "deploy" / "node.toml").rules
+    found = {
+        "sequence": "CT", "plane": "axial", "coverage": ["liver"], "localizer": "0",
+        "derived": derived,
+    }  # fmt: skip
+    findings = {name: {"value": value, "probability": 0.9} for name, value in found.items()}
+
+    decision = decide(shipped, Facts(findings=findings, header={}, source={}))
+
+    assert decision.failed == {}
+    assert decision.segment == segment
