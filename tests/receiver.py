@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
@@ -73,7 +73,6 @@ def running_receiver(
     finally:
         node.shut()
         node.catalog.close()
-        _config.UNRESTRICTED_STORAGE_SERVICE = False  # of the process, not of the receiver
 
 
 def sender(port: int, trusted: ClientTls | None, title: str = "RADNODE") -> DimseSender:

@@ -49,18 +49,24 @@ def associate_rq(
     called: bytes = b"RADNODE",
     calling: bytes = b"WIRE",
     maximum_length: int = 16384,
+    user: bytes | None = None,
 ) -> bytes:
-    """Return an A-ASSOCIATE-RQ PDU (PS3.8 Table 9-11)."""
+    """Return an A-ASSOCIATE-RQ PDU (PS3.8 Table 9-11).
+
+    Transfer syntaxes of a context stand with blanks between them; `user` is put in place of
+    the usual user information sub-items.
+    """
     proposed = b"".join(
         item(
             0x20,
             bytes((number, 0, 0, 0))
             + item(0x30, abstract.encode())
-            + item(0x40, transfer.encode()),
+            + b"".join(item(0x40, one.encode()) for one in transfer.split(" ")),
         )
         for number, abstract, transfer in contexts
     )
-    user = item(0x51, struct.pack(">I", maximum_length)) + item(0x52, b"1.2.3.4")
+    if user is None:
+        user = item(0x51, struct.pack(">I", maximum_length)) + item(0x52, b"1.2.3.4")
     return pdu(
         ASSOCIATE_RQ,
         struct.pack(">HH", 1, 0)

@@ -17,7 +17,6 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_messages import N_ACTION_RSP
 from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.events import Event
-from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import build_context
 
 from node.commitment.holding import Holding, held
@@ -52,20 +51,6 @@ class _Asked:
 
     association: Association
     answered: bool = False
-
-
-def grant_role(event: Event) -> None:
-    """Grant the role a peer proposes for storage commitment (PS3.7 Section D.3.3.4).
-
-    Who reports on a new association proposes to be the SCP. With UNRESTRICTED_STORAGE_SERVICE
-    pynetdicom 3.0 negotiates that and leaves it out of its answer, which means no.
-    """
-    proposed = event.assoc.requestor.role_selection.get(PUSH_MODEL)
-    if proposed is not None:
-        granted = SCP_SCU_RoleSelectionNegotiation()
-        granted.sop_class_uid = PUSH_MODEL
-        granted.scu_role, granted.scp_role = proposed.scu_role, proposed.scp_role
-        event.assoc.acceptor.add_negotiation_item(granted)
 
 
 class CommitmentScp:
@@ -108,7 +93,6 @@ class CommitmentScp:
     def handlers(self) -> list[evt.EventHandlerType]:
         """What the receiver's server has to call."""
         return [
-            (evt.EVT_REQUESTED, grant_role),
             (evt.EVT_N_ACTION, self._requested),
             (evt.EVT_N_EVENT_REPORT, self._reported),
             (evt.EVT_DIMSE_SENT, self._sent),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from node.receive.request import Request
 from node.trust import Source, within_one
 
 
@@ -14,6 +15,8 @@ class Reject(Enum):
     CALLED_AE_NOT_RECOGNISED = (0x01, 0x01, 0x07)
     LOCAL_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)
     NO_REASON_GIVEN = (0x02, 0x01, 0x01)
+    NOT_UNDERSTOOD = (0x01, 0x02, 0x01)
+    PROTOCOL_VERSION_NOT_SUPPORTED = (0x01, 0x02, 0x02)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,20 @@ class Refusal:
 
     answer: Reject
     because: str
+
+
+def unserved(request: Request) -> Refusal | None:
+    """Return why nobody could be let in with such a request, or None."""
+    if request.unreadable:
+        return Refusal(Reject.NOT_UNDERSTOOD, f"cannot be read: {request.unreadable}")
+    if not request.protocol_version & 1:
+        return Refusal(
+            Reject.PROTOCOL_VERSION_NOT_SUPPORTED,
+            f"protocol version {request.protocol_version:04X}H: expected bit 0 (PS3.8 Table 9-11)",
+        )
+    if not request.calling_ae:
+        return Refusal(Reject.CALLING_AE_NOT_RECOGNISED, "it names no calling AE title")
+    return None
 
 
 @dataclass(frozen=True)

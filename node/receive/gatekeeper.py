@@ -10,7 +10,8 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 
 from node.errors import StoreError
-from node.receive.gate import Caller, Gate, Refusal, Reject
+from node.receive.acceptor import request_of
+from node.receive.gate import Caller, Gate, Refusal, Reject, unserved
 from node.receive.listener import Listener, peer_certificate
 from node.store.catalog import Catalog
 from node.store.rejections import Rejected
@@ -40,9 +41,9 @@ class Gatekeeper:
         self._inside: dict[Association, str] = {}
         self._lock = threading.Lock()
 
-    def not_secured(self, address: str, because: str) -> None:
-        """Note that a connection could not be encrypted."""
-        self._turned_away(Rejected("", "", address, f"TLS: {because}"[:_LONGEST_REASON]))
+    def turned_away(self, address: str, because: str) -> None:
+        """Note that a connection ended before anybody named themselves."""
+        self._turned_away(Rejected("", "", address, because[:_LONGEST_REASON]))
 
     def requested(self, event: Event) -> None:
         """Let a caller in, or reject it; pynetdicom goes on where this has not rejected."""
@@ -51,7 +52,7 @@ class Gatekeeper:
         caller = Caller("", "", str(assoc.requestor.address))
         try:
             caller = caller_of(assoc)
-            refusal = self._judged(caller, assoc)
+            refusal = unserved(request_of(assoc)) or self._judged(caller, assoc)
         finally:  # an exception here is logged by pynetdicom, and must not open the door
             if refusal is not None:
                 assoc.acse.send_reject(*refusal.answer.value)
@@ -87,15 +88,10 @@ class Gatekeeper:
 
 def caller_of(assoc: Association) -> Caller:
     """Return who asked for an association."""
-    request = assoc.requestor.primitive
+    request = request_of(assoc)
     return Caller(
-        _printable(request.calling_ae_title if request else ""),
-        _printable(request.called_ae_title if request else ""),
+        request.calling_ae,
+        request.called_ae,
         str(assoc.requestor.address),
         peer_certificate(assoc),
     )
-
-
-def _printable(title: str | None) -> str:
-    """Return an AE title that may be shown: a peer may put anything into it."""
-    return "".join(c if c.isprintable() else "?" for c in title or "").strip()

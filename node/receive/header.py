@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from node.errors import StoreError
+from node.receive.negotiation import NON_PATIENT
 from node.store.instances import Identity
 
 SOP_CLASS: Final = 0x00080016
@@ -83,7 +84,9 @@ def identify(file: Seekable, transfer_syntax: UID) -> Identity:
     else:
         order = "<" if transfer_syntax.is_little_endian else ">"
         found = _Walk(_Plain(file), implicit=transfer_syntax.is_implicit_VR, order=order).uids()
-    return Identity(*(found.get(tag, "") for tag in (SOP_INSTANCE, SERIES, STUDY, SOP_CLASS)))
+    instance, sop_class = found.get(SOP_INSTANCE, ""), found.get(SOP_CLASS, "")
+    alone = instance if sop_class in NON_PATIENT else ""  # of no series and no study
+    return Identity(instance, found.get(SERIES, alone), found.get(STUDY, alone), sop_class)
 
 
 class _Plain:

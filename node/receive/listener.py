@@ -25,6 +25,7 @@ from node.tls import told
 log = structlog.get_logger()
 
 _POLL_S: Final = 0.2  # how soon it is noticed that the node ends
+_TOO_MANY: Final = "too many connections wait"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Door:
     pending, pending_of_one : int
         How many connections may be open without an association, in all and from one address.
     refused : callable
-        Told the address and the reason when a TLS handshake fails.
+        Told the address and the reason when a connection is not taken, or cannot be secured.
     """
 
     address: tuple[str, int]
@@ -69,6 +70,7 @@ class Listener(ThreadedAssociationServer):
         self._door = door
         # Weak: what pynetdicom has dropped without closing it is not pending any more.
         self._waiting: weakref.WeakKeyDictionary[socket.socket, str] = weakref.WeakKeyDictionary()
+        self._refusing: set[str] = set()
         self._lock = threading.Lock()
         super().__init__(
             ae, door.address, ae.ae_title, ae.supported_contexts, evt_handlers=list(handlers)
@@ -94,10 +96,24 @@ class Listener(ThreadedAssociationServer):
                 waiting.total() >= self._door.pending
                 or waiting[address] >= self._door.pending_of_one
             ):
-                log.warning("connection refused", address=address, because="too many wait")
-                return False
-            self._waiting[request] = address
-        return True
+                full = True
+            else:
+                full = False
+                self._waiting[request] = address
+                self._refusing.discard(address)
+        if full:
+            self._refuse(address)
+        return not full
+
+    def _refuse(self, address: str) -> None:
+        """Tell of a flood once, and again when somebody from there was let in meanwhile.
+
+        Each time would let the flood keep the thread that accepts busy with writing.
+        """
+        log.warning("connection refused", address=address, because=_TOO_MANY)
+        if address not in self._refusing:
+            self._refusing.add(address)
+            self._door.refused(address, _TOO_MANY)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Shake hands where TLS is spoken, and start the association's threads."""
@@ -122,7 +138,7 @@ class Listener(ThreadedAssociationServer):
             secured.do_handshake()
         except OSError as error:
             wrapped.close()
-            self._door.refused(address, told(error))
+            self._door.refused(address, f"TLS: {told(error)}")
             return None
         return secured
 

@@ -4,8 +4,8 @@ pynetdicom 3 gives every association two threads that each sleep 1 ms, look, and
 an instance passes from one to the other and its response back. Between the sleeps it reads the
 socket in pieces of 4 KiB. Measured on loopback with 0.5 MB slices, this costs more than the
 three fsyncs of an instance. Data sets it gathers in memory, however large they are. There is no
-public way to change it, so all that is private to pynetdicom is in this file: `quicken` is
-called when a connection opens, before its threads run.
+public way to change it, so what is private to pynetdicom is in this file and in `acceptor`:
+`quicken` is called when a connection opens, before its threads run.
 """
 
 import select
@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -23,10 +24,13 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.events import Event
+from pynetdicom.pdu import A_ASSOCIATE_AC
 from pynetdicom.transport import AssociationSocket
 
+from node.receive.acceptor import Acceptor, Asking
 from node.receive.encoded import store_response
 from node.receive.messages import PDV, Assembly, MalformedMessageError, Sink, values
+from node.receive.request import ASSOCIATE_RQ, read_request
 from node.receive.sinks import sink, whole
 from node.receive.spool import Intake
 from node.receive.waiting import WaitingMessages
@@ -37,10 +41,16 @@ _WAIT_S: Final = 0.005  # how long a response of the other thread (C-ECHO, relea
 _PIECE: Final = 1 << 20  # read at most; the length of a PDU is what the peer says it is
 _LARGEST_PDU: Final = 4 << 20  # octets; far more than we announce, for peers that do not look
 _P_DATA_TF: Final = 4  # PDU type (PS3.8 Table 9-22)
+_HEAD: Final = 6  # octets of any PDU: type, reserved, length
+_TLS: Final = 0x16  # first octet of a handshake (RFC 8446 Section 5.1)
 _LEAST_PACE: Final = 1024  # octets a second of a message that takes longer than the time limit
 
 
-def quicken(event: Event, intake: Intake) -> None:
+TurnedAway = Callable[[str, str], None]
+"""Takes the address and the reason of a connection that ends without an association request."""
+
+
+def quicken(event: Event, intake: Intake, turned_away: TurnedAway) -> None:
     """Let an association read large pieces, wait on its socket and store in one thread."""
     assoc = event.assoc
     wrapped = assoc.dul.socket
@@ -48,6 +58,8 @@ def quicken(event: Event, intake: Intake) -> None:
         return
     assoc.__class__ = _EndingAssociation
     assoc.dul.__class__ = _SparingDul
+    cast("_SparingDul", assoc.dul).turned_away = turned_away
+    assoc.acse.__class__ = Acceptor
     wrapped.__class__ = _WaitingSocket
     cast("_WaitingSocket", wrapped).pace = _Pace()
     assoc.dimse.msg_queue = WaitingMessages(assoc)
@@ -87,6 +99,7 @@ class _WaitingSocket(AssociationSocket):
     """A socket that waits for data a little, and reads what there is."""
 
     pace: _Pace
+    began: bytes = b""  # the first octets that came
 
     @property
     def ready(self) -> bool:
@@ -127,6 +140,7 @@ class _WaitingSocket(AssociationSocket):
             if not piece:
                 break
             received += piece
+            self.began = self.began or bytes(piece[:_HEAD])
         self.pace.step(len(received), cast("_BriefDimse", self.assoc.dimse).unfinished, patience)
         return received
 
@@ -146,6 +160,20 @@ def _closed(assoc: Association) -> None:
     evt.trigger(assoc, evt.EVT_CONN_CLOSE, {"address": where})
 
 
+def _failed(assoc: Association, error: Exception) -> None:
+    log.warning(
+        "association failed",
+        calling_ae=assoc.requestor.ae_title,
+        address=_address(assoc),
+        because=type(error).__name__,
+    )
+
+
+def _address(assoc: Association) -> str:
+    found = assoc.requestor.address_info
+    return found.address if found is not None else ""
+
+
 class _EndingAssociation(Association):
     """An association whose thread ends, and its connection with it, whatever the peer sends."""
 
@@ -154,7 +182,7 @@ class _EndingAssociation(Association):
         try:
             super().run()
         except Exception as error:  # noqa: BLE001 - what the peer asked for is its own harm
-            log.warning("association failed", because=type(error).__name__)
+            _failed(self, error)
         finally:
             self._kill = True  # nobody takes messages any more
             if self.dul.socket is not None and self.dul.is_alive():
@@ -176,12 +204,17 @@ class _Data:
 class _SparingDul(DULServiceProvider):
     """Reads data without copies, and leaves nothing behind when its connection has ended."""
 
+    turned_away: TurnedAway
+    asked: bool = False
+    waits_since: float
+
     def run(self) -> None:
         """Run the upper layer."""
+        self.waits_since = time.monotonic()
         try:
             super().run()
         except Exception as error:  # noqa: BLE001 - what the peer sent is its own harm
-            log.warning("association failed", because=type(error).__name__)
+            _failed(self.assoc, error)
         finally:
             self._end()
 
@@ -192,11 +225,39 @@ class _SparingDul(DULServiceProvider):
             if self.socket is not None:
                 self.socket._shutdown_socket()
             _closed(self.assoc)
+        if not self.asked and (because := self._unasked()):
+            self.turned_away(_address(self.assoc), because)
+
+    def _unasked(self) -> str:
+        """Return why whoever connected got no answer, or '' where it left by itself."""
+        began = cast("_WaitingSocket", self.socket).began
+        if began[:1] == bytes((_TLS,)):
+            return "it speaks TLS, and this port does not"
+        if began[:1] == bytes((ASSOCIATE_RQ,)):
+            return "its association request did not come whole, or is too long"
+        if began:
+            return f"no association request: it began with octet {began[0]:02X}H, expected 01H"
+        limit = self._patience()
+        waited = time.monotonic() - self.waits_since >= limit
+        return f"it asked for nothing in {limit:.0f} s" if waited else ""
+
+    def _patience(self) -> float:
+        return cast("float", self.assoc.acse_timeout)
+
+    def _send(self, pdu: Any) -> None:
+        """Send a PDU; an acceptance says what pynetdicom could not encode."""
+        if isinstance(pdu, A_ASSOCIATE_AC) and self.socket is not None:
+            self.socket.send(cast("Acceptor", self.assoc.acse).acceptance)
+        else:
+            super()._send(pdu)
 
     def _decode_pdu(self, bytestream: bytearray) -> tuple[Any, str]:
         """Return the PDU and its event; what cannot be decoded raises, and ends all."""
         if bytestream[0] == _P_DATA_TF:
             return _Data(values(memoryview(bytestream))), "Evt10"
+        if bytestream[0] == ASSOCIATE_RQ:
+            self.asked = True
+            return Asking(read_request(bytes(bytestream))), "Evt6"
         pdu, event = super()._decode_pdu(bytestream)
         pdu.to_primitive()  # what cannot become one would kill the thread, in the state machine
         return pdu, event

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, cast
 
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
@@ -86,6 +88,27 @@ class StoreRequest(C_STORE):
     spool: Spool
 
 
+def _store_request(message: C_STORE_RQ) -> StoreRequest:
+    """Return a C-STORE request with what storing needs of its command (PS3.7 Table 9.3-1).
+
+    The rest is not looked at: a Priority of FFFFH or an odd Move Originator harms nobody.
+    """
+    command = message.command_set
+    request = StoreRequest()
+    request.MessageID = int(_first(command.MessageID))
+    request.AffectedSOPClassUID = _padded(command, "AffectedSOPClassUID")
+    request.AffectedSOPInstanceUID = _padded(command, "AffectedSOPInstanceUID")
+    return request
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, MultiValue) else value
+
+
+def _padded(command: Dataset, keyword: str) -> UID:
+    return UID(str(_first(command.get(keyword)) or "").strip(" \0"))
+
+
 class _Storing:
     """Where a C-STORE request goes: its data set to a spool, and then it is served.
 
@@ -97,11 +120,7 @@ class _Storing:
         self.expects_data = message.command_set.CommandDataSetType != _NO_DATA_SET
         self._assoc = assoc
         self._context = assoc._accepted_cx[cast("int", message.context_id)]
-        request = message.message_to_primitive()
-        request.__class__ = StoreRequest
-        self._request = cast("StoreRequest", request)
-        if self._request.MessageID is None:
-            raise ValueError("a C-STORE request without Message ID")
+        self._request = _store_request(message)
         self._request.spool = intake.begin(
             str(self._request.AffectedSOPClassUID or ""),
             str(self._request.AffectedSOPInstanceUID or ""),

@@ -1,7 +1,8 @@
 """The Storage SCP: C-ECHO, and C-STORE of every storage SOP class in every transfer syntax.
 
-Nothing is decoded and nothing is transcoded: the sender's first transfer syntax is accepted
-and its bytes are kept. The handler stores and answers; it does not think.
+Nothing is decoded and nothing is transcoded: of the sender's transfer syntaxes the first that
+can be walked over is accepted (`negotiation`) and its bytes are kept. The handler stores and
+answers; it does not think.
 """
 
 import threading
@@ -14,7 +15,6 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from node.commitment.messages import PUSH_MODEL
 from node.deliver.build import peer_of
 from node.errors import ConfigError, StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -106,9 +106,6 @@ class StorageScp:
             listener.stop()
 
     def _start(self, settings: Settings) -> None:
-        # Every storage-like SOP class, private and unknown ones too, in the first transfer
-        # syntax that is proposed. pynetdicom offers this as a module-wide switch only.
-        _config.UNRESTRICTED_STORAGE_SERVICE = True
         _config.LOG_HANDLER_LEVEL = "none"  # would format every PDU, and names of patients
         ae = AE(settings.node.ae_title)
         ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
@@ -118,10 +115,9 @@ class StorageScp:
         ae.network_timeout = settings.receive.network_timeout_s
         ae.dimse_timeout = settings.receive.network_timeout_s
         ae.acse_timeout = settings.receive.negotiation_timeout_s
-        ae.add_supported_context(Verification)
-        ae.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)
+        ae.add_supported_context(Verification)  # pynetdicom wants one; `negotiation` decides
         handlers: list[evt.EventHandlerType] = [
-            (evt.EVT_CONN_OPEN, quicken, [self._intake]),
+            (evt.EVT_CONN_OPEN, quicken, [self._intake, self._keeper.turned_away]),
             (evt.EVT_REQUESTED, self._keeper.requested),
             (evt.EVT_ACCEPTED, self._opened),
             (evt.EVT_RELEASED, self._released),
@@ -146,7 +142,7 @@ class StorageScp:
             limits.negotiation_timeout_s,
             pending=_PENDING * limits.maximum_associations,
             pending_of_one=limits.maximum_associations,
-            refused=self._keeper.not_secured,
+            refused=self._keeper.turned_away,
         )
 
     def _opened(self, event: Event) -> None:

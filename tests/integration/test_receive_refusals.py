@@ -223,24 +223,6 @@ def test_a_peer_that_leaves_before_it_is_recorded_is_recorded_as_gone(
     wait_for(lambda: node.scp._open == {}, "the association to be recorded as ended", 10)
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        associate_rq(called=b"\xff" * 16),
-        associate_rq(calling=b"A\\B"),
-        associate_rq([(2, CTImageStorage, "1.2.840.10008.1.2")]),
-    ],
-    ids=["called", "calling", "even context"],
-)
-def test_a_request_that_cannot_be_read_is_answered_by_an_abort(
-    node: Node, request_: bytes
-) -> None:
-    """Not by a thread that dies."""
-    with Wire(node.scp.server_address[1]) as wire:
-        wire.send(request_)
-        wire.expect(ABORT)
-
-
 @pytest.mark.parametrize("maximum", [1, 6, 7])
 def test_a_peer_that_takes_hardly_any_pdu_harms_itself_alone(node: Node, maximum: int) -> None:
     """No response fits into 1 or 6 octets: an abort; into 7 it goes octet by octet."""

@@ -1,0 +1,121 @@
+"""Which presentation contexts are accepted: what can be stored, in the first syntax we can walk.
+
+The tables of `deploy/CONFORMANCE.md` say the same; a test compares them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import pynetdicom  # noqa: F401 - adds the transfer syntaxes that pydicom does not list yet
+from pydicom._uid_dict import UID_dictionary
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from node.commitment.messages import PUSH_MODEL
+from node.receive.request import Answer, Proposal
+from node.store.instances import is_uid
+
+ACCEPTED: Final = 0  # results (PS3.8 Table 9-18)
+NO_ABSTRACT_SYNTAX: Final = 3
+NO_TRANSFER_SYNTAX: Final = 4
+
+SERVICES: Final[Mapping[str, str]] = {
+    "1.2.840.10008.1.1": "Verification SOP Class",
+    str(PUSH_MODEL): "Storage Commitment Push Model SOP Class",
+}
+"""What is served besides storage; its messages are decoded, so in plain syntaxes only."""
+
+PLAIN: Final = (
+    str(ImplicitVRLittleEndian),
+    str(ExplicitVRLittleEndian),
+    str(DeflatedExplicitVRLittleEndian),
+    str(ExplicitVRBigEndian),
+)
+
+NON_PATIENT: Final[Mapping[str, str]] = {
+    "1.2.840.10008.5.1.4.1.1.200.1": "CT Defined Procedure Protocol Storage",
+    "1.2.840.10008.5.1.4.1.1.200.3": "Protocol Approval Storage",
+    "1.2.840.10008.5.1.4.1.1.200.7": "XA Defined Procedure Protocol Storage",
+    "1.2.840.10008.5.1.4.1.1.201.1": "Inventory Storage",
+    "1.2.840.10008.5.1.4.38.1": "Hanging Protocol Storage",
+    "1.2.840.10008.5.1.4.39.1": "Color Palette Storage",
+    "1.2.840.10008.5.1.4.43.1": "Generic Implant Template Storage",
+    "1.2.840.10008.5.1.4.44.1": "Implant Assembly Template Storage",
+    "1.2.840.10008.5.1.4.45.1": "Implant Template Group Storage",
+}
+"""Storage classes of objects that belong to no patient, study or series (PS3.4 Annex GG)."""
+
+_NOT_STORED: Final = frozenset(
+    {
+        "1.2.840.10008.1.3.10",  # Media Storage Directory: a DICOMDIR, of media only
+        "1.2.840.10008.1.20.1",
+        "1.2.840.10008.1.20.2",  # Storage Commitment
+    }
+)
+# What names the encoding of no data set that C-STORE could carry: MIME, XML, SMPTE ST 2110.
+_NO_DATA_SET: Final = ("1.2.840.10008.1.2.6.", "1.2.840.10008.1.2.7.")
+# Encapsulated pixels: whatever comes yet, the data set is explicit VR little endian (PS3.5 A.4).
+_ENCAPSULATED: Final = "1.2.840.10008.1.2.4."
+
+
+def is_stored(sop_class: str) -> bool:
+    """Tell whether instances of a SOP Class are stored: every one that is not known as none.
+
+    Private classes are, and those of a later standard: what they hold is kept as it came.
+    """
+    known = UID_dictionary.get(sop_class)
+    if known is None:
+        return is_uid(sop_class)
+    name, kind, *_ = known
+    named = "Storage" in name or not name  # two retired ones have lost their names
+    return kind == "SOP Class" and named and sop_class not in _NOT_STORED
+
+
+def is_walked(transfer_syntax: str) -> bool:
+    """Tell whether the elements of a data set in a transfer syntax can be walked over."""
+    if transfer_syntax.startswith(_ENCAPSULATED):
+        return is_uid(transfer_syntax)
+    known = UID_dictionary.get(transfer_syntax)
+    return (
+        known is not None
+        and known[1] == "Transfer Syntax"
+        and not transfer_syntax.startswith(_NO_DATA_SET)
+    )
+
+
+def answered(proposals: Sequence[Proposal]) -> list[Answer]:
+    """Return what becomes of each proposed presentation context (PS3.8 Section 9.3.3.2)."""
+    return [_answer(one) for one in proposals]
+
+
+def granted(
+    answers: Sequence[Answer], roles: Mapping[str, tuple[bool, bool]]
+) -> dict[str, tuple[bool, bool]]:
+    """Return the roles that are answered, by SOP Class (PS3.7 Section D.3.3.4).
+
+    What is proposed is granted. Neither role is no proposal, and gets no answer: then the
+    default holds, by which the requestor is the SCU.
+    """
+    served = {one.abstract_syntax for one in answers if one.result == ACCEPTED}
+    return {uid: both for uid, both in roles.items() if uid in served and any(both)}
+
+
+def _answer(one: Proposal) -> Answer:
+    if one.abstract_syntax in SERVICES:
+        fitting = [uid for uid in one.transfer_syntaxes if uid in PLAIN]
+    elif is_stored(one.abstract_syntax):
+        fitting = [uid for uid in one.transfer_syntaxes if is_walked(uid)]
+    else:
+        return _refused(one, NO_ABSTRACT_SYNTAX)
+    if not fitting:
+        return _refused(one, NO_TRANSFER_SYNTAX)
+    return Answer(one.context_id, one.abstract_syntax, fitting[0], ACCEPTED)
+
+
+def _refused(one: Proposal, result: int) -> Answer:
+    """Refuse; a transfer syntax is named all the same, and means nothing (Table 9-18)."""
+    return Answer(one.context_id, one.abstract_syntax, str(ImplicitVRLittleEndian), result)
