@@ -3,6 +3,7 @@
 NodeError
 ├── ConfigError               the node must not start
 ├── StoreError                the peer is answered with a Failure status and tries again
+│   └── UidTakenError         a derived object takes another UID
 ├── UnusableSeriesError       the series will never be recognised; it is still delivered
 ├── CertificateError          a derived object is wrong; it must not leave the node
 ├── UnforeseenError           a job failed of a defect; it is not run again by itself
@@ -27,6 +28,19 @@ class ConfigError(NodeError):
 
 class StoreError(NodeError):
     """An instance could not be made durable; the peer must not be told Success."""
+
+
+class UidTakenError(StoreError):
+    """A derived object's UID names other bytes already; they stay, and it takes another UID.
+
+    Attributes
+    ----------
+    sop_instance_uid : str
+    """
+
+    def __init__(self, sop_instance_uid: str, which: str) -> None:
+        super().__init__(f"{sop_instance_uid} names other bytes, which {which}; they stay")
+        self.sop_instance_uid = sop_instance_uid
 
 
 class UnusableSeriesError(NodeError):

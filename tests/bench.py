@@ -31,7 +31,7 @@ from node.route.rules import compile_rules
 from node.series.completeness import Policy
 from node.settings import Rule
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.instances import DERIVED, InstanceFiles
 from node.store.records import Revision
 from radnet.inference.classifier import Prediction
 from radnet.labels.vocabulary import Contrast, Plane, Region
@@ -219,7 +219,7 @@ class Bench:
 
     def derived_files(self) -> list[Path]:
         """Return the files that the node made."""
-        return sorted(self.files.root.glob("instances/**/2.25.*.dcm"))
+        return sorted(self.files.root.glob(f"instances/**/2.25.*{DERIVED}"))
 
     def at_rest(self) -> bool:
         """Tell whether nothing happens any more until time passes: no job lives, none is due.

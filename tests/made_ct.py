@@ -1,6 +1,7 @@
 """A small CT series made by the test that needs it, whole or broken on purpose."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import highdicom as hd
@@ -9,11 +10,15 @@ from numpy.typing import NDArray
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
+from node.segment.edition import Edition
+
 SERIES = "1.2.826.0.1.3680043.8.498.1.2"
 STUDY = "1.2.826.0.1.3680043.8.498.1"
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 SHAPE = (6, 32, 40)  # slices, rows, columns: all different, an exchange of axes is seen
 SPACING = (4.0, 1.5, 1.25)
+
+MADE = datetime(2026, 11, 30, 9, 8, 7, tzinfo=timezone(timedelta(hours=2)))
 
 Edit = Callable[[Dataset, int], None]
 Find = Callable[[tuple[int, ...]], NDArray[np.bool_]]
@@ -67,6 +72,11 @@ def made_slice(
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return ds
+
+
+def edition(revision: int, number: int = 0, made: datetime = MADE) -> Edition:
+    """Return an edition of a result, its series begun with it."""
+    return Edition(revision, made, made, number)
 
 
 def write_ct(

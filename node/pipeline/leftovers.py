@@ -4,7 +4,7 @@ import structlog
 
 from node.segment.liver import result_series_uids
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.instances import DERIVED, InstanceFiles
 
 log = structlog.get_logger()
 
@@ -13,19 +13,18 @@ def remove_leftovers(catalog: Catalog, files: InstanceFiles, series_instance_uid
     """Remove results of a series that no row names, once the job that wrote them is dead.
 
     Its next run would have written them again under the same names and recorded them; now there
-    is none. They were sent nowhere, for only rows are sent.
+    is none. They were sent nowhere, for only rows are sent. What was received into the same
+    series, an earlier result that came back, is not looked at.
     """
     received = catalog.instances(series_instance_uid)
     if not received:
         return
     study = received[0].study_instance_uid
-    named = {
-        one.path
-        for revision in catalog.revisions(series_instance_uid)
-        for _kind, one in catalog.derived(series_instance_uid, revision.revision)
-    }
     for uid in result_series_uids(series_instance_uid):
-        for path in set(files.of_series(study, uid)) - named:
+        for path in files.made_of_series(study, uid):
+            row = catalog.instance(path.name.removesuffix(DERIVED))
+            if row is not None and row.path == path:
+                continue
             try:
                 files.remove(path)
             except OSError as error:

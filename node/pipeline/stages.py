@@ -4,8 +4,10 @@ Every step may run again after a crash, so each one overwrites what it wrote bef
 objects whose UIDs and bytes do not change. Arguments and results are JSON.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from pathlib import Path
 from typing import Any, Final
 
 import pydicom
@@ -15,11 +17,18 @@ from pydicom.dataset import Dataset
 from node.classify.recognise import SeriesClassifier, recognise
 from node.classify.tags import tags
 from node.deliver.destination import TaggingDestination
-from node.errors import CertificateError, PermanentDeliveryError, TransientDeliveryError
+from node.errors import (
+    CertificateError,
+    PermanentDeliveryError,
+    TransientDeliveryError,
+    UidTakenError,
+)
 from node.route.facts import Facts, header_facts
 from node.route.rules import CompiledRules, decide
+from node.segment.edition import Edition
 from node.segment.liver import LiverModel, LiverResult, segment_liver
 from node.store.catalog import Catalog
+from node.store.editions import Making, ResultKey, ResultRow
 from node.store.instances import InstanceFiles
 from node.store.reasons import CERTIFICATE_REFUSED, NOT_SEGMENTED
 from node.store.records import Finding, RevisionState, StoredInstance
@@ -39,6 +48,8 @@ class Stages:
     ----------
     clock : callable
         Seconds since the epoch.
+    zone : datetime.tzinfo or None
+        In which results are dated; None is that of this machine.
     """
 
     catalog: Catalog
@@ -48,6 +59,7 @@ class Stages:
     rules: CompiledRules
     unknown_below: float
     clock: Callable[[], float]
+    zone: tzinfo | None = None
 
     def classify(self, series_instance_uid: str, revision: int) -> str:
         """Recognise a series and keep its findings.
@@ -115,9 +127,8 @@ class Stages:
             return
         stored = self._received(series_instance_uid, revision)
         paths = [self.files.absolute(one.path) for one in stored]
-        earlier = self._earlier_reports(series_instance_uid, revision)
         try:
-            result = segment_liver(paths, self.liver, revision, earlier)
+            uids = self._segmented(series_instance_uid, revision, paths)
         except (UnusableVolumeError, CertificateError) as error:
             refused = isinstance(error, CertificateError)
             reason = f"{CERTIFICATE_REFUSED if refused else NOT_SEGMENTED}{error}"
@@ -126,7 +137,6 @@ class Stages:
             log.warning("liver not segmented", series=series_instance_uid, because=str(error))
             return
         batch = f"result/{series_instance_uid}/{revision}"
-        uids = self._keep(series_instance_uid, revision, result)
         for destination in results_to:
             now = self.clock()
             self.catalog.add_deliveries(batch, destination, uids, now, destination in urgent)
@@ -192,14 +202,39 @@ class Stages:
             if kind == "report"
         ]
 
+    def _segmented(self, series_instance_uid: str, revision: int, paths: list[Path]) -> list[str]:
+        """Segment a series and keep what comes of it; return the UIDs of that.
+
+        Where a UID names other bytes, received or made, those stay: the result is written anew
+        under others. What is written stands in a row first, so that a repeat does the same.
+        """
+        key = ResultKey(series_instance_uid, revision, self.liver.digest)
+        earlier = self._earlier_reports(series_instance_uid, revision)
+        while True:
+            row = self.catalog.begin_result(key, self._now())
+            result = segment_liver(paths, self.liver, _edition(revision, row), earlier)
+            try:
+                return self._keep(series_instance_uid, revision, result)
+            except UidTakenError as error:
+                log.warning("UID taken", instance=error.sop_instance_uid, because=str(error))
+                self.catalog.next_edition(key, row.number, error.sop_instance_uid, self._now())
+
+    def _now(self) -> Making:
+        now = self.clock()
+        offset = datetime.fromtimestamp(now, UTC).astimezone(self.zone).utcoffset()
+        return Making(now, int(offset.total_seconds()) if offset else 0)
+
     def _keep(self, series_instance_uid: str, revision: int, result: LiverResult) -> list[str]:
-        kept = []
-        for kind, dataset in (("segmentation", result.seg), ("report", result.report)):
-            if dataset is None:
-                continue
-            stored = self.files.write_derived(dataset, self.clock())
-            self.catalog.put_derived(series_instance_uid, revision, kind, stored, self.clock())
-            kept.append(stored.sop_instance_uid)
+        made = {"segmentation": result.seg, "report": result.report}
+        kept: dict[str, StoredInstance] = {}
+        try:
+            for kind, dataset in made.items():
+                if dataset is not None:
+                    kept[kind] = self.files.write_derived(dataset, self.clock())
+            self.catalog.put_derived(series_instance_uid, revision, kept, self.clock())
+        except UidTakenError:
+            self._let_go(kept.values())
+            raise
         self.catalog.put_findings(
             series_instance_uid,
             revision,
@@ -210,7 +245,22 @@ class Stages:
             self.clock(),
             self.liver.digest,
         )
-        return kept
+        return [one.sop_instance_uid for one in kept.values()]
+
+    def _let_go(self, written: Iterable[StoredInstance]) -> None:
+        """Remove what was written under a UID that is taken, and the rest of that edition."""
+        for one in written:
+            row = self.catalog.instance(one.sop_instance_uid)
+            if row is None or row.path != one.path:
+                self.files.remove(one.path)
+
+
+def _edition(revision: int, row: ResultRow) -> Edition:
+    return Edition(revision, _moment(row.made), _moment(row.series_made), row.number)
+
+
+def _moment(made: Making) -> datetime:
+    return datetime.fromtimestamp(made.at, timezone(timedelta(seconds=made.utc_offset_s)))
 
 
 def _fact(finding: Finding) -> str | list[str] | None:

@@ -13,8 +13,8 @@ from node.receive.header import identify
 from node.receive.spool import Spool
 from node.receive.statuses import StoreStatus
 from node.store.catalog import Catalog
-from node.store.instances import Identity, InstanceFiles, afresh, apart
-from node.store.records import StoredInstance
+from node.store.instances import Identity, InstanceFiles, afresh, apart, of_our_own
+from node.store.records import Recorded, StoredInstance
 
 log = structlog.get_logger()
 
@@ -87,13 +87,12 @@ class Reception:
                 self._row(identity, arrival, path, sha256), self._clock()
             )
             if recorded == "deleted":  # and delivered: now it is here again
-                fresh = afresh(path)
-                self._files.move(path, fresh)
+                given_up, path = path, afresh(path)
+                self._files.move(given_up, path)
                 recorded = self._catalog.record(
-                    self._row(identity, arrival, fresh, sha256), self._clock()
+                    self._row(identity, arrival, path, sha256), self._clock()
                 )
-            if recorded == "repeated" and path == identity.path:
-                self._remove_double(identity)
+            self._remove_double(uid, path, sha256, recorded)
         except OSError as error:
             log.error("instance not kept", instance=uid, because=error.strerror)  # noqa: TRY400
             return StoreStatus.OUT_OF_RESOURCES
@@ -104,11 +103,15 @@ class Reception:
             log.warning("known UID with other bytes, kept apart", instance=uid)
         return StoreStatus.SUCCESS
 
-    def _remove_double(self, identity: Identity) -> None:
-        """Remove the file just written where the instance has one under another path."""
-        known = self._catalog.instance(identity.sop_instance_uid)
-        if known is not None and known.path != identity.path:
-            self._files.remove(identity.path)
+    def _remove_double(self, uid: str, path: Path, sha256: str, recorded: Recorded) -> None:
+        """Remove the file just written where the catalog has these bytes under another path."""
+        kept = None
+        if recorded == "conflict":
+            kept = self._catalog.conflict_path(uid, sha256)
+        elif recorded == "repeated" and (known := self._catalog.instance(uid)) is not None:
+            kept = known.path
+        if kept is not None and kept != path:
+            self._files.remove(path)
 
     def _write(self, identity: Identity, arrival: Arrival) -> tuple[Path, str]:
         """Make the bytes durable; return where, and their digest.
@@ -118,7 +121,7 @@ class Reception:
         """
         path, content = identity.path, arrival.content
         known = None
-        if self._files.absolute(path).exists():
+        if any(self._files.absolute(one).exists() for one in (path, of_our_own(path))):
             known = self._catalog.instance(identity.sop_instance_uid)
         if known is None:
             writing = self._files.name_new(content.part(), path)
@@ -126,7 +129,7 @@ class Reception:
             writing.wait()
             return path, sha256
         sha256 = content.sha256
-        if known.origin == "derived" or known.sha256 == sha256:
+        if known.sha256 == sha256:
             return known.path, sha256
         self._files.name(content.part(), apart(path, sha256))
         return apart(path, sha256), sha256

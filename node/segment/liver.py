@@ -12,6 +12,7 @@ from pydicom import Dataset, dcmwrite
 from node.identity import derived_uid
 from node.segment import report, seg
 from node.segment.certificate import certify
+from node.segment.edition import Edition
 from node.segment.model import LiverModel, MaskLike
 from node.segment.source import read_source, voxel_ml
 from radnet.volume.headers import quiet_headers
@@ -64,7 +65,7 @@ def encode(dataset: Dataset) -> bytes:
 def segment_liver(
     paths: Sequence[Path],
     segmenter: LiverModel,
-    revision: int,
+    edition: Edition,
     previous: Sequence[Dataset] = (),
 ) -> LiverResult:
     """Segment the liver of one CT series and write it down.
@@ -75,8 +76,8 @@ def segment_liver(
         Every instance of the series.
     segmenter
         The model.
-    revision
-        Revision of the series, counted from 1.
+    edition
+        The revision of the series, and when its result was made first.
     previous
         Reports of earlier revisions; the new report names them as its predecessors.
 
@@ -97,13 +98,15 @@ def segment_liver(
     mask = found.mask
     series = source.series_instance_uid
     if not mask.any():
-        log.info("no liver found", series=series, revision=revision)
-        negative = report.build_report(source, segmenter, revision, None, previous)
+        log.info("no liver found", series=series, revision=edition.revision)
+        negative = report.build_report(source, segmenter, edition, None, previous)
         return LiverResult(None, negative, 0.0, {})
     volume_ml = float(mask.sum()) * voxel_ml(source.volume)
-    segmentation = seg.build_segmentation(source, mask, segmenter, revision)
+    segmentation = seg.build_segmentation(source, mask, segmenter, edition)
     certificate = certify(encode(segmentation), mask, source.volume)
     measured = (segmentation, volume_ml)
-    written = report.build_report(source, segmenter, revision, measured, previous)
-    log.info("liver segmented", series=series, revision=revision, volume_ml=round(volume_ml, 1))
+    written = report.build_report(source, segmenter, edition, measured, previous)
+    log.info(
+        "liver segmented", series=series, revision=edition.revision, volume_ml=round(volume_ml, 1)
+    )
     return LiverResult(segmentation, written, volume_ml, certificate, found.mean_probability)

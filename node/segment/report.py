@@ -14,6 +14,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from node.identity import DEVICE_SERIAL_NUMBER, MANUFACTURER, MODEL_NAME, derived_uid
+from node.segment.edition import Edition
 from node.segment.model import LiverModel
 from node.segment.seg import ALGORITHM, object_uid, tracking_uid
 from node.segment.source import MAKER, Source, finish, series_number
@@ -28,7 +29,7 @@ ABSENT: Final = Code("2667000", "SCT", "Absent")  # CID 240
 def build_report(
     source: Source,
     model: LiverModel,
-    revision: int,
+    edition: Edition,
     found: tuple[Dataset, float] | None,
     previous: Sequence[Dataset] = (),
 ) -> hd.sr.ComprehensiveSR:
@@ -40,8 +41,8 @@ def build_report(
         The series that was looked at.
     model
         What looked; it is written as the algorithm.
-    revision
-        Revision of the source series, counted from 1.
+    edition
+        The revision of the source series, and when this was made.
     found
         The segmentation and the liver's volume in mL; None writes the coded negative "liver
         absent", for this field of view.
@@ -67,8 +68,8 @@ def build_report(
             content=content,
             series_instance_uid=derived_uid(source.series_instance_uid, KIND),
             series_number=series_number(source, 2),
-            sop_instance_uid=object_uid(source, model, revision, KIND),
-            instance_number=revision,
+            sop_instance_uid=object_uid(source, model, edition, KIND),
+            instance_number=edition.revision,
             is_complete=True,
             is_final=False,
             is_verified=False,
@@ -76,7 +77,7 @@ def build_report(
             series_description="Liver volume (3D-RADNet)",
             **MAKER,
         )
-    finish(report, source)
+    finish(report, source, edition)
     return report
 
 

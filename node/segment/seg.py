@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydicom.sr.codedict import codes
 
 from node.identity import derived_uid
+from node.segment.edition import Edition
 from node.segment.model import LiverModel
 from node.segment.source import MAKER, Source, finish, series_number
 from radnet.volume.headers import MULTI_FRAME, quiet_headers
@@ -22,9 +23,9 @@ LIVER_RGB: Final = (221, 130, 101)
 KIND: Final = "liver segmentation"
 
 
-def object_uid(source: Source, model: LiverModel, revision: int, kind: str) -> str:
-    """Return the SOP Instance UID of a result: the same for the same source, model, revision."""
-    return derived_uid(source.series_instance_uid, str(revision), model.digest, kind)
+def object_uid(source: Source, model: LiverModel, edition: Edition, kind: str) -> str:
+    """Return the SOP Instance UID of a result: the same for the same source, model, edition."""
+    return derived_uid(*edition.named(source.series_instance_uid, model.digest, kind))
 
 
 def tracking_uid(source: Source) -> str:
@@ -33,7 +34,7 @@ def tracking_uid(source: Source) -> str:
 
 
 def build_segmentation(
-    source: Source, mask: NDArray[np.bool_], model: LiverModel, revision: int
+    source: Source, mask: NDArray[np.bool_], model: LiverModel, edition: Edition
 ) -> hd.seg.Segmentation:
     """Write a liver mask as a BINARY Segmentation.
 
@@ -45,8 +46,8 @@ def build_segmentation(
         Bool array [slice, row, column] on the grid of `source.volume`; not empty.
     model
         What made the mask; its name, version and digest are written.
-    revision
-        Revision of the source series, counted from 1.
+    edition
+        The revision of the source series, and when this was made.
 
     Returns
     -------
@@ -64,14 +65,14 @@ def build_segmentation(
             segment_descriptions=[_description(source, model)],
             series_instance_uid=derived_uid(source.series_instance_uid, KIND),
             series_number=series_number(source, 1),
-            sop_instance_uid=object_uid(source, model, revision, KIND),
-            instance_number=revision,
+            sop_instance_uid=object_uid(source, model, edition, KIND),
+            instance_number=edition.revision,
             content_label="LIVER",
             content_description="Liver, automatic",
             series_description="Liver segmentation (3D-RADNet)",
             **MAKER,
         )
-    finish(segmentation, source)
+    finish(segmentation, source, edition)
     organization = derived_uid(segmentation.SOPInstanceUID, "dimensions")
     segmentation.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
     for dimension in segmentation.DimensionIndexSequence:

@@ -24,13 +24,13 @@ from node.identity import (
     contributing_equipment,
     derived_uid,
 )
+from node.segment.edition import Edition, date_result
 from radnet.errors import UnusableVolumeError
 from radnet.volume.geometry import stack
 from radnet.volume.headers import MULTI_FRAME, quiet_headers, read_file, series_name
 from radnet.volume.series import read_headers, read_volume
 
 UTF8: Final = "ISO_IR 192"
-NO_DATE: Final = "19000101"  # Content Date is type 1; a source without any date has this one
 SEXES: Final = ("M", "F", "O")
 # PS3.3 C.7.1.1, C.7.2.1 and C.7.2.2: type 2, always written, as they came where they came well
 PATIENT_AND_STUDY: Final = (
@@ -105,19 +105,6 @@ class Source:
         """Series Instance UID of the source."""
         return str(self.original.SeriesInstanceUID)
 
-    @property
-    def moment(self) -> tuple[str, str]:
-        """Date and time (VR DA and TM) the content counts as made at: the source's own.
-
-        The clock is not asked: a step that runs twice makes the same bytes.
-        """
-        for event in ("Content", "Acquisition", "Series", "Study"):
-            date = str(self.original.get(f"{event}Date") or "")
-            if len(date) == 8 and _valid("DA", date):
-                time = str(self.original.get(f"{event}Time") or "").split(".")[0]
-                return date, time if len(time) == 6 and _valid("TM", time) else "000000"
-        return NO_DATE, "000000"
-
 
 def read_source(paths: Sequence[Path]) -> Source:
     """Read a CT series to be segmented.
@@ -187,8 +174,8 @@ def _for_highdicom(header: Dataset, frame: str) -> Dataset:
     return part
 
 
-def finish(result: Dataset, source: Source) -> None:
-    """Give a result its patient, study, moment and maker; in place.
+def finish(result: Dataset, source: Source, edition: Edition) -> None:
+    """Give a result its patient, study, dates and maker; in place.
 
     Parameters
     ----------
@@ -196,14 +183,13 @@ def finish(result: Dataset, source: Source) -> None:
         A dataset built by highdicom from `source.headers`.
     source
         Whose patient and study it belongs to.
+    edition
+        When it was made.
     """
     result.SpecificCharacterSet = UTF8
     with quiet_headers():
         _belong(result, source.original)
-    date, time = source.moment
-    for event in ("InstanceCreation", "Content", "Series"):
-        setattr(result, f"{event}Date", date)
-        setattr(result, f"{event}Time", time)
+        date_result(result, edition, source.original)
     result.ContributingEquipmentSequence = [contributing_equipment()]
     result.file_meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
     result.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME

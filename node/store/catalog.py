@@ -5,6 +5,7 @@ from node.store.clock import ClockChanges
 from node.store.commitment_reports import CommitmentReports
 from node.store.deliveries import Deliveries
 from node.store.dispatches import Dispatches
+from node.store.editions import Editions
 from node.store.holds import Holds
 from node.store.orders import Orders
 from node.store.outlets import Outlets
@@ -21,6 +22,7 @@ class Catalog(
     Reception,
     Revisions,
     Results,
+    Editions,
     Deliveries,
     Dispatches,
     Outlets,

@@ -3,6 +3,7 @@
 ::
 
     <root>/instances/<Study Instance UID>/<Series Instance UID>/<SOP Instance UID>.dcm
+    <root>/instances/<…>/<…>/<SOP Instance UID>.derived.dcm     what the node made
     <root>/incoming/<random>.part     being written; removed when the receiver starts
 """
 
@@ -21,7 +22,7 @@ from typing import BinaryIO, Final, Self
 import pydicom
 from pydicom.dataset import Dataset
 
-from node.errors import StoreError
+from node.errors import StoreError, UidTakenError
 from node.identity import SOFTWARE_VERSION
 from node.store.records import StoredInstance
 
@@ -29,6 +30,7 @@ Octets = bytes | memoryview
 
 INSTANCES: Final = Path("instances")
 INCOMING: Final = Path("incoming")
+DERIVED: Final = ".derived.dcm"
 _SYNCS: Final = 32  # at the same time; two for each instance that is being received
 _HEAD: Final = 144
 _BLOCK: Final = 1 << 20
@@ -252,16 +254,32 @@ class InstanceFiles:
             with suppress(OSError):  # not empty
                 folder.rmdir()
 
-    def of_series(self, study_instance_uid: str, series_instance_uid: str) -> list[Path]:
-        """Return the paths of a series' files, relative to the storage root."""
+    def _holds(self, path: Path, data: Octets) -> bool:
+        """Tell whether a file is there already, whole and durable under its name."""
+        final = self.root / path
+        try:
+            same = final.read_bytes() == data
+        except FileNotFoundError:
+            return False
+        if not same:
+            raise UidTakenError(path.name.removesuffix(DERIVED), "were made before")
+        _sync_folder(final.parent)
+        return True
+
+    def made_of_series(self, study_instance_uid: str, series_instance_uid: str) -> list[Path]:
+        """Return the paths of what the node made of a series, relative to the storage root."""
         folder = INSTANCES / study_instance_uid / series_instance_uid
-        return sorted(folder / one.name for one in (self.root / folder).glob("*.dcm"))
+        return sorted(folder / one.name for one in (self.root / folder).glob(f"*{DERIVED}"))
 
     def write_derived(self, dataset: Dataset, now: float) -> StoredInstance:
         """Keep an object that the node made; the same object twice is one file.
 
+        Its name is one that nothing received ever has: neither can take the other's place.
+
         Raises
         ------
+        UidTakenError
+            If there is such a file with other bytes; it stays as it is.
         StoreError
             If the file system refuses.
         """
@@ -275,17 +293,19 @@ class InstanceFiles:
         pydicom.dcmwrite(file, dataset, enforce_file_format=True)
         file.seek(0)
         data = file.getbuffer()
+        path = of_our_own(identity.path)
         try:
-            self.write(identity.path, data)
+            if not self._holds(path, data):
+                self.write(path, data)
         except OSError as error:
-            raise StoreError(f"cannot keep {identity.path}: {error.strerror}") from error
+            raise StoreError(f"cannot keep {path}: {error.strerror}") from error
         return StoredInstance(
             sop_instance_uid=identity.sop_instance_uid,
             series_instance_uid=identity.series_instance_uid,
             study_instance_uid=identity.study_instance_uid,
             sop_class_uid=identity.sop_class_uid,
             transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
-            path=identity.path,
+            path=path,
             size=len(data),
             sha256=data_set_sha256(file),
             calling_ae=f"radnet-node {SOFTWARE_VERSION}"[:16],
@@ -293,6 +313,11 @@ class InstanceFiles:
             origin="derived",
             received_at=now,
         )
+
+
+def of_our_own(path: Path) -> Path:
+    """Return where an object is kept that the node made under this identity."""
+    return path.with_name(f"{path.stem}{DERIVED}")
 
 
 def apart(path: Path, sha256: str) -> Path:

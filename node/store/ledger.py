@@ -23,6 +23,7 @@ Event = Literal[
     "conflict",
     "classified",
     "derived",
+    "uid taken",
     "sent",
     "parked",
     "retried",

@@ -1,6 +1,7 @@
 """What the receiver writes: associations, instances, conflicts."""
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -52,7 +53,7 @@ class Reception(Ledger):
         Returns
         -------
         Recorded
-            "new"; "repeated" for the same bytes, or for an object of our own that came back;
+            "new"; "repeated" for the same bytes, those of an object of our own included;
             "conflict" for other bytes under a known UID, noted beside the first ones; "deleted",
             and nothing is written, where the path is that of a tombstone: record it under a
             fresh one. A tombstone that comes again is new again, and goes where the rules say.
@@ -72,11 +73,9 @@ class Reception(Ledger):
             if known.deleted_at is not None:
                 if known.path == stored.path.as_posix():
                     return "deleted"
-                if known.origin == "derived" or known.sha256 == stored.sha256:
+                if known.sha256 == stored.sha256:
                     self._revive(connection, stored, known.origin, now)
                     return "new"
-            if known.origin == "derived":
-                return "repeated"
             if known.sha256 == stored.sha256:
                 self._see_again(connection, stored, known)
                 self._tell(connection, [_happening("repeated", stored)], now)
@@ -128,6 +127,15 @@ class Reception(Ledger):
         )
         with self._read() as connection:
             return [conflict_of(row) for row in connection.execute(query)]
+
+    def conflict_path(self, sop_instance_uid: str, sha256: str) -> Path | None:
+        """Return where other bytes of an instance are kept, relative to the storage root."""
+        query = sa.select(conflict.c.path).where(
+            conflict.c.sop_instance_uid == sop_instance_uid, conflict.c.sha256 == sha256
+        )
+        with self._read() as connection:
+            path = connection.execute(query).scalar_one_or_none()
+        return None if path is None else Path(path)
 
     def _count(self, connection: sa.Connection, stored: StoredInstance, now: float) -> None:
         """Count a new instance in its series, which is receiving from here on."""
@@ -191,7 +199,8 @@ class Reception(Ledger):
         self, connection: sa.Connection, stored: StoredInstance, known: sa.Row[*tuple[Any, ...]]
     ) -> None:
         """Let a repeat before the verdict vouch: what an abort cut short, the retry completes."""
-        if known.revision is None and stored.association_id is not None:
+        waits = known.origin == "received" and known.revision is None
+        if waits and stored.association_id is not None:
             connection.execute(
                 sa.update(instance)
                 .where(instance.c.sop_instance_uid == stored.sop_instance_uid)

@@ -1,9 +1,10 @@
 """What the pipeline found and made: findings and derived objects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
+from node.errors import UidTakenError
 from node.store.ledger import Happening, Ledger
 from node.store.records import Finding, StoredInstance
 from node.store.rows import instance_columns, instance_of, instance_values
@@ -79,48 +80,60 @@ class Results(Ledger):
         self,
         source_series_uid: str,
         revision: int,
-        kind: str,
-        stored: StoredInstance,
+        made: Mapping[str, StoredInstance],
         now: float,
     ) -> None:
-        """Note an object made from one revision of a series; a second call replaces the row."""
-        instance_row = instance_values(stored) | {"origin": "derived"}
-        derived_row = {
-            "source_series_uid": source_series_uid,
-            "revision": revision,
-            "kind": kind,
-            "sop_instance_uid": stored.sop_instance_uid,
-            "created_at": now,
-        }
+        """Note the objects made from one revision of a series, by kind: all of them, or none.
+
+        The same bytes again are the same objects; others take the place of those noted before.
+
+        Raises
+        ------
+        UidTakenError
+            If the UID of one names other bytes, received or made: nothing is changed.
+        """
         with self._write() as connection:
+            for kind, stored in made.items():
+                self._claim(connection, stored)
+                row = {
+                    "source_series_uid": source_series_uid,
+                    "revision": revision,
+                    "kind": kind,
+                    "sop_instance_uid": stored.sop_instance_uid,
+                    "created_at": now,
+                }
+                key = [derived.c.source_series_uid, derived.c.revision, derived.c.kind]
+                connection.execute(
+                    self._insert(derived).on_conflict_do_update(index_elements=key, set_=row), row
+                )
+            told = [
+                Happening(
+                    "derived",
+                    stored.study_instance_uid,
+                    stored.sop_instance_uid,
+                    {"sha256": stored.sha256, "kind": kind, "revision": revision},
+                )
+                for kind, stored in made.items()
+            ]
+            self._tell(connection, told, now)
+
+    def _claim(self, connection: sa.Connection, stored: StoredInstance) -> None:
+        """Write the row of a derived object, unless its UID names other bytes."""
+        row = instance_values(stored) | {"origin": "derived"}
+        # First, and then asked: a receiver may be writing the same UID at this moment.
+        connection.execute(self._insert(instance).on_conflict_do_nothing(), row)
+        known = connection.execute(_KNOWN, {"sop": stored.sop_instance_uid}).one()
+        gone = known.origin == "received" and known.deleted_at is not None
+        if known.sha256 != stored.sha256 or gone:
+            raise UidTakenError(stored.sop_instance_uid, f"were {known.origin}")
+        if known.origin == "derived":
             connection.execute(
-                self._insert(instance).on_conflict_do_update(
-                    index_elements=[instance.c.sop_instance_uid], set_=instance_row
-                ),
-                instance_row,
+                sa.update(instance)
+                .where(instance.c.sop_instance_uid == stored.sop_instance_uid)
+                .values(row)
             )
-            # Made anew under the path it had: retention must not remove it any more.
-            connection.execute(
-                sa.delete(deletion).where(deletion.c.path == stored.path.as_posix())
-            )
-            connection.execute(
-                self._insert(derived).on_conflict_do_update(
-                    index_elements=[
-                        derived.c.source_series_uid,
-                        derived.c.revision,
-                        derived.c.kind,
-                    ],
-                    set_=derived_row,
-                ),
-                derived_row,
-            )
-            told = Happening(
-                "derived",
-                stored.study_instance_uid,
-                stored.sop_instance_uid,
-                {"sha256": stored.sha256, "kind": kind, "revision": revision},
-            )
-            self._tell(connection, [told], now)
+        # Made anew under the path it had: retention must not remove it any more.
+        connection.execute(sa.delete(deletion).where(deletion.c.path == stored.path.as_posix()))
 
     def derived(
         self, source_series_uid: str, revision: int | None = None
@@ -142,6 +155,9 @@ class Results(Ledger):
             return [(row.kind, instance_of(row)) for row in connection.execute(query)]
 
 
+_KNOWN = sa.select(instance.c.origin, instance.c.sha256, instance.c.deleted_at).where(
+    instance.c.sop_instance_uid == sa.bindparam("sop")
+)
 _STUDY_OF = sa.select(series.c.study_instance_uid).where(
     series.c.series_instance_uid == sa.bindparam("uid")
 )

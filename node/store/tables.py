@@ -119,6 +119,17 @@ derived = Table(
     Column("created_at", Float(53), nullable=False),
 )
 
+result = Table(  # what a result is made of besides the images: a repeat makes the same bytes
+    "result",
+    metadata,
+    Column("series_instance_uid", UID, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("model_sha256", String(64), primary_key=True),
+    Column("made_at", Float(53), nullable=False),
+    Column("utc_offset_s", Integer, nullable=False),
+    Column("edition", Integer, nullable=False),  # how often its UIDs were found taken
+)
+
 ledger = Table(
     "ledger",
     metadata,

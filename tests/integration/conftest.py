@@ -1,6 +1,7 @@
 """Fixtures of more than one integration test."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,21 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def make_bench() -> Iterator[Callable[[Path], Bench]]:
+    """Make benches one after the other: the engine is one for a process, so each ends the last."""
+    with ExitStack() as ends:
+
+        def make(folder: Path) -> Bench:
+            ends.close()
+            folder.mkdir()
+            made = Bench(folder)
+            ends.callback(made.close)
+            return made
+
+        yield make
 
 
 @pytest.fixture

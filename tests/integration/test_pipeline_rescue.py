@@ -52,11 +52,11 @@ def test_a_result_that_was_written_and_never_recorded_does_not_stay(
     bench.receive(*slices(*range(6)))
     bench.tick(3)
     wait_for(lambda: bool(bench.engine.dead()), "the dead job", 60)
-    (leftover,) = bench.derived_files()
+    leftovers = bench.derived_files()
 
     bench.sweep.rescue(bench.engine, bench.workflows)
 
-    assert leftover.name.startswith("2.25.")
+    assert len(leftovers) == 2
     assert bench.derived_files() == []
     assert len(bench.catalog.instances(SERIES)) == 6
     row = bench.last()

@@ -7,7 +7,7 @@ import pytest
 
 from node.segment.liver import encode, segment_liver
 from radnet.data.phantom_study import write_phantom_study
-from tests.made_ct import MadeModel, lopsided, nothing, write_ct
+from tests.made_ct import MadeModel, edition, lopsided, nothing, write_ct
 
 pytestmark = pytest.mark.dcmtk
 
@@ -22,9 +22,9 @@ def _errors(program: str, path: Path) -> list[str]:
 
 def _all_errors(program: str, paths: list[Path], folder: Path) -> dict[str, list[str]]:
     """Segment twice, with and without liver, and return the errors of all five objects."""
-    first = segment_liver(paths, MadeModel(lopsided), 1)
-    second = segment_liver(paths, MadeModel(lopsided), 2, [first.report])
-    negative = segment_liver(paths, MadeModel(nothing), 3, [first.report, second.report])
+    first = segment_liver(paths, MadeModel(lopsided), edition(1))
+    second = segment_liver(paths, MadeModel(lopsided), edition(2), [first.report])
+    negative = segment_liver(paths, MadeModel(nothing), edition(3), [first.report, second.report])
     made = {
         "seg": first.seg,
         "report": first.report,

@@ -60,7 +60,7 @@ def test_findings_deliveries_and_derived_objects_are_kept(catalog: Catalog) -> N
     catalog.record(stored(1), 100.0)
     finding = Finding("coverage", ["liver"], 0.9, "fused", {"liver": 0.9})
     catalog.put_findings(SERIES, 1, [finding], 101.0, "f" * 64)
-    catalog.put_derived(SERIES, 1, "report", stored(9, origin="derived"), 102.0)
+    catalog.put_derived(SERIES, 1, {"report": stored(9, origin="derived")}, 102.0)
     catalog.add_deliveries("b", "pacs", [stored(1).sop_instance_uid], 103.0)
     assert [one.sop_instance_uid for one in catalog.pending("b", "pacs")] == [
         stored(1).sop_instance_uid

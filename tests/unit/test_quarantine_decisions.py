@@ -238,7 +238,7 @@ def test_a_result_that_is_held_keeps_its_series(desk: Desk) -> None:
         series_instance_uid=SEG_SERIES,
         origin="derived",
     )
-    desk.catalog.put_derived(SERIES, 1, "segmentation", seg, desk.now)
+    desk.catalog.put_derived(SERIES, 1, {"segmentation": seg}, desk.now)
     desk.catalog.add_deliveries("result/1/1", "pacs", [seg.sop_instance_uid], desk.now)
     desk.catalog.put_delivery(seg.sop_instance_uid, "pacs", "parked", "refused", desk.now)
     held = desk.only()

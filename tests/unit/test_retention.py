@@ -109,7 +109,7 @@ class Node:
             self.catalog.record(stored(number, at=OLD), OLD)
         self.catalog.settle(SERIES, {}, OLD)
         self.seg = stored(9, at=OLD, series=SEG, origin="derived")
-        self.catalog.put_derived(SERIES, 1, "segmentation", self.seg, OLD)
+        self.catalog.put_derived(SERIES, 1, {"segmentation": self.seg}, OLD)
         self.catalog.finish(SERIES, 1, "done")
         for one in self.all():
             self.files.write(one.path, b"bytes")

@@ -17,7 +17,7 @@ from node.segment.certificate import certify
 from node.segment.liver import encode, segment_liver
 from node.segment.seg import build_segmentation
 from radnet.volume.series import read_volume
-from tests.made_ct import AXIAL, MadeModel, lopsided, rotation, write_ct
+from tests.made_ct import AXIAL, MadeModel, edition, lopsided, rotation, write_ct
 
 TURN = rotation(40, 1) @ rotation(-20, 0)
 SOURCES = {
@@ -36,7 +36,7 @@ def test_a_true_segmentation_is_certified(
 ) -> None:
     """Where the centroid should be is worked out here from the headers, by hand."""
     paths = write_ct(tmp_path, orientation=orientation, upwards=upwards)
-    result = segment_liver(paths, MadeModel(), 1)
+    result = segment_liver(paths, MadeModel(), edition(1))
     assert result.seg is not None
     volume = read_volume(paths)
     mask = lopsided(volume.shape)
@@ -143,7 +143,7 @@ def test_a_false_segmentation_is_refused(
     """A contour on the wrong side of the patient is worse than none."""
     paths = write_ct(tmp_path)
     volume = read_volume(paths)
-    result = segment_liver(paths, MadeModel(), 1)
+    result = segment_liver(paths, MadeModel(), edition(1))
     assert result.seg is not None
     written = dcmread(BytesIO(encode(result.seg)))
     certify(encode(written), lopsided(volume.shape), volume)
@@ -167,7 +167,7 @@ def test_a_symmetric_exchange_is_seen_voxel_by_voxel(tmp_path: Path) -> None:
             mask[2:4, 15, 10:21] = True
         return mask
 
-    result = segment_liver(paths, MadeModel(lambda shape: bar(shape, along_rows=True)), 1)
+    result = segment_liver(paths, MadeModel(lambda shape: bar(shape, along_rows=True)), edition(1))
     assert result.seg is not None
 
     with pytest.raises(CertificateError, match=r"40 voxels differ"):
@@ -180,7 +180,7 @@ def test_a_thinner_mask_of_the_same_centroid_is_refused(tmp_path: Path) -> None:
     thick, thin = np.zeros((2, 6, 32, 40), dtype=np.bool_)
     thick[1:5, 5:25, 5:25] = True
     thin[1:5, 6:24, 6:24] = True
-    result = segment_liver(paths, MadeModel(lambda _shape: thin), 1)
+    result = segment_liver(paths, MadeModel(lambda _shape: thin), edition(1))
     assert result.seg is not None
 
     with pytest.raises(CertificateError, match=r"volume is 9\.72 mL and the mask's 12\.00 mL"):
@@ -200,7 +200,7 @@ def test_no_result_leaves_when_the_decoder_sees_another_mask(
     monkeypatch.setattr(certificate, "decode", flipped)
 
     with pytest.raises(CertificateError):
-        segment_liver(write_ct(tmp_path), MadeModel(), 1)
+        segment_liver(write_ct(tmp_path), MadeModel(), edition(1))
 
 
 def test_a_writer_that_mirrors_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,4 +213,4 @@ def test_a_writer_that_mirrors_is_caught(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(seg, "build_segmentation", mirrored)
 
     with pytest.raises(CertificateError):
-        segment_liver(write_ct(tmp_path), MadeModel(), 1)
+        segment_liver(write_ct(tmp_path), MadeModel(), edition(1))

@@ -13,17 +13,20 @@ from pydicom.dataelem import DataElement
 from pydicom.sr.codedict import codes
 
 from node.identity import is_own_output
+from node.segment.edition import Edition
 from node.segment.liver import LiverResult, encode, segment_liver
 from node.segment.report import ABSENT, PRESENCE
 from radnet.errors import UnusableVolumeError
 from radnet.volume.series import read_volume
 from tests.made_ct import (
     AXIAL,
+    MADE,
     SHAPE,
     SPACING,
     Edit,
     Find,
     MadeModel,
+    edition,
     lopsided,
     nothing,
     rotation,
@@ -43,7 +46,7 @@ def paths(tmp_path: Path) -> list[Path]:
 @pytest.fixture
 def result(paths: list[Path]) -> LiverResult:
     """Segment it."""
-    return segment_liver(paths, MadeModel(), 1)
+    return segment_liver(paths, MadeModel(), edition(1))
 
 
 def _seg(result: LiverResult) -> hd.seg.Segmentation:
@@ -121,7 +124,7 @@ def test_the_report_says_the_volume_and_where_it_was_measured(
 
 def test_no_liver_is_a_coded_negative(paths: list[Path]) -> None:
     """Silence would look like a node that is down."""
-    result = segment_liver(paths, MadeModel(nothing), 1)
+    result = segment_liver(paths, MadeModel(nothing), edition(1))
     content = _content(result.report)
     (group,) = content.get_image_measurement_groups()
     (evaluation,) = group.get_qualitative_evaluations(PRESENCE)
@@ -140,11 +143,11 @@ def test_a_second_run_writes_the_same_bytes(
 ) -> None:
     """A step resumed after a crash must not make a second result, whatever the clock says."""
     model = MadeModel(find)
-    first = segment_liver(paths, model, 1)
+    first = segment_liver(paths, model, edition(1))
     later = _Later()
     monkeypatch.setattr("highdicom.base.datetime", later)
     monkeypatch.setattr("highdicom.sr.sop.datetime", later)
-    second = segment_liver(paths[::-1], model, 1)
+    second = segment_liver(paths[::-1], model, edition(1))
 
     assert later.asked > 0
     assert encode(first.report) == encode(second.report)
@@ -175,8 +178,8 @@ class _In2031(datetime.datetime):
 
 def test_a_late_slice_makes_a_revision_of_the_same_series(paths: list[Path]) -> None:
     """New instances in the same derived series; the report names the one it replaces."""
-    first = segment_liver(paths, MadeModel(), 1)
-    second = segment_liver(paths, MadeModel(), 2, [first.report])
+    first = segment_liver(paths, MadeModel(), edition(1))
+    second = segment_liver(paths, MadeModel(), edition(2), [first.report])
 
     for one, other in ((first.seg, second.seg), (first.report, second.report)):
         assert one is not None
@@ -197,7 +200,9 @@ def test_other_weights_make_another_object(paths: list[Path], result: LiverResul
     model = MadeModel()
     model.digest = "cd" * 32
 
-    assert _seg(segment_liver(paths, model, 1)).SOPInstanceUID != _seg(result).SOPInstanceUID
+    assert (
+        _seg(segment_liver(paths, model, edition(1))).SOPInstanceUID != _seg(result).SOPInstanceUID
+    )
 
 
 def test_the_node_knows_its_own_output(result: LiverResult) -> None:
@@ -216,8 +221,58 @@ def test_patient_and_study_are_those_of_the_source(paths: list[Path], result: Li
             assert dataset[keyword].value == source[keyword].value
         for keyword in ("StudyDate", "StudyTime", "StudyID"):
             assert dataset[keyword].value == source[keyword].value
-        assert (dataset.ContentDate, dataset.ContentTime) == ("20260102", "030406")
         assert dataset.SeriesInstanceUID != source.SeriesInstanceUID
+
+
+DATES = {"InstanceCreation", "Content", "Series"}
+
+
+@pytest.mark.parametrize(
+    ("zone", "written"),
+    [(None, "090807"), ("", "090807"), ("+0000", "070807"), ("-0330", "033807"), ("x", "090807")],
+)
+@pytest.mark.parametrize("find", [lopsided, nothing])
+def test_a_result_is_dated_when_it_was_made(
+    tmp_path: Path, zone: str | None, written: str, find: Find
+) -> None:
+    """A worklist sorts by these; one made today and dated as the scan says it is old.
+
+    Times are local as the source's are, or of the zone that the source names (PS3.3 C.12.1.1.8).
+    """
+
+    def zoned(ds: Dataset, _index: int) -> None:
+        if zone is not None:
+            ds["TimezoneOffsetFromUTC"] = DataElement("TimezoneOffsetFromUTC", "SH", zone)
+
+    result = segment_liver(write_ct(tmp_path, zoned), MadeModel(find), edition(1))
+
+    named = zone if zone in ("+0000", "-0330") else None
+    for dataset in filter(None, (result.seg, result.report)):
+        for event in DATES:
+            assert dataset[f"{event}Date"].value == "20261130"
+            assert dataset[f"{event}Time"].value == written
+        assert (dataset.StudyDate, dataset.StudyTime) == ("20260102", "030405")
+        assert dataset.get("TimezoneOffsetFromUTC") == named
+
+
+def test_a_later_revision_continues_the_series_of_the_first(paths: list[Path]) -> None:
+    """Series Date is an attribute of the series: the same in every instance of it."""
+    begun = MADE - datetime.timedelta(days=1)
+    result = segment_liver(paths, MadeModel(), Edition(2, MADE, begun))
+
+    for dataset in (result.seg, result.report):
+        assert dataset is not None
+        assert (dataset.SeriesDate, dataset.ContentDate) == ("20261129", "20261130")
+
+
+def test_another_edition_or_moment_is_another_object(
+    paths: list[Path], result: LiverResult
+) -> None:
+    """Two nodes with the same weights write different dates: not under one UID."""
+    for other in (edition(1, number=1), edition(1, made=MADE + datetime.timedelta(seconds=1))):
+        again = segment_liver(paths, MadeModel(), other)
+        assert _seg(again).SOPInstanceUID != _seg(result).SOPInstanceUID
+        assert again.report.SOPInstanceUID != result.report.SOPInstanceUID
 
 
 def _odd_patient(ds: Dataset, _index: int) -> None:
@@ -242,7 +297,7 @@ def test_odd_patient_attributes_are_carried_or_left_empty(
         raw = path.read_bytes().replace(b"19700101", b"1970/1/1").replace(b"056Y", b"56 Y")
         path.write_bytes(raw)
 
-    result = segment_liver(paths, MadeModel(), 1)
+    result = segment_liver(paths, MadeModel(), edition(1))
 
     for dataset in (result.seg, result.report):
         assert dataset is not None
@@ -252,7 +307,7 @@ def test_odd_patient_attributes_are_carried_or_left_empty(
         assert dataset.PatientBirthDate is None
         assert dataset.get("PatientAge") is None
         assert dataset.PatientIdentityRemoved == "YES"
-        assert dataset.ContentDate == "19000101"
+        assert dataset.ContentDate == "20261130"
         assert (dataset.StudyDate, dataset.StudyID, dataset.AccessionNumber) == (None, None, None)
         assert "Groß".encode() in encode(dataset)
     assert "Groß" not in caplog.text
@@ -265,7 +320,7 @@ def test_multi_frame_source_is_segmented_on_its_frames(tmp_path: Path) -> None:
     enhanced = LegacyConvertedEnhancedCTImage(sources, "1.2.3.4", 5, "1.2.3.4.5", 1)
     enhanced.save_as(tmp_path / "enhanced.dcm")
 
-    result = segment_liver([tmp_path / "enhanced.dcm"], MadeModel(), 1)
+    result = segment_liver([tmp_path / "enhanced.dcm"], MadeModel(), edition(1))
 
     groups = _seg(result).PerFrameFunctionalGroupsSequence
     references = [g.DerivationImageSequence[0].SourceImageSequence[0] for g in groups]
@@ -281,7 +336,7 @@ def test_what_is_not_ct_is_refused(tmp_path: Path) -> None:
         ds.Modality = "MR"
 
     with pytest.raises(UnusableVolumeError, match="modality MR found; expected CT"):
-        segment_liver(write_ct(tmp_path, mr), MadeModel(), 1)
+        segment_liver(write_ct(tmp_path, mr), MadeModel(), edition(1))
 
 
 def test_a_source_without_study_uid_is_refused(tmp_path: Path) -> None:
@@ -291,7 +346,7 @@ def test_a_source_without_study_uid_is_refused(tmp_path: Path) -> None:
         ds.StudyInstanceUID = ""
 
     with pytest.raises(UnusableVolumeError, match="no StudyInstanceUID"):
-        segment_liver(write_ct(tmp_path, anonymous), MadeModel(), 1)
+        segment_liver(write_ct(tmp_path, anonymous), MadeModel(), edition(1))
 
 
 def _turned(ds: Dataset, index: int) -> None:
@@ -324,7 +379,7 @@ def _odd_thickness(ds: Dataset, _index: int) -> None:
 )
 def test_last_digits_of_a_source_do_not_stop_a_result(tmp_path: Path, edit: Edit) -> None:
     """Archives round; what is one grid to a tenth of a millimetre is one grid."""
-    result = segment_liver(write_ct(tmp_path, edit), MadeModel(), 1)
+    result = segment_liver(write_ct(tmp_path, edit), MadeModel(), edition(1))
 
     assert result.certificate["grid_error_mm"] < 0.1
     measures = _seg(result).SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]

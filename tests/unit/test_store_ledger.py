@@ -29,7 +29,7 @@ def test_everything_that_happens_is_told(catalog: Catalog) -> None:
     catalog.record(stored(0), 107.0)
     catalog.record(stored(0, sha256="1" * 64), 108.0)
     catalog.put_findings(SERIES, 1, [Finding("plane", "axial", 1.0, "fused")], 109.0, "f" * 64)
-    catalog.put_derived(SERIES, 1, "report", stored(9, origin="derived"), 110.0)
+    catalog.put_derived(SERIES, 1, {"report": stored(9, origin="derived")}, 110.0)
     catalog.add_deliveries("b", "pacs", [stored(2).sop_instance_uid], 111.0)
     catalog.put_delivery(stored(2).sop_instance_uid, "pacs", "pending", "busy", 112.0)
     catalog.put_delivery(stored(2).sop_instance_uid, "pacs", "parked", "refused", 113.0)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from node.errors import StoreError
+from node.errors import StoreError, UidTakenError
 from node.store.catalog import Catalog
+from node.store.editions import Making, ResultKey, ResultRow
+from node.store.records import Origin
 from tests.store_rows import SERIES, STUDY, stored
 
 
@@ -69,27 +71,69 @@ def test_other_bytes_under_a_known_uid_are_a_conflict(catalog: Catalog) -> None:
 
 
 def test_our_own_object_coming_back_starts_nothing(catalog: Catalog) -> None:
-    """A PACS that forwards results to us must not start a loop, even if it changed the bytes."""
+    """A PACS that forwards results to us must not start a loop; changed bytes are kept apart."""
     catalog.record(stored(1), 100.0)
     catalog.settle(SERIES, {}, 150.0)
     seg = stored(9, series="1.2.3.5", origin="derived")
-    catalog.put_derived(SERIES, 1, "seg", seg, 160.0)
+    catalog.put_derived(SERIES, 1, {"seg": seg}, 160.0)
 
-    back = replace(seg, origin="received", sha256="1" * 64)
+    back = replace(seg, origin="received", association_id=7)
 
     assert catalog.record(back, 200.0) == "repeated"
-    assert catalog.unsettled() == []
     assert catalog.conflicts(STUDY) == []
-    kept = catalog.instance(seg.sop_instance_uid)
-    assert kept is not None
-    assert kept.origin == "derived"
+    assert catalog.record(replace(back, sha256="1" * 64), 201.0) == "conflict"
+    assert catalog.unsettled() == []
+    assert [one.sha256 for one in catalog.conflicts(STUDY)] == ["1" * 64]
+    assert catalog.instance(seg.sop_instance_uid) == seg
+
+
+@pytest.mark.parametrize("origin", ["received", "derived"])
+def test_a_derived_object_never_takes_a_uid_of_other_bytes(
+    catalog: Catalog, origin: Origin
+) -> None:
+    """Nothing is changed, not even what is noted with it; the same bytes are the same object."""
+    catalog.record(stored(1), 100.0)
+    first = stored(9, series="1.2.3.5", origin=origin)
+    if origin == "received":
+        catalog.record(first, 110.0)
+    else:
+        catalog.put_derived(SERIES, 1, {"seg": first}, 110.0)
+    report = stored(8, series="1.2.3.6", origin="derived")
+    other = replace(first, origin="derived", sha256="1" * 64, path=Path("elsewhere.dcm"))
+
+    with pytest.raises(UidTakenError, match=first.sop_instance_uid):
+        catalog.put_derived(SERIES, 2, {"report": report, "seg": other}, 120.0)
+
+    assert catalog.instance(first.sop_instance_uid) == first
+    assert catalog.instance(report.sop_instance_uid) is None
+    assert catalog.derived(SERIES, 2) == []
+    catalog.put_derived(SERIES, 2, {"seg": replace(first, origin="derived")}, 130.0)
+    assert catalog.instance(first.sop_instance_uid) == first
+    assert catalog.derived(SERIES, 2) == [("seg", first)]
+
+
+def test_the_first_making_of_a_result_is_kept(catalog: Catalog) -> None:
+    """A repeat has its date; other weights have their own, and the series that of the first."""
+    catalog.record(stored(1), 100.0)
+    key, other = ResultKey(SERIES, 1, "a" * 64), ResultKey(SERIES, 2, "b" * 64)
+    first = catalog.begin_result(key, Making(1000.5, 7200))
+
+    assert catalog.begin_result(key, Making(2000.0, 0)) == first
+    assert first == ResultRow(Making(1000.5, 7200), Making(1000.5, 7200), 0)
+    assert catalog.begin_result(other, Making(3000.0, 0)).series_made == first.made
+    for _ in range(2):
+        catalog.next_edition(key, 0, "1.2.9", Making(4000.0, 3600))
+    assert catalog.begin_result(key, Making(5000.0, 0)).number == 1
+    assert catalog.begin_result(key, Making(5000.0, 0)).made == Making(4000.0, 3600)
+    told = [one for one in catalog.history(STUDY) if one.event == "uid taken"]
+    assert [(one.subject, one.detail["edition"]) for one in told] == [("1.2.9", 1)]
 
 
 def test_instances_of_a_series_by_origin(catalog: Catalog) -> None:
     """In the order of their UIDs."""
     for number in (2, 1):
         catalog.record(stored(number), 100.0)
-    catalog.put_derived(SERIES, 1, "seg", stored(3, origin="derived"), 160.0)
+    catalog.put_derived(SERIES, 1, {"seg": stored(3, origin="derived")}, 160.0)
 
     assert [i.size for i in catalog.instances(SERIES)] == [1001, 1002, 1003]
     assert [i.size for i in catalog.instances(SERIES, "received")] == [1001, 1002]

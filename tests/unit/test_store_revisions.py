@@ -118,12 +118,12 @@ def test_derived_objects_belong_to_a_revision(catalog: Catalog) -> None:
     seg, again, late = (stored(n, series="1.2.3.5", origin="derived") for n in (1, 2, 3))
     report = stored(1, series="1.2.3.6", origin="derived")
 
-    catalog.put_derived(SERIES, 1, "seg", seg, 200.0)
-    catalog.put_derived(SERIES, 1, "seg", again, 201.0)
-    catalog.put_derived(SERIES, 1, "report", report, 202.0)
+    catalog.put_derived(SERIES, 1, {"seg": seg}, 200.0)
+    catalog.put_derived(SERIES, 1, {"seg": again}, 201.0)
+    catalog.put_derived(SERIES, 1, {"report": report}, 202.0)
     assert catalog.derived(SERIES) == [("report", report), ("seg", again)]
 
-    catalog.put_derived(SERIES, 2, "seg", late, 300.0)
+    catalog.put_derived(SERIES, 2, {"seg": late}, 300.0)
     assert catalog.derived(SERIES) == [("seg", late)]
     assert catalog.derived(SERIES, 1) == [("report", report), ("seg", again)]
     assert catalog.derived("9.9") == []
@@ -133,7 +133,7 @@ def test_a_derived_object_does_not_make_its_series_receive(catalog: Catalog) -> 
     """Results are no input: nothing to settle, nothing to classify."""
     catalog.settle(SERIES, {}, 200.0)
 
-    catalog.put_derived(SERIES, 1, "seg", stored(9, origin="derived"), 201.0)
+    catalog.put_derived(SERIES, 1, {"seg": stored(9, origin="derived")}, 201.0)
 
     assert catalog.unsettled() == []
     (summary,) = catalog.series_of(STUDY)

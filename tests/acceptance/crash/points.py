@@ -84,7 +84,7 @@ POINTS: Final = (
     Point(20, "work", "SEG or SR written, no row", "after",
           f"{_FILES}.write_derived", 2),
     Point(21, "work", "SEG or SR recorded, step not ended", "after",
-          f"{_ROWS}.results:Results.put_derived", 2),
+          f"{_ROWS}.results:Results.put_derived"),
     Point(22, "work", "about to send", "before",
           "pynetdicom.association:Association.send_c_store", 20),
     Point(23, "work", "sent and answered, not noted", "after",
