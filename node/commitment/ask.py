@@ -9,7 +9,7 @@ from typing import Final, cast
 from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_messages import N_EVENT_REPORT_RSP
+from pynetdicom.dimse_messages import N_ACTION_RSP, N_EVENT_REPORT_RSP
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.presentation import build_context
 
@@ -20,6 +20,7 @@ from node.errors import PermanentDeliveryError, TransientDeliveryError
 from node.store.commitments import Reference
 
 _LOOK_S: Final = 0.1
+_MESSAGE_ID: Final = 1
 
 
 @dataclass
@@ -30,6 +31,7 @@ class _Line:
     sender: str
     busy: bool = field(default=False)
     answering: bool = field(default=False)
+    replied_to: int | None = field(default=None)
     answered: threading.Event = field(default_factory=threading.Event)
 
     def report(self, event: evt.Event) -> tuple[int, None]:
@@ -42,6 +44,11 @@ class _Line:
             self.sender,
         )
         return int(status), None
+
+    def message_received(self, event: evt.Event) -> None:
+        """Note which of our messages an answer is to."""
+        if isinstance(event.message, N_ACTION_RSP):
+            self.replied_to = event.message.command_set.get("MessageIDBeingRespondedTo")
 
     def message_sent(self, event: evt.Event) -> None:
         """Note an answer; pynetdicom says so before it puts it on the wire."""
@@ -81,6 +88,7 @@ def ask(
     line = _Line(reports, peer.ae_title)
     handlers: list[evt.EventHandlerType] = [
         (evt.EVT_N_EVENT_REPORT, line.report),
+        (evt.EVT_DIMSE_RECV, line.message_received),
         (evt.EVT_DIMSE_SENT, line.message_sent),
         (evt.EVT_PDU_SENT, line.pdu_sent),
     ]
@@ -88,14 +96,25 @@ def ask(
         if not association.is_established:
             raise PermanentDeliveryError(f"{peer}: does not take storage commitment")
         _requested(association, peer, transaction_uid, wanted)
-        _stay(association, line, through, ceil(wait_s / _LOOK_S))
+        if line.replied_to != _MESSAGE_ID:
+            raise TransientDeliveryError(f"{peer}: answered another message than our request")
+        looks, more = ceil(wait_s / _LOOK_S), ceil(peer.response_s / _LOOK_S)
+        _stay(association, line, through, looks, more)
 
 
-def _stay(association: Association, line: _Line, through: Callable[[], bool], looks: int) -> None:
-    """Wait for a report, and for our answer to it to leave."""
+def _stay(
+    association: Association,
+    line: _Line,
+    through: Callable[[], bool],
+    looks: int,
+    more: int = 1200,
+) -> None:
+    """Wait for a report, and for our answer to it to leave: so many looks, and `more` for that."""
     # In this order: what is through because of a report here is still being answered.
     while association.is_established and ((looks > 0 and not through()) or line.busy):
         looks -= 1
+        if looks < -more:  # reports without end, or one that is not taken
+            break
         line.answered.wait(_LOOK_S)
         line.answered.clear()
 
@@ -106,7 +125,11 @@ def _requested(
     """Send the N-ACTION (PS3.4 Section J.3.2)."""
     try:
         response, _ = association.send_n_action(
-            request_of(transaction_uid, wanted), REQUEST, PUSH_MODEL, UID(PUSH_MODEL_INSTANCE)
+            request_of(transaction_uid, wanted),
+            REQUEST,
+            PUSH_MODEL,
+            UID(PUSH_MODEL_INSTANCE),
+            msg_id=_MESSAGE_ID,
         )
     except RuntimeError as error:  # the association is no longer established
         raise TransientDeliveryError(f"{peer}: ended the association") from error

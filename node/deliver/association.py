@@ -2,18 +2,22 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
 
 from pydicom.uid import UID
-from pynetdicom import _config, evt
+from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
-from node.deliver.pacing import pace
+from node.deliver.pacing import give_up, pace
 from node.errors import ConfigError, PermanentDeliveryError, TransientDeliveryError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.tls import ClientContext, ClientTls, client_context
@@ -31,7 +35,7 @@ class Peer:
     connect_s : float
         How long the TCP connection and the negotiation may each take, in seconds.
     response_s : float
-        How long one C-STORE may take to be answered, in seconds.
+        How long the answer to what was sent may take, in seconds.
     tls : ClientTls or None
         None: unencrypted.
     """
@@ -52,7 +56,8 @@ class Peer:
 class _Line:
     """Whether the TCP connection came about: pynetdicom reports its failure as an abort."""
 
-    patience_s: float
+    connect_s: float
+    response_s: float
     open: bool = field(default=False)
 
     def opened(self, event: evt.Event) -> None:
@@ -64,11 +69,11 @@ class _Line:
         """
         self.open = True
         steady(event)
-        pace(event.assoc)
+        pace(event.assoc, self.connect_s, self.response_s)
         wrapped = event.assoc.dul.socket
         if wrapped is not None and wrapped.socket is not None:
             wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            wrapped.socket.settimeout(self.patience_s)
+            wrapped.socket.settimeout(self.response_s)
 
 
 class _Steady(Association):
@@ -124,6 +129,98 @@ def steady(event: evt.Event) -> None:
     event.assoc._reactor_checkpoint = _Checkpoint(event.assoc)
 
 
+@dataclass(frozen=True)
+class StoreRequest:
+    """What a C-STORE request says (PS3.7 Section 9.3.1.1).
+
+    Attributes
+    ----------
+    context_id : int
+        The presentation context that was accepted for the SOP Class and the encoding of `data`.
+    message_id : int
+    sop_class_uid, sop_instance_uid : str
+    data : tuple[Path, int] or bytes
+        The data set as it goes out: a file and where in it the data set begins, or all of it.
+    """
+
+    context_id: int
+    message_id: int
+    sop_class_uid: str
+    sop_instance_uid: str
+    data: tuple[Path, int] | bytes
+
+
+def store(association: Association, request: StoreRequest) -> int:
+    """Make one C-STORE request and return the status of its answer.
+
+    pynetdicom's `send_c_store` looks for the transfer syntax and the beginning of the data set in
+    the file, where elements of group 0002 in the data set mislead it; and it takes the next
+    answer for the answer to this request, whatever it says it is.
+
+    Raises
+    ------
+    TransientDeliveryError
+        If the association has ended, no answer comes in time, or one that names another message
+        or instance (PS3.7 Section 9.3.1.2). What comes after that belongs to nothing: end it.
+    ValueError
+        If a UID is none.
+    """
+    if not association.is_established:
+        raise TransientDeliveryError("the peer ended the association")
+    message = _message(request)
+    with _reactor_stopped(association):
+        try:
+            association.dimse.send_msg(message, request.context_id)
+        except OSError as error:  # in the midst of the message
+            text = f"cannot read the stored file: {error.strerror}"
+            raise TransientDeliveryError(text) from error
+        _, answer = association.dimse.get_msg(block=True)
+        return _status(answer, message)
+
+
+def _message(request: StoreRequest) -> C_STORE:
+    message = C_STORE()
+    message.MessageID = request.message_id
+    message.AffectedSOPClassUID = UID(request.sop_class_uid)
+    message.AffectedSOPInstanceUID = UID(request.sop_instance_uid)
+    if isinstance(request.data, bytes):
+        message.DataSet = BytesIO(request.data)
+    else:
+        message._dataset_path = request.data
+    return message
+
+
+@contextmanager
+def _reactor_stopped(association: Association) -> Iterator[None]:
+    """Keep pynetdicom's reactor from taking the answer."""
+    association._reactor_checkpoint.clear()
+    while not association._is_paused:
+        time.sleep(0.0001)
+    try:
+        yield
+    finally:
+        association._reactor_checkpoint.set()
+
+
+def _status(answer: object, request: C_STORE) -> int:
+    """Return the status of an answer, if it is one to this request.
+
+    It need not name the instance (Table 9.3-2); but what it names must be it.
+    """
+    if answer is None:
+        raise TransientDeliveryError("the peer ended the association or did not answer in time")
+    if not isinstance(answer, C_STORE) or answer.Status is None:
+        raise TransientDeliveryError("protocol error: the peer sent no answer to a C-STORE")
+    if answer.MessageIDBeingRespondedTo != request.MessageID:
+        raise TransientDeliveryError(
+            f"protocol error: the peer answered message {answer.MessageIDBeingRespondedTo}, "
+            f"not {request.MessageID}"
+        )
+    if answer.AffectedSOPInstanceUID not in (None, "", request.AffectedSOPInstanceUID):
+        raise TransientDeliveryError("protocol error: the peer answered for another SOP Instance")
+    return int(answer.Status)
+
+
 @contextmanager
 def associated(
     peer: Peer,
@@ -131,7 +228,7 @@ def associated(
     handlers: Sequence[evt.EventHandlerType] = (),
     provide: Sequence[str] = (),
 ) -> Iterator[Association]:
-    """Request an association; release it at the end.
+    """Request an association; release it at the end, or abort it after a transient error.
 
     The association may have no accepted presentation context (then it is not established):
     that is an answer about the instances, not about the peer.
@@ -153,6 +250,9 @@ def associated(
     association = _requested(peer, contexts, handlers, provide)
     try:
         yield association
+    except TransientDeliveryError:
+        give_up(association)
+        raise
     finally:
         if association.is_established:
             association.release()
@@ -164,10 +264,7 @@ def _requested(
     handlers: Sequence[evt.EventHandlerType],
     provide: Sequence[str],
 ) -> Association:
-    # With this a file is sent as its own bytes, in pieces; without, it is decoded and encoded
-    # anew. There is no such argument to send_c_store.
-    _config.STORE_SEND_CHUNKED_DATASET = True
-    line = _Line(peer.response_s)
+    line = _Line(peer.connect_s, peer.response_s)
     context = _secured(peer)
     entity = ApplicationEntity(peer.calling_ae)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID

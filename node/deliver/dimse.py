@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
@@ -16,14 +14,21 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 from pynetdicom.association import Association
+from pynetdicom.dsutils import encode
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from node.deliver.association import Peer, associated
+from node.deliver.association import Peer, StoreRequest, associated, store
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything, untried
 from node.deliver.statuses import verdict
 from node.deliver.transcode import uncompressed
-from node.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
+from node.errors import (
+    DeliveryError,
+    PermanentDeliveryError,
+    StoreError,
+    TransientDeliveryError,
+)
+from node.store.instances import data_set_start
 
 log = structlog.get_logger()
 
@@ -156,7 +161,7 @@ def _contexts(batch: Collection[OutboundInstance]) -> list[PresentationContext]:
 
 def _stored(
     association: Association,
-    accepted: Mapping[str, set[str]],
+    accepted: Mapping[tuple[str, str], int],
     instance: OutboundInstance,
     message_id: int,
 ) -> Outcome:
@@ -169,50 +174,54 @@ def _stored(
     """
     uid = instance.sop_instance_uid
     try:
-        payload = _payload(accepted, instance)
-        response = _answer(association, payload, message_id)
+        syntax, data = _payload(accepted, instance)
+        context_id = accepted[instance.sop_class_uid, syntax]
+        status = store(
+            association,
+            StoreRequest(context_id, message_id, instance.sop_class_uid, uid, data),
+        )
     except PermanentDeliveryError as error:
         return Outcome(uid, "refused", str(error))
     except OSError as error:
         return Outcome(uid, "retry", f"cannot read the stored file: {error.strerror}")
-    return Outcome(uid, *verdict(response.Status))
+    except (StoreError, ValueError) as error:
+        return Outcome(uid, "refused", f"cannot be sent: {error}")
+    return Outcome(uid, *verdict(status))
 
 
-def _accepted(association: Association) -> Mapping[str, set[str]]:
-    accepted: dict[str, set[str]] = {}
-    for context in association.accepted_contexts:
-        if context.abstract_syntax is not None:
-            accepted.setdefault(context.abstract_syntax, set()).update(context.transfer_syntax)
-    return accepted
+def _accepted(association: Association) -> Mapping[tuple[str, str], int]:
+    """Return the id of an accepted presentation context by SOP Class and transfer syntax."""
+    return {
+        (str(context.abstract_syntax), str(context.transfer_syntax[0])): int(context.context_id)
+        for context in reversed(association.accepted_contexts)
+        if context.context_id is not None and context.transfer_syntax
+    }
 
 
-def _payload(accepted: Mapping[str, set[str]], instance: OutboundInstance) -> Path | Dataset:
-    """Return the file where the peer takes it as stored, else a converted data set.
+def _payload(
+    accepted: Mapping[tuple[str, str], int], instance: OutboundInstance
+) -> tuple[str, tuple[Path, int] | bytes]:
+    """Return a transfer syntax and the data set in it: as stored where the peer takes that.
 
     Raises
     ------
     PermanentDeliveryError
         If the peer takes the SOP Class in no syntax we can offer.
+    StoreError
+        If the file is no Part 10 file.
     """
-    syntaxes = accepted.get(instance.sop_class_uid, set())
+    syntaxes = {syntax for sop_class, syntax in accepted if sop_class == instance.sop_class_uid}
     stored = UID(instance.transfer_syntax_uid)
-    if stored in syntaxes:
-        return instance.path
     if not syntaxes:
         name = UID(instance.sop_class_uid).name
         raise PermanentDeliveryError(f"SOP Class not accepted: {name}")
-    if not syntaxes.intersection(_PLAIN) or stored == ExplicitVRBigEndian:
+    if stored in syntaxes:
+        with instance.path.open("rb") as file:
+            return stored, (instance.path, data_set_start(file))
+    plain = next((one for one in _PLAIN if one in syntaxes), None)
+    if plain is None or stored == ExplicitVRBigEndian:
         raise PermanentDeliveryError(f"transfer syntax not accepted: {stored.name}")
-    return uncompressed(instance.path, stored)
-
-
-def _answer(association: Association, payload: Path | Dataset, message_id: int) -> Dataset:
-    try:
-        response = association.send_c_store(payload, msg_id=message_id)
-    except RuntimeError as error:  # the association is no longer established
-        raise TransientDeliveryError("the peer ended the association") from error
-    except (InvalidDicomError, AttributeError, ValueError) as error:
-        raise PermanentDeliveryError(f"cannot be encoded ({type(error).__name__})") from error
-    if "Status" not in response:
-        raise TransientDeliveryError("the peer ended the association or did not answer in time")
-    return response
+    data = encode(uncompressed(instance.path, stored), plain.is_implicit_VR, True)
+    if data is None:
+        raise PermanentDeliveryError(f"cannot be encoded as {plain.name}")
+    return plain, data

@@ -8,7 +8,6 @@ import fcntl
 import os
 import re
 import secrets
-import shutil
 import stat
 import threading
 import time
@@ -22,6 +21,7 @@ from typing import Final
 import structlog
 
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
+from node.deliver.stored import pieces
 from node.errors import TransientDeliveryError
 from node.store.instances import is_uid
 
@@ -86,19 +86,20 @@ class FolderSender:
         try:
             self.path.mkdir(exist_ok=True)
             self._tidy()
-            self._copy(instance.path, self.path / f"{uid}.dcm")
+            source = pieces(instance.path, instance.transfer_syntax_uid)
+            self._copy(source, self.path / f"{uid}.dcm")
         except OSError as error:
             return Outcome(uid, "retry", f"folder: {_reason(error)}")
         return Outcome(uid, "delivered")
 
-    def _copy(self, source: Path, final: Path) -> None:
+    def _copy(self, source: Iterator[bytes], final: Path) -> None:
         """Copy, fsync, rename, fsync the folder: a reader never sees half a file."""
         part = self._part(final.stem)
         try:
-            with source.open("rb") as original, part.open("wb") as copy:
+            with part.open("wb") as copy:
                 with suppress(OSError):  # a share may know no locks
                     fcntl.flock(copy, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.copyfileobj(original, copy, 1 << 20)
+                copy.writelines(source)
                 copy.flush()
                 os.fsync(copy.fileno())
             part.replace(final)

@@ -340,15 +340,29 @@ def data_set_sha256(file: BinaryIO) -> str:
     StoreError
         If the file does not begin as a DICOM Part 10 file does.
     """
-    head = file.read(_HEAD)  # preamble, prefix, and (0002,0000), which comes first
-    if len(head) < _HEAD or head[128:132] != b"DICM":
-        raise StoreError("no DICOM Part 10 file: its preamble or group length is missing")
-    (length,) = struct.unpack_from("<I", head, 140)
-    file.seek(_HEAD + length)
+    file.seek(data_set_start(file))
     total = hashlib.sha256()
     while block := file.read(_BLOCK):
         total.update(block)
     return total.hexdigest()
+
+
+def data_set_start(file: BinaryIO) -> int:
+    """Return where the data set of a stored file begins, in octets.
+
+    It is where the File Meta Information ends by its own group length (PS3.10 Section 7.1): a
+    data set may begin with elements of group 0002, which are then part of it.
+
+    Raises
+    ------
+    StoreError
+        If the file, which is read from where it stands, is no DICOM Part 10 file.
+    """
+    head = file.read(_HEAD)  # preamble, prefix, and (0002,0000), which comes first
+    if len(head) < _HEAD or head[128:132] != b"DICM":
+        raise StoreError("no DICOM Part 10 file: its preamble or group length is missing")
+    (length,) = struct.unpack_from("<I", head, 140)
+    return _HEAD + int(length)
 
 
 def _write_all(descriptor: int, data: memoryview) -> None:

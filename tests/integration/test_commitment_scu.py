@@ -3,16 +3,20 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
+from pynetdicom.dimse_primitives import N_ACTION
 from pynetdicom.presentation import build_context
 
+from node.commitment.ask import ask
 from node.commitment.messages import PUSH_MODEL
+from node.commitment.reports import Reports
 from node.deliver.association import Peer, associated
 from node.pipeline.commitments import QUEUES, Commitments, Committing
 from node.pipeline.engine import Engine
 from node.store.catalog import Catalog
-from node.store.commitments import Failed
+from node.store.commitments import Failed, Reference
 from node.store.records import Circuit, Delivery
 from tests.commitment_peer import (
     CommitmentPeer,
@@ -251,6 +255,39 @@ def test_an_aborted_association_is_asked_again(node: Node, peer: CommitmentPeer)
     node.tick()
 
     assert node.standing() == {"again"}
+
+
+def _answer_another(_peer: CommitmentPeer, request: Request) -> None:
+    answer = N_ACTION()
+    answer.MessageIDBeingRespondedTo = 9
+    answer.AffectedSOPClassUID = PUSH_MODEL
+    answer.Status = 0x0000
+    (context,) = request.association.accepted_contexts
+    request.association.dimse.send_msg(answer, cast("int", context.context_id))
+
+
+def test_an_answer_to_another_message_is_none(node: Node, peer: CommitmentPeer) -> None:
+    """PS3.7 Section 10.3.5: nobody knows whether the request came through."""
+    peer.at_once = _answer_another
+    node.tick()
+
+    assert node.standing() == {"again"}
+
+
+def test_reports_without_end_do_not_hold_us(
+    peer: CommitmentPeer, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody is patient with a report that is being taken, for as long as with an answer."""
+    let_go = threading.Event()
+    monkeypatch.setattr(Reports, "take", lambda *_: let_go.wait(60) and 0x0000)
+    peer.at_once = report_early
+    reports = Reports(node.catalog, lambda: 0.0, lambda: 0.0)
+    to = Peer("PACS", "127.0.0.1", peer.port, "RADNODE", connect_s=10, response_s=0.3)
+
+    ask(to, "1.2.3", [Reference("1.2", "1.3")], reports, lambda: False, wait_s=0.1)
+
+    assert not let_go.is_set()
+    let_go.set()
 
 
 def test_nobody_there_is_asked_again(tmp_path: Path) -> None:
