@@ -55,13 +55,25 @@ def _coverage_findings(
     return found
 
 
+def _strange_findings(pixels: Prediction | None) -> list[Finding]:
+    if pixels is None or (pixels.strangeness is None and not pixels.noise):
+        return []
+    told = {
+        "above": pixels.strange_above,
+        "share of known scans below": pixels.strange_share,
+        "noise": pixels.noise,
+    }
+    how = 1.0 if pixels.noise else pixels.strangeness or 0.0
+    return [Finding("strange", "1" if pixels.strange else "0", how, "fused", told)]
+
+
 def fuse(header: SeriesLabels, pixels: Prediction | None, unknown_below: float) -> list[Finding]:
     """Return every finding of a series: fused first, then each witness by itself.
 
     Where a header that speaks and pixels that are sure say different things, the heads are named
     in a finding called ``disagreement``. ``coverage_unknown`` names the regions that are neither
     covered nor not; ``strange`` is 1 where the pixels are not of a kind that the network knows,
-    and its probability is their strangeness.
+    and its probability is their strangeness, 1 where they are noise.
 
     Parameters
     ----------
@@ -81,10 +93,7 @@ def fuse(header: SeriesLabels, pixels: Prediction | None, unknown_below: float) 
         said: Label = getattr(header, name)
         if said:
             found.append(Finding(name, said.value, said.confidence, "fused", _told(said)))
-    if pixels is not None and pixels.strangeness is not None:
-        bound = {"above": pixels.strange_above, "share of known scans below": pixels.strange_share}
-        strange = "1" if pixels.strange else "0"
-        found.append(Finding("strange", strange, pixels.strangeness, "fused", bound))
+    found += _strange_findings(pixels)
     if fused.disagreements:
         found.append(Finding("disagreement", list(fused.disagreements), 1.0, "fused", {}))
     return found

@@ -78,6 +78,7 @@ def classify(  # noqa: PLR0913 (typer wants one parameter per option)
         plain.print(f"covered or not is unknown: {'; '.join(unknown)}")
     if (seen := found.prediction) and seen.strangeness is not None:
         verdict = "strange: its pixels are no witness" if seen.strange else "usual"
+        verdict = "yet noise: its pixels are no witness" if seen.noise else verdict
         plain.print(
             f"strangeness {seen.strangeness:.2f}; {seen.strange_share:.1%} of known scans stay "
             f"below {seen.strange_above:.2f}: {verdict}",

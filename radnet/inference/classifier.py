@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radnet.errors import UnusableVolumeError, WeightsError
+from radnet.inference.noise import is_noise
 from radnet.inference.preparation import (
     CELL_SLICES,
     CLASSIFIER_SIDE,
@@ -45,10 +46,14 @@ class Prediction:
     strangeness: float | None = None  # in [0, 1]; see `strangeness.py`; None: cannot be told
     strange_above: float = 1.0  # few known scans are stranger
     strange_share: float = 1.0  # of known scans that are not
+    noise: bool = False  # its pixels show nothing; see `noise.py`
+    modality: str = ""  # as the pixels were read; empty: the network's own word for it counts
 
     @property
     def strange(self) -> bool:
         """Whether this is hardly a scan of the kinds that the network knows."""
+        if self.noise:
+            return True
         if self.strangeness is None:
             return False
         return not self.strangeness <= self.strange_above  # also where it is no number
@@ -187,6 +192,8 @@ class Classifier:
             usual.strangeness(features[0]) if usual else None,
             usual.above if usual else 1.0,
             usual.share if usual else 1.0,
+            is_noise(stack),
+            modality,
         )
 
     def _abstention(self) -> dict[str, dict[str, float]]:

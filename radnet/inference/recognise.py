@@ -183,7 +183,7 @@ def told(found: Recognised) -> dict[str, Any]:
         spread = fused.classes[head].spread
         answers[head] = {name: round(p, 4) for name, p in spread.items()}
     if prediction:
-        answers["strange"] = prediction.strange
+        answers["strange"], answers["noise"] = prediction.strange, prediction.noise
         if prediction.strangeness is not None:
             answers["strangeness"] = round(prediction.strangeness, 4)
             answers["strange_above"] = prediction.strange_above

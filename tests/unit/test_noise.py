@@ -1,0 +1,139 @@
+"""Noise is no scan, however few its slices; a scan of few slices is one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pytest
+from pydicom import dcmread
+from scipy import ndimage
+
+from radnet.inference.classifier import Classifier, Prediction, stack_of
+from radnet.inference.fusion import fuse_witnesses
+from radnet.inference.noise import is_noise
+from radnet.inference.preparation import Array, Stack
+from radnet.labels.evidence import SeriesLabels
+from radnet.labels.vocabulary import Region
+from radnet.training.samples import phantom_sample
+from radnet.volume.series import read_volume
+
+Make = Callable[[np.random.Generator, tuple[int, int, int]], Array]
+
+
+def uniform(rng: np.random.Generator, shape: tuple[int, int, int]) -> Array:
+    """Return random bytes, as de-identification writes them."""
+    return rng.integers(0, 255, shape).astype(np.float32)
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, int, int]) -> Array:
+    """Return what a detector without a patient gives, in HU."""
+    return rng.normal(0, 300, shape).astype(np.float32)
+
+
+def smooth(rng: np.random.Generator, shape: tuple[int, int, int]) -> Array:
+    """Return noise under a soft kernel."""
+    return np.asarray(ndimage.gaussian_filter(normal(rng, shape), (0, 2, 2)), np.float32)
+
+
+def outlined(rng: np.random.Generator, shape: tuple[int, int, int]) -> Array:
+    """Return noise within the outline of a body."""
+    row, column = np.ogrid[-1 : 1 : shape[1] * 1j, -1 : 1 : shape[2] * 1j]
+    return np.where(row**2 + column**2 < 0.6, uniform(rng, shape) + 100, 0).astype(np.float32)
+
+
+def placed(array: Array, spacing: tuple[float, float, float]) -> hd.Volume:
+    """Return an axial volume."""
+    return hd.Volume(array, affine=np.diag([*spacing, 1]), coordinate_system="PATIENT")
+
+
+@pytest.mark.parametrize("make", [uniform, normal, smooth, outlined])
+@pytest.mark.parametrize("slices", [4, 5, 8, 30])
+@pytest.mark.parametrize(("side", "spacing"), [(64, (5.0, 4.0, 4.0)), (256, (8.0, 0.9, 0.9))])
+def test_noise_is_noise(
+    make: Make, slices: int, side: int, spacing: tuple[float, float, float]
+) -> None:
+    """White, filtered, or cut out to the shape of a patient; coarse or fine."""
+    array = make(np.random.default_rng(slices), (slices, side, side))
+
+    assert is_noise(stack_of(placed(array, spacing)))
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    """Return the shipped classifier."""
+    return Classifier.load()
+
+
+@pytest.mark.parametrize("modality", ["MR", "CT"])
+@pytest.mark.parametrize("make", [uniform, outlined])
+def test_of_a_few_slices_of_noise_nothing_is_known(
+    make: Make, modality: str, classifier: Classifier
+) -> None:
+    """Four of them were once a usual scan without agent and surely none of the nine regions."""
+    array = make(np.random.default_rng(1), (5, 128, 128))
+
+    said = classifier.classify(placed(array, (5.0, 2.0, 2.0)), modality)
+    fused = fuse_witnesses(SeriesLabels(), said, 0.6)
+
+    assert said.noise
+    assert said.strange
+    assert said.modality == modality
+    assert [fused.classes[head].value for head in ("sequence", "plane", "contrast")] == [None] * 3
+    assert fused.covered is None
+    assert fused.regions_unknown == [str(region) for region in Region]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("first", [4, 10, 16])
+def test_a_few_slices_of_a_body_are_no_noise(seed: int, first: int) -> None:
+    """Phantoms as the network sees them, four and eight slices of 4 mm."""
+    stack = np.asarray(phantom_sample(seed).image, np.float32)
+    part = stack[first : first + 4 + 4 * (seed % 2)]
+
+    assert not is_noise(Stack(part, np.diag([4.0, 5.0, 5.0, 1.0])))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.tile(np.linspace(0, 1, 32, dtype=np.float32), (4, 32, 1)),
+        np.pad(np.ones((2, 8, 8), np.float32), ((1, 1), (12, 12), (12, 12))),
+        np.zeros((4, 5, 5), np.float32),
+    ],
+)
+def test_even_and_tiny_pictures_are_no_noise(array: Array) -> None:
+    """A gradient, a block, slices of one value: odd, and told by other means."""
+    assert not is_noise(Stack(array, np.eye(4)))
+
+
+SHORT = (
+    "ct_abdomen_hcc007_pre", "ct_head_ge", "mr_adc_px0000", "mr_calcb_px0000",
+    "mr_dti_ax_toshiba_b1500", "mr_t1_ax_cptac", "mr_t2_ax_px0000", "mr_t2_knee",
+)  # fmt: skip
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("series", SHORT)
+@pytest.mark.parametrize("slices", [4, 8])
+def test_short_parts_of_real_scans_are_no_noise(series: str, slices: int, real_data: Path) -> None:
+    """Thick and thin, coarse and fine, masked and noisy: the middle of what is widely spaced."""
+    paths = sorted((real_data / "dicom" / series).iterdir(), key=_place)
+    first = len(paths) // 2 - slices // 2
+
+    assert not is_noise(stack_of(read_volume(paths[first : first + slices], tolerant=True)))
+
+
+def _place(path: Path) -> float:
+    """Return where a slice lies along its normal."""
+    ds = dcmread(path, stop_before_pixels=True)
+    cosines = np.array(ds.ImageOrientationPatient, float)
+    return float(np.cross(cosines[:3], cosines[3:]) @ np.array(ds.ImagePositionPatient, float))
+
+
+def test_noise_without_a_record_of_what_is_usual_is_strange() -> None:
+    """Older weights have no bound; noise needs none."""
+    said = Prediction({}, {}, {}, {}, 1.0, np.zeros((1, 9), np.float32), 32.0, noise=True)
+
+    assert said.strangeness is None
+    assert said.strange
