@@ -3,6 +3,7 @@
 RadnetError
 ├── UnusableVolumeError   these images do not make a volume; the message says why
 │   └── GeometryError     ... because of their positions or orientations
+├── UndecodableError      the pixels of one image cannot be decoded within bounds
 ├── WeightsError          a weights file is missing, altered or of another preset
 │   └── PresetError       ... no preset has that name
 └── FetchError            something outside cannot be reached, or gave other bytes than it promised
@@ -19,6 +20,10 @@ class UnusableVolumeError(RadnetError):
 
 class GeometryError(UnusableVolumeError):
     """Positions or orientations do not describe one regular volume."""
+
+
+class UndecodableError(RadnetError):
+    """Pixel Data cannot be decoded, or not within the time and memory that are given to it."""
 
 
 class WeightsError(RadnetError):

@@ -1,24 +1,24 @@
 """One series of files to one volume."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut
-from pydicom.pixels.utils import pixel_array
+from pydicom.uid import ExplicitVRLittleEndian
 
-from radnet.errors import GeometryError, UnusableVolumeError
+from radnet.errors import GeometryError, UndecodableError, UnusableVolumeError
+from radnet.volume.decoding import decoded, each_decoded
 from radnet.volume.elements import UNDECODABLE
 from radnet.volume.geometry import Stack, stack
 from radnet.volume.headers import (
     CT_CLASSES,
     MULTI_FRAME,
     quiet_headers,
-    read_file,
     read_headers,
     refuse_unusable,
     series_name,
@@ -74,8 +74,10 @@ def read_volume(paths: Sequence[Path], *, tolerant: bool = False) -> hd.Volume:
         series_name(headers[0]), (len(headers), int(headers[0].Rows), int(headers[0].Columns))
     )
     array = np.empty((len(headers), headers[0].Rows, headers[0].Columns), dtype=np.float32)
-    for place, index in enumerate(slices.order):
-        array[place] = _values(read_file(paths[index], pixels=True), array.shape[1:])
+    order = slices.order
+    images = each_decoded([paths[one] for one in order], [headers[one] for one in order])
+    for place, index in enumerate(order):
+        array[place] = _values(images, headers[index], array.shape[1:])
     return _volume(array, headers[0], slices)
 
 
@@ -107,31 +109,29 @@ def _refuse_unscaled(headers: Sequence[Dataset]) -> None:
         )
 
 
-def _values(dataset: Dataset, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return one image, rescaled, with padding set to the lowest value that means nothing."""
-    name = series_name(dataset)
-    if "PixelData" not in dataset:
-        raise UnusableVolumeError(
-            f"{name}: instance {dataset.get('SOPInstanceUID')} has no Pixel Data; expected "
-            f"{shape[0]} x {shape[1]} pixels."
-        )
+def _values(
+    images: Iterator[NDArray[Any]], header: Dataset, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return the next image, rescaled, with padding set to the lowest value that means nothing."""
+    name = series_name(header)
     try:
+        stored = next(images)
         with quiet_headers():
-            stored = pixel_array(dataset)
-            values: NDArray[np.float32] = apply_modality_lut(stored, dataset).astype(np.float32)
-    except UNDECODABLE as error:
+            values: NDArray[np.float32] = apply_modality_lut(stored, header).astype(np.float32)
+    except (UndecodableError, OSError, *UNDECODABLE) as error:
+        why = str(error) if isinstance(error, UndecodableError) else type(error).__name__
         raise UnusableVolumeError(
-            f"{name}: Pixel Data of instance {dataset.get('SOPInstanceUID')} cannot be decoded "
-            f"({type(error).__name__}); expected {shape[0]} x {shape[1]} pixels."
+            f"{name}: Pixel Data of instance {header.get('SOPInstanceUID')} cannot be decoded "
+            f"({why}); expected {shape[0]} x {shape[1]} pixels."
         ) from error
     if values.shape != shape:
         raise UnusableVolumeError(
-            f"{name}: instance {dataset.get('SOPInstanceUID')} holds pixels of shape "
+            f"{name}: instance {header.get('SOPInstanceUID')} holds pixels of shape "
             f"{values.shape}; expected {shape}."
         )
-    padding = _padding(dataset, stored)
+    padding = _padding(header, stored)
     if padding.any():
-        air = AIR_HU if dataset.SOPClassUID in CT_CLASSES else _lowest(values[~padding])
+        air = AIR_HU if header.SOPClassUID in CT_CLASSES else _lowest(values[~padding])
         values[padding] = air
     return values
 
@@ -170,9 +170,11 @@ def _multi_frame(paths: Sequence[Path], headers: Sequence[Dataset]) -> hd.Volume
         raise UnusableVolumeError(
             f"{name}: {len(paths)} multi-frame instances found; expected one volume in one."
         )
-    dataset = read_file(paths[0], pixels=True)
-    if "PixelData" not in dataset:
-        raise UnusableVolumeError(f"{name}: no Pixel Data found; expected multi-frame pixels.")
+    frames, rows, columns = (
+        int(headers[0].get(key) or 1) for key in ("NumberOfFrames", "Rows", "Columns")
+    )
+    refuse_too_large(name, (frames, rows, columns))
+    dataset = _decoded(name, paths[0], headers[0])
     is_ct = dataset.SOPClassUID in CT_CLASSES
     try:
         with quiet_headers():
@@ -190,3 +192,20 @@ def _multi_frame(paths: Sequence[Path], headers: Sequence[Dataset]) -> hd.Volume
     if volume.shape[0] < 2:
         raise GeometryError(f"{name}: 1 frame found; expected at least 2 to make a volume.")
     return volume
+
+
+def _decoded(name: str, path: Path, header: Dataset) -> Dataset:
+    """Return a multi-frame data set with its pixels decoded: highdicom would do it in here."""
+    try:
+        stored = decoded(path, header)
+    except (UndecodableError, OSError) as error:
+        why = str(error) if isinstance(error, UndecodableError) else type(error).__name__
+        raise UnusableVolumeError(
+            f"{name}: Pixel Data of instance {header.get('SOPInstanceUID')} cannot be decoded "
+            f"({why}); expected multi-frame pixels."
+        ) from error
+    header.PixelData = stored.tobytes()
+    header["PixelData"].VR = "OB" if stored.dtype.itemsize == 1 else "OW"
+    header.BitsAllocated = 8 * stored.dtype.itemsize
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return header
