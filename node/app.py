@@ -8,6 +8,7 @@ import datetime
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -18,6 +19,7 @@ from node.settings import Settings
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
 from node.store.locks import executor_lock, sole_lock
+from node.store.private import private_folder, tighten
 from node.watch.reporting import audited, auditor_of
 
 log = structlog.get_logger()
@@ -43,13 +45,26 @@ def open_storage(settings: Settings) -> Storage:
     """
     data = settings.node.data
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        private_folder(data)
         with executor_lock(data / "run" / "migrate.lock"):
+            _close_to_others(data)
             catalog = Catalog(settings.node.catalog)
             catalog.upgrade()
     except OSError as error:
         raise StoreError(f"node.data: {data} cannot be used: {error.strerror}") from error
     return Storage(catalog, InstanceFiles(settings.node.data))
+
+
+def _close_to_others(data: Path) -> None:
+    found = tighten(data)
+    if found.closed:
+        log.warning("permissions", closed_to_others=found.closed, folder=str(data))
+    if found.refused:
+        log.warning(
+            "permissions: files or folders belong to another user, who must chmod go= them",
+            open_to_others=found.refused,
+            folder=str(data),
+        )
 
 
 def receive(settings: Settings, stop: threading.Event) -> None:

@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 failed, 2 wrong usage or input.
 """
 
+import os
 from importlib.metadata import version
 from typing import Annotated
 
@@ -46,5 +47,6 @@ def _main(
 
 
 def main() -> None:
-    """Entry point of the command."""
+    """Entry point of the command; what it makes is of patients, and read by its user alone."""
+    os.umask(0o077)
     radnode()

@@ -39,7 +39,7 @@ DEFAULT_CONFIG: Final = Path("deploy/node.toml")
 
 def fail(message: str, code: int) -> NoReturn:
     """Say why, and end with `code`."""
-    errors.print(message, style="red", markup=False, highlight=False)
+    errors.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(code)
 
 

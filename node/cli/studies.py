@@ -173,14 +173,16 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
         for line, in_order in readiness.look(settings):
             failed += not in_order
             style = None if in_order else "red"
-            console.print(line, style=style, markup=False, highlight=False)
+            console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
         for described in settings.destinations:
             try:
                 said = build(described, settings.node.ae_title).check()
                 console.print(f"{described.name}: ok, {said}", markup=False, highlight=False)
             except DeliveryError as error:
                 failed += 1
-                errors.print(f"{described.name}: {error}", style="red", markup=False)
+                errors.print(
+                    f"{described.name}: {error}", style="red", markup=False, soft_wrap=True
+                )
         if failed:
             raise typer.Exit(FAILED)
 
@@ -189,7 +191,6 @@ def _draw(storage: "Storage", study: str, folder: Path) -> list[Path]:
     """Draw every current segmentation of a study."""
     from node.segment import preview as pictures  # highdicom and matplotlib: slow to import
 
-    folder.mkdir(parents=True, exist_ok=True)
     drawn = []
     for summary in storage.catalog.series_of(study):
         uid = summary.series_instance_uid

@@ -24,6 +24,7 @@ from node.deliver.destination import OutboundInstance, Outcome, Wanted, everythi
 from node.deliver.stored import pieces
 from node.errors import TransientDeliveryError
 from node.store.instances import is_uid
+from node.store.private import FILE, FOLDER, opener
 
 log = structlog.get_logger()
 
@@ -72,7 +73,7 @@ class FolderSender:
         """
         probe = self._part("check")
         try:
-            self.path.mkdir(exist_ok=True)
+            self.path.mkdir(mode=FOLDER, exist_ok=True)
             probe.write_bytes(b"")
             probe.unlink(missing_ok=True)
         except OSError as error:
@@ -84,7 +85,7 @@ class FolderSender:
         if not is_uid(uid):  # it becomes a file name: "../x" must not pass
             return Outcome(uid, "refused", "the SOP Instance UID is not a UID")
         try:
-            self.path.mkdir(exist_ok=True)
+            self.path.mkdir(mode=FOLDER, exist_ok=True)
             self._tidy()
             source = pieces(instance.path, instance.transfer_syntax_uid)
             self._copy(source, self.path / f"{uid}.dcm")
@@ -96,7 +97,8 @@ class FolderSender:
         """Copy, fsync, rename, fsync the folder: a reader never sees half a file."""
         part = self._part(final.stem)
         try:
-            with part.open("wb") as copy:
+            with open(part, "wb", opener=opener) as copy:
+                self._open_as_folder(copy.fileno())
                 with suppress(OSError):  # a share may know no locks
                     fcntl.flock(copy, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 copy.writelines(source)
@@ -110,6 +112,16 @@ class FolderSender:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+    def _open_as_folder(self, descriptor: int) -> None:
+        """Let those read a file who may read its folder: whoever made that has chosen them.
+
+        The folder keeps all others out. Its group need not be the group of the file, so that
+        to open the file to its own group alone would not do.
+        """
+        if self.path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            with suppress(OSError):  # a share may know no permissions
+                os.fchmod(descriptor, FILE | stat.S_IRGRP | stat.S_IROTH)
 
     def _part(self, stem: str) -> Path:
         owner = self.owner or "0" * 12

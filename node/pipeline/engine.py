@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from dbos import (
@@ -25,8 +26,11 @@ from dbos import (
     WorkflowStatus,
 )
 from dbos import error as dbos_error
+from sqlalchemy import make_url
 
 from node.errors import NodeError, StoreError, UnforeseenError, reason_of
+from node.store.looking import look_at_pipeline
+from node.store.private import private_database
 from radnet.errors import RadnetError
 
 APPLICATION_VERSION: Final = "pipeline-1"
@@ -139,9 +143,15 @@ class Engine:
         Database of the pipeline, ``sqlite:///...`` or ``postgresql+psycopg://...``.
     executor_id : str
         Stable and unique name of this process; see `node.store.locks.executor_id`.
+
+    Raises
+    ------
+    StoreError
+        If the database cannot be used.
     """
 
     def __init__(self, url: str, executor_id: str) -> None:
+        look_at_pipeline(url)
         config: DBOSConfig = {
             "name": "radnet-node",
             "system_database_url": url,
@@ -152,6 +162,7 @@ class Engine:
             "notification_listener_polling_interval_sec": POLLING_S,
         }
         if url.startswith("sqlite"):
+            private_database(Path(make_url(url).database or ""))
             config["db_engine_kwargs"] = {
                 "connect_args": {"factory": DurableConnection, "timeout": 30}
             }

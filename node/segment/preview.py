@@ -12,6 +12,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from node.segment.certificate import decode
+from node.store.private import opener, private_folder
 from radnet.volume.series import read_volume
 
 TILES: Final = 12
@@ -76,8 +77,9 @@ def montage(volume: hd.Volume, mask: NDArray[np.bool_], out: Path, title: str) -
     volume_ml = float(mask.sum() * np.prod(volume.spacing) / 1000)
     figure.suptitle(f"{title}   {volume_ml:.0f} mL", color="white", fontsize=11)
     figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 0.45 / figure.get_figheight(), 0.02, 0.02)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=100, facecolor="black")
+    private_folder(out.parent)
+    with open(out, "wb", opener=opener) as file:
+        figure.savefig(file, format="png", dpi=100, facecolor="black")
 
 
 def _draw(panel: Any, volume: hd.Volume, mask: NDArray[np.bool_], index: int) -> None:

@@ -3,15 +3,21 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.errors import StoreError
+from node.identity import SOFTWARE_VERSION
+from node.store.private import private_database
 
 BUSY_TIMEOUT_S = 30.0  # receiver and workers share the file; a writer waits for its turn
 GIVEN_WAY_S = 0.15
@@ -31,6 +37,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = _engine(url)
+        if self.engine.dialect.name == "sqlite" and self.engine.url.database:
+            private_database(Path(self.engine.url.database))
         self._writer = self.engine.execution_options(immediate=True)
 
     def upgrade(self) -> None:
@@ -39,15 +47,18 @@ class Database:
         Raises
         ------
         StoreError
-            If the database cannot be reached or changed.
+            If the database cannot be reached or changed, or is of a newer version.
         """
-        config = Config()
-        config.set_main_option("script_location", "node.store:migrations")
-        with self._write() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        config = migrations()
+        try:
+            with self._writer.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+                versions(connection, config)
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except (SQLAlchemyError, CommandError) as error:
+            raise unusable(self.engine.url, error) from error
 
     def reserve_log(self) -> None:
         """Grow SQLite's write-ahead log once, so that commits overwrite it in place.
@@ -85,7 +96,7 @@ class Database:
             with self._writer.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise StoreError(f"the catalog was not changed: {_plain(error)}") from error
+            raise StoreError(f"the catalog was not changed: {plain(error)}") from error
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
@@ -94,7 +105,7 @@ class Database:
             with self.engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise StoreError(f"the catalog was not read: {_plain(error)}") from error
+            raise StoreError(f"the catalog was not read: {plain(error)}") from error
 
     def _give_way(self) -> None:
         """Let others write between the transactions of a long change.
@@ -112,7 +123,52 @@ class Database:
         return sqlite.insert(table)
 
 
-def _plain(error: SQLAlchemyError) -> str:
+def migrations() -> Config:
+    """Return where Alembic finds the steps from version to version."""
+    config = Config()
+    config.set_main_option("script_location", "node.store:migrations")
+    return config
+
+
+def versions(connection: sa.Connection, config: Config) -> tuple[str, str]:
+    """Return the version of the tables, '' where there are none, and the one we need.
+
+    Raises
+    ------
+    StoreError
+        If this program does not know the version: it would not know what the tables mean.
+    """
+    steps = ScriptDirectory.from_config(config)
+    newest = steps.get_current_head() or ""
+    found = MigrationContext.configure(connection).get_current_heads()
+    known = {step.revision for step in steps.walk_revisions()}
+    if unknown := ", ".join(sorted(set(found) - known)):
+        raise StoreError(
+            f"{_shown(connection.engine.url)} is of a newer version: found {unknown}, expected at "
+            f"most {newest}, which is that of radnode {SOFTWARE_VERSION}; start the newer radnode "
+            "again, or put back the back-up from before its first start"
+        )
+    return ", ".join(found), newest
+
+
+def unusable(url: sa.URL, error: Exception) -> StoreError:
+    """Return the error that says which database cannot be used, why, and what was expected."""
+    expected = (
+        "a SQLite file in a folder that this user may write"
+        if url.get_backend_name() == "sqlite"
+        else "a PostgreSQL server that answers: start it, or correct the URL in the settings"
+    )
+    why = plain(error) if isinstance(error, SQLAlchemyError) else str(error)
+    return StoreError(
+        f"{_shown(url)} cannot be used: {' '.join(why.split())}; expected {expected}"
+    )
+
+
+def _shown(url: sa.URL) -> str:
+    return url.render_as_string(hide_password=True)
+
+
+def plain(error: SQLAlchemyError) -> str:
     """Return the driver's message without the statement, whose values may be long."""
     return str(getattr(error, "orig", None) or type(error).__name__)
 

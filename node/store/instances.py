@@ -24,6 +24,7 @@ from pydicom.dataset import Dataset
 
 from node.errors import StoreError, UidTakenError
 from node.identity import SOFTWARE_VERSION
+from node.store.private import FILE, private_folder
 from node.store.records import StoredInstance
 
 Octets = bytes | memoryview
@@ -111,6 +112,8 @@ class Part:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = path.open("xb", buffering=0)
+        with suppress(OSError):  # a share may know no permissions
+            os.fchmod(self.descriptor, FILE)
 
     @property
     def descriptor(self) -> int:
@@ -172,7 +175,7 @@ class InstanceFiles:
             If the file system refuses (full, read-only, gone); nothing is left behind.
         """
         incoming = self.root / INCOMING
-        incoming.mkdir(exist_ok=True)
+        private_folder(incoming)
         part = Part(incoming / f"{uuid.uuid4().hex}.part")
         try:
             for chunk in chunks:
@@ -376,7 +379,7 @@ def _make_folder(folder: Path, root: Path) -> None:
         return
     if folder != root:
         _make_folder(folder.parent, root)
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     _sync_folder(folder.parent)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from node.errors import StoreError
 from node.store.instances import InstanceFiles
+from node.store.private import opener, private_folder
 
 EXECUTOR: Final = Path("run") / "executor"
 
@@ -18,8 +19,8 @@ def executor_lock(path: Path) -> Iterator[None]:
 
     Two live processes with one executor id steal each other's running jobs.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    private_folder(path.parent)
+    with open(path, "w", opener=opener) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -38,8 +39,8 @@ def sole_lock(path: Path, told: str) -> Iterator[None]:
     StoreError
         If another process has it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    private_folder(path.parent)
+    with open(path, "w", opener=opener) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

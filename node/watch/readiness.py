@@ -1,15 +1,21 @@
-"""What `radnode check` says of the node's own doors: who may send, TLS, the audit collector."""
+"""What `radnode check` says of the node itself: databases, who may send, TLS, audit collector."""
 
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 
-from node.errors import TransientDeliveryError
-from node.settings import Settings
+from node.errors import StoreError, TransientDeliveryError
+from node.settings import FolderDestination, Settings
+from node.store.looking import look_at_catalog, look_at_pipeline
 from node.tls import valid_until
 from node.watch.reporting import collector_of
 
 
 def look(settings: Settings) -> Iterator[tuple[str, bool]]:
-    """Yield a line for each door, and whether it is in order."""
+    """Yield a line for each database and door, and whether it is in order."""
+    yield _database("catalog", look_at_catalog, settings.node.catalog)
+    yield _database("pipeline", look_at_pipeline, settings.node.pipeline)
+    for line in _open_folders(settings):
+        yield line, True
     yield _sources(settings), True
     if not settings.rules:
         yield "rules: none, so nothing that comes in is sent anywhere", True
@@ -30,6 +36,25 @@ def look(settings: Settings) -> Iterator[tuple[str, bool]]:
             yield f"audit: {error}", False
         else:
             yield f"audit: ok, {collector}", True
+
+
+def _database(name: str, look: Callable[[str], str], url: str) -> tuple[str, bool]:
+    try:
+        return f"{name}: {look(url)}", True
+    except StoreError as error:
+        return f"{name}: {error}", False
+
+
+def _open_folders(settings: Settings) -> Iterator[str]:
+    """Name the folders to which images of patients are copied and which everybody may read."""
+    for one in settings.destinations:
+        if isinstance(one, FolderDestination) and one.path.is_dir():
+            mode = stat.S_IMODE(one.path.stat().st_mode)
+            if mode & stat.S_IROTH:
+                yield (
+                    f"{one.name}: {one.path} has mode {mode:o}, so everybody on this machine "
+                    "can read what is delivered there"
+                )
 
 
 def _unnamed(settings: Settings) -> list[str]:

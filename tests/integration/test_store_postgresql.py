@@ -4,12 +4,14 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from node.errors import StoreError
 from node.pipeline.quarantine import wanted
 from node.store.catalog import Catalog
+from node.store.looking import look_at_catalog
 from node.store.records import Finding
 from node.store.rejections import Rejected
 from node.store.tables import metadata
@@ -187,3 +189,17 @@ def test_rejections_are_counted_and_audits_wait_until_they_are_told(catalog: Cat
     assert (rest.deeds, rest.occasions, [one.fresh for one in rest.refused]) == ([], [], [1])
     catalog.record(stored(2), 101.0)
     assert [one.event for one in catalog.audit_backlog(10).deeds] == ["received"]
+
+
+def test_a_newer_version_is_refused_in_words(catalog: Catalog) -> None:
+    """Found, expected, and what to do."""
+    assert look_at_catalog(catalog.url).startswith("ok, version ")
+    with catalog.engine.begin() as connection:
+        ours = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+
+    for use in (catalog.upgrade, lambda: look_at_catalog(catalog.url)):
+        with pytest.raises(StoreError, match="newer version: found 9999, expected at most"):
+            use()
+    with catalog.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = :it"), {"it": ours})
