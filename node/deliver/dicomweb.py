@@ -8,8 +8,6 @@ request is made here, on httpx.
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 from uuid import uuid4
 
@@ -21,7 +19,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything, untried
 from node.deliver.http import OPEN, Access, meaning, raise_for, told, was_connected
 from node.deliver.statuses import StoreStatus, verdict
-from node.deliver.transcode import uncompressed
+from node.deliver.transcode import plain_copy
 from node.errors import PermanentDeliveryError, TransientDeliveryError
 
 log = structlog.get_logger()
@@ -149,19 +147,15 @@ class DicomwebSender:
 
     def _sent_plain(self, client: httpx.Client, item: OutboundInstance) -> Iterator[Outcome]:
         """Send one instance decoded, to a server that refuses the syntax it is stored in."""
-        with TemporaryDirectory(prefix="radnode") as folder:
-            path = Path(folder) / "plain.dcm"
-            try:
-                ds = uncompressed(item.path, UID(item.transfer_syntax_uid))
-                ds.save_as(path, enforce_file_format=True)
-            except PermanentDeliveryError as error:
-                yield Outcome(item.sop_instance_uid, "refused", str(error))
-            except OSError as error:
-                reason = f"cannot read or convert the stored file: {error.strerror}"
-                yield Outcome(item.sop_instance_uid, "retry", reason)
-            else:
+        try:
+            with plain_copy(item.path, UID(item.transfer_syntax_uid)) as path:
                 plain = replace(item, path=path, transfer_syntax_uid=ExplicitVRLittleEndian)
                 yield from self._sent(client, [plain])
+        except PermanentDeliveryError as error:
+            yield Outcome(item.sop_instance_uid, "refused", str(error))
+        except OSError as error:
+            reason = f"cannot read or convert the stored file: {error.strerror}"
+            yield Outcome(item.sop_instance_uid, "retry", reason)
 
 
 def requests(

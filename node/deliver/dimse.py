@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,14 +15,13 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 from pynetdicom.association import Association
-from pynetdicom.dsutils import encode
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from node.deliver.association import Peer, StoreRequest, associated, store
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything, untried
 from node.deliver.statuses import verdict
-from node.deliver.transcode import uncompressed
+from node.deliver.transcode import plain_copy
 from node.errors import (
     DeliveryError,
     PermanentDeliveryError,
@@ -174,12 +174,14 @@ def _stored(
     """
     uid = instance.sop_instance_uid
     try:
-        syntax, data = _payload(accepted, instance)
-        context_id = accepted[instance.sop_class_uid, syntax]
-        status = store(
-            association,
-            StoreRequest(context_id, message_id, instance.sop_class_uid, uid, data),
-        )
+        with _payload(accepted, instance) as (syntax, path):
+            context_id = accepted[instance.sop_class_uid, syntax]
+            with path.open("rb") as file:
+                data = path, data_set_start(file)
+            status = store(
+                association,
+                StoreRequest(context_id, message_id, instance.sop_class_uid, uid, data),
+            )
     except PermanentDeliveryError as error:
         return Outcome(uid, "refused", str(error))
     except OSError as error:
@@ -198,17 +200,16 @@ def _accepted(association: Association) -> Mapping[tuple[str, str], int]:
     }
 
 
+@contextmanager
 def _payload(
     accepted: Mapping[tuple[str, str], int], instance: OutboundInstance
-) -> tuple[str, tuple[Path, int] | bytes]:
-    """Return a transfer syntax and the data set in it: as stored where the peer takes that.
+) -> Iterator[tuple[str, Path]]:
+    """Lend a file and tell its transfer syntax: as stored where the peer takes that.
 
     Raises
     ------
     PermanentDeliveryError
         If the peer takes the SOP Class in no syntax we can offer.
-    StoreError
-        If the file is no Part 10 file.
     """
     syntaxes = {syntax for sop_class, syntax in accepted if sop_class == instance.sop_class_uid}
     stored = UID(instance.transfer_syntax_uid)
@@ -216,12 +217,10 @@ def _payload(
         name = UID(instance.sop_class_uid).name
         raise PermanentDeliveryError(f"SOP Class not accepted: {name}")
     if stored in syntaxes:
-        with instance.path.open("rb") as file:
-            return stored, (instance.path, data_set_start(file))
+        yield stored, instance.path
+        return
     plain = next((one for one in _PLAIN if one in syntaxes), None)
     if plain is None or stored == ExplicitVRBigEndian:
         raise PermanentDeliveryError(f"transfer syntax not accepted: {stored.name}")
-    data = encode(uncompressed(instance.path, stored), plain.is_implicit_VR, True)
-    if data is None:
-        raise PermanentDeliveryError(f"cannot be encoded as {plain.name}")
-    return plain, data
+    with plain_copy(instance.path, stored, plain) as copy:
+        yield plain, copy

@@ -9,15 +9,14 @@ C.7.6.1.1.5). A file that does not have it is refused rather than sent as if it 
 the standard does not ask for a plain syntax where only a lossy one exists (PS3.5 Section 10.1).
 """
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
     UID,
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
@@ -31,6 +30,9 @@ from pydicom.uid import (
 )
 
 from node.errors import PermanentDeliveryError
+from radnet.errors import UndecodableError, UnusableVolumeError
+from radnet.volume.decoding import plain_file
+from radnet.volume.headers import read_file
 
 LOSSLESS: Final = frozenset(
     {
@@ -46,47 +48,43 @@ LOSSLESS: Final = frozenset(
 ALWAYS_LOSSY: Final = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
 
 
-def uncompressed(path: Path, stored: UID) -> Dataset:
-    """Return a stored file in a plain transfer syntax.
+@contextmanager
+def plain_copy(path: Path, stored: UID, syntax: UID = ExplicitVRLittleEndian) -> Iterator[Path]:
+    """Lend a copy of a stored file in a plain transfer syntax, for as long as it takes to send it.
+
+    The data set is read, decoded and written in a process of its own, within limits of time and
+    memory (`radnet.volume.decoding.plain_file`): a file that crashes its decoder, or never ends,
+    is an outcome of this one instance. A decoder that pydicom does not have belongs there, into
+    `radnet.volume.plain.write_plain`. Without Pixel Data only the transfer syntax changes.
+
+    Parameters
+    ----------
+    stored
+        The transfer syntax it is stored in.
+    syntax
+        Implicit or Explicit VR Little Endian.
 
     Raises
     ------
     PermanentDeliveryError
         If the pixels cannot be decoded, or the data set would no longer tell of a loss.
     OSError
-        If the file cannot be read.
+        If the file cannot be read, or there is no memory or disk for the copy now.
     """
-    try:
-        ds = dcmread(path)
-        if stored == DeflatedExplicitVRLittleEndian:
-            ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        elif stored.is_compressed:
-            _require_told(ds, stored)
-            ds.decompress(as_rgb=False, generate_instance_uid=False)
-            _name_colour(ds)
-    except (
-        InvalidDicomError,
-        AttributeError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ) as error:
-        raise PermanentDeliveryError(
-            f"transfer syntax not accepted: {stored.name}, and the pixels cannot be decoded "
-            f"({type(error).__name__})"
-        ) from error
-    return ds
-
-
-def _name_colour(ds: Dataset) -> None:
-    """Name chrominance as it is now: the decoder brought it to the full number of samples.
-
-    Native YBR_FULL_422 has half as many (PS3.3 C.7.6.3.1.2), and would be read as garbage.
-    """
-    if ds.PhotometricInterpretation == "YBR_FULL_422":
-        samples = ds.Rows * ds.Columns * 3 * int(ds.get("NumberOfFrames") or 1)
-        if len(ds.PixelData) >= samples * ds.BitsAllocated // 8:
-            ds.PhotometricInterpretation = "YBR_FULL"
+    with ExitStack() as lent:
+        try:
+            header = read_file(path, pixels=False)
+            copy = lent.enter_context(plain_file(path, header, syntax))
+        except (UnusableVolumeError, UndecodableError) as error:
+            if isinstance(error.__cause__, OSError):
+                raise error.__cause__ from None
+            raise PermanentDeliveryError(
+                f"transfer syntax not accepted: {stored.name}, and the instance cannot be decoded "
+                f"({error})"
+            ) from error
+        if copy.decoded:
+            _require_told(header, stored)
+        yield copy.path
 
 
 def _require_told(ds: Dataset, stored: UID) -> None:

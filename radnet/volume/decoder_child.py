@@ -94,8 +94,7 @@ def _done(request: dict[str, Any], descriptor: int) -> dict[str, Any]:
     path = Path(request["path"])
     if request["syntax"]:
         with os.fdopen(os.dup(descriptor), "wb") as out:
-            write_plain(path, out, UID(request["syntax"]))
-        return {}
+            return {"decoded": write_plain(path, out, UID(request["syntax"]))}
     with quiet_headers():
         array = np.ascontiguousarray(stored_values(dcmread(path)))
     if array.nbytes > request["octets"]:

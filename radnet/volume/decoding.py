@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache, partial
 from math import prod
 from pathlib import Path
@@ -43,6 +44,14 @@ COPIES: Final = 8  # of the decoded pixels: OpenJPEG has 4 octets for each sampl
 CPU_S: Final = 10
 CPU_S_PER_MPIXEL: Final = 1.0  # eight times what JPEG 2000 takes on a usual machine
 LONGEST_CPU_S: Final = 900
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A copy in a plain transfer syntax, and whether there were pixels to decode for it."""
+
+    path: Path
+    decoded: bool
 
 
 @cache
@@ -119,7 +128,7 @@ def each_decoded(paths: Sequence[Path], headers: Sequence[Dataset]) -> Iterator[
 
 
 @contextmanager
-def plain_file(path: Path, header: Dataset, syntax: UID) -> Iterator[Path]:
+def plain_file(path: Path, header: Dataset, syntax: UID) -> Iterator[Plain]:
     """Lend a copy of one file in a plain transfer syntax, decoded where it is compressed.
 
     Everything that parses, decodes or encodes the data set runs in a decoding process: call this
@@ -142,8 +151,8 @@ def plain_file(path: Path, header: Dataset, syntax: UID) -> Iterator[Path]:
     octets = promised_bytes(header) if "Rows" in header else 0
     request = {"path": os.fspath(path.absolute()), "octets": octets, "syntax": str(syntax)}
     with tempfile.TemporaryFile(prefix="radnet") as out:
-        children().ask(request, out.fileno(), limits_for(octets, size))
-        yield Path(f"/dev/fd/{out.fileno()}")
+        answer = children().ask(request, out.fileno(), limits_for(octets, size))
+        yield Plain(Path(f"/dev/fd/{out.fileno()}"), bool(answer["decoded"]))
 
 
 def _is_native(header: Dataset) -> bool:

@@ -12,7 +12,7 @@ from pydicom.uid import UID
 from radnet.volume.headers import quiet_headers
 
 
-def write_plain(path: Path, out: BinaryIO, syntax: UID) -> None:
+def write_plain(path: Path, out: BinaryIO, syntax: UID) -> bool:
     """Write the data set of `path`, decoded where it is compressed, as a Part 10 file.
 
     Words are written as they were decoded, bits outside Bits Stored included: an old overlay may
@@ -23,13 +23,19 @@ def write_plain(path: Path, out: BinaryIO, syntax: UID) -> None:
     syntax
         Implicit or Explicit VR Little Endian.
 
+    Returns
+    -------
+    bool
+        Whether pixels were decoded: without Pixel Data only the transfer syntax changes.
+
     Raises
     ------
     One of `radnet.volume.elements.UNDECODABLE`; OSError.
     """
     with quiet_headers():
         ds = dcmread(path)
-        if UID(ds.file_meta.TransferSyntaxUID).is_compressed and "PixelData" in ds:
+        decoded = UID(ds.file_meta.TransferSyntaxUID).is_encapsulated and "PixelData" in ds
+        if decoded:
             ds.decompress(as_rgb=False, generate_instance_uid=False, correct_unused_bits=False)
             _name_colour(ds)
         ds.file_meta.TransferSyntaxUID = syntax
@@ -39,6 +45,7 @@ def write_plain(path: Path, out: BinaryIO, syntax: UID) -> None:
             little_endian=True,
             enforce_file_format=True,
         )
+    return decoded
 
 
 def _name_colour(ds: Dataset) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from node.deliver.association import Peer, _Steady
 from node.deliver.destination import OutboundInstance
 from node.deliver.dimse import DimseSender
 from node.errors import PermanentDeliveryError, TransientDeliveryError
+from tests.hostile_pixels import HOSTILE
 from tests.node_process import wait_for
 from tests.outbound import ct_slice, series, states, written
 from tests.peers import RunningOrthanc, free_port, running_orthanc
@@ -185,6 +186,25 @@ def test_pixels_that_cannot_be_decoded_are_refused(tmp_path: Path) -> None:
 
     assert outcome.state == "refused"
     assert "cannot be decoded" in outcome.reason
+
+
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE.keys())
+def test_an_image_that_breaks_its_decoder_is_refused_and_the_rest_goes(
+    tmp_path: Path, hostile: Callable[[Dataset], None]
+) -> None:
+    """1.3 kB of RLE stopped a destination for everybody, restarts included."""
+    sent = series(tmp_path, 3, RLELossless)
+    ds = dcmread(sent[1].path)
+    ds.decompress(generate_instance_uid=False)
+    hostile(ds)
+    ds.save_as(sent[1].path, enforce_file_format=True)
+    sent[1] = replace(sent[1], transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID))
+
+    with storage_scp() as scp:
+        outcomes = list(_sender(scp.port).send(sent))
+
+    assert states(outcomes) == ["delivered", "refused", "delivered"]
+    assert "cannot be decoded" in outcomes[1].reason
 
 
 @pytest.mark.parametrize(

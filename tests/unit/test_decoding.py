@@ -85,12 +85,12 @@ def test_a_plain_copy_is_a_whole_file_until_it_is_let_go(tmp_path: Path, syntax:
     native = dcmread(write_ct(tmp_path / "native")[0])
 
     with plain_file(path, read_file(path, pixels=False), syntax) as copy:
-        ds = dcmread(copy)
+        ds = dcmread(copy.path)
 
     assert ds.file_meta.TransferSyntaxUID == syntax
     assert ds.PixelData == native.PixelData
     assert ds.SOPInstanceUID == native.SOPInstanceUID
-    assert not copy.exists()
+    assert not copy.path.exists()
 
 
 @pytest.mark.parametrize(

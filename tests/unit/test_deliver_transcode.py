@@ -20,10 +20,16 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from node.deliver.transcode import LOSSLESS, uncompressed
+from node.deliver.transcode import LOSSLESS, plain_copy
 from node.errors import PermanentDeliveryError
 from tests.outbound import ct_slice
 from tests.peers import tool
+
+
+def uncompressed(path: Path, syntax: UID) -> Dataset:
+    """Return what is sent in place of a stored file."""
+    with plain_copy(path, syntax) as copy:
+        return dcmread(copy)
 
 
 def _signed(ds: Dataset) -> None:
@@ -210,3 +216,40 @@ def test_a_lossy_syntax_that_claims_no_loss_is_refused(tmp_path: Path) -> None:
 def test_every_lossless_syntax_is_named_so() -> None:
     """The list is ours: held against the names of the standard."""
     assert all("Lossless" in UID(uid).name or "Process 14" in UID(uid).name for uid in LOSSLESS)
+
+
+@pytest.mark.parametrize(
+    "syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless, JPEGLosslessSV1]
+)
+def test_without_pixel_data_only_the_syntax_changes(tmp_path: Path, syntax: UID) -> None:
+    """Archives keep reports and states under the syntax of their images, too."""
+    path = _saved(_made("plain"), tmp_path, ExplicitVRLittleEndian)
+    ds = dcmread(path)
+    del ds.PixelData
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.save_as(path)
+
+    out = uncompressed(path, syntax)
+
+    assert out.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert out == ds
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_an_overlay_beside_the_stored_bits_is_still_there(tmp_path: Path, syntax: UID) -> None:
+    """The words go on as they are; it is for a reader to look at the stored bits alone."""
+    ds = _made("plain")
+    word = np.frombuffer(ds.PixelData, "<u2") | np.uint16(1 << 12)
+    ds.PixelData = word.tobytes()
+    path = _saved(ds, tmp_path, syntax)
+    stored = dcmread(path)
+    stored.BitsStored, stored.HighBit = 12, 11
+    stored.save_as(path)
+
+    assert uncompressed(path, syntax).PixelData == word.tobytes()
+
+
+def test_a_file_that_cannot_be_read_may_be_read_later(tmp_path: Path) -> None:
+    """A disk that is gone says nothing of the instance."""
+    with pytest.raises(FileNotFoundError):
+        uncompressed(tmp_path / "gone.dcm", RLELossless)
