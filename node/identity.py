@@ -60,9 +60,13 @@ def contributing_equipment() -> Dataset:
 
 
 def is_own_output(header: Dataset) -> bool:
-    """Tell whether `header` belongs to an object that a radnet-node made."""
-    return any(
+    """Tell whether `header` belongs to an object that a radnet-node made.
+
+    Where the Contributing Equipment Sequence is something else than a sequence, it names nobody.
+    """
+    items = header.get("ContributingEquipmentSequence")
+    return isinstance(items, Sequence) and any(
         item.get("Manufacturer") == MANUFACTURER
         and item.get("ManufacturerModelName") == MODEL_NAME
-        for item in header.get("ContributingEquipmentSequence") or ()
+        for item in items
     )

@@ -11,6 +11,7 @@ import structlog
 
 from node.app import Storage, local_time, open_storage
 from node.deliver.build import build, peer_of, terms_of
+from node.deliver.origin import Origins
 from node.pipeline import commitments, workflows
 from node.pipeline.clockwatch import ClockWatch
 from node.pipeline.commitments import Commitments, Committing
@@ -52,7 +53,14 @@ def _stages(settings: Settings, storage: Storage) -> Stages:
         rules=compile_rules(settings.rules),
         unknown_below=settings.models.unknown_below,
         clock=time.time,
+        origins=_origins(settings),
     )
+
+
+def _origins(settings: Settings) -> Origins:
+    title = settings.node.ae_title
+    dimse = [one for one in settings.destinations if isinstance(one, DimseDestination)]
+    return Origins({one.name: peer_of(one, title) for one in dimse})
 
 
 def _delivering(settings: Settings, storage: Storage, stages: Stages, name: str) -> Delivering:

@@ -14,7 +14,7 @@ from node.store.records import Finding
 from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import Prediction
 from radnet.labels.header import read_header, text_of
-from radnet.volume.headers import readable_headers
+from radnet.volume.headers import read_file, readable_headers
 from radnet.volume.series import read_volume
 
 
@@ -39,7 +39,22 @@ class Recognition:
 
     findings: list[Finding]
     unusable: str = ""
-    own_output: bool = False
+
+
+def own_output_among(paths: Sequence[Path]) -> frozenset[Path]:
+    """Return the files that a radnet-node made or changed; each is judged by its own header.
+
+    One that cannot be read names nobody.
+    """
+    own = set()
+    for path in paths:
+        try:
+            header = read_file(path, pixels=False)
+        except UnusableVolumeError:
+            continue
+        if is_own_output(header):
+            own.add(path)
+    return frozenset(own)
 
 
 def recognise(
@@ -57,8 +72,6 @@ def recognise(
         return Recognition([], unusable=f"{UNREADABLE}{error}")
     if not headers:
         return Recognition([], unusable=f"{UNREADABLE}{unreadable[0]}")
-    if is_own_output(headers[0]):
-        return Recognition([], unusable="made by a radnet-node", own_output=True)
     labels = read_header(headers)
     if unreadable:
         told = f"{UNREADABLE}{len(unreadable)} of {len(paths)} instances, first: {unreadable[0]}"

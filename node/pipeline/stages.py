@@ -4,27 +4,36 @@ Every step may run again after a crash, so each one overwrites what it wrote bef
 objects whose UIDs and bytes do not change. Arguments and results are JSON.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pydicom
 import structlog
 from pydicom.dataset import Dataset
 
-from node.classify.recognise import SeriesClassifier, recognise
+from node.classify.recognise import Recognition, SeriesClassifier, recognise
 from node.classify.tags import tags
 from node.deliver.destination import TaggingDestination
+from node.deliver.origin import NO_ORIGINS, Origins
 from node.errors import (
     CertificateError,
     PermanentDeliveryError,
     TransientDeliveryError,
     UidTakenError,
 )
-from node.route.facts import Facts, header_facts
-from node.route.rules import CompiledRules, decide
+from node.pipeline.own_output import (
+    MADE_BY_A_NODE,
+    OWN_OUTPUT,
+    UNRECOGNISED,
+    own_among,
+    own_by_finding,
+    own_finding,
+)
+from node.pipeline.sending import Sending
+from node.route.rules import CompiledRules, Decision
 from node.segment.edition import Edition
 from node.segment.liver import LiverModel, LiverResult, segment_liver
 from node.store.catalog import Catalog
@@ -33,11 +42,8 @@ from node.store.instances import InstanceFiles
 from node.store.reasons import CERTIFICATE_REFUSED, NOT_SEGMENTED
 from node.store.records import Finding, RevisionState, StoredInstance
 from radnet.errors import UnusableVolumeError
-from radnet.volume.headers import first_readable
 
 log = structlog.get_logger()
-
-OWN_OUTPUT: Final = "own_output"
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class Stages:
         Seconds since the epoch.
     zone : datetime.tzinfo or None
         In which results are dated; None is that of this machine.
+    origins : Origins
+        Which destination an instance came from: it is not sent back there.
     """
 
     catalog: Catalog
@@ -60,6 +68,7 @@ class Stages:
     unknown_below: float
     clock: Callable[[], float]
     zone: tzinfo | None = None
+    origins: Origins = NO_ORIGINS
 
     def classify(self, series_instance_uid: str, revision: int) -> str:
         """Recognise a series and keep its findings.
@@ -70,11 +79,12 @@ class Stages:
             Why its pixels could not be used; '' where they could.
         """
         stored = self._received(series_instance_uid, revision)
-        paths = [self.files.absolute(one.path) for one in stored]
-        known = recognise(paths, self.classifier, self.unknown_below)
-        findings = known.findings
-        if known.own_output:
-            findings = [Finding(OWN_OUTPUT, "1", 1.0, "header", {"because": known.unusable})]
+        own = self._read_own(stored)
+        paths = self._images(stored, own)
+        known = Recognition([], MADE_BY_A_NODE)
+        if paths:
+            known = recognise(paths, self.classifier, self.unknown_below)
+        findings = [*known.findings, *own_finding(own, len(stored))]
         self.catalog.put_findings(
             series_instance_uid, revision, findings, self.clock(), self.classifier.digest
         )
@@ -91,22 +101,24 @@ class Stages:
             ``segment`` (bool), ``results_to`` and ``urgent`` (names of destinations).
         """
         batch = f"source/{series_instance_uid}/{revision}"
-        findings = self._fused(series_instance_uid, revision)
-        if OWN_OUTPUT in findings:
-            self.catalog.finish(series_instance_uid, revision, "done", unusable)
-            return {"segment": False, "results_to": [], "urgent": []}
         stored = self._received(series_instance_uid, revision)
-        decision = decide(self.rules, self._facts(stored, findings))
-        for destination in decision.deliver:
-            uids = [one.sop_instance_uid for one in stored]
-            urgent = destination in decision.urgent
-            self.catalog.add_deliveries(batch, destination, uids, self.clock(), urgent)
+        findings = self._fused(series_instance_uid, revision)
+        own = own_by_finding(findings, stored) if findings else self._read_own(stored)
+        images = [one for one in stored if one.sop_instance_uid not in own]
+        made = [one for one in stored if one.sop_instance_uid in own]
+        sending = Sending(self.catalog, self.files, self.rules, self.origins, self.clock)
+        decision, reasons = Decision(), [unusable] if unusable else []
+        if made:
+            _, told = sending.send(batch, made, UNRECOGNISED)
+            reasons += told
+        if images:
+            findings.pop(OWN_OUTPUT, None)
+            decision, told = sending.send(batch, images, findings)
+            reasons += [one for one in told if one not in reasons]
         segment = "liver" in decision.segment and not unusable
-        reasons = [unusable] if unusable else []
-        reasons += [f"rule {name} failed: {why}" for name, why in decision.failed.items()]
-        if not decision.deliver:
-            reasons.append("no rule sends this series anywhere")
-        state: RevisionState = "unusable" if unusable else "queued" if segment else "done"
+        state: RevisionState = "queued" if segment else "done"
+        if unusable and unusable != MADE_BY_A_NODE:
+            state = "unusable"
         self.catalog.finish(series_instance_uid, revision, state, "; ".join(reasons))
         return {
             "segment": segment,
@@ -126,7 +138,8 @@ class Stages:
             self.catalog.finish(series_instance_uid, revision, "done", reason)
             return
         stored = self._received(series_instance_uid, revision)
-        paths = [self.files.absolute(one.path) for one in stored]
+        own = own_by_finding(self._fused(series_instance_uid, revision), stored)
+        paths = self._images(stored, own)
         try:
             uids = self._segmented(series_instance_uid, revision, paths)
         except (UnusableVolumeError, CertificateError) as error:
@@ -179,20 +192,16 @@ class Stages:
     def _received(self, series_instance_uid: str, revision: int) -> list[StoredInstance]:
         return self.catalog.instances(series_instance_uid, "received", revision)
 
+    def _read_own(self, stored: list[StoredInstance]) -> frozenset[str]:
+        return own_among({self.files.absolute(one.path): one for one in stored})
+
+    def _images(self, stored: list[StoredInstance], own: frozenset[str]) -> list[Path]:
+        """Return the files that are looked at: a radnet-node made none of them."""
+        return [self.files.absolute(one.path) for one in stored if one.sop_instance_uid not in own]
+
     def _fused(self, series_instance_uid: str, revision: int) -> dict[str, Finding]:
         found = self.catalog.findings(series_instance_uid, revision)
         return {f.name: f for f in found if f.source == "fused" or f.name == OWN_OUTPUT}
-
-    def _facts(self, stored: list[StoredInstance], findings: Mapping[str, Finding]) -> Facts:
-        header = first_readable(self.files.absolute(one.path) for one in stored)
-        return Facts(
-            findings={
-                name: {"value": _fact(finding), "probability": finding.probability}
-                for name, finding in findings.items()
-            },
-            header={} if header is None else header_facts(header),
-            source={"calling_ae": stored[0].calling_ae},
-        )
 
     def _earlier_reports(self, series_instance_uid: str, revision: int) -> list[Dataset]:
         return [
@@ -233,22 +242,20 @@ class Stages:
                     kept[kind] = self.files.write_derived(dataset, self.clock())
             self.catalog.put_derived(series_instance_uid, revision, kept, self.clock())
         except UidTakenError:
-            self._let_go(kept.values())
+            self._remove_unnamed(kept.values())
             raise
+        self._remove_unnamed(kept.values())
+        told = _liver_findings(result)
+        said = {one.name for one in told}  # by a run that was cut short after it
+        before = self.catalog.findings(series_instance_uid, revision)
+        findings = [*(one for one in before if one.name not in said), *told]
         self.catalog.put_findings(
-            series_instance_uid,
-            revision,
-            [
-                *self.catalog.findings(series_instance_uid, revision),
-                *_liver_findings(result),
-            ],
-            self.clock(),
-            self.liver.digest,
+            series_instance_uid, revision, findings, self.clock(), self.liver.digest
         )
         return [one.sop_instance_uid for one in kept.values()]
 
-    def _let_go(self, written: Iterable[StoredInstance]) -> None:
-        """Remove what was written under a UID that is taken, and the rest of that edition."""
+    def _remove_unnamed(self, written: Iterable[StoredInstance]) -> None:
+        """Remove what no row names: its UID was taken, or the same bytes are here already."""
         for one in written:
             row = self.catalog.instance(one.sop_instance_uid)
             if row is None or row.path != one.path:
@@ -261,11 +268,6 @@ def _edition(revision: int, row: ResultRow) -> Edition:
 
 def _moment(made: Making) -> datetime:
     return datetime.fromtimestamp(made.at, timezone(timedelta(seconds=made.utc_offset_s)))
-
-
-def _fact(finding: Finding) -> str | list[str] | None:
-    """Return a value as rules see it: unknown coverage is an empty list, so that `in` works."""
-    return [] if finding.name == "coverage" and finding.value is None else finding.value
 
 
 def _liver_findings(result: LiverResult) -> list[Finding]:

@@ -179,6 +179,7 @@ def _context(facts: Facts) -> dict[str, Any]:
     findings.setdefault("disagreement", {"value": [], "probability": 1.0})
     findings.setdefault("coverage_unknown", {"value": [], "probability": 1.0})
     findings.setdefault("strange", {"value": None, "probability": 0.0})
+    findings.setdefault("own_output", {"value": "0", "probability": 1.0})
     told: Any = json_to_cel(findings)
     unknown = findings["coverage_unknown"].get("value") or []
     if "coverage" in findings and unknown:

@@ -1,5 +1,6 @@
 """What the receiver writes: associations, instances, conflicts."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,14 @@ class Reception(Ledger):
         )
         with self._read() as connection:
             return [conflict_of(row) for row in connection.execute(query)]
+
+    def addresses(self, association_ids: Iterable[int]) -> dict[int, str]:
+        """Return where the callers of associations were, as far as that is still known."""
+        query = sa.select(association.c.id, association.c.address).where(
+            association.c.id.in_(sorted(association_ids))
+        )
+        with self._read() as connection:
+            return {row.id: row.address for row in connection.execute(query)}
 
     def conflict_path(self, sop_instance_uid: str, sha256: str) -> Path | None:
         """Return where other bytes of an instance are kept, relative to the storage root."""

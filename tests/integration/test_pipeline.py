@@ -10,7 +10,6 @@ from node.deliver.destination import (
     TaggingDestination,
 )
 from node.errors import CertificateError
-from node.identity import contributing_equipment
 from node.route.rules import compile_rules
 from node.settings import Rule
 from node.store.reasons import CERTIFICATE_REFUSED
@@ -66,23 +65,6 @@ def test_no_liver_is_a_coded_negative(bench: Bench) -> None:
     assert not bench.sent(SegmentationStorage)
     (report,) = bench.sent(ComprehensiveSRStorage)
     assert "2667000" in str(report)  # SNOMED CT: Absent
-
-
-def test_own_output_that_comes_back_goes_nowhere(bench: Bench) -> None:
-    """Promise 9, even when another node of ours made it."""
-    made = slices(*range(3))
-    for ds in made:
-        ds.ContributingEquipmentSequence = [contributing_equipment()]
-    bench.receive(*made)
-    bench.tick(3)
-
-    wait_for(bench.ends("done"), "the verdict", 60)
-
-    row = bench.last()
-    assert row is not None
-    assert "radnet-node" in row.reason
-    assert not bench.pacs.sent
-    assert not bench.catalog.deliveries(STUDY)
 
 
 def test_what_a_destination_does_not_take_stays_pending(bench: Bench) -> None:

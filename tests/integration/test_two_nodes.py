@@ -1,0 +1,185 @@
+"""Two nodes whose rules send everything to each other: what one has never comes back to it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import time
+from pathlib import Path
+
+import pytest
+
+from node.deliver.association import Peer
+from node.deliver.dimse import DimseSender
+from node.deliver.origin import Origins
+from node.deliver.turns import Terms
+from node.pipeline.delivering import Delivering
+from node.pipeline.stages import Stages
+from node.pipeline.sweep import Sweep
+from node.route.rules import compile_rules
+from node.series.completeness import Policy
+from node.settings import Rule
+from radnet.volume.series import read_headers
+from tests.bench import AbdomenClassifier, SwitchableModel, slices
+from tests.made_ct import SERIES, STUDY
+from tests.receiver import Node, running_receiver, send
+
+EVERYTHING = (
+    Rule(name="all", when="true", deliver=("other",)),
+    Rule(
+        name="liver",
+        when='"liver" in findings.coverage.value',
+        segment=("liver",),
+        results_to=("other",),
+    ),
+)
+
+
+@dataclass
+class Station:
+    """A receiver, and the steps of its pipeline done by hand, one after the other."""
+
+    title: str
+    node: Node
+    stages: Stages
+    delivering: Delivering
+    sweep: Sweep
+
+    def step(self) -> int:
+        """Take in what has come, and send what is due; return how many instances were due."""
+        catalog, now = self.node.catalog, self.node.now
+        self.sweep.settle()
+        for uid, revision in catalog.unqueued():
+            catalog.mark_queued(uid, revision)
+            plan = self.stages.route(uid, revision, self.stages.classify(uid, revision))
+            if plan["segment"]:
+                self.stages.segment(uid, revision, plan["results_to"], plan["urgent"])
+        due = catalog.due("other", now, 100, False)
+        count = sum(len(catalog.pending(one.batch, "other")) for one in due)
+        for one in due:
+            self.delivering.send("other", one.batch, one.serial)
+        return count
+
+    def told(self) -> Counter[str]:
+        """Return how often what happened here."""
+        return Counter(one.event for one in self.node.catalog.history(STUDY))
+
+
+def station(title: str, node: Node, other: tuple[str, Node], known: bool) -> Station:
+    """Make a node that sends everything to another; `known`: it knows that one's address."""
+    host, port = other[1].scp.server_address
+    peer = Peer("RADNODE", host, port, title, connect_s=10, response_s=20)
+    caller = replace(peer, ae_title=other[0])  # what it calls itself
+
+    def clock() -> float:
+        return node.now
+
+    stages = Stages(
+        catalog=node.catalog,
+        files=node.files,
+        classifier=AbdomenClassifier(),
+        liver=SwitchableModel(),
+        rules=compile_rules(EVERYTHING),
+        unknown_below=0.6,
+        clock=clock,
+        origins=Origins({"other": caller} if known else {}),
+    )
+    delivering = Delivering(
+        catalog=node.catalog,
+        files=node.files,
+        destinations={"other": DimseSender("other", peer)},
+        terms={"other": Terms()},
+        tag=lambda _target, _batch: True,
+        clock=clock,
+        local_time=lambda: time(12),
+        random=lambda: 0.0,
+    )
+    policy = Policy(settle_s=2, quiet_s=60)
+    sweep = Sweep(node.catalog, node.files, policy, read_headers, clock, lambda: 0.0)
+    return Station(title, node, stages, delivering, sweep)
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[tuple[Node, Node]]:
+    """Run two receivers."""
+    with ExitStack() as running:
+        folders = [tmp_path / name for name in "ab"]
+        for folder in folders:
+            folder.mkdir()
+        first, second = (running.enter_context(running_receiver(one)) for one in folders)
+        second.now += 5000  # what both make of the same images is not of the same moment
+        yield first, second
+
+
+def until_quiet(*stations: Station) -> list[int]:
+    """Step both until neither has anything to send; return how much was sent at each step."""
+    sent: list[int] = []
+    for _ in range(8):
+        for one in stations:
+            one.node.now += 61
+            sent.append(one.step())
+        if len(sent) >= 6 and not any(sent[-4:]):
+            return sent
+    raise AssertionError(f"still sending: {sent}")
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["address known", "behind another address"])
+def test_two_nodes_that_route_to_each_other_do_not_play_ping_pong(
+    nodes: tuple[Node, Node], known: bool
+) -> None:
+    """Six images and two results go over once; at most once they come back, and are no news."""
+    first = station("NODEA", nodes[0], ("NODEB", nodes[1]), known)
+    second = station("NODEB", nodes[1], ("NODEA", nodes[0]), known)
+    assoc = nodes[0].associate()
+    assert [send(assoc, ds) for ds in slices(*range(6))] == [0] * 6
+    assoc.release()
+
+    sent = until_quiet(first, second)
+
+    back = 0 if known else 8
+    assert sum(sent[0::2]) == 8 + (0 if known else 2)
+    assert sum(sent[1::2]) == back + 2  # it segments the images that it got, too
+    assert first.told()["received"] == 8
+    assert second.told()["received"] == 8
+    assert first.told()["repeated"] == back
+    assert second.told()["repeated"] == (0 if known else 2)
+    assert first.told()["conflict"] == second.told()["conflict"] == 0
+    assert not any(first.told()[one] + second.told()[one] for one in ("parked", "retried"))
+
+
+def test_the_same_result_of_the_same_moment_is_one_object(nodes: tuple[Node, Node]) -> None:
+    """The other node's came first, and is the same to the last byte: one row, and one file."""
+    first = station("NODEA", nodes[0], ("NODEB", nodes[1]), True)
+    second = station("NODEB", nodes[1], ("NODEA", nodes[0]), True)
+    assoc = nodes[0].associate()
+    for ds in slices(*range(6)):
+        send(assoc, ds)
+    assoc.release()
+    nodes[0].now, nodes[1].now = 1061.0, 1000.0
+    first.step()
+    nodes[1].now = 1061.0
+
+    second.step()
+
+    assert len(nodes[1].stored()) == 8
+    assert second.told()["derived"] == 2
+    assert second.told()["conflict"] == 0
+
+
+def test_what_was_deleted_here_does_not_come_back_from_where_it_went(
+    nodes: tuple[Node, Node],
+) -> None:
+    """A node that keeps nothing would take it for new, and send it on for ever."""
+    first = station("NODEA", nodes[0], ("NODEB", nodes[1]), True)
+    second = station("NODEB", nodes[1], ("NODEA", nodes[0]), True)
+    assoc = nodes[0].associate()
+    for ds in slices(*range(6)):
+        send(assoc, ds)
+    assoc.release()
+    nodes[0].now += 61
+    assert first.step() == 8
+    assert nodes[0].catalog.delete_series(SERIES, 1e12, (), nodes[0].now)
+
+    until_quiet(second, first)
+
+    assert first.told()["received"] == 6 + 2  # the other's own results, and no image again
