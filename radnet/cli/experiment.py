@@ -37,40 +37,60 @@ Size = Annotated[str, typer.Option(help="Size of the network: that of the weight
 Quick = Annotated[bool, typer.Option("--quick", help="A few steps: shows that it runs.")]
 Steps = Annotated[int, typer.Option(min=0, help="Training steps of each arm and seed.")]
 Seeds = Annotated[int, typer.Option(min=0, help="Trainings of each arm.")]
+Only = Annotated[
+    list[str] | None, typer.Option("--arm", help="Only this row of the table; may be repeated.")
+]
 
 
 @app.command()
-def freeze(
+def freeze(  # noqa: PLR0913 (typer wants one parameter per option)
     data: Data = None,
     classifier: Start = None,
     steps: Steps = 0,
     seeds: Seeds = 0,
     preset: Size = PRESET,
     *,
+    arm: Only = None,
     quick: Quick = False,
 ) -> None:
     """Which parts of the transferred encoder to keep fixed (Table 2)."""
     from radnet.training import experiments as ex
 
     budget = ex.shortened(ex.QUICK if quick else ex.Budget(), steps, seeds, preset)
-    _run("Table 2: frozen part", ex.FREEZE, data, classifier, budget)
+    _run("Table 2: frozen part", chosen(ex.FREEZE, arm or []), data, classifier, budget)
 
 
 @app.command()
-def fraction(
+def fraction(  # noqa: PLR0913 (typer wants one parameter per option)
     data: Data = None,
     classifier: Start = None,
     steps: Steps = 0,
     seeds: Seeds = 0,
     preset: Size = PRESET,
     *,
+    arm: Only = None,
     quick: Quick = False,
 ) -> None:
     """How much labelled data a frozen, transferred encoder needs (Table 3)."""
     from radnet.training import experiments as ex
 
     budget = ex.shortened(ex.QUICK if quick else ex.Budget(), steps, seeds, preset)
-    _run("Table 3: share of the data", ex.FRACTION, data, classifier, budget)
+    _run("Table 3: share of the data", chosen(ex.FRACTION, arm or []), data, classifier, budget)
+
+
+def chosen(arms: "Sequence[ex.Arm]", names: Sequence[str]) -> "list[ex.Arm]":
+    """Return the arms with these names, in the table's order; all where none is named.
+
+    Raises
+    ------
+    typer.BadParameter
+        If the table has no row of a name.
+    """
+    for name in names:
+        if name not in {one.name for one in arms}:
+            rows = ", ".join(f"'{one.name}'" for one in arms)
+            raise typer.BadParameter(f"'{name}' is no row of this table; expected one of {rows}")
+    return [one for one in arms if not names or one.name in names]
 
 
 def _run(
@@ -84,6 +104,7 @@ def _run(
     from radnet.network.build import liver_network
     from radnet.network.weights import shipped
     from radnet.training import experiments as ex
+    from radnet.training.arithmetic import of_this_machine
 
     net = liver_network(budget.preset)  # refused before the cases are read, if there is none
     start = classifier or shipped("classifier", budget.preset)
@@ -113,7 +134,8 @@ def _run(
     spacing = " x ".join(f"{step:g}" for step in LIVER_SPACING_MM)
     plain.print(
         f"{what}: {len(held_out)} held-out cases, {budget.seeds} seed(s), {budget.steps} steps "
-        f"each, {budget.preset}, on the grid of {spacing} mm; poster: LiTS, ResNet-50"
+        f"each in {of_this_machine().precision}, {budget.preset}, on the grid of {spacing} mm; "
+        "poster: LiTS, ResNet-50"
     )
     plain.print(_table(title, rows))
     plain.print(_more(title, rows))

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -369,4 +369,9 @@ def _watched(training: Iterator[Any], journal: Any) -> Iterator[dict[str, Any]]:
 
 def _steps(progress: Any, loss: float | None) -> dict[str, Any]:
     loss = loss and round(loss, 4)
-    return {"steps": progress.step, "skipped": progress.skipped, "loss": loss}
+    return {
+        "steps": progress.step,
+        "skipped": progress.skipped,
+        "loss": loss,
+        "arithmetic": asdict(progress.arithmetic),
+    }

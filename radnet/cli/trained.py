@@ -49,7 +49,11 @@ def _came(out: Path, record: Mapping[str, Any]) -> str:
     told = "no finite loss" if loss is None else f"loss {loss:.3f} at the end"
     skipped = record["skipped"]
     left = f", {skipped:,} of them skipped (a gradient was no number)" if skipped else ""
-    return escape(f"{out}: {_counted(record['steps'], 'step')}{left}; {told}.")
+    computed = record["arithmetic"]
+    return escape(
+        f"{out}: {_counted(record['steps'], 'step')}{left} in {computed['precision']} "
+        f"({computed['because']}); {told}."
+    )
 
 
 def _counted(count: int, what: str) -> str:

@@ -54,6 +54,7 @@ class State:
     skipped: int = 0
     seconds: float = 0.0
     loss: float = float("nan")  # of the last step
+    precision: str = ""  # that the steps were computed in; "": it was not kept
 
     def count(self, loss: float, learned: bool, seconds: float) -> None:
         """Count a step; one that was not `learned` from is skipped."""

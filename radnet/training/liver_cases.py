@@ -92,18 +92,24 @@ def phantom_case(seed: int) -> Case:
 
 def phantom_cases(count: int, seed: int, workers: int = 2) -> list[Case]:
     """Return `count` phantom cases, drawn by `workers` processes."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(phantom_case, range(seed, seed + count), chunksize=4))
+    with _drawing(workers) as pool:
+        return list(pool.map(phantom_case, range(seed, seed + count)))
 
 
-def liver_phantoms(count: int, seed: int) -> list[Case]:
-    """Return phantoms that show enough of a liver to measure on."""
+def liver_phantoms(count: int, seed: int, workers: int = 2) -> list[Case]:
+    """Return phantoms that show enough of a liver to measure on, drawn by `workers` processes."""
     found: list[Case] = []
-    while len(found) < count:
-        drawn = phantom_cases(count, seed)
-        found += [case for case in drawn if float(case.liver.sum()) * VOXEL_ML >= LEAST_ML]
-        seed += count
+    with _drawing(workers) as pool:
+        while len(found) < count:
+            drawn = pool.map(phantom_case, range(seed, seed + count))
+            found += [case for case in drawn if float(case.liver.sum()) * VOXEL_ML >= LEAST_ML]
+            seed += count
     return found[:count]
+
+
+def _drawing(workers: int) -> ProcessPoolExecutor:
+    """Return processes to draw in: never forked, for BLAS and OpenVINO run threads here."""
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
 
 
 def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:

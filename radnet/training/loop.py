@@ -14,9 +14,10 @@ from typing import Final, TypeVar
 import torch
 from torch import Tensor, nn
 
-from radnet.training import ranks
+from radnet.training import arithmetic, ranks
+from radnet.training.arithmetic import Arithmetic
 from radnet.training.checkpoint import Plan, Training
-from radnet.training.soundness import bf16_gradients_sound, finite
+from radnet.training.soundness import finite
 
 Batch = TypeVar("Batch")
 WARM_UP: Final = 50  # steps
@@ -33,6 +34,7 @@ class Progress:
     share: float  # of the steps or the time that were given
     loss: float
     skipped: int
+    arithmetic: Arithmetic
     rate: float = 0.0  # the learning rate of the step
 
 
@@ -68,15 +70,16 @@ def optimise(
     rank = ranks.here()
     net.to(rank.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(net.parameters(), lr=plan.rate, weight_decay=plan.decay)
-    half = ranks.half_precision() if rank.device.type == "cuda" else bf16_gradients_sound()
     training = Training(net, optimizer, plan, checkpoint)
     state = training.resume()
+    computed = arithmetic.settled(state.precision)
+    state.precision = computed.precision
     net.train()
     hold()
     model = ranks.parallel(net)
     if state.step and _share(plan, state.step, state.seconds) >= 1:  # cut off after the last step
         training.finish()
-        yield Progress(state.step, 1.0, state.loss, state.skipped)
+        yield Progress(state.step, 1.0, state.loss, state.skipped, computed)
         return
     data = batches(state.step)
     begun, saved = time.monotonic() - state.seconds, time.monotonic()
@@ -86,14 +89,14 @@ def optimise(
             net.train()
             hold()
             rate = _rate(plan, state.step, share)
-            loss = loss_of(model, next(data), half)
+            loss = loss_of(model, next(data), computed.half)
             learned = _learned(net, optimizer, loss, rate)
             training.average()
             state.count(float(loss.detach()), learned, time.monotonic() - begun)
             if rank.first and time.monotonic() - saved > CHECKPOINT_S:
                 saved = time.monotonic()
                 training.save()
-            yield Progress(state.step, share, state.loss, state.skipped, rate)
+            yield Progress(state.step, share, state.loss, state.skipped, computed, rate)
     finally:
         if rank.first and state.step:
             training.save()

@@ -89,11 +89,6 @@ def agreed(value: float) -> float:
     return float(told)
 
 
-def half_precision() -> bool:
-    """Return whether this GPU computes in bf16 itself; older ones imitate it, slowly."""
-    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-
-
 def wait_for_all() -> None:
     """Wait until every rank has come here."""
     if together():

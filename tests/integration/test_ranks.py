@@ -17,15 +17,13 @@ from torch import nn
 from torch.distributed.run import get_args_parser
 
 from radnet.network.heads import RadNet
-from radnet.network.presets import preset
 from radnet.training import classify
 from radnet.training.batches import Held, batches
 from radnet.training.loop import LARGEST_GRADIENT, POWER, WARM_UP
 from radnet.training.ranks import SEED_STEP
 from radnet.training.samples import phantom_sample
-from radnet.training.soundness import bf16_gradients_sound
+from tests.small_network import SMALL
 
-TINY = "radnet10-tiny"
 STEPS = 4
 SEED = 3
 # What each rank runs: a few steps on two phantoms, a checkpoint after every step; then every
@@ -39,19 +37,21 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from radnet.network.heads import RadNet
-from radnet.network.presets import preset
-from radnet.training import classify, loop
+from radnet.network.presets import Preset
+from radnet.training import arithmetic, classify, loop
 from radnet.training.batches import Held, batches
 from radnet.training.ranks import joined
 from radnet.training.samples import phantom_sample
 
+SMALL = {SMALL!r}
 folder, slow = Path(sys.argv[1]), float(sys.argv[2])
 loop.CHECKPOINT_S = 0.0
+arithmetic.of_this_machine = lambda: arithmetic.Arithmetic("f32", "to be compared")
 with joined() as rank:
     torch.set_num_threads(1)
     torch.manual_seed(SEED := {SEED} + 100 * rank.number)  # rank 0's weights are to win
-    net = RadNet(preset("{TINY}"))
-    plan = classify.Plan("{TINY}", minutes=0, seed={SEED}, steps={STEPS}, batch=2)
+    net = RadNet(SMALL)
+    plan = classify.Plan(SMALL.name, minutes=0, seed={SEED}, steps={STEPS}, batch=2)
     pool = Held([phantom_sample(seed) for seed in (4, 5)])
     def following(first):
         return batches(pool, Held([]), plan.batch, rank.seed(plan.seed), first=first)
@@ -88,15 +88,14 @@ def expected() -> dict[str, torch.Tensor]:
     rank 0's.
     """
     torch.manual_seed(SEED)
-    net = RadNet(preset(TINY))
+    net = RadNet(SMALL)
     net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    plan = classify.Plan(TINY, minutes=0, seed=SEED, steps=STEPS, batch=2)
+    plan = classify.Plan(SMALL.name, minutes=0, seed=SEED, steps=STEPS, batch=2)
     pool = Held([phantom_sample(seed) for seed in (4, 5)])
     streams = [
         batches(pool, Held([]), plan.batch, plan.seed + SEED_STEP * rank) for rank in (0, 1)
     ]
     optimizer = torch.optim.AdamW(net.parameters(), lr=plan.rate, weight_decay=plan.decay)
-    half = bf16_gradients_sound()
     after: list[dict[str, torch.Tensor]] = []
     for step in range(STEPS):
         rate = plan.rate * min(1.0, (step + 1) / WARM_UP) * (1 - step / STEPS) ** POWER
@@ -110,7 +109,7 @@ def expected() -> dict[str, torch.Tensor]:
             for name, buffer in net.named_buffers():
                 buffer.copy_(before[name])
             torch.manual_seed((SEED + SEED_STEP * rank) * 1_000_003 + step)
-            (classify.batch_loss(net, next(stream), half) / 2).backward()
+            (classify.batch_loss(net, next(stream), half=False) / 2).backward()
             if rank == 0:
                 statistics = {name: tensor.clone() for name, tensor in net.named_buffers()}
         for name, buffer in net.named_buffers():
@@ -162,7 +161,7 @@ def test_two_ranks_train_one_network_also_across_a_kill(tmp_path: Path) -> None:
     assert "step 1\n" not in output
     first, second = (load_file(tmp_path / f"rank{number}.safetensors") for number in (0, 1))
     truth: Any = expected()
-    names = [name for name, _ in RadNet(preset(TINY)).named_parameters()]
+    names = [name for name, _ in RadNet(SMALL).named_parameters()]
     for name in names:
         assert torch.equal(first[name], second[name]), name
         torch.testing.assert_close(first[name], truth[name], rtol=1e-4, atol=2e-5, msg=name)

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.lits_set import lits
+from tests.small_network import REGISTER, SMALL
 
 TRAIN = "from radnet.training import loop; loop.CHECKPOINT_S = 0.0; from radnet.cli import main; "
-COMMAND = [sys.executable, "-c", f"{TRAIN}main()", "train", "liver", "--phantoms", "1"]
+COMMAND = [
+    sys.executable, "-c", f"{REGISTER}{TRAIN}main()", "train", "liver", "--phantoms", "1",
+    "--preset", SMALL.name,
+]  # fmt: skip
 PATIENCE_S = 300.0
 
 

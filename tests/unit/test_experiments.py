@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import pytest
+import typer
 from rich.console import Console
 
-from radnet.cli.experiment import PRESET, _more, _table
-from radnet.training import experiments
+from radnet.cli.experiment import PRESET, _more, _table, chosen
+from radnet.training import experiments, transfer
 from radnet.training.experiments import FRACTION, FREEZE, POSTER, Poster, Row
-from radnet.training.liver_cases import LEAST_ML, VOXEL_ML
+from radnet.training.liver_cases import LEAST_ML, VOXEL_ML, Case
 from radnet.training.liver_score import Score
 
 
@@ -104,3 +107,41 @@ def test_phantoms_to_measure_on_show_a_liver() -> None:
 def test_the_preset_that_the_help_names_is_the_budgets() -> None:
     """The help does not import torch to ask for it."""
     assert experiments.Budget().preset == PRESET
+
+
+def a_case(name: str) -> Case:
+    """Return a case of which only the name matters."""
+    empty = np.zeros((1, 1, 1), np.float32)
+    return Case(name, empty, empty, empty > 0, empty.astype(np.int32), math.nan, phantom=True)
+
+
+def test_arms_are_run_by_name_in_the_tables_order() -> None:
+    """A single row can be repeated, with more seeds or steps; a misspelt one trains nothing."""
+    assert chosen(FREEZE, []) == list(FREEZE)
+    assert [one.name for one in chosen(FRACTION, ["20%", "100%"])] == ["100%", "20%"]
+    with pytest.raises(typer.BadParameter, match="'all', 'block 3'"):
+        chosen(FREEZE, ["block 4"])
+
+
+@pytest.mark.parametrize("arm", FRACTION, ids=lambda arm: arm.name)
+def test_an_arm_learns_from_its_share_of_the_cases(
+    arm: experiments.Arm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The cases of one arm are among those of the larger ones: shares differ by nothing else."""
+    seen: list[list[str]] = []
+
+    def watch(chosen: list[Case], plan: transfer.Plan) -> transfer.Batches:
+        seen.append([case.name for case in chosen])
+        return lambda first: iter(())
+
+    monkeypatch.setattr(experiments, "_batches", watch)
+    monkeypatch.setattr(experiments, "transfer_encoder", lambda net, weights: None)
+    monkeypatch.setattr(transfer, "train", lambda net, batches, plan: iter(()))
+    cases = [a_case(str(number)) for number in range(10)]
+    budget = experiments.Budget(steps=1, seeds=2)
+
+    found = experiments.run_arm(arm, (cases, []), budget, tmp_path / "none", lambda _: None)
+
+    assert found.trained_on == round(10 * arm.share)
+    whole = [[str(i) for i in np.random.default_rng(seed).permutation(10)] for seed in range(2)]
+    assert seen == [names[: found.trained_on] for names in whole]

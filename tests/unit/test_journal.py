@@ -11,15 +11,18 @@ from matplotlib import image
 from matplotlib.figure import Figure
 
 from radnet.errors import UnusableVolumeError
+from radnet.training.arithmetic import Arithmetic
 from radnet.training.journal import Journal
 from radnet.training.loop import Progress
 from radnet.training.tracking import EXPERIMENT, MlflowRun, address
+
+F32 = Arithmetic("f32", "for a test")
 
 
 def steps(journal: Journal, first: int, last: int) -> None:
     """Tell a journal the steps from `first` to `last`."""
     for step in range(first, last + 1):
-        journal.step(Progress(step, step / 100, 1 / step, 0, 1e-3))
+        journal.step(Progress(step, step / 100, 1 / step, 0, F32, 1e-3))
 
 
 def lines(journal: Journal) -> list[dict[str, Any]]:
@@ -65,7 +68,7 @@ def test_what_is_no_number_is_not_told(tmp_path: Path) -> None:
 
     for step in range(1, 31):
         bad = step == 3 or step > 20
-        journal.step(Progress(step, step / 30, float("nan") if bad else 1.5, 0, 1e-3))
+        journal.step(Progress(step, step / 30, float("nan") if bad else 1.5, 0, F32, 1e-3))
     journal.scores(30, {"Dice": float("nan")})
     journal.write()
 

@@ -11,7 +11,8 @@ from radnet.cli.trained import tell_classifier, tell_liver
 from radnet.network.weights import load_weights, shipped
 
 OUT = Path("w.safetensors")
-CAME: dict[str, Any] = {"steps": 1200, "skipped": 0, "loss": 1.5}
+COMPUTED = {"precision": "f32", "because": "no bf16 here", "f32_s": None, "bf16_s": None}
+CAME: dict[str, Any] = {"steps": 1200, "skipped": 0, "loss": 1.5, "arithmetic": COMPUTED}
 NEVER = {"above": 1.0, "answered": 0.0, "right": 0.0, "at_least": 0.0, "of": 0}
 
 
@@ -35,7 +36,7 @@ def test_a_classifier_tells_what_its_answers_are_worth(width: int) -> None:
     rows = [line.split() for line in lines]
     assert ["plane", "99.0%", "98%", "100.0%", "of", "147", "98.0%"] in rows
     assert ["liver", "98.5%", "99%", "98.5%", "of", "135", "95.4%"] in rows
-    assert lines[0] == "w.safetensors: 1,200 steps; loss 1.500 at the end."
+    assert lines[0] == "w.safetensors: 1,200 steps in f32 (no bf16 here); loss 1.500 at the end."
     assert not any("{" in line or len(line.rstrip()) > width for line in lines)
 
 
@@ -95,5 +96,6 @@ def test_skipped_steps_and_a_loss_that_is_none_are_told() -> None:
     (first, _) = printed(tell_liver, record)
 
     assert first == (
-        "w.safetensors: 1 step, 1 of them skipped (a gradient was no number); no finite loss."
+        "w.safetensors: 1 step, 1 of them skipped (a gradient was no number) in f32 (no bf16 "
+        "here); no finite loss."
     )

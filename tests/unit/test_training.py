@@ -23,7 +23,8 @@ from radnet.training.liver_patches import PATCH, patches
 from radnet.training.samples import Batch, Sample, collate, phantom_sample
 from radnet.training.scans import read_manifest, read_nifti
 from radnet.training.seen import UNKNOWN
-from radnet.training.soundness import bf16_gradients_sound, finite
+from radnet.training.soundness import finite
+from tests.small_network import SMALL
 
 TINY = preset("radnet10-tiny")
 MANIFEST = """id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use
@@ -180,11 +181,11 @@ def test_training_lowers_the_loss_of_one_batch() -> None:
     """The loop learns: one phantom by heart in a few steps."""
     torch.manual_seed(0)
     one = next(batches(Held([phantom_sample(4)]), Held([]), 2, seed=0))
-    plan = classify.Plan(TINY.name, minutes=5, seed=0)
+    plan = classify.Plan(SMALL.name, minutes=5, seed=0)
 
     losses = [
         progress.loss
-        for progress in islice(classify.train(RadNet(TINY), lambda _: repeat(one), plan), 9)
+        for progress in islice(classify.train(RadNet(SMALL), lambda _: repeat(one), plan), 9)
     ]
 
     assert min(losses[-2:]) < losses[0]
@@ -230,7 +231,6 @@ def test_gradients_are_checked() -> None:
 
     layer(torch.tensor([[1.0, float("nan")]])).sum().backward()
     assert not finite(layer)
-    assert bf16_gradients_sound() in (True, False)
 
 
 def test_abstention_keeps_what_is_right_often_enough() -> None:

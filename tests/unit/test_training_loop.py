@@ -1,6 +1,7 @@
 """Training goes on after kill -9 as if nothing had happened; experiments run end to end."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from radnet.errors import UnusableVolumeError, WeightsError
 from radnet.network.decoder import LiverNet
 from radnet.network.encoder import hold_frozen
 from radnet.network.heads import RadNet
-from radnet.network.presets import preset
+from radnet.network.presets import PRESETS
 from radnet.network.weights import save_weights
 from radnet.training import classify, experiments, liver_sets, transfer
 from radnet.training.batches import Held, batches
@@ -22,8 +23,13 @@ from radnet.training.liver_cases import VOXEL_ML, Case, phantom_case
 from radnet.training.liver_patches import Patches
 from radnet.training.samples import Batch, Sample, phantom_sample
 from tests.lits_set import lits
+from tests.small_network import SMALL
 
-TINY = preset("radnet10-tiny")
+
+@pytest.fixture(autouse=True)
+def small_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let networks be built by the name of the small one."""
+    monkeypatch.setitem(PRESETS, SMALL.name, SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +47,9 @@ def trained(
 ) -> tuple[RadNet, list[float]]:
     """Return a classifier after its steps, or cut off after `stop_after`, and its losses."""
     torch.manual_seed(7)
-    net = RadNet(TINY)
+    net = RadNet(SMALL)
     plan = classify.Plan(
-        TINY.name, minutes=0, seed=3, steps=steps, batch=2, sources={"--data": data}
+        SMALL.name, minutes=0, seed=3, steps=steps, batch=2, sources={"--data": data}
     )
 
     def following(first: int) -> Iterator[Batch]:
@@ -145,9 +151,9 @@ def test_damaged_checkpoint_is_told(samples: list[Sample], tmp_path: Path) -> No
 def test_frozen_parts_do_not_drift() -> None:
     """Also the running statistics of batch normalisation stay as they were transferred."""
     torch.manual_seed(0)
-    net = LiverNet(TINY)
+    net = LiverNet(SMALL)
     before = {name: tensor.clone() for name, tensor in net.encoder.state_dict().items()}
-    plan = transfer.Plan(TINY.name, 0, 0, steps=2, freeze="all")
+    plan = transfer.Plan(SMALL.name, 0, 0, steps=2, freeze="all")
     case = phantom_case(2)
     batch = experiments._batches([case], plan)
 
@@ -234,7 +240,7 @@ def test_sets_of_both_layouts_are_learned_from_together(
     monkeypatch.setattr(liver_sets, "phantom_cases", lambda *_, **__: [])
     monkeypatch.setattr(liver_sets, "patches", remember)
     (tmp_path / "lits").mkdir()
-    plan = transfer.Plan(TINY.name, minutes=0, seed=0, steps=1)
+    plan = transfer.Plan(SMALL.name, minutes=0, seed=0, steps=1)
 
     learn, judge = liver_sets.learn_and_judge([lits(tmp_path / "lits", 2), other], plan.roles)
     _, following = liver_sets.start(plan, learn, None)
@@ -285,13 +291,12 @@ def test_held_out_cases_are_never_trained_on(tmp_path: Path) -> None:
 def test_arm_trains_and_scores(tmp_path: Path) -> None:
     """One arm of the poster's table on a set in LiTS layout."""
     classifier = tmp_path / "c.safetensors"
-    save_weights(classifier, RadNet(TINY), {"task": "classifier", "preset": TINY.name})
+    save_weights(classifier, RadNet(SMALL), {"task": "classifier", "preset": SMALL.name})
     cases = liver_sets.split(experiments.cases_of(lits(tmp_path, 3), experiments.QUICK))
     ticks: list[float] = []
+    budget = replace(experiments.QUICK, preset=SMALL.name)
 
-    row = experiments.run_arm(
-        experiments.FRACTION[-1], cases, experiments.QUICK, classifier, ticks.append
-    )
+    row = experiments.run_arm(experiments.FRACTION[-1], cases, budget, classifier, ticks.append)
 
     assert row.trained_on == 1
     assert len(row.scores) == 1
