@@ -1,5 +1,7 @@
 """What every section of the settings is made of: a frozen table, and kinds of values."""
 
+import re
+from ipaddress import ip_address
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,6 +24,30 @@ def _application_entity(title: str) -> str:
     if not stripped.isprintable():
         raise ValueError("an AE title has no control characters")
     return stripped
+
+
+_DNS_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+
+
+def certificate_name(name: str) -> str:
+    """Return a DNS name or an IP address in the form in which two are compared.
+
+    Raises
+    ------
+    ValueError
+        If it is neither: no Subject Alternative Name can be equal to it (RFC 9525 Section 6.3).
+    """
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        plain = name.lower()
+    if not _DNS_NAME.fullmatch(plain):
+        raise ValueError(
+            f"{name!r} is no DNS name or IP address as a certificate has them among its Subject "
+            "Alternative Names (RFC 9525: the common name does not count, nor does a wildcard; "
+            "letters beyond ASCII are written xn--...)"
+        )
+    return plain
 
 
 _Url = TypeVar("_Url", str, HttpUrl)
@@ -56,6 +82,7 @@ AETitle = Annotated[str, AfterValidator(_application_entity)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+CertificateName = Annotated[str, AfterValidator(certificate_name)]
 Host = Annotated[str, Field(min_length=1, max_length=255)]
 Patience = Annotated[float, Field(gt=0, le=86400)]
 """Seconds that a socket may wait."""

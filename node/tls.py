@@ -206,6 +206,7 @@ def client_context(wanted: ClientTls) -> ClientContext:
     context.sslsocket_class = _Telling
     _harden(context)
     context.check_hostname = wanted.check_name
+    context.hostname_checks_common_name = False  # RFC 9525 Section 2: it does not count
     if wanted.ca is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:

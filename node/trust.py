@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import Field, model_validator
 
 from node import tls
-from node.fields import AETitle, Host, Name, Port, Section, ServiceUrl
+from node.fields import AETitle, CertificateName, Host, Name, Port, Section, ServiceUrl
 from node.secret import Credentials, Secret
 
 Network = IPv4Network | IPv6Network
@@ -178,7 +178,8 @@ class Source(Section):
     networks : tuple of IPv4Network or IPv6Network
         Where it may come from; empty: anywhere.
     certificate : str or None
-        The common name or DNS name in its TLS certificate; with it, it is let in over TLS only.
+        A DNS name or IP address among the Subject Alternative Names of its TLS certificate
+        (RFC 9525); with it, it is let in over TLS only.
     maximum_associations : int or None
         At once; None: as many as the node takes.
     host, port
@@ -190,7 +191,7 @@ class Source(Section):
     ae_title: AETitle
     called_ae: AETitle | None = None
     networks: tuple[Network, ...] = ()
-    certificate: str | None = None
+    certificate: CertificateName | None = None
     maximum_associations: Annotated[int, Field(ge=1)] | None = None
     host: Host | None = None
     port: Port | None = None

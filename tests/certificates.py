@@ -1,5 +1,6 @@
 """Certificates of an authority that exists for one test."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -31,15 +32,23 @@ class Authority:
     _certificate: x509.Certificate
 
     def pair(
-        self, common: str = "localhost", days: int = 2, passphrase: bytes | None = None
+        self,
+        common: str = "localhost",
+        days: int = 2,
+        passphrase: bytes | None = None,
+        names: Sequence[x509.GeneralName] | None = None,
     ) -> KeyPair:
-        """Make a certificate for localhost, 127.0.0.1 and `common`; `days` < 0: it expired."""
+        """Make a certificate for localhost, 127.0.0.1 and `common`; `days` < 0: it expired.
+
+        With `names`, its Subject Alternative Names are these alone.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        names: list[x509.GeneralName] = [
-            x509.DNSName("localhost"),
-            x509.DNSName(common),
-            x509.IPAddress(ip_address("127.0.0.1")),
-        ]
+        if names is None:
+            names = [
+                x509.DNSName("localhost"),
+                x509.DNSName(common),
+                x509.IPAddress(ip_address("127.0.0.1")),
+            ]
         now = datetime.now(UTC)
         certificate = (
             x509.CertificateBuilder()

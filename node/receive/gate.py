@@ -112,5 +112,5 @@ def _unlike(source: Source, caller: Caller) -> str:
     if source.networks and not within_one(caller.address, source.networks):
         return "not from a network of this source"
     if source.certificate is not None and source.certificate not in caller.certificate:
-        return "its certificate does not name this source"
+        return "its certificate does not name this source (Subject Alternative Names count)"
     return ""

@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -20,6 +21,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.transport import ThreadedAssociationServer
 
+from node.fields import certificate_name
 from node.tls import told
 
 log = structlog.get_logger()
@@ -157,15 +159,28 @@ class Listener(ThreadedAssociationServer):
 
 
 def peer_certificate(assoc: Association) -> frozenset[str]:
-    """Return the common and DNS names in the verified certificate of a peer, if it has one."""
+    """Return the names in the verified certificate of a peer, if it has one."""
     wrapped = assoc.dul.socket
     wire = wrapped.socket if wrapped is not None else None
     if not isinstance(wire, ssl.SSLSocket):
         return frozenset()
-    found = cast("dict[str, Any]", wire.getpeercert() or {})
-    common = {
-        value for rdn in found.get("subject", ()) for kind, value in rdn if kind == "commonName"
-    }
-    return frozenset(
-        common | {value for kind, value in found.get("subjectAltName", ()) if kind == "DNS"}
-    )
+    return certified_names(cast("dict[str, Any]", wire.getpeercert() or {}))
+
+
+def certified_names(certificate: dict[str, Any]) -> frozenset[str]:
+    """Return whom a certificate speaks for: the DNS names and IP addresses of its extension.
+
+    The common name does not count (RFC 9525 Section 2): an authority need not check it. Other
+    kinds (mail, URI) and wildcards name no single machine and are left out.
+
+    Parameters
+    ----------
+    certificate
+        As `ssl.SSLSocket.getpeercert` returns it.
+    """
+    names = set()
+    for kind, value in certificate.get("subjectAltName", ()):
+        if kind in ("DNS", "IP Address"):
+            with suppress(ValueError):
+                names.add(certificate_name(value))
+    return frozenset(names)

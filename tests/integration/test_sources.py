@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from cryptography import x509
 from pynetdicom import AE
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
@@ -101,8 +102,15 @@ def test_a_certificate_binds_a_title(tmp_path: Path, signer: Authority) -> None:
         port = node.scp.tls_address[1]
         right = ClientTls(signer.ca, signer.pair("scanner.example.org"))
         assert "0000" in sender(port, right).check()
+        upper = signer.pair("w", names=[x509.DNSName("SCANNER.Example.ORG")])
+        assert "0000" in sender(port, ClientTls(signer.ca, upper)).check()
         wrong = ClientTls(signer.ca, signer.pair("printer.example.org"))
-        for target, trusted in ((port, wrong), (node.scp.server_address[1], None)):
+        common = signer.pair("scanner.example.org", names=[x509.DNSName("other.example.org")])
+        for target, trusted in (
+            (port, ClientTls(signer.ca, common)),
+            (port, wrong),
+            (node.scp.server_address[1], None),
+        ):
             with pytest.raises(Exception, match="rejected"):
                 sender(target, trusted).check()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from node.receive.gate import Caller, Gate, Reject
+from node.receive.listener import certified_names
 from node.settings import Settings
 from node.store.rejections import OTHERS, Rejected, Rejection, Visitor
 from node.trust import ClientTlsTable, Source
@@ -62,7 +63,7 @@ def test_anybody_else_is_told_what_is_wrong(who: Caller, answer: Reject) -> None
 
 def test_a_certificate_and_a_title_of_its_own() -> None:
     """A source may be bound to its certificate, and call us by another title."""
-    names = frozenset({"mr1.example.org", "MR 1"})
+    names = frozenset({"mr1.example.org"})
     assert gate(CT, MR).judge(Caller("MR1", "MRNODE", "192.0.2.1", names), {}) is None
     refusal = gate(CT, MR).judge(Caller("MR1", "RADNODE", "192.0.2.1", names), {})
     assert refusal is not None
@@ -147,3 +148,35 @@ def test_the_entry_of_a_peer_that_came_by_ipv4_over_ipv6_lets_it_in() -> None:
     sources = Settings.model_validate(tomllib.loads(told)).sources
 
     assert gate(*sources).judge(Caller("CT1", "RADNODE", address), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("alternative", "expected"),
+    [
+        ([("DNS", "CT1.Example.org")], {"ct1.example.org"}),
+        ([("IP Address", "2001:DB8:0:0:0:0:0:1")], {"2001:db8::1"}),
+        ([("DNS", "*.example.org"), ("email", "a@ct1.example.org")], set()),
+        ([("URI", "ct1.example.org")], set()),
+        ([], set()),
+    ],
+)
+def test_whom_a_certificate_speaks_for(
+    alternative: list[tuple[str, str]], expected: set[str]
+) -> None:
+    """RFC 9525: the Subject Alternative Names, in any case; never the common name."""
+    shown = {"subject": ((("commonName", "ct1.example.org"),),), "subjectAltName": alternative}
+
+    assert certified_names(shown) == expected
+
+
+@pytest.mark.parametrize("name", ["MR 1", "*.example.org", "", "a..b", "ct1.example.org/CN"])
+def test_a_name_that_no_certificate_can_hold_is_refused_in_the_settings(name: str) -> None:
+    """It would lock the source out without a word."""
+    with pytest.raises(ValueError, match="Subject Alternative"):
+        Source(ae_title="MR1", certificate=name)
+
+
+def test_names_are_compared_in_one_form() -> None:
+    """DNS names in lower case, addresses as the address they are."""
+    assert Source(ae_title="MR1", certificate="MR1.Example.ORG").certificate == "mr1.example.org"
+    assert Source(ae_title="MR1", certificate="2001:DB8::0001").certificate == "2001:db8::1"

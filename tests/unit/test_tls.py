@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from node.errors import ConfigError
 from node.tls import (
@@ -149,6 +150,15 @@ def test_a_stranger_is_not_trusted_and_the_reason_is_kept(
         with pytest.raises(ssl.SSLError):
             shaken(server_context(server, None, "none"), context, name)
         assert reason in context.failure
+
+
+def test_a_common_name_does_not_count(signer: Authority) -> None:
+    """RFC 9525: of a server either, also where there is no other name at all."""
+    for names in ([], [x509.DNSName("other.example.org")]):
+        server = server_context(signer.pair("pacs.example.org", names=names), None, "none")
+        context = client_context(ClientTls(signer.ca))
+        with pytest.raises(ssl.SSLError):
+            shaken(server, context, "pacs.example.org")
 
 
 def test_another_name_is_taken_only_where_it_is_said_so(signer: Authority) -> None:
