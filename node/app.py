@@ -101,7 +101,9 @@ def audit(settings: Settings, stop: threading.Event) -> None:
     if auditor is None:
         raise ConfigError("the settings have no [audit]: there is nobody to tell")
     # One at a time: two would tell everything twice.
-    with executor_lock(settings.node.data / "run" / "audit.lock"):
+    with executor_lock(settings.node.data / "run" / "audit.lock", stop) as held:
+        if not held:
+            return
         log.info("auditor ready")
         while not stop.wait(AUDIT_S):
             auditor.tick()

@@ -1,7 +1,8 @@
 """Keep the node's processes alive: one child a role, restarted when it dies.
 
 A child holds the read end of a pipe whose write end only the supervisor has: when the
-supervisor is killed, even by SIGKILL, the pipe closes and the child stops by itself.
+supervisor is killed, even by SIGKILL, the pipe closes and the child stops by itself, soon,
+whatever it was at: the next supervisor's worker waits for it, and what was cut short is resumed.
 """
 
 import os
@@ -26,6 +27,7 @@ _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
 _HEALTHY_S: Final = 60.0
 _GRACE_S: Final = 20.0
+_ORPHAN_S: Final = 3.0  # that a child has to end in good order when its supervisor was killed
 
 
 @dataclass
@@ -89,7 +91,6 @@ class Supervisor:
 
     def close(self) -> None:
         """End the children: politely, then by force."""
-        os.close(self._write)
         for child in self._children:
             child.process.terminate()
         deadline = time.monotonic() + _GRACE_S
@@ -99,6 +100,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()
+        os.close(self._write)
         os.close(self._read)
 
 
@@ -115,10 +117,16 @@ def stop_on_signals() -> threading.Event:
 
 
 def stop_with_parent(descriptor: int, stop: threading.Event) -> None:
-    """Set `stop` when the other end of the supervisor's pipe closes."""
+    """Set `stop` when the other end of the supervisor's pipe closes: it was killed.
+
+    A process that has not ended a few seconds later, because it loads or works, ends at once.
+    """
 
     def wait() -> None:
         os.read(descriptor, 1)
         stop.set()
+        time.sleep(_ORPHAN_S)
+        log.error("still here without a supervisor: ending at once")
+        os._exit(1)  # as after a kill -9, which every step is made for
 
     threading.Thread(target=wait, name="parent watch", daemon=True).start()

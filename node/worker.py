@@ -26,7 +26,7 @@ from node.pipeline.ticker import Job, Ticker
 from node.route.rules import compile_rules
 from node.series.completeness import Policy
 from node.settings import DimseDestination, Settings
-from node.store.locks import executor_id, executor_lock
+from node.store.locks import executor_id
 from node.watch.reporting import audited
 from radnet.inference.classifier import Classifier
 from radnet.inference.segmenter import LiverSegmenter
@@ -110,50 +110,50 @@ def _commitments(settings: Settings, storage: Storage) -> Commitments:
 
 
 def work(settings: Settings, stop: threading.Event) -> None:
-    """Run recognition, routing, segmentation and delivery until `stop` is set."""
+    """Run recognition, routing, segmentation and delivery until `stop` is set.
+
+    The caller holds the lock of the worker's executor id (`node.store.locks`).
+    """
     storage = open_storage(settings)
-    with executor_lock(settings.node.data / "run" / "worker.lock"):
-        stages = _stages(settings, storage)
-        name = executor_id(storage.files, socket.gethostname())
-        engine = Engine(settings.node.pipeline, name)
-        delivering = _delivering(settings, storage, stages, name)
-        dispatcher = Dispatcher(storage.catalog, delivering.terms, time.time, local_time)
-        pipeline = workflows.register(engine, stages, delivering)
-        committed = _commitments(settings, storage)
-        committed.register(engine)
-        queues = workflows.queues(AT_ONCE + len(delivering.destinations))
-        dispatcher.adopt()
-        engine.launch([*queues, *commitments.QUEUES])
-        policy = Policy(settings.series.settle_s, settings.series.quiet_s)
-        sweep = Sweep(
-            storage.catalog, storage.files, policy, read_headers, time.time, time.monotonic
-        )
+    stages = _stages(settings, storage)
+    name = executor_id(storage.files, socket.gethostname())
+    engine = Engine(settings.node.pipeline, name)
+    delivering = _delivering(settings, storage, stages, name)
+    dispatcher = Dispatcher(storage.catalog, delivering.terms, time.time, local_time)
+    pipeline = workflows.register(engine, stages, delivering)
+    committed = _commitments(settings, storage)
+    committed.register(engine)
+    queues = workflows.queues(AT_ONCE + len(delivering.destinations))
+    dispatcher.adopt()
+    engine.launch([*queues, *commitments.QUEUES])
+    policy = Policy(settings.series.settle_s, settings.series.quiet_s)
+    sweep = Sweep(storage.catalog, storage.files, policy, read_headers, time.time, time.monotonic)
 
-        watch = ClockWatch(storage.catalog, time.time, time.monotonic)
-        quarantine = Quarantine(storage.catalog, storage.files, time.time)
+    watch = ClockWatch(storage.catalog, time.time, time.monotonic)
+    quarantine = Quarantine(storage.catalog, storage.files, time.time)
 
-        def settle_and_queue() -> None:
-            sweep.settle()
-            sweep.queue(pipeline)
+    def settle_and_queue() -> None:
+        sweep.settle()
+        sweep.queue(pipeline)
 
-        def rescue_and_hold() -> None:
-            sweep.rescue(engine, pipeline)
-            quarantine.look()
-            engine.forget(time.time() - JOBS_KEPT_S)  # after the rescue: that looks at dead ones
+    def rescue_and_hold() -> None:
+        sweep.rescue(engine, pipeline)
+        quarantine.look()
+        engine.forget(time.time() - JOBS_KEPT_S)  # after the rescue: that looks at dead ones
 
-        jobs: list[tuple[Job, float]] = [
-            (settle_and_queue, SWEEP_S),
-            (rescue_and_hold, RESCUE_S),
-            (lambda: dispatcher.look(pipeline), SWEEP_S),
-            (lambda: dispatcher.mend(engine, delivering), RESCUE_S),
-            (lambda: sweep.mend(engine), MEND_S),
-            (committed.tick, COMMIT_S),
-            (watch.look, SWEEP_S),
-            (_pruner(settings, storage).tick, PRUNE_S),
-        ]
-        if settings.retention.delete:
-            jobs.append((_keeper(settings, storage).tick, RETAIN_S))
-        with audited(settings, storage.catalog, "worker"), Ticker(jobs):
-            log.info("worker ready")
-            stop.wait()
-        engine.close()
+    jobs: list[tuple[Job, float]] = [
+        (settle_and_queue, SWEEP_S),
+        (rescue_and_hold, RESCUE_S),
+        (lambda: dispatcher.look(pipeline), SWEEP_S),
+        (lambda: dispatcher.mend(engine, delivering), RESCUE_S),
+        (lambda: sweep.mend(engine), MEND_S),
+        (committed.tick, COMMIT_S),
+        (watch.look, SWEEP_S),
+        (_pruner(settings, storage).tick, PRUNE_S),
+    ]
+    if settings.retention.delete:
+        jobs.append((_keeper(settings, storage).tick, RETAIN_S))
+    with audited(settings, storage.catalog, "worker"), Ticker(jobs):
+        log.info("worker ready")
+        stop.wait()
+    engine.close()

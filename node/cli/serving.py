@@ -20,7 +20,8 @@ def role_command(config: Path) -> "CommandLine":
 
     def command(role: str, descriptor: int) -> list[str]:
         arguments = [role, "--config", str(config), "--parent", str(descriptor)]
-        return [sys.executable, "-m", "node.cli", *arguments]
+        # -P: a copy.py in the folder where the node was started must not run as the service
+        return [sys.executable, "-P", "-m", "node.cli", *arguments]
 
     return command
 
@@ -74,7 +75,13 @@ def audit(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
 @commands.command()
 def work(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
     """Run recognition, routing, segmentation and delivery alone."""
-    from node import worker  # the networks: nothing else here needs them
+    from node.store.locks import executor_lock
 
     with told():
-        worker.work(usable(config), _stopped_by(parent))
+        settings, stop = usable(config), _stopped_by(parent)
+        # Before the networks are loaded: one that waits for another to end is to cost nothing.
+        with executor_lock(settings.node.data / "run" / "worker.lock", stop) as held:
+            if held:
+                from node import worker
+
+                worker.work(settings, stop)

@@ -1,28 +1,57 @@
 """Locks between processes of one machine; the kernel frees them when their holder dies."""
 
 import fcntl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
+
+import structlog
 
 from node.errors import StoreError
 from node.store.instances import InstanceFiles
 from node.store.private import opener, private_folder
 
+log = structlog.get_logger()
+
+_LOOK_S: Final = 0.2
 EXECUTOR: Final = Path("run") / "executor"
 
 
 @contextmanager
-def executor_lock(path: Path) -> Iterator[None]:
+def executor_lock(path: Path, stop: threading.Event | None = None) -> Iterator[bool]:
     """Hold the lock that makes an executor id unique among live processes; wait for it.
 
     Two live processes with one executor id steal each other's running jobs.
+
+    Parameters
+    ----------
+    stop
+        Ends the waiting.
+
+    Yields
+    ------
+    bool
+        Whether the lock is held; False: `stop` was set first.
     """
+    stop = stop or threading.Event()
     private_folder(path.parent)
     with open(path, "w", opener=opener) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        held = _taken(file)
+        if not held:
+            log.info("waiting for another process to end", lock=path.name)
+        while not held and not stop.wait(_LOOK_S):
+            held = _taken(file)
+        yield held
+
+
+def _taken(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -41,10 +70,8 @@ def sole_lock(path: Path, told: str) -> Iterator[None]:
     """
     private_folder(path.parent)
     with open(path, "w", opener=opener) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(told) from None
+        if not _taken(file):
+            raise StoreError(told)
         yield
 
 

@@ -206,7 +206,8 @@ def test_two_live_processes_never_share_an_executor_id(tmp_path: Path) -> None:
         holder.wait()
 
         assert other.stdout is not None
-        assert other.stdout.readline() == b"mine\n"
+        told = iter(other.stdout.readline, b"")  # it logged that it waits
+        assert b"mine\n" in told
         other.kill()
 
 
