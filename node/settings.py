@@ -142,6 +142,7 @@ class OrthancDestination(_Outbound, HttpDestination):
     """An Orthanc reached by its REST API: instances, labels, metadata."""
 
     kind: Literal["orthanc"]
+    label_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,32}$")] = "radnet-"
 
 
 class FolderDestination(_Outbound):

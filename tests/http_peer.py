@@ -1,8 +1,11 @@
 """An HTTP server that answers as a test tells it to, and the answers of STOW-RS."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -50,6 +53,58 @@ def http_server(answer: Answer) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def octets(content: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    """Return an answer of HTTP/1.1 as it goes over the wire."""
+    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(content)}", *headers]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + content
+
+
+def slowly(content: bytes) -> Iterator[bytes]:
+    """Yield one octet at a time."""
+    for octet in content:
+        time.sleep(0.05)
+        yield bytes((octet,))
+
+
+@contextmanager
+def raw_server(answer: Callable[[], Iterable[bytes]]) -> Iterator[tuple[str, threading.Event]]:
+    """Send these octets to whoever asks anything, and hang up.
+
+    Yields
+    ------
+    tuple[str, threading.Event]
+        Its URL, and what is set once a client has hung up before it had all.
+    """
+    cut_off = threading.Event()
+
+    def serve() -> None:
+        while True:
+            try:
+                wire, _ = listener.accept()
+            except OSError:
+                return
+            with wire, suppress(OSError):
+                asked = wire.recv(65536)
+                length = int((asked.lower().partition(b"content-length:")[2].split() or [b"0"])[0])
+                body = asked.partition(b"\r\n\r\n")[2]
+                while len(body) < length:
+                    body += wire.recv(65536)
+                try:
+                    for piece in answer():
+                        wire.sendall(piece)
+                except OSError:
+                    cut_off.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", cut_off
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def item(uid: str, **reasons: int) -> dict[str, Any]:

@@ -4,6 +4,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from node.store.records import Finding
+from radnet.labels.vocabulary import Sequence
+
+_LABELLED: Final = ("sequence", "plane", "contrast", "coverage", "localizer", "derived")
+"""What a person looks for. How sure the node is, and of what, is for rules and for the report."""
+
+_SAYS_NOTHING: Final = frozenset({str(Sequence.OTHER)})
 
 NOT_TOLD: Final = frozenset({"coverage_unknown", "own_output"})  # nobody looks for them
 
@@ -21,5 +27,6 @@ def tags(findings: Mapping[str, Finding]) -> tuple[dict[str, str], list[str]]:
             continue
         values = finding.value if isinstance(finding.value, list) else [finding.value]
         texts[name] = ";".join(values)
-        labels += [name] if values == ["1"] else values
-    return texts, labels
+        if name in _LABELLED:
+            labels += [name] if values == ["1"] else values
+    return texts, [one for one in labels if one not in _SAYS_NOTHING]

@@ -47,7 +47,8 @@ def build(entry: settings.Destination, calling_ae: str, owner: str = "") -> Dest
         case settings.DicomwebDestination():
             return DicomwebSender(entry.name, str(entry.url), _access(entry))
         case settings.OrthancDestination():
-            return OrthancSender(entry.name, str(entry.url), _access(entry))
+            prefix = entry.label_prefix
+            return OrthancSender(entry.name, str(entry.url), _access(entry), prefix)
         case settings.FolderDestination():
             return FolderSender(entry.name, entry.path, owner)
 

@@ -5,7 +5,6 @@ on the answer 409, in whose body the origin server says which instances it did s
 request is made here, on httpx.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -13,12 +12,14 @@ from uuid import uuid4
 
 import httpx
 import structlog
-from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything, untried
 from node.deliver.http import OPEN, Access, meaning, raise_for, told, was_connected
 from node.deliver.statuses import StoreStatus, verdict
+from node.deliver.stored import pieces, size
+from node.deliver.stow_answer import holds, statuses
+from node.deliver.talk import ANSWER_S, Talk
 from node.deliver.transcode import plain_copy
 from node.errors import PermanentDeliveryError, TransientDeliveryError
 
@@ -32,16 +33,6 @@ ATTEMPTS_IN_COMPANY: Final = 2
 """After so many an instance gets a request of its own: it may be what the others fail by."""
 
 _JSON: Final = "application/dicom+json"
-_XML: Final = "application/dicom+xml"
-_READ_ERRORS: Final = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    NotImplementedError,
-    RecursionError,
-)
 
 
 @dataclass(frozen=True)
@@ -51,13 +42,14 @@ class DicomwebSender:
     name: str
     url: str
     access: Access = OPEN
+    answer_s: float = ANSWER_S
 
     def check(self) -> str:
         """Ask for one study by QIDO-RS; see `node.deliver.destination.Destination.check`."""
         try:
-            with self._client() as client:
-                response = client.get(
-                    f"{self._studies}?limit=1", headers={"Accept": _JSON}, follow_redirects=True
+            with self._talk() as server:
+                response = server.ask(
+                    "GET", f"{self._studies}?limit=1", headers={"Accept": _JSON}, follow=True
                 )
         except httpx.HTTPError as error:
             raise TransientDeliveryError(f"{self.url}: {told(error)}") from error
@@ -72,11 +64,11 @@ class DicomwebSender:
         """Store instances; see `node.deliver.destination.Destination.send`."""
         down = ""
         try:
-            opened = self._client()
+            opened = self._talk()
         except TransientDeliveryError as error:
             yield from untried(instances, str(error))
             return
-        with opened as client:
+        with opened as server:
             for planned, outcomes in requests(instances):
                 yield from outcomes
                 if down:
@@ -87,7 +79,7 @@ class DicomwebSender:
                     continue
                 unheard = {one.sop_instance_uid for one in readable}
                 try:
-                    for outcome in self._sent(client, readable):
+                    for outcome in self._sent(server, readable):
                         unheard.discard(outcome.sop_instance_uid)
                         yield outcome
                 except httpx.HTTPError as error:  # nobody there: do not wait once per request
@@ -96,16 +88,14 @@ class DicomwebSender:
                     for uid in sorted(unheard):
                         yield Outcome(uid, "retry", down, tried)
 
-    def _client(self) -> httpx.Client:
-        return httpx.Client(**self.access.options(self.url))
+    def _talk(self) -> Talk:
+        return Talk(httpx.Client(**self.access.options(self.url)), self.answer_s)
 
     @property
     def _studies(self) -> str:
         return f"{self.url.rstrip('/')}/studies"
 
-    def _sent(
-        self, client: httpx.Client, instances: Sequence[OutboundInstance]
-    ) -> Iterator[Outcome]:
+    def _sent(self, server: Talk, instances: Sequence[OutboundInstance]) -> Iterator[Outcome]:
         """Make one request.
 
         One that is refused as a whole, without a word on its instances, is made again in
@@ -120,37 +110,57 @@ class DicomwebSender:
         kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
         try:
             length = str(_length(instances, boundary))
-            response = client.post(
+            response = server.ask(
+                "POST",
                 self._studies,
-                content=_multipart(instances, boundary),
-                headers={"Content-Type": kind, "Content-Length": length, "Accept": _JSON},
+                _multipart(instances, boundary),
+                {"Content-Type": kind, "Content-Length": length, "Accept": _JSON},
             )
         except OSError as error:
             reason = f"cannot read a stored file: {error.strerror}"
             yield from (Outcome(item.sop_instance_uid, "retry", reason) for item in instances)
             return
-        named = _named(response)
+        named = statuses(response.content)
         refused = meaning(response.status_code) == "refused"
         if refused and not named and len(instances) > 1:  # one of them, or only their number?
             middle = len(instances) // 2
-            yield from self._sent(client, instances[:middle])
-            yield from self._sent(client, instances[middle:])
+            yield from self._sent(server, instances[:middle])
+            yield from self._sent(server, instances[middle:])
             return
+        searched = response.is_success
         for item in instances:
-            status = (named or {}).get(item.sop_instance_uid)
+            status = named.get(item.sop_instance_uid)
             if _is_syntax_refused(item, status, response):
-                yield from self._sent_plain(client, item)
+                yield from self._sent_plain(server, item)
             elif status is not None:
                 yield Outcome(item.sop_instance_uid, *verdict(status))
             else:
-                yield _unnamed(item, response, named)
+                found = self._found(server, item) if searched else None
+                searched = found is not None
+                yield _unnamed(item, response, found=bool(found), others_named=bool(named))
 
-    def _sent_plain(self, client: httpx.Client, item: OutboundInstance) -> Iterator[Outcome]:
+    def _found(self, server: Talk, item: OutboundInstance) -> bool | None:
+        """Ask by QIDO-RS whether the server has an instance; None where it cannot be asked.
+
+        For servers that answer 200 and nothing else.
+        """
+        uid = item.sop_instance_uid
+        response = server.ask(
+            "GET",
+            f"{self.url.rstrip('/')}/instances?SOPInstanceUID={uid}",
+            headers={"Accept": _JSON},
+            follow=True,
+        )
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return False
+        return holds(response.content, uid) if response.is_success else None
+
+    def _sent_plain(self, server: Talk, item: OutboundInstance) -> Iterator[Outcome]:
         """Send one instance decoded, to a server that refuses the syntax it is stored in."""
         try:
             with plain_copy(item.path, UID(item.transfer_syntax_uid)) as path:
                 plain = replace(item, path=path, transfer_syntax_uid=ExplicitVRLittleEndian)
-                yield from self._sent(client, [plain])
+                yield from self._sent(server, [plain])
         except PermanentDeliveryError as error:
             yield Outcome(item.sop_instance_uid, "refused", str(error))
         except OSError as error:
@@ -164,7 +174,7 @@ def requests(
     """Split instances into requests; each comes with outcomes of those that cannot be read."""
     taken: list[OutboundInstance] = []
     unreadable: list[Outcome] = []
-    size = 0
+    octets = 0
     for item in instances:
         try:
             length = item.path.stat().st_size
@@ -172,22 +182,20 @@ def requests(
             reason = f"cannot read the stored file: {error.strerror}"
             unreadable.append(Outcome(item.sop_instance_uid, "retry", reason))
             continue
-        full = len(taken) >= INSTANCES_PER_REQUEST or size + length > BYTES_PER_REQUEST
+        full = len(taken) >= INSTANCES_PER_REQUEST or octets + length > BYTES_PER_REQUEST
         alone = max(item.attempts, taken[-1].attempts if taken else 0) >= ATTEMPTS_IN_COMPANY
         if taken and (full or alone):
             yield taken, unreadable
-            taken, unreadable, size = [], [], 0
+            taken, unreadable, octets = [], [], 0
         taken.append(item)
-        size += length
+        octets += length
     yield taken, unreadable
 
 
 def _multipart(instances: Sequence[OutboundInstance], boundary: str) -> Iterator[bytes]:
     for item in instances:
         yield _head(boundary)
-        with item.path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                yield piece
+        yield from pieces(item.path, item.transfer_syntax_uid)
         yield b"\r\n"
     yield _tail(boundary)
 
@@ -195,7 +203,8 @@ def _multipart(instances: Sequence[OutboundInstance], boundary: str) -> Iterator
 def _length(instances: Sequence[OutboundInstance], boundary: str) -> int:
     """Return the length of the body, in bytes: not every proxy takes a chunked one."""
     around = len(_head(boundary)) + len(b"\r\n")
-    return sum(item.path.stat().st_size + around for item in instances) + len(_tail(boundary))
+    files = sum(size(item.path, item.transfer_syntax_uid) + around for item in instances)
+    return files + len(_tail(boundary))
 
 
 def _head(boundary: str) -> bytes:
@@ -204,35 +213,6 @@ def _head(boundary: str) -> bytes:
 
 def _tail(boundary: str) -> bytes:
     return f"--{boundary}--\r\n".encode()
-
-
-def _named(response: httpx.Response) -> dict[str, int] | None:
-    """Return what the Store Instances Response says: a status by SOP Instance UID.
-
-    None where the body is no such response: a portal or proxy that answered in place of the
-    server. Nothing is said by an empty body, or by one in XML, which we did not ask for.
-
-    References
-    ----------
-    DICOM PS3.18 Section I.2: Referenced SOP Sequence, Failed SOP Sequence, and their reasons.
-    """
-    if not response.content or _XML in response.headers.get("Content-Type", ""):
-        return {}
-    try:
-        body = response.json()
-        ds = Dataset.from_json(json.dumps(body[0] if isinstance(body, list) else body))
-        stored = ds.get("ReferencedSOPSequence") or []
-        failed = ds.get("FailedSOPSequence") or []
-        said = [(item, item.get("WarningReason"), StoreStatus.SUCCESS) for item in stored]
-        said += [
-            (item, item.get("FailureReason"), StoreStatus.PROCESSING_FAILURE) for item in failed
-        ]
-        return {
-            str(item.ReferencedSOPInstanceUID): int(otherwise if reason is None else reason)
-            for item, reason, otherwise in said
-        }
-    except _READ_ERRORS:
-        return None
 
 
 def _is_syntax_refused(
@@ -247,21 +227,21 @@ def _is_syntax_refused(
 
 
 def _unnamed(
-    item: OutboundInstance, response: httpx.Response, named: dict[str, int] | None
+    item: OutboundInstance, response: httpx.Response, *, found: bool, others_named: bool
 ) -> Outcome:
-    """Judge an instance the body says nothing about by the answer to the whole request.
+    """Judge an instance that the answer says nothing about.
 
-    200 means every instance was stored (PS3.18 Table 10.5.3-1), if it is the server that says
-    so; 202 and an incomplete list, whatever the status, leave this one in doubt.
+    A success says nothing then: whoever gave it may have stored nothing. What a search finds
+    there has arrived (PS3.18 Section 10.5.3 asks for an answer that names each instance).
     """
     status = response.status_code
     state = meaning(status)
-    others_named = bool(named)
-    if state == "delivered" and named is None:
+    if found:
+        reason = f"HTTP {status} without a word on it; found by QIDO-RS"
+        return Outcome(item.sop_instance_uid, "delivered", reason)
+    if state == "delivered" and not others_named:
         reason = f"HTTP {status}, but the answer tells of no instance"
         return Outcome(item.sop_instance_uid, "retry", reason)
-    if status == httpx.codes.OK and not others_named:
-        return Outcome(item.sop_instance_uid, "delivered")
     if state == "delivered" or others_named:
         return Outcome(item.sop_instance_uid, "retry", f"HTTP {status}, but not confirmed")
     return Outcome(item.sop_instance_uid, state, f"HTTP {status} {response.reason_phrase}")

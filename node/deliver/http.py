@@ -8,10 +8,11 @@ import httpx
 
 from node import tls
 from node.deliver.destination import State
+from node.deliver.talk import ANSWER_S, CONNECT_S, UnusableAnswerError
 from node.errors import ConfigError, PermanentDeliveryError, TransientDeliveryError
 from node.secret import Credentials
 
-TIMEOUT: Final = httpx.Timeout(120.0, connect=15.0)
+TIMEOUT: Final = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
 """Seconds; the longer one is for the peer to store what it was sent."""
 
 _REFUSALS: Final = frozenset({400, 406, 409, 410, 413, 415, 422, 451})
@@ -82,6 +83,8 @@ def was_connected(error: httpx.HTTPError) -> bool:
 
 def told(error: httpx.HTTPError | httpx.InvalidURL) -> str:
     """Return why there was no answer, without the request's content."""
+    if isinstance(error, UnusableAnswerError):
+        return f"no answer: {error}"
     cause = error.__context__
     while cause is not None:
         if isinstance(cause, ssl.SSLError):

@@ -1,13 +1,13 @@
 """Delivery to an Orthanc by its REST API: instances, and findings as labels and metadata."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
 import structlog
-from pyorthanc import Orthanc
 
 from node.deliver.destination import (
     OutboundInstance,
@@ -18,6 +18,8 @@ from node.deliver.destination import (
     untried,
 )
 from node.deliver.http import OPEN, Access, meaning, raise_for, told, was_connected
+from node.deliver.stored import pieces, size
+from node.deliver.talk import ANSWER_S, LARGEST_ANSWER, Talk
 from node.errors import PermanentDeliveryError, TransientDeliveryError
 
 log = structlog.get_logger()
@@ -35,19 +37,31 @@ FINDING_METADATA: Final = {
 }
 """Numbers, since an Orthanc that does not know the names (orthanc/orthanc.json) takes those."""
 
+_PATH: Final = re.compile(r"/[a-z]+/[0-9a-f-]+")
+_LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LARGEST_STUDY: Final = 16 * LARGEST_ANSWER  # it lists each instance
+
 
 @dataclass(frozen=True)
 class OrthancSender:
-    """A REST client for one Orthanc."""
+    """A REST client for one Orthanc.
+
+    Attributes
+    ----------
+    label_prefix : str
+        What each label of ours begins with, so that nobody takes it for one of his own.
+    """
 
     name: str
     url: str
     access: Access = OPEN
+    label_prefix: str = ""
+    answer_s: float = ANSWER_S
 
     def check(self) -> str:
         """Read its version; see `node.deliver.destination.Destination.check`."""
-        with self._client() as client:
-            system = self._system(client)
+        with self._talk() as orthanc:
+            system = self._system(orthanc)
         labels = "" if system.get("HasLabels") else ", which has no labels"
         return f"Orthanc {system.get('Version', 'of unknown version')}{labels}"
 
@@ -56,17 +70,17 @@ class OrthancSender:
     ) -> Iterator[Outcome]:
         """Upload every file; see `node.deliver.destination.Destination.send`."""
         try:
-            client = self._client()
+            opened = self._talk()
         except TransientDeliveryError as error:
             yield from untried(instances, str(error))
             return
-        with client:
+        with opened as orthanc:
             for number, instance in enumerate(instances):
                 uid = instance.sop_instance_uid
                 if not wanted(uid):
                     continue
                 try:
-                    state, reason = _uploaded(client, instance)
+                    state, reason = self._uploaded(orthanc, instance)
                 except httpx.HTTPError as error:  # nobody there: do not wait once per instance
                     log.warning("upload failed", destination=self.name, reason=told(error))
                     yield Outcome(uid, "retry", told(error), tried=was_connected(error))
@@ -94,25 +108,28 @@ class OrthancSender:
         PermanentDeliveryError
             If it refuses a label or a value.
         """
-        with self._client() as client:
+        ours = [f"{self.label_prefix}{label}" for label in labels]
+        with self._talk() as orthanc:
             try:
-                series = self._place(client, "Series", series_uid)
-                old = _labels_before(client, series)
-                if self._system(client).get("HasLabels"):
-                    study = self._place(client, "Study", study_uid)
-                    _label(client, study, series, labels, sorted(old - set(labels)))
-                _describe(client, series, findings, labels)
+                series = self._place(orthanc, "Series", series_uid)
+                old = _labels_before(orthanc, series)
+                if self._system(orthanc).get("HasLabels"):
+                    study = self._place(orthanc, "Study", study_uid)
+                    _label(orthanc, study, series, ours, sorted(old - set(ours)))
+                _describe(orthanc, series, findings, ours)
             except httpx.HTTPError as error:
                 raise TransientDeliveryError(f"{self.url}: {told(error)}") from error
 
-    def _client(self) -> Orthanc:
-        return Orthanc(
-            self.url.rstrip("/"), return_raw_response=True, **self.access.options(self.url)
-        )
+    def _talk(self) -> Talk:
+        return Talk(httpx.Client(**self.access.options(self.url)), self.answer_s)
 
-    def _system(self, client: Orthanc) -> dict[str, Any]:
+    @property
+    def _root(self) -> str:
+        return self.url.rstrip("/")
+
+    def _system(self, orthanc: Talk) -> dict[str, Any]:
         try:
-            response = client.get_system()
+            response = orthanc.ask("GET", f"{self._root}/system")
         except httpx.HTTPError as error:
             raise TransientDeliveryError(f"{self.url}: {told(error)}") from error
         raise_for(response, f"{self.url}/system")
@@ -121,40 +138,41 @@ class OrthancSender:
         except (ValueError, TypeError) as error:
             raise PermanentDeliveryError(f"{self.url} is no Orthanc") from error
 
-    def _place(self, client: Orthanc, kind: str, uid: str) -> str:
-        """Return the path of a study or series by its UID, as ``/series/<Orthanc id>``."""
-        response = client.post(f"{client.url}/tools/lookup", content=uid)
+    def _place(self, orthanc: Talk, kind: str, uid: str) -> str:
+        """Return the URL of a study or series by its UID, as ``.../series/<Orthanc id>``."""
+        response = orthanc.ask("POST", f"{self._root}/tools/lookup", uid.encode())
         raise_for(response, "lookup")
-        for found in response.json():
-            if found["Type"] == kind:
-                return f"{client.url}{found['Path']}"
+        for found in _listed(response):
+            if found.get("Type") == kind and _PATH.fullmatch(str(found.get("Path"))):
+                return f"{self._root}{found['Path']}"
         raise TransientDeliveryError(f"{self.url} does not hold {kind} {uid}")
 
+    def _uploaded(self, orthanc: Talk, instance: OutboundInstance) -> tuple[State, str]:
+        """Upload one file.
 
-def _uploaded(client: Orthanc, instance: OutboundInstance) -> tuple[State, str]:
-    """Upload one file.
-
-    Raises
-    ------
-    httpx.HTTPError
-        If there is no answer.
-    """
-    try:
-        with instance.path.open("rb") as file:  # sent in pieces: it may be larger than memory
-            response = client.post_instances(content=file)
-    except OSError as error:
-        return "retry", f"cannot read the stored file: {error.strerror}"
-    state = meaning(response.status_code)
-    if state != "delivered":
-        return state, f"HTTP {response.status_code} {response.reason_phrase}"
-    return _judged(response)
+        Raises
+        ------
+        httpx.HTTPError
+            If there is no answer.
+        """
+        syntax = instance.transfer_syntax_uid
+        try:  # in pieces: it may be larger than memory
+            length = {"Content-Length": str(size(instance.path, syntax))}
+            body = pieces(instance.path, syntax)
+            response = orthanc.ask("POST", f"{self._root}/instances", body, length)
+        except OSError as error:
+            return "retry", f"cannot read the stored file: {error.strerror}"
+        state = meaning(response.status_code)
+        if state != "delivered":
+            return state, f"HTTP {response.status_code} {response.reason_phrase}"
+        return _judged(response)
 
 
 def _judged(response: httpx.Response) -> tuple[State, str]:
     """Read the answer to an upload: 200 also comes with ``FilteredOut`` and ``Failure``."""
     try:
         status = str(response.json()["Status"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "retry", "the answer to the upload cannot be read"
     if status == "Success":
         return "delivered", ""
@@ -163,46 +181,64 @@ def _judged(response: httpx.Response) -> tuple[State, str]:
     return ("refused" if status == "FilteredOut" else "retry"), f"Orthanc says {status}"
 
 
-def _labels_before(client: Orthanc, series: str) -> set[str]:
+def _listed(response: httpx.Response) -> list[dict[str, Any]]:
+    """Return a list of objects.
+
+    Raises
+    ------
+    TransientDeliveryError
+        If the answer is none.
+    """
+    try:
+        found = response.json()
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise TransientDeliveryError("the answer is no list of objects: is it an Orthanc?")
+    return found
+
+
+def _labels_before(orthanc: Talk, series: str) -> set[str]:
     """Return the labels the last `tag` put on a series; those of other people are not ours."""
-    response = client.get(f"{series}/metadata/{SUMMARY_METADATA}")
+    response = orthanc.ask("GET", f"{series}/metadata/{SUMMARY_METADATA}")
     if response.status_code == httpx.codes.NOT_FOUND:
         return set()
     raise_for(response, "metadata")
     try:
-        return {str(label) for label in response.json()["labels"]}
-    except (ValueError, KeyError, TypeError):
+        return {str(label) for label in response.json()["labels"] if _LABEL.fullmatch(str(label))}
+    except (ValueError, KeyError, TypeError, RecursionError):
         return set()
 
 
 def _label(
-    client: Orthanc, study: str, series: str, labels: Sequence[str], stale: Sequence[str]
+    orthanc: Talk, study: str, series: str, labels: Sequence[str], stale: Sequence[str]
 ) -> None:
     for label in labels:
         for place in (series, study):
-            raise_for(client.put(f"{place}/labels/{label}", content=b""), f"label {label!r}")
+            raise_for(orthanc.ask("PUT", f"{place}/labels/{label}"), f"label {label!r}")
     for label in stale:
-        raise_for(client.delete(f"{series}/labels/{label}"), f"label {label!r}")
+        raise_for(orthanc.ask("DELETE", f"{series}/labels/{label}"), f"label {label!r}")
     if stale:
-        kept = _labels_of_series(client, study)
+        kept = _labels_of_series(orthanc, study)
         for label in sorted(set(stale) - kept):
-            raise_for(client.delete(f"{study}/labels/{label}"), f"label {label!r}")
+            raise_for(orthanc.ask("DELETE", f"{study}/labels/{label}"), f"label {label!r}")
 
 
-def _labels_of_series(client: Orthanc, study: str) -> set[str]:
-    response = client.get(f"{study}/series")
+def _labels_of_series(orthanc: Talk, study: str) -> set[str]:
+    response = orthanc.ask("GET", f"{study}/series", most=_LARGEST_STUDY)
     raise_for(response, "series")
-    return {str(label) for series in response.json() for label in series.get("Labels", [])}
+    return {str(label) for series in _listed(response) for label in series.get("Labels") or []}
 
 
 def _describe(
-    client: Orthanc, series: str, findings: Mapping[str, str], labels: Sequence[str]
+    orthanc: Talk, series: str, findings: Mapping[str, str], labels: Sequence[str]
 ) -> None:
     for finding, number in FINDING_METADATA.items():
         place = f"{series}/metadata/{number}"
         if finding in findings:
-            raise_for(client.put(place, content=findings[finding].encode()), finding)
+            raise_for(orthanc.ask("PUT", place, findings[finding].encode()), finding)
         else:
-            client.delete(place)  # 404 where there was none
+            orthanc.ask("DELETE", place)  # 404 where there was none
     summary = json.dumps({"findings": dict(findings), "labels": list(labels)}, sort_keys=True)
-    raise_for(client.put(f"{series}/metadata/{SUMMARY_METADATA}", content=summary), "findings")
+    place = f"{series}/metadata/{SUMMARY_METADATA}"
+    raise_for(orthanc.ask("PUT", place, summary.encode()), "findings")

@@ -109,7 +109,8 @@ def test_orthanc_holds_segmentation_and_report_of_a_real_ct(
     assert 0.5 < litres < 4.0
 
     wait_for(lambda: len(labelled(orthanc)) == 1, "labels at Orthanc")
-    assert {"CT", "liver"} <= set(labelled(orthanc)[0])
+    assert {"radnet-CT", "radnet-liver"} <= set(labelled(orthanc)[0])
+    assert all(label.startswith("radnet-") for label in labelled(orthanc)[0])
 
 
 def labelled(orthanc: RunningOrthanc) -> list[list[str]]:

@@ -64,12 +64,37 @@ def test_stow_without_a_body_goes_by_the_http_status(
     assert str(status) in outcomes[0].reason
 
 
-def test_stow_200_without_a_body_is_delivered(tmp_path: Path) -> None:
-    """PS3.18 Table 10.5.3-1: 200 is said of all instances."""
-    with http_server(lambda path, content: (200, None)) as url:
-        outcomes = list(DicomwebSender("web", url).send(series(tmp_path, 2)))
+@pytest.mark.parametrize(
+    ("searched", "state"),
+    [
+        ((200, "found"), "delivered"),
+        ((200, []), "retry"),
+        ((204, None), "retry"),
+        ((404, None), "retry"),
+        ((200, b"<html>Please log in.</html>"), "retry"),
+        ((200, {"error": "session expired"}), "retry"),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 202])
+def test_stow_that_names_no_instance_is_believed_where_a_search_finds_it(
+    tmp_path: Path, searched: tuple[int, object], state: str, status: int
+) -> None:
+    """Some servers answer 200 and nothing else; so does a portal that has stored nothing."""
+    sent = series(tmp_path, 2)
 
-    assert states(outcomes) == ["delivered", "delivered"]
+    def answer(path: str, body: bytes) -> tuple[int, object]:
+        if body:
+            return status, None
+        uid = path.partition("SOPInstanceUID=")[2]
+        assert path.startswith("/instances?")
+        found = [{"00080018": {"vr": "UI", "Value": [uid]}}]
+        return searched[0], found if searched[1] == "found" else searched[1]
+
+    with http_server(answer) as url:
+        outcomes = list(DicomwebSender("web", url).send(sent))
+
+    assert states(outcomes) == [state, state]
+    assert "QIDO" in outcomes[0].reason if state == "delivered" else "no instance"
 
 
 @pytest.mark.parametrize(
@@ -77,11 +102,18 @@ def test_stow_200_without_a_body_is_delivered(tmp_path: Path) -> None:
     [
         b"<html><body>Please log in.</body></html>",
         b"{",
+        [],
+        {},
+        [None],
+        "stored",
         {"error": "session expired"},
         {"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [42752]}}]}},
         {"00081199": {"vr": "SQ", "Value": [{"00081196": {"vr": "US", "Value": [1e400]}}]}},
     ],
-    ids=["a page", "half an object", "another object", "a failure without UID", "no number"],
+    ids=[
+        *["a page", "half an object", "nothing", "an empty object", "null", "a text"],
+        *["another object", "a failure without UID", "no number"],
+    ],
 )
 def test_stow_200_with_something_else_than_an_answer_is_not_believed(
     tmp_path: Path, content: object
@@ -113,7 +145,7 @@ def test_stow_sends_the_stored_bytes(tmp_path: Path) -> None:
 
     def remember(path: str, content: bytes) -> tuple[int, object]:
         bodies.append((path, content))
-        return 200, None
+        return 200, response([item(one.sop_instance_uid) for one in sent], [])
 
     with http_server(remember) as url:
         list(DicomwebSender("web", f"{url}/dicom-web/").send(sent))

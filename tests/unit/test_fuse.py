@@ -210,3 +210,19 @@ def test_unknown_regions_are_no_tags() -> None:
     unknown = Finding("coverage_unknown", ["liver"], 0.5, "fused", {})
 
     assert tags({"coverage_unknown": unknown}) == ({}, [])
+
+
+def test_what_nobody_looks_for_is_no_label() -> None:
+    """A disagreement on the coverage is not a label `coverage`; "other" says nothing."""
+    findings = {
+        "sequence": Finding("sequence", "other", 0.99, "fused", {}),
+        "disagreement": Finding("disagreement", ["coverage", "plane"], 1.0, "fused", {}),
+        "strange": Finding("strange", "1", 0.9, "fused", {}),
+        "own_output": Finding("own_output", "1", 1.0, "fused", {}),
+        "derived": Finding("derived", "1", 0.9, "fused", {}),
+    }
+
+    texts, labels = tags(findings)
+
+    assert labels == ["derived"]
+    assert texts["disagreement"] == "coverage;plane"

@@ -67,6 +67,11 @@ def test_relative_paths_start_at_the_settings_file(tmp_path: Path) -> None:
         ("[receive]\nnegotiation_timeout_s = 1e12\n", r"receive\.negotiation_timeout_s"),
         (f"{PACS}commitment_timeout_s = inf\n", r"commitment_timeout_s \(line 7\)"),
         (PACS.replace('"pacs.example"', '""'), r"host \(line 5\)"),
+        (
+            '[[destinations]]\nname = "o"\nkind = "orthanc"\nurl = "http://o"\n'
+            'label_prefix = "a b"\n',
+            r"label_prefix \(line 5\)",
+        ),
         ('[audit]\nhost = ""\n', r"audit\.host \(line 2\)"),
         ('[node]\ncatalog_url = "catalog.sqlite"\n', r"node\.catalog_url.*sqlite:///FILE"),
         ('[node]\ncatalog_url = "mysql://a/b"\n', r"node\.catalog_url.*sqlite:///FILE"),
@@ -94,6 +99,7 @@ def test_relative_paths_start_at_the_settings_file(tmp_path: Path) -> None:
         "more patience with a handshake than a socket has",
         "endless wait for a report",
         "no host",
+        "a label prefix that Orthanc refuses",
         "no audit host",
         "a database without a scheme",
         "a database of another kind",
