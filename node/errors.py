@@ -7,6 +7,7 @@ NodeError
 ├── UnusableSeriesError       the series will never be recognised; it is still delivered
 ├── CertificateError          a derived object is wrong; it must not leave the node
 ├── UnforeseenError           a job failed of a defect; it is not run again by itself
+├── OverdueError              a job held its slot for too long; it is given up
 └── DeliveryError
     ├── TransientDeliveryError    try again later
     └── PermanentDeliveryError    trying again will not help: park with the reason
@@ -53,6 +54,10 @@ class CertificateError(NodeError):
 
 class UnforeseenError(NodeError):
     """A job failed in a way that nobody foresaw; says of what kind and where, and no more."""
+
+
+class OverdueError(NodeError):
+    """A job held its slot longer than it may; others have their turn."""
 
 
 class DeliveryError(NodeError):

@@ -7,6 +7,7 @@ file lock), a pinned application version, JSON in the database, and polling no f
 twice a second.
 """
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
@@ -29,6 +30,7 @@ from dbos import error as dbos_error
 from sqlalchemy import make_url
 
 from node.errors import NodeError, StoreError, UnforeseenError, reason_of
+from node.pipeline.patience import LONGEST_S, patient
 from node.store.looking import look_at_pipeline
 from node.store.private import private_database
 from radnet.errors import RadnetError
@@ -102,16 +104,30 @@ _TOLD: Final = (NodeError, RadnetError, dbos_error.DBOSException, PortableWorkfl
 """Errors whose texts we, or DBOS, wrote; the last is what DBOS makes of one when it reads it."""
 
 
+_ENDS: Final = (
+    dbos_error.DBOSBaseException,  # cancelled, or somebody else's by now
+    KeyboardInterrupt,
+    SystemExit,
+    GeneratorExit,
+    asyncio.CancelledError,
+)
+"""What ends a job, or its process, on purpose."""
+
+
 def _unquoting(function: Workflow) -> Workflow:
-    """Let an unforeseen error pass without its text: DBOS keeps and logs what it is given."""
+    """Let an unforeseen error pass without its text: DBOS keeps and logs what it is given.
+
+    A panic of a library in Rust is a BaseException, which DBOS would let pass: the job would keep
+    its slot, and be run again after each restart.
+    """
 
     @wraps(function)
     def run(*arguments: Any, **named: Any) -> Any:
         try:
             return function(*arguments, **named)
-        except _TOLD:
+        except (*_TOLD, *_ENDS):
             raise
-        except Exception as error:  # noqa: BLE001 - here the worker meets whatever a job raises
+        except BaseException as error:  # noqa: BLE001 - here the worker meets whatever is raised
             raise UnforeseenError(reason_of(error)) from None
 
     return run
@@ -182,11 +198,18 @@ class Engine:
         register = DBOS.workflow(name=name, max_recovery_attempts=lives)
         return lambda function: register(_unquoting(function))
 
-    def step(self, function: Workflow, name: str) -> Workflow:
+    def step(self, function: Workflow, name: str, longest_s: float = LONGEST_S) -> Workflow:
         """Register a callable as a step: its result is kept, a crash runs it again.
 
         So does a database that cannot be used now: a lock or a restart is not the job's fault.
+
+        Parameters
+        ----------
+        longest_s
+            After so long it is given up, whatever it is at: its job ends in `OverdueError`, and
+            another one has its slot. It counts from each beginning, that after a restart, too.
         """
+        bounded = patient(_unquoting(function), name, longest_s)
 
         # DBOS marks what it registers, and a bound method cannot be marked.
         @DBOS.step(
@@ -198,7 +221,7 @@ class Engine:
             should_retry=_is_passing,
         )
         def run(*arguments: Any) -> Any:
-            return _unquoting(function)(*arguments)
+            return bounded(*arguments)
 
         return run
 

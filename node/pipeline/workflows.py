@@ -16,6 +16,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from node.pipeline.engine import Engine, Queue
+from node.pipeline.patience import (
+    LONGEST_PROBE_S,
+    LONGEST_RECOGNITION_S,
+    LONGEST_ROUTING_S,
+    LONGEST_SEGMENTATION_S,
+)
 from node.pipeline.stages import Stages
 
 SEGMENT_LIVES: Final = 10
@@ -88,8 +94,8 @@ class _Segment(Protocol):
 
 
 def _define_series(engine: Engine, stages: Stages, segment: _Segment) -> _TakeSeries:
-    classify = engine.step(stages.classify, "classify")
-    route = engine.step(stages.route, "route")
+    classify = engine.step(stages.classify, "classify", LONGEST_RECOGNITION_S)
+    route = engine.step(stages.route, "route", LONGEST_ROUTING_S)
 
     @engine.workflow("series")
     def series(series_instance_uid: str, revision: int, died: str, again: int = 0) -> None:
@@ -106,7 +112,7 @@ def _define_series(engine: Engine, stages: Stages, segment: _Segment) -> _TakeSe
 
 
 def _define_segment(engine: Engine, stages: Stages) -> _Segment:
-    infer = engine.step(stages.segment, "segment")
+    infer = engine.step(stages.segment, "segment", LONGEST_SEGMENTATION_S)
 
     @engine.workflow("segment", lives=SEGMENT_LIVES)
     def segment(
@@ -141,7 +147,7 @@ def _define_deliver(engine: Engine, delivering: Delivers) -> Callable[[str, str,
 
 
 def _define_probe(engine: Engine, delivering: Delivers) -> Callable[[str, int], None]:
-    ask = engine.step(delivering.probe, "probe")
+    ask = engine.step(delivering.probe, "probe", LONGEST_PROBE_S)
 
     @engine.workflow("probe")
     def probe(destination: str) -> None:

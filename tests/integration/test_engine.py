@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from dbos import DBOS
 
 from node.errors import UnusableSeriesError
 from node.pipeline.engine import Engine, Queue
@@ -78,6 +79,124 @@ def test_a_job_that_raises_is_listed_as_dead(engine: Engine) -> None:
     (dead,) = engine.dead()
     assert (dead.workflow, dead.arguments) == ("broken", ("1.2.3", 4))
     assert dead.reason == "ERROR: cannot do 1.2.3 4"
+
+
+class _Panic(BaseException):
+    """What pyo3 makes of a panic in Rust: no Exception."""
+
+
+@pytest.mark.parametrize("where", ["step", "workflow"])
+def test_a_panic_ends_its_job_and_frees_its_slot(engine: Engine, where: str) -> None:
+    """DBOS lets a BaseException pass: the job stayed PENDING, and nobody else had a turn."""
+
+    def panic() -> None:
+        raise _Panic("called `Option::unwrap()` on a `None` value")
+
+    step = engine.step(panic, "panic")
+
+    @engine.workflow("panics")
+    def panics(good: bool) -> None:
+        if not good:
+            (step if where == "step" else panic)()
+
+    engine.launch([Queue("jobs", 1)])
+    engine.enqueue("jobs", "bad", panics, False)
+    engine.enqueue("jobs", "good", panics, True)
+
+    wait_for(lambda: engine.fate("good").state == "gone", "the next job", patience_s=60)
+    assert "ERROR: _Panic" in engine.fate("bad").reason
+
+
+def test_a_job_that_holds_its_slot_too_long_is_given_up(engine: Engine) -> None:
+    """Its reason stands where others stand; the next job has the slot."""
+    hold = threading.Event()
+    step = engine.step(hold.wait, "holding on", longest_s=0.2)
+
+    @engine.workflow("holds")
+    def holds(good: bool) -> None:
+        if not good:
+            step()
+
+    engine.launch([Queue("jobs", 1)])
+    engine.enqueue("jobs", "bad", holds, False)
+    engine.enqueue("jobs", "good", holds, True)
+
+    wait_for(lambda: engine.fate("good").state == "gone", "the next job", patience_s=60)
+    hold.set()
+    assert "holding on held its slot for more than 0.2 s" in engine.fate("bad").reason
+
+
+def test_a_cancelled_job_stays_cancelled(engine: Engine) -> None:
+    """What DBOS raises to end a job is not an error of the job."""
+    begun, hold = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        hold.wait(60)
+
+    step = engine.step(wait, "wait")
+
+    @engine.workflow("waits")
+    def waits() -> None:
+        step()
+        step()
+
+    engine.launch([Queue("jobs", 1)])
+    engine.enqueue("jobs", "cancelled", waits)
+    assert begun.wait(60)
+    DBOS.cancel_workflow("cancelled")
+    hold.set()
+    engine.enqueue("jobs", "cancelled too", waits)
+
+    wait_for(lambda: engine.fate("cancelled too").state == "gone", "the next job", patience_s=60)
+    assert engine.dead() == []
+    assert engine.fate("cancelled").state == "gone"
+
+
+HOLDER = """
+import os, pathlib, sys, threading
+from node.pipeline.engine import Engine, Queue
+
+folder = pathlib.Path(sys.argv[1])
+engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "test:worker")
+
+def hold():
+    if sys.argv[2] == "first":
+        os.kill(os.getpid(), 9)
+    threading.Event().wait()
+
+step = engine.step(hold, "hold", 0.2)
+
+@engine.workflow("holder")
+def holder():
+    step()
+
+engine.launch([Queue("jobs", 1)])
+if sys.argv[2] == "first":
+    engine.enqueue("jobs", "holder/1", holder)
+while not engine.dead():
+    threading.Event().wait(0.1)
+print(engine.dead()[0].reason)
+engine.close()
+"""
+
+
+def test_a_job_that_was_pending_at_a_restart_is_given_up_too(tmp_path: Path) -> None:
+    """It is resumed, and holds its slot again."""
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", HOLDER, str(tmp_path), turn],
+            timeout=120,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        for turn in ("first", "second")
+    )
+
+    assert first.returncode == -signal.SIGKILL
+    assert second.returncode == 0
+    assert "hold held its slot for more than 0.2 s; it is given up" in second.stdout
 
 
 @pytest.mark.parametrize("where", ["step", "workflow"])
