@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from node.errors import StoreError
-from node.receive.header import identify
+from node.receive.header import Found, identify
 from node.receive.spool import Spool
 from node.receive.statuses import StoreStatus
 from node.store.catalog import Catalog
@@ -61,13 +61,29 @@ class Reception:
             return content.refused or StoreStatus.OUT_OF_RESOURCES
         try:
             with content.opened() as file:
-                identity = identify(file, content.transfer_syntax)
+                found = identify(file, content.transfer_syntax)
+            status = self._judge(found, arrival)
         except StoreError as error:
             log.warning("instance refused", calling_ae=arrival.calling_ae, because=str(error))
             return StoreStatus.CANNOT_UNDERSTAND
         except OSError as error:  # of our own disk: it says nothing against the instance
             log.error("instance not kept", because=error.strerror)  # noqa: TRY400
             return StoreStatus.OUT_OF_RESOURCES
+        if status is not StoreStatus.SUCCESS:
+            return status
+        identity = found.identity
+        with self._locks[hash(identity.sop_instance_uid) % _LOCKS]:
+            return self._keep(identity, arrival)
+
+    def _judge(self, found: Found, arrival: Arrival) -> StoreStatus:
+        """Compare what was found with what was said of it; the file will say what was found.
+
+        Raises
+        ------
+        OSError
+            If the file system refuses.
+        """
+        content, identity = arrival.content, found.identity
         named = (content.sop_class_uid, content.sop_instance_uid)
         if named != (identity.sop_class_uid, identity.sop_instance_uid):
             log.warning(
@@ -76,8 +92,19 @@ class Reception:
                 because="command and data set name different SOP classes or instances",
             )
             return StoreStatus.DATA_SET_DOES_NOT_MATCH
-        with self._locks[hash(identity.sop_instance_uid) % _LOCKS]:
-            return self._keep(identity, arrival)
+        if (found.transfer_syntax, found.start) == (content.transfer_syntax, 0):
+            return StoreStatus.SUCCESS
+        log.warning(
+            "instance is not as negotiated",
+            calling_ae=arrival.calling_ae,
+            instance=identity.sop_instance_uid,
+            negotiated=content.transfer_syntax,
+            found=found.transfer_syntax,
+            octets_in_front=found.start,
+        )
+        if not content.relabel(found.transfer_syntax, found.start):
+            return content.refused or StoreStatus.OUT_OF_RESOURCES
+        return StoreStatus.SUCCESS
 
     def _keep(self, identity: Identity, arrival: Arrival) -> StoreStatus:
         uid = identity.sop_instance_uid

@@ -18,7 +18,7 @@ import structlog
 from pydicom.uid import UID
 
 from node.receive.encoded import file_head
-from node.receive.header import Seekable
+from node.receive.octets import Seekable
 from node.receive.room import MIB, Room
 from node.receive.statuses import StoreStatus
 from node.store.instances import InstanceFiles, Octets, Part
@@ -93,6 +93,7 @@ class Spool:
         self._memory = BytesIO()
         self._part: Part | None = None
         self._reserved = 0
+        self._front = b""  # what came in front of the data set and is no part of it
         self._digest = hashlib.sha256()
 
     @property
@@ -105,7 +106,9 @@ class Spool:
     @property
     def head(self) -> bytes:
         """What stands before the data set in its file."""
-        return file_head(self.sop_class_uid, self.sop_instance_uid, self.transfer_syntax)
+        return file_head(
+            self.sop_class_uid, self.sop_instance_uid, self.transfer_syntax, self._front
+        )
 
     def write(self, piece: Octets) -> None:
         """Append what came; this never fails, see `refused`."""
@@ -170,6 +173,41 @@ class Spool:
         if self.refused is None and self._part is None:
             self._reserve(self._held)
         return self.refused is None
+
+    def relabel(self, transfer_syntax: UID, start: int) -> bool:
+        """Name the encoding as it is, and begin the data set where it begins.
+
+        Octets in front of it go into the file's head. A file that has been begun is written
+        anew: it is rare. Tells whether there was room.
+
+        Raises
+        ------
+        OSError
+            If the file system refuses.
+        """
+        before = len(self.head)
+        if (transfer_syntax, start) == (self.transfer_syntax, 0):
+            return True
+        with self.opened() as file:
+            front = file.read(start)
+        self.transfer_syntax, self._front = transfer_syntax, front
+        self.size -= start
+        if self._part is not None:
+            return self._rewrite(self._part, before + start)
+        self._intake.budget.give(start)
+        self._memory = BytesIO(self._memory.getbuffer()[start:])
+        return True
+
+    def _rewrite(self, old: Part, at: int) -> bool:
+        with old, old.path.open("rb") as file:
+            file.seek(at)
+            self._part = self._intake.files.part(self.head)
+            self._digest = hashlib.sha256()
+            while block := file.read(_KEPT):
+                if not self._reserve(len(block)):
+                    return False
+                self._store(block)
+        return True
 
     @contextmanager
     def opened(self) -> Iterator[Seekable]:

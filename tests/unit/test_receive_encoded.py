@@ -39,7 +39,7 @@ def test_uids_are_found_in_every_transfer_syntax(syntax: pydicom.uid.UID) -> Non
     """Nothing behind them is looked at."""
     ds = ct_slice(1)
 
-    found = identify(BytesIO(encoded(ct_slice(1), syntax)), syntax)
+    found = identify(BytesIO(encoded(ct_slice(1), syntax)), syntax).identity
 
     assert found.sop_instance_uid == ds.SOPInstanceUID
     assert found.series_instance_uid == ds.SeriesInstanceUID

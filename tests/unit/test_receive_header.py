@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from node.errors import StoreError
-from node.receive import header
+from node.receive import header, octets
 from node.receive.header import identify
 from tests.outbound import ct_slice
 from tests.receiver import encoded
@@ -51,7 +51,7 @@ def with_sequence(depth: int, *, undefined: bool, width: int = 1) -> Dataset:
 
 def found(data: bytes, syntax: UID = ExplicitVRLittleEndian) -> str:
     """Return the Series Instance UID that is found."""
-    return identify(io.BytesIO(data), syntax).series_instance_uid
+    return identify(io.BytesIO(data), syntax).identity.series_instance_uid
 
 
 @pytest.mark.parametrize("syntax", [*PLAIN, DeflatedExplicitVRLittleEndian], ids=lambda u: u.name)
@@ -132,7 +132,7 @@ def bomb() -> bytes:
 
 def test_a_deflate_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though its UIDs can be read: no reader could hold the rest."""
-    monkeypatch.setattr(header, "_INFLATED_MOST", 5_000_000)
+    monkeypatch.setattr(octets, "_INFLATED_MOST", 5_000_000)
     assert len(bomb()) < 20_000
 
     with pytest.raises(StoreError, match="inflates to over"):
@@ -159,7 +159,7 @@ def test_a_padded_deflate_stream_is_read() -> None:
         (struct.pack("<HHI", 0xFFFE, 0xE000, 0), "sop_instance_uid"),
         (struct.pack("<HH2sH", 0x0008, 0x0018, b"UI", 300), "UID of 300"),
         (struct.pack("<HH2sH", 0x0008, 0x0018, b"UI", 2) + b"\xff1", "no UID"),
-        (b"\x08\0\x18\0UI\2\0001\0" * 2, "twice"),
+        (b"\x08\0\x18\0UI\2\0001\0" + b"\x08\0\x18\0UI\2\0002\0", "twice"),
         (struct.pack("<HH2sH", 0x0008, 0x0018, b"OB", 0), "it ends"),
         (SEQUENCE + struct.pack("<HHI", 0xFFFE, 0xE00D, 0), "wrong place"),
         (SEQUENCE + b"\x08\0\x05\0CS\2\0", "an item"),
@@ -174,7 +174,7 @@ def test_what_is_no_data_set_is_refused(data: bytes, told: str) -> None:
 
 def test_elements_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer cannot keep us counting."""
-    monkeypatch.setattr(header, "_MOST_ELEMENTS", 100)
+    monkeypatch.setattr(header, "MOST_ELEMENTS", 100)
 
     with pytest.raises(StoreError, match="no end"):
         found(struct.pack("<HH2sH", 0x0008, 0x0001, b"SH", 0) * 200)

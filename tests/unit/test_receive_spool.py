@@ -4,8 +4,9 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from node.receive.encoded import file_head
 from node.receive.room import MIB, Room
 from node.receive.spool import Budget, Intake, Spool
 from node.receive.statuses import StoreStatus
@@ -92,6 +93,53 @@ def test_without_memory_a_small_one_goes_to_its_file(tmp_path: Path) -> None:
     second.discard()
     third.discard()
     assert not disk.parts()
+
+
+@pytest.mark.parametrize("pieces", [3, 16, 17, 40])
+@pytest.mark.parametrize("start", [0, 78])
+def test_what_was_found_is_what_is_kept(disk: Disk, pieces: int, start: int) -> None:
+    """Another encoding, and octets in front that are no part of the data set."""
+    spool = disk.begin()
+    whole = fill(spool, pieces)
+    assert spool.settle()
+
+    assert spool.relabel(ImplicitVRLittleEndian, start)
+
+    kept = whole[start:]
+    head = file_head(CTImageStorage, "1.2.3", ImplicitVRLittleEndian, whole[:start])
+    with spool.part() as part:
+        assert part.path.read_bytes() == head + kept
+    assert (spool.size, spool.sha256) == (len(kept), hashlib.sha256(kept).hexdigest())
+    spool.discard()
+    assert disk.untouched()
+
+
+def test_what_cannot_be_written_anew_is_refused(disk: Disk) -> None:
+    """There was room for one file, and there is none for another."""
+    spool = disk.begin()
+    fill(spool, 40)
+    disk.free = 9 * MIB
+
+    assert spool.settle()
+    assert not spool.relabel(ImplicitVRLittleEndian, 0)
+
+    assert spool.refused == StoreStatus.OUT_OF_RESOURCES
+    assert disk.untouched()
+
+
+def test_a_disk_that_fails_meanwhile_leaves_nothing(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told to the peer; no file stays."""
+    spool = disk.begin()
+    fill(spool, 40)
+    with monkeypatch.context() as patched:
+        patched.setattr("os.write", full)
+        with pytest.raises(OSError, match="No space"):
+            spool.relabel(ImplicitVRLittleEndian, 78)
+    spool.discard()
+
+    assert disk.untouched()
 
 
 def test_too_large_is_refused_and_the_rest_dropped(tmp_path: Path) -> None:

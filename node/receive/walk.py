@@ -1,0 +1,338 @@
+"""One pass over the elements of an encoded data set: its UIDs, and how deep it is nested.
+
+pydicom reads a sequence of undefined length into objects, some hundred times its size, and goes
+into nested ones by recursion; here a peer decides how long and how deep they are. So elements
+are walked over without being held, and both their number and their depth are bounded.
+
+What is legitimate, or was ever seen to be sent, is passed over: tags in any order, Value
+Representations nobody knows, sequences without their end in an item that has a length. Once the
+UIDs are found nothing but too deep a nesting is held against a data set.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom._dicom_dict import DicomDictionary
+
+from node.errors import StoreError
+from node.receive.elements import (
+    BIG_ENDIAN,
+    DELIMITERS,
+    ENDS,
+    EXPLICIT,
+    FAR,
+    HEADS,
+    IMPLICIT,
+    ITEM,
+    ITEM_END,
+    SEQUENCE_END,
+    UNDEFINED,
+    Element,
+    Encoding,
+    coherent,
+    followed,
+)
+from node.receive.octets import Window
+
+SOP_CLASS: Final = 0x00080016
+SOP_INSTANCE: Final = 0x00080018
+STUDY: Final = 0x0020000D
+SERIES: Final = 0x0020000E
+WANTED: Final = {
+    SOP_INSTANCE: "sop_instance_uid",
+    SERIES: "series_instance_uid",
+    STUDY: "study_instance_uid",
+    SOP_CLASS: "sop_class_uid",
+}
+
+MOST_ELEMENTS: Final = 1_000_000
+_DEEPEST: Final = 64  # sequences in sequences; readers that recurse give up not far below
+_LEVEL: Final = 16  # octets that one more sequence and item take at least (implicit VR)
+_COST: Final = 10  # elements of a known VR that one of an unknown VR takes as long as
+_LONGEST_UID: Final = 256  # octets; a malformed one should still be named in the refusal
+
+
+_NESTING: Final = frozenset((b"SQ", b"UN"))
+_LOOKED_AT: Final = frozenset((0x0008, 0x0020))  # groups
+
+
+@dataclass(slots=True)
+class _Level:
+    """A sequence or an item that we are in.
+
+    Attributes
+    ----------
+    holds_items : bool
+        It is a sequence.
+    end : int
+        Where it ends at the latest; of undefined length, where what holds it ends.
+    opaque : bool
+        Its items hold no elements: fragments of pixels.
+    unsure : bool
+        Its items may be in explicit VR although they should not be.
+    """
+
+    holds_items: bool
+    encoding: Encoding
+    end: int
+    opaque: bool = False
+    unsure: bool = False
+
+
+class TooDeepError(StoreError):
+    """Sequences are nested deeper than readers can follow."""
+
+
+class Walk:
+    """One pass over a data set.
+
+    Parameters
+    ----------
+    window : Window
+        Where its first element begins.
+    encoding : Encoding
+        Of its elements; see `node.receive.encoding.encoding_of`.
+    most : int
+        Elements that are looked at.
+    """
+
+    def __init__(self, window: Window, encoding: Encoding, most: int) -> None:
+        self._window = window
+        self._levels = [_Level(False, encoding, FAR)]
+        self._most = self._left = most
+        self._found: dict[int, str] = {}
+        self._last = (0, 0)  # where the element before began, and its tag
+        self._lost = ""
+
+    def uids(self) -> dict[int, str]:
+        """Walk; return those of the wanted UIDs that the data set itself holds, by tag.
+
+        Raises
+        ------
+        StoreError
+            If one cannot be a UID, or is there twice.
+        TooDeepError
+            If sequences are nested too deep, anywhere.
+        """
+        while not self._lost and self._window.has(8):
+            if self._left <= 0:
+                self._lost = f"no end to its elements after {self._most}"
+            else:
+                self._pass()
+        return self._found
+
+    def ending(self) -> str:
+        """Tell where and why the walk ended."""
+        at, tag = self._last
+        last = f"({tag >> 16:04X},{tag & 0xFFFF:04X}) at octet {at}"
+        if self._lost:
+            return f"{self._lost}, behind {last}" if tag else self._lost
+        beyond = self._window.beyond(self._window.position)
+        if beyond:
+            return f"it ends within {last}, {beyond} octets too early"
+        return f"it ends behind {last}" if tag else "it has no element"
+
+    def _get_lost(self, because: str) -> None:
+        """Go on behind what holds us and says how long it is; without such, end here."""
+        while len(self._levels) > 1:
+            ended = self._levels.pop()
+            if ended.end != FAR:
+                self._window.go_to(ended.end)
+                return
+        self._lost = because
+
+    def _pass(self) -> None:
+        """Pass over some elements of the innermost level, or over its end."""
+        level = self._levels[-1]
+        if self._window.position >= level.end:
+            self._levels.pop()
+            self._window.go_to(level.end)  # an element may have said that it goes on
+        elif level.holds_items:
+            self._item(level)
+        else:
+            pass_ordinary = self._implicit if level.encoding.implicit else self._explicit
+            pass_ordinary(level)
+            if self._window.position < level.end and self._window.has(8):
+                self._element(level)
+
+    def _explicit(self, level: _Level) -> None:
+        """Pass over elements in which nothing is to be found, as far as the window goes."""
+        window = self._window
+        buffer, at, left = window.buffer, window.at, self._left
+        last = min(len(buffer), level.end - window.base) - 12
+        before, tag, shallow = at, 0, self._shallow()
+        head, long = level.encoding.explicit_head.unpack_from, level.encoding.long.unpack_from
+        while at <= last and left > 0:
+            group, element, vr, length = head(buffer, at)
+            octets = HEADS.get(vr)
+            if octets is None or (group in _LOOKED_AT and group << 16 | element in WANTED):
+                break
+            if octets == 12:
+                (length,) = long(buffer, at + 8)
+                if length > shallow and (vr in _NESTING or length == UNDEFINED):
+                    break
+            before, tag, left = at, group << 16 | element, left - 1
+            at += octets + length
+        if tag:
+            self._last = (window.base + before, tag)
+            window.at, self._left = at, left
+
+    def _implicit(self, level: _Level) -> None:
+        """Pass over elements in which nothing is to be found, as far as the window goes."""
+        window = self._window
+        buffer, at, left = window.buffer, window.at, self._left
+        last = min(len(buffer), level.end - window.base) - 8
+        before, tag, shallow = at, 0, self._shallow()
+        head = level.encoding.implicit_head.unpack_from
+        while at <= last and left > 0:
+            group, element, length = head(buffer, at)
+            if length > shallow or group == DELIMITERS:
+                break
+            if group in _LOOKED_AT and group << 16 | element in WANTED:
+                break
+            before, tag, left = at, group << 16 | element, left - 1
+            at += 8 + length
+        if tag:
+            self._last = (window.base + before, tag)
+            window.at, self._left = at, left
+
+    def _shallow(self) -> int:
+        """Return how long a value can be and hold nothing that is nested too deep."""
+        return (_DEEPEST - 1 - len(self._levels) // 2) * _LEVEL
+
+    def _element(self, level: _Level) -> None:
+        """Pass over one element, or go into it."""
+        self._left -= 1
+        window = self._window
+        one = self._head(level)
+        if one.tag >> 16 == DELIMITERS:
+            self._delimiter(one.tag)
+            return
+        self._last = (window.position, one.tag)
+        if one.tag in WANTED and len(self._levels) == 1 and one.length != UNDEFINED:
+            self._keep(one)
+        if one.length == UNDEFINED:
+            self._enter(level, one, opaque=not _may_nest(one))
+        elif one.length > self._shallow() and _may_nest(one) and self._begins(one) in ENDS:
+            self._enter(level, one)
+        else:
+            window.at += one.octets + one.length
+
+    def _head(self, level: _Level) -> Element:
+        """Return the head of the next element."""
+        encoding = level.encoding
+        head = self._window.glance(0, 12).ljust(12, b"\0")
+        tag = encoding.tag(head)
+        if encoding.implicit or tag >> 16 == DELIMITERS:
+            return Element(tag, b"", 8, int(encoding.long.unpack_from(head, 4)[0]))
+        vr = head[4:6]
+        octets = HEADS.get(vr)
+        if octets is None:
+            return Element(tag, b"", *self._unknown(level, tag, head))
+        if octets == 8:
+            return Element(tag, vr, 8, int(encoding.short.unpack_from(head, 6)[0]))
+        return Element(tag, vr, 12, int(encoding.long.unpack_from(head, 8)[0]))
+
+    def _unknown(self, level: _Level, tag: int, head: bytes) -> tuple[int, int]:
+        """Return head and length of an element whose VR nobody knows.
+
+        A VR of a later standard has a length of 4 octets (PS3.5 Section 7.1.2), an illegal one
+        mostly 2, and there are elements without any. That reading is right behind which
+        another element follows.
+        """
+        self._left -= _COST
+        encoding, vr = level.encoding, head[4:6]
+        short = (8, int(encoding.short.unpack_from(head, 6)[0]))
+        long = (12, int(encoding.long.unpack_from(head, 8)[0]))
+        none = (8, int(encoding.long.unpack_from(head, 4)[0]))
+        new = vr.isalpha() and vr.isupper()
+        by_vr = HEADS.get(vr.upper(), 12 if new else 8)
+        readings = [long, short, none] if by_vr == 12 else [short, long, none]
+        for strictly in (True, False):
+            for octets, length in readings:
+                one = Element(tag, vr, octets, length)
+                if followed(self._window, encoding, one, level.end, strictly=strictly):
+                    return octets, length
+        return readings[0]
+
+    def _keep(self, one: Element) -> None:
+        """Keep a UID."""
+        if one.length > _LONGEST_UID:
+            raise StoreError(f"not a data set: a UID of {one.length} octets in {one.tag:08X}")
+        value = self._window.glance(one.octets, one.length)
+        if len(value) < one.length:
+            return
+        try:
+            uid = value.decode("ascii").strip(" \0")
+        except UnicodeDecodeError as error:
+            raise StoreError(f"not a data set: no UID in {one.tag:08X}") from error
+        if self._found.setdefault(one.tag, uid) != uid:
+            raise StoreError(f"not a data set: element {one.tag:08X} twice, with two values")
+
+    def _begins(self, one: Element) -> bytes:
+        return self._window.glance(one.octets, 4)
+
+    def _enter(self, level: _Level, one: Element, *, opaque: bool = False) -> None:
+        """Go into the items of an element.
+
+        Those of UN are in implicit VR little endian, whatever is around them (PS3.5 Section
+        6.2.2), or should be. The byte order is that of the first tag.
+        """
+        unsure = one.vr == b"UN" or (not one.vr and not level.encoding.implicit)
+        encoding = IMPLICIT if one.vr == b"UN" else level.encoding
+        begins = self._begins(one)
+        if begins not in encoding.ends and begins in ENDS:
+            encoding = BIG_ENDIAN if begins in BIG_ENDIAN.ends else EXPLICIT
+        self._window.at += one.octets
+        end = level.end
+        if one.length != UNDEFINED:
+            end = min(end, self._window.position + one.length)
+        self._push(_Level(True, encoding, end, opaque, unsure=unsure))
+
+    def _item(self, level: _Level) -> None:
+        """Pass over an item, go into it, or leave its sequence."""
+        self._left -= 1
+        window = self._window
+        head = window.glance(0, 8)
+        tag, (length,) = level.encoding.tag(head), level.encoding.long.unpack_from(head, 4)
+        if tag == SEQUENCE_END:
+            self._levels.pop()
+            window.at += 8
+        elif tag != ITEM or (level.opaque and length == UNDEFINED):
+            kind = "delimiter" if tag >> 16 == DELIMITERS else "element"
+            self._get_lost(f"{kind} {tag:08X} in the wrong place, where an item should be")
+        elif length == UNDEFINED or (length > self._shallow() and not level.opaque):
+            window.at += 8
+            end = level.end if length == UNDEFINED else min(level.end, window.position + length)
+            self._push(_Level(False, self._inside(level, end), end))
+        else:
+            window.at += 8 + length
+
+    def _inside(self, level: _Level, end: int) -> Encoding:
+        """Return how the elements of the next item are encoded."""
+        if not level.unsure or coherent(self._window, level.encoding, end):
+            return level.encoding
+        others = (EXPLICIT, IMPLICIT, BIG_ENDIAN)
+        found = (one for one in others if coherent(self._window, one, end))
+        return next(found, level.encoding)
+
+    def _delimiter(self, tag: int) -> None:
+        if tag == ITEM_END and len(self._levels) > 1:
+            self._levels.pop()
+            self._window.at += 8
+        else:
+            self._get_lost(f"delimiter {tag:08X} in the wrong place")
+
+    def _push(self, level: _Level) -> None:
+        if len(self._levels) > 2 * _DEEPEST:
+            raise TooDeepError(
+                f"sequences nested more than {_DEEPEST} deep, at octet {self._window.position}"
+            )
+        self._levels.append(level)
+
+
+def _may_nest(one: Element) -> bool:
+    """Tell whether a reader would look for items in an element."""
+    if one.vr:
+        return one.vr in _NESTING
+    return DicomDictionary.get(one.tag, ("SQ",))[0] in ("SQ", "UN")
