@@ -1,6 +1,6 @@
 """Where instances have to go: facts to the rules, and rows for what they say."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,7 +32,7 @@ class Sending:
 
         None is sent back to where it came from: that has these bytes.
         """
-        decision = decide(self.rules, self._facts(group, findings))
+        decision = decide(self.rules, facts_of(self.catalog, self.files, group, findings))
         reasons = [f"rule {name} failed: {why}" for name, why in decision.failed.items()]
         origins = self._origins(group)
         for destination in decision.deliver:
@@ -61,16 +61,27 @@ class Sending:
         known = {caller: self.origins.of(*caller) for caller in set(callers.values())}
         return {uid: known[caller] for uid, caller in callers.items()}
 
-    def _facts(self, stored: list[StoredInstance], findings: Mapping[str, Finding]) -> Facts:
-        header = first_readable(self.files.absolute(one.path) for one in stored)
-        return Facts(
-            findings={
-                name: {"value": _fact(finding), "probability": finding.probability}
-                for name, finding in findings.items()
-            },
-            header={} if header is None else header_facts(header),
-            source={"calling_ae": stored[0].calling_ae},
-        )
+
+def facts_of(
+    catalog: Catalog,
+    files: InstanceFiles,
+    stored: Sequence[StoredInstance],
+    findings: Mapping[str, Finding],
+) -> Facts:
+    """Return what rules see of instances of one series and of what was found about them."""
+    header = first_readable(files.absolute(one.path) for one in stored)
+    source = {"calling_ae": stored[0].calling_ae}
+    if stored[0].association_id is not None:
+        called = catalog.called_ae(stored[0].association_id)
+        source |= {"called_ae": called} if called else {}
+    return Facts(
+        findings={
+            name: {"value": _fact(finding), "probability": finding.probability}
+            for name, finding in findings.items()
+        },
+        header={} if header is None else header_facts(header),
+        source=source,
+    )
 
 
 def _fact(finding: Finding) -> str | list[str] | None:

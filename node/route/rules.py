@@ -6,32 +6,21 @@ the node at start instead of never matching. A rule that cannot be evaluated for
 header value is absent) does not match, and the decision says so.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import celpy
-from celpy import celtypes
-from celpy.adapter import json_to_cel
 from celpy.celparser import CELParseError
-from celpy.evaluation import CELEvalError, CELSyntaxError, CELUnsupportedError, base_functions
+from celpy.evaluation import CELSyntaxError, base_functions
 from lark import Token, Tree
 
 from node.errors import ConfigError
-from node.route.facts import HEADER_KEYWORDS, Facts
+from node.route.evaluation import FUNCTIONS, context, evaluated, prepared
+from node.route.facts import Facts
+from node.route.vocabulary import FACTS
 from node.settings import Rule
 
-FINDINGS: Final = frozenset(
-    {
-        "sequence", "plane", "contrast", "coverage", "localizer", "derived", "disagreement",
-        "coverage_unknown", "strange", "own_output",
-    }
-)  # fmt: skip
-_SOURCE: Final = frozenset({"calling_ae"})
-_VALUE: Final = celtypes.StringType("value")
-UNKNOWN_REGION: Final = "it is unknown whether the series covers: "
-_MEMBERS: Final = {"findings": FINDINGS, "header": HEADER_KEYWORDS, "source": _SOURCE}
 _MACROS: Final = frozenset({"all", "exists", "exists_one", "filter", "map", "has", "dyn"})
 _FUNCTIONS: Final = _MACROS | {name for name in base_functions if name.isidentifier()}
 
@@ -42,6 +31,7 @@ class CompiledRule:
 
     rule: Rule
     program: celpy.Runner = field(repr=False)
+    tree: Tree[Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -111,11 +101,11 @@ def decide(rules: CompiledRules | Sequence[Rule], facts: Facts) -> Decision:
         The union of all rules that match, up to and including the first with ``stop``.
     """
     compiled = rules if isinstance(rules, CompiledRules) else compile_rules(rules)
-    context = _context(facts)
+    told = context(facts)
     matched: list[Rule] = []
     failed: dict[str, str] = {}
     for entry in compiled.rules:
-        reason = _evaluated(entry.program, context)
+        reason = evaluated(entry.program, told)
         if isinstance(reason, str):
             failed[entry.rule.name] = reason
         elif reason:
@@ -146,85 +136,9 @@ def _reasons(matched: Sequence[Rule]) -> dict[str, tuple[str, ...]]:
     return {action: tuple(names) for action, names in said.items()}
 
 
-class _UnknownRegion(celtypes.StringType):
-    """A region of which it is unknown whether it is covered: asking for it has no answer."""
-
-    def __eq__(self, other: object) -> bool:
-        if str(self) == str(other):
-            raise TypeError(f"{UNKNOWN_REGION}{self}")
-        return False
-
-    __hash__ = celtypes.StringType.__hash__
-
-
-class _Coverage(celtypes.ListType):
-    """The covered regions; `in` of an unknown one is an error, of CEL's kind, not false.
-
-    So neither `"liver" in coverage` nor `!("liver" in coverage)` holds where nobody can tell.
-    """
-
-    def __init__(self, covered: Iterable[str], unknown: Iterable[str]) -> None:
-        super().__init__([celtypes.StringType(name) for name in covered])
-        self._unknown = [_UnknownRegion(name) for name in unknown]
-
-    def __iter__(self) -> Iterator[Any]:
-        yield from super().__iter__()
-        yield from self._unknown
-
-
-def _context(facts: Facts) -> dict[str, Any]:
-    findings = {name: dict(found) for name, found in facts.findings.items()}
-    if "coverage" in findings and findings["coverage"].get("value") is None:
-        findings["coverage"]["value"] = []  # so that `"liver" in ...` is false, not an error
-    findings.setdefault("disagreement", {"value": [], "probability": 1.0})
-    findings.setdefault("coverage_unknown", {"value": [], "probability": 1.0})
-    findings.setdefault("strange", {"value": None, "probability": 0.0})
-    findings.setdefault("own_output", {"value": "0", "probability": 1.0})
-    told: Any = json_to_cel(findings)
-    unknown = findings["coverage_unknown"].get("value") or []
-    if "coverage" in findings and unknown:
-        coverage = told[celtypes.StringType("coverage")]
-        coverage[_VALUE] = _Coverage(findings["coverage"]["value"], unknown)
-    return {
-        "findings": told,
-        "header": json_to_cel(dict(facts.header)),
-        "source": json_to_cel(dict(facts.source)),
-    }
-
-
-def _evaluated(program: celpy.Runner, context: dict[str, Any]) -> bool | str:
-    """Return whether the condition holds, or why it cannot be told."""
-    try:
-        value = program.evaluate(context)
-    except (CELEvalError, CELUnsupportedError, TypeError, ValueError, KeyError) as error:
-        told = _told(error)  # unknown is an answer: the rule does not match, and did not fail
-        return False if told.startswith(UNKNOWN_REGION) else told
-    if not isinstance(value, celtypes.BoolType | bool):
-        return f"the condition is not true or false but {type(value).__name__}"
-    return bool(value)
-
-
-def _told(error: Exception) -> str:
-    """Return the head of a CEL error; its tail repeats the facts, which do not belong in logs."""
-    for part in error.args:
-        if isinstance(part, tuple) and part and str(part[0]).startswith(UNKNOWN_REGION):
-            return str(part[0])
-    text = str(error.args[0]) if error.args else type(error).__name__
-    missing = re.match(r"no such member in mapping: '(\w+)'", text)
-    if missing:
-        return f"{missing[1]} is absent"
-    kinds = re.findall(r"<class '(?:celpy\.celtypes\.)?(\w+)'>", text)
-    if text.startswith("found no matching overload") and kinds:
-        return f"an operator does not take {' and '.join(kinds)}"
-    if "field selection" in text:
-        return "a value that is not a map has no members"
-    return text.split("(", 1)[0].strip()[:200]
-
-
 def _compiled(environment: celpy.Environment, rule: Rule) -> CompiledRule:
     try:
         tree = environment.compile(rule.when)
-        program = environment.program(tree, functions=_COMPARISONS)
     except (CELParseError, CELSyntaxError) as error:
         line, column = getattr(error, "line", None) or 1, getattr(error, "column", None) or 1
         place = f"line {line}, column {column}"
@@ -234,7 +148,8 @@ def _compiled(environment: celpy.Environment, rule: Rule) -> CompiledRule:
             f"rule {rule.name!r}: {problem} at line {token.line}, column {token.column} "
             f"of {rule.when!r}"
         )
-    return CompiledRule(rule, program)
+    program = environment.program(prepared(tree), functions=FUNCTIONS)
+    return CompiledRule(rule, program, tree)
 
 
 def _problems(tree: Tree[Any]) -> Iterator[tuple[str, Token]]:
@@ -245,16 +160,16 @@ def _problems(tree: Tree[Any]) -> Iterator[tuple[str, Token]]:
         if token is None:
             continue
         name = str(token)
-        if node.data in ("ident", "dot_ident") and name not in _MEMBERS and name not in bound:
-            yield f"{name!r} is none of {', '.join(sorted(_MEMBERS))}", token
+        if node.data in ("ident", "dot_ident") and name not in FACTS and name not in bound:
+            yield f"{name!r} is none of {', '.join(sorted(FACTS))}", token
         if node.data in ("ident_arg", "dot_ident_arg", "member_dot_arg") and (
             name not in _FUNCTIONS
         ):
             yield f"there is no function {name!r}", token
         if node.data == "member_dot":
-            known = _MEMBERS.get(_root(node.children[0]))
-            if known is not None and name not in known:
-                yield f"{name!r} is none of {', '.join(sorted(known))}", token
+            known = FACTS.get(_root(node.children[0]))
+            if known is not None and name not in known.members:
+                yield f"{name!r} is none of {', '.join(known.members)}", token
 
 
 def _bound(tree: Tree[Token]) -> Iterator[str]:
@@ -274,25 +189,3 @@ def _root(node: Any) -> str:
             return str(node.children[0])
         node = node.children[0]
     return ""
-
-
-def _one_kind(left: Any, right: Any) -> tuple[Any, Any]:
-    """Make a double of an integer that meets a double: CEL compares across them, celpy not."""
-    numbers = (celtypes.IntType, celtypes.UintType, celtypes.DoubleType)
-    if isinstance(left, numbers) and isinstance(right, numbers) and type(left) is not type(right):
-        return celtypes.DoubleType(left), celtypes.DoubleType(right)
-    return left, right
-
-
-def _across(name: str) -> Any:
-    plain = base_functions[name]
-
-    def compare(left: Any, right: Any) -> Any:
-        return plain(*_one_kind(left, right))
-
-    return compare
-
-
-_COMPARISONS: Final = {
-    name: _across(name) for name in ("_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_")
-}

@@ -129,6 +129,12 @@ class Reception(Ledger):
         with self._read() as connection:
             return [conflict_of(row) for row in connection.execute(query)]
 
+    def called_ae(self, association_id: int) -> str:
+        """Return the title that a peer called, '' where the association is forgotten."""
+        query = sa.select(association.c.called_ae).where(association.c.id == association_id)
+        with self._read() as connection:
+            return connection.execute(query).scalar_one_or_none() or ""
+
     def addresses(self, association_ids: Iterable[int]) -> dict[int, str]:
         """Return where the callers of associations were, as far as that is still known."""
         query = sa.select(association.c.id, association.c.address).where(

@@ -1,4 +1,4 @@
-"""What is wrong with what the settings name: certificates, keys, secrets, weights, places."""
+"""What is wrong with what the settings name: certificates, keys, weights, places, and rules."""
 
 import os
 import socket
@@ -7,13 +7,22 @@ from datetime import datetime
 from pathlib import Path
 
 from node.errors import ConfigError
+from node.route.review import doubts
+from node.route.rules import compile_rules
 from node.settings import DimseDestination, Settings
 from node.trust import HttpDestination
 
 
 def problems(settings: Settings, now: datetime) -> list[str]:
-    """Look at what the settings name, and say what is wrong."""
-    return [*_ours(settings), *_of_others(settings, now)]
+    """Look at what the settings name, and say what is wrong.
+
+    Raises
+    ------
+    ConfigError
+        If a rule does not compile.
+    """
+    rules = doubts(compile_rules(settings.rules))
+    return [*_ours(settings), *_of_others(settings, now), *rules]
 
 
 def _ours(settings: Settings) -> Iterator[str]:

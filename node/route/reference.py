@@ -1,0 +1,105 @@
+"""The reference of rules, made from what the code knows: `deploy/RULES.md` holds what it says."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pydicom.datadict import dictionary_description, dictionary_VR, tag_for_keyword
+
+from node.route.facts import HEADER_KEYWORDS
+from node.route.vocabulary import FACTS, Kind
+
+MEANINGS: Final = {
+    "contrast": "whether an intravenous agent was at work",
+    "coverage": "the regions that the series covers",
+    "coverage_unknown": "regions that may be covered: nobody can tell",
+    "derived": '"1": reformatted, projected or computed of other images',
+    "disagreement": "heads about which header and pixels say different things",
+    "localizer": '"1": a scout, no volume',
+    "own_output": '"1": made by a radnet-node; of it nothing else is known',
+    "plane": "of the slices",
+    "sequence": "CT, or the weighting of an MR series",
+    "strange": '"1": pixels of a kind that the network does not know',
+}
+_UNITS: Final = {
+    "EchoTime": "ms", "InversionTime": "ms", "RepetitionTime": "ms", "KVP": "kV",
+    "MagneticFieldStrength": "T", "PatientAge": "years", "SliceThickness": "mm",
+    "SpacingBetweenSlices": "mm",
+}  # fmt: skip
+_TITLES: Final = {
+    "calling_ae": "AE title of whoever sent the series",
+    "called_ae": "AE title that it called; absent where the series came another way",
+}
+
+_HEAD: Final = """\
+# Rules
+
+`radnode rules reference` prints this page; it is made from the code.
+
+A rule is a condition in [CEL](https://cel.dev) and what follows where it holds. All rules that
+match count, until one with `stop = true`. `radnode check` refuses rules that can never match,
+and `radnode rules try UID|FILE|--last 7d` tells what each would do, without doing it.
+
+```toml
+[[rules]]
+name = "liver-on-abdominal-ct"
+when = 'findings.sequence.value == "CT" && "liver" in findings.coverage.value'
+deliver = ["pacs"]        # destinations of the images
+segment = ["liver"]       # what to segment
+results_to = ["pacs"]     # destinations of what is made of them
+urgent = false            # true: what it sends overtakes the rest and waits for no window
+stop = false              # true: no rule below it is asked where it matches
+```
+
+## What is absent
+What the header does not have, and what is unknown, equals nothing and contains nothing: `==`,
+`<`, `>`, `in`, `contains`, `startsWith`, `endsWith` and `matches` are false, `!=` is true, and
+`== null` is true. `has(header.EchoTime)` tells whether an attribute is there. `findings.X.value`
+is `null` where it is unknown; for a region in `coverage_unknown` neither `"liver" in
+findings.coverage.value` nor its negation holds.
+
+"""
+
+
+def reference() -> str:
+    """Return the page, Markdown."""
+    return _HEAD + "\n".join([*_findings(), "", *_headers(), "", *_sources(), ""])
+
+
+def _findings() -> Iterator[str]:
+    yield "## Findings"
+    yield "`findings.NAME.value` and `findings.NAME.probability` (0 to 1, of the value)."
+    yield ""
+    yield "| finding | kind | permitted values | |"
+    yield "|---|---|---|---|"
+    for name, kind in FACTS["findings"].members.items():
+        value = kind.members["value"]
+        permitted = ", ".join(f'`"{one}"`' for one in value.permitted)
+        yield f"| `{name}` | {_kind(value)} | {permitted} | {MEANINGS[name]} |"
+
+
+def _headers() -> Iterator[str]:
+    yield "## Header"
+    yield "`header.KEYWORD`, of the first instance that can be read. A text in which the header"
+    yield "holds several values is a list. Nothing that names the patient can be asked for."
+    yield ""
+    yield "| keyword | attribute | tag | kind |"
+    yield "|---|---|---|---|"
+    for keyword in sorted(HEADER_KEYWORDS):
+        tag = tag_for_keyword(keyword) or 0
+        kind = _kind(FACTS["header"].members[keyword])
+        unit = f", {_UNITS[keyword]}" if keyword in _UNITS else ""
+        told = f"{dictionary_description(tag)} | ({tag >> 16:04X},{tag & 0xFFFF:04X})"
+        yield f"| `{keyword}` | {told} | {kind}{unit} (VR {dictionary_VR(tag)}) |"
+
+
+def _sources() -> Iterator[str]:
+    yield "## Source"
+    yield ""
+    yield "| name | kind | |"
+    yield "|---|---|---|"
+    for name, kind in FACTS["source"].members.items():
+        yield f"| `source.{name}` | {_kind(kind)} | {_TITLES[name]} |"
+
+
+def _kind(kind: Kind) -> str:
+    return {"texts": "list of texts"}.get(kind.shape, kind.shape)

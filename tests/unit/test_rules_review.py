@@ -1,0 +1,194 @@
+"""A rule that can never match is found by `radnode check`, not by the study that went nowhere."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from node.cli import radnode
+from node.route.reference import reference
+from node.route.review import doubts
+from node.route.rules import compile_rules
+from node.settings import Rule, load
+from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+
+
+def rule(when: str, name: str = "rule", **actions: object) -> Rule:
+    """Return a rule that delivers, unless told otherwise."""
+    return Rule.model_validate({"name": name, "when": when, "deliver": ("PACS",)} | actions)
+
+
+def doubted(when: str) -> str:
+    """Return what is wrong with a condition."""
+    return "\n".join(doubts(compile_rules([rule(when)])))
+
+
+NEVER = [
+    ('findings.contrast.value == "portal venous"', "'noncontrast', 'contrast'"),
+    ('"portal venous" == findings.contrast.value', "'noncontrast', 'contrast'"),
+    ('findings.contrast.value != "arterial"', "'noncontrast', 'contrast'"),
+    ('findings.sequence.value == "T1W"', "perhaps 'T1'"),
+    ('findings["sequence"]["value"] == "T1W"', "perhaps 'T1'"),
+    ('findings.sequence.value in ["T1W", "T2"]', "'T1W'"),
+    ('findings.sequence.value.contains("W")', "contains 'W'"),
+    ('findings.sequence.value.startsWith("MR")', "startsWith 'MR'"),
+    ('findings.sequence.value.matches("^T[34]")', "matches"),
+    ('findings.plane.value == "Axial"', "perhaps 'axial'"),
+    ('"Leber" in findings.coverage.value', "'liver'"),
+    ('!("abdomen" in findings.coverage.value)', "'liver'"),
+    ('findings.coverage.value == "liver"', "write 'liver' in findings.coverage.value"),
+    ('findings.coverage.value.contains("chest")', "'lung'"),
+    ('findings.coverage.value[0] == "chest"', "'lung'"),
+    ('findings.coverage.value.exists(r, r == "chest")', "'lung'"),
+    ('findings.coverage.value.filter(r, r == "chest").exists(r, true)', "'lung'"),
+    ("findings.coverage.value in ['liver']", "is a list"),
+    ('"axial" in findings.plane.value', "is a text, no list"),
+    ('findings.localizer.value == "yes"', "'0', '1'"),
+    ("findings.localizer.value == 1", "'0', '1'"),
+    ("findings.derived.value == true", "'0', '1'"),
+    ('"plan" in findings.disagreement.value', "'plane'"),
+    ("findings.sequence.probability >= 90", "between 0 and 1"),
+    ("90 <= findings.sequence.probability", "between 0 and 1"),
+    ("findings.sequence.probability == 2.0", "between 0 and 1"),
+    ('findings.sequence.probability > "0.9"', "not compared"),
+    ('findings.sequence == "CT"', "a table"),
+    ('findings.sequence.val == "CT"', "'value'"),
+    ('findings["sequencing"].value == "CT"', "'sequence'"),
+    ('header["Modalty"] == "CT"', "'Modality'"),
+    ("has(findings.sequence.confidence)", "'probability'"),
+    ('header.Rows == "512"', "a number"),
+    ("header.Modality == 3", "a text"),
+    ("header.Modality > 3", "not compared"),
+    ('header.Rows.contains("5")', "has no contains"),
+    ('header.ImageType == "PRIMARY"', "write 'PRIMARY' in header.ImageType"),
+    ('header.ImageType.startsWith("PRIM")', "has no startsWith"),
+    ('"CT" in header.Modality', "header.Modality.contains"),
+    ('header.PatientAge == "045Y"', "a number"),
+    ("header.Rows == header.Modality", "not compared"),
+    ('header.SeriesDescription.matches("(liver")', "no regular expression"),
+    ("header.SeriesDescription.contains(3)", "expects a text"),
+    ("header.Modality", "not true or false"),
+    ("header.Modality && true", "not true or false"),
+    ("!header.Modality", "not true or false"),
+    ("1", "not true or false"),
+    ('source.calling_ae == "THE_CT_IN_THE_BASEMENT"', "1 to 16 characters"),
+    ('findings.plane.value == "axial" && findings.plane.value == "coronal"', "at once"),
+    ('has(header.KVP) && (header.Modality == "CT" && "MR" == header.Modality)', "at once"),
+    ('findings.sequence.value == "T1W" ? true : false', "'T1'"),
+    ('header.Rows == 5 || (true && !(findings.contrast.value == "late"))', "'contrast'"),
+]
+
+
+@pytest.mark.parametrize(("when", "told"), NEVER, ids=[when for when, _ in NEVER])
+def test_what_can_never_be_so_is_named_with_what_is_expected(when: str, told: str) -> None:
+    """Found, and expected."""
+    assert told in doubted(when)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "true",
+        'findings.sequence.value == "CT" && "liver" in findings.coverage.value',
+        'findings.sequence.value in ["T1", "T2", "T1-FLAIR"]',
+        'findings.sequence.value.startsWith("T1") || findings.sequence.value.contains("FLAIR")',
+        'findings.sequence.value.matches("^T[12]")',
+        "findings.plane.value == null || findings.plane.value != null",
+        'findings.plane.value == "axial" || findings.plane.value == "coronal"',
+        'findings.localizer.value != "1" && findings.derived.value == "0"',
+        "findings.sequence.probability >= 0.9 && findings.sequence.probability < 1",
+        "0.5 < findings.sequence.probability",
+        "size(findings.disagreement.value) == 0",
+        '!("contrast" in findings.disagreement.value)',
+        'findings.coverage.value.all(r, r in ["liver", "kidney"])',
+        'findings.coverage.value == ["liver"]',
+        'findings["plane"].value == "axial"',
+        "header.Rows == 512 && header.Rows > 100.5 && header.Columns == header.Rows",
+        "header.Rows in [256, 512]",
+        "header.SliceThickness * 2.0 < 5.0 || -header.SliceThickness < -1.0",
+        'header.BodyPartExamined == "Chest" || header.SeriesDescription.contains("liver")',
+        'header.SequenceName.exists(x, x == "a")',
+        '"PRIMARY" in header.ImageType && header.ImageType[2] == "AXIAL"',
+        'header.ImageType.exists(kind, kind == "MIP")',
+        "!has(header.EchoTime) || header.EchoTime > 80",
+        'header.ProtocolName == header.SeriesDescription + " x"',
+        'header.AccessionNumber.startsWith("A") && header.PatientAge < 16',
+        'header.RequestedProcedurePriority == "STAT"',
+        'source.calling_ae in ["CT1", "CT2"] && source.called_ae == "NODE"',
+        "size(header.SeriesDescription) > 3 && int(header.SeriesNumber) == 3",
+        '(findings.plane.value == "axial") == true',
+        'findings.plane.value == "axial" ? true : findings.own_output.value == "1"',
+        'string(findings.plane.value) == "axial"',
+    ],
+)
+def test_what_can_be_so_is_left_alone(when: str) -> None:
+    """A check that cries over what is right is switched off."""
+    assert doubted(when) == ""
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ([rule("true", urgent=True, deliver=())], "urgent and sends nothing"),
+        ([rule("true", deliver=())], "does nothing"),
+        ([rule("true", results_to=("PACS",))], "no rule has segment"),
+        ([rule("true", stop=True), rule("true", "late")], "'late': it is never reached"),
+    ],
+    ids=["urgent", "nothing", "no results", "behind stop"],
+)
+def test_actions_that_lead_nowhere_are_named(rules: list[Rule], told: str) -> None:
+    """Nobody notices what does not happen."""
+    assert told in "\n".join(doubts(compile_rules(rules)))
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [rule("true", deliver=(), segment=("liver",))],
+        [
+            rule("true", deliver=(), results_to=("PACS",), urgent=True),
+            rule("true", segment=("liver",)),
+        ],
+        [rule("findings.own_output.value == '1'", deliver=(), stop=True), rule("true", "rest")],
+    ],
+    ids=["kept here", "urgent results", "an exception"],
+)
+def test_actions_that_lead_somewhere_are_left_alone(rules: list[Rule]) -> None:
+    """Results that stay here, a rule that only stops."""
+    assert doubts(compile_rules(rules)) == []
+
+
+def test_check_refuses_a_rule_that_never_matches_and_names_it(tmp_path: Path) -> None:
+    """Exit status 2, as for other mistakes in the settings."""
+    (tmp_path / "out").mkdir()
+    config = tmp_path / "node.toml"
+    config.write_text(
+        '[node]\ndata = "data"\n[[destinations]]\nname = "out"\nkind = "folder"\npath = "out"\n'
+        '[[rules]]\nname = "late"\ndeliver = ["out"]\n'
+        "when = 'findings.contrast.value == \"portal venous\"'\n",
+        "utf-8",
+    )
+
+    done = CliRunner().invoke(radnode, ["check", "--config", str(config)])
+
+    assert done.exit_code == 2
+    assert "rule 'late'" in done.output
+    assert "'noncontrast', 'contrast'" in done.output
+
+
+def test_the_shipped_rules_are_without_doubt() -> None:
+    """They are what others begin with."""
+    shipped = load(Path(__file__).parents[2] / "deploy" / "node.toml").rules
+
+    assert doubts(compile_rules(shipped)) == []
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    """`radnode rules reference > deploy/RULES.md` after a change."""
+    page = (Path(__file__).parents[2] / "deploy" / "RULES.md").read_text("utf-8")
+
+    assert page == reference()
+    for word in ("AccessionNumber", "PatientAge", "RequestedProcedurePriority", "called_ae"):
+        assert f"{word}`" in page
+    for permitted in (*Sequence, *Plane, *Contrast, *Region):
+        assert f'`"{permitted}"`' in page
