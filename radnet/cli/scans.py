@@ -25,7 +25,11 @@ Series = Annotated[
     str | None, typer.Option(help="Series Instance UID, where a folder holds several.")
 ]
 Orientation = Annotated[
-    str | None, typer.Option(help="Where the axes of a NIfTI point that does not say: RAS, LPS …")
+    str | None,
+    typer.Option(
+        help="Where the axes of a NIfTI point that does not say: RAS, LPS …; or which of its two "
+        "forms counts where they disagree: qform, sform."
+    ),
 ]
 
 

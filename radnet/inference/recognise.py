@@ -40,7 +40,7 @@ class ScanFile:
     remarks
         What was taken for granted or left out, in words.
     doubt
-        Why its voxels are not what `modality` says; empty: they may be.
+        Why its voxels are not what `modality` says, or of no known size; empty: they may be.
     """
 
     modality: str
@@ -78,7 +78,8 @@ def read_scan_file(
     series
         Series Instance UID, where a folder holds several.
     orientation
-        Where the axes of a NIfTI file point that does not tell, such as ``RAS``.
+        Where the axes of a NIfTI file point that does not tell, such as ``RAS``; or which of its
+        two forms counts: ``qform`` or ``sform``.
 
     Raises
     ------
@@ -109,7 +110,11 @@ def _of_nifti(path: Path, scan: Nifti, modality: str | None) -> ScanFile:
         remarks.append(f"taken for {kind}, for its values are {like}; --modality says otherwise")
     else:
         kind = modality.upper()
-    if not scan.oriented:
+    if scan.conflict:
+        remarks.append(
+            f"{scan.conflict}; taken as its sform says, --orientation qform says otherwise"
+        )
+    elif not scan.oriented:
         remarks.append("the file does not say how the patient lies in it; its plane is not known")
     told = "" if modality is None and doubt else kind  # what is no CT may be anything
 
@@ -124,7 +129,7 @@ def _of_nifti(path: Path, scan: Nifti, modality: str | None) -> ScanFile:
         lambda: scan.volume,
         lambda _, mask, out: scan.write_mask(mask, out),
         tuple(remarks),
-        doubt if kind == "CT" else "",
+        (doubt if kind == "CT" else "") or ("" if scan.sized else scan.conflict),
     )
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from radnet.errors import UnusableVolumeError
 from radnet.inference.preparation import Stack
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.volume.forms import placed
 from radnet.volume.nifti import UNREADABLE
 
 # One patient must not stand on both sides: ct_abdomen_ts and ts_dicom are the same person.
@@ -104,11 +105,12 @@ def read_nifti(path: Path) -> Stack:
     Raises
     ------
     UnusableVolumeError
-        If it is missing, damaged, or no volume of numbers.
+        If it is missing, damaged, no volume of numbers, or says of two places that it lies there.
     """
     try:
         image = nib.load(path)
         array = np.asarray(image.dataobj, np.float32)  # type: ignore[attr-defined]
+        conflict = placed(image).conflict
     except UNREADABLE as error:
         raise UnusableVolumeError(f"{path.name}: not a NIfTI volume: {error}") from error
     if array.ndim != 3 or not array.size or not np.isfinite([array.min(), array.max()]).all():
@@ -116,6 +118,8 @@ def read_nifti(path: Path) -> Stack:
             f"{path.name}: {' x '.join(map(str, array.shape))} voxels; expected three axes of "
             "finite numbers"
         )
+    if conflict:
+        raise UnusableVolumeError(f"{path.name}: {conflict}; expected one place of the voxels")
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine  # type: ignore[attr-defined]
     return Stack(np.ascontiguousarray(array.transpose(2, 1, 0)), lps[:, [2, 1, 0, 3]])
 

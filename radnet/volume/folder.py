@@ -10,9 +10,9 @@ from pydicom import Dataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from radnet.errors import UnusableVolumeError
+from radnet.volume.formats import EMPTY, MAC, UNKNOWN, Format, format_of
 from radnet.volume.headers import MULTI_FRAME, SINGLE_FRAME, read_file
 
-PREAMBLE: Final = 128  # bytes before the letters DICM (PS3.10 Section 7.1)
 MOST_NAMED: Final = 8
 
 Instance = tuple[Path, Dataset]
@@ -29,9 +29,9 @@ class Chosen:
 def choose_series(path: Path, series: str | None = None) -> Chosen:
     """Return the files of the one series of images at `path`.
 
-    Files that are no DICOM, a DICOMDIR, objects that are no CT, MR or PET images, and localizers
-    beside other images are left out, and told of. A file that starts as DICOM, or is called so,
-    must be readable: a lost slice is no small thing.
+    Files that are no DICOM or are empty, a DICOMDIR, objects that are no CT, MR or PET images, and
+    localizers beside other images are left out, and told of. A file that starts as DICOM, or is
+    called so, must be readable: a lost slice is no small thing.
 
     Parameters
     ----------
@@ -43,15 +43,19 @@ def choose_series(path: Path, series: str | None = None) -> Chosen:
     Raises
     ------
     UnusableVolumeError
-        If there are no images, or those of several series.
+        If there are no images, or those of several series; it says what else is there.
     """
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    dicom = [file for file in files if path.is_file() or _called_dicom(file)]
-    left: list[str] = _told(len(files) - len(dicom), "file that is no DICOM")
+    kinds = {file: kind for file in files if (kind := format_of(file)) is not None}
+    dicom = [file for file in files if _is_dicom(file, kinds.get(file), alone=path.is_file())]
+    others = Counter(kinds[file] for file in files if file not in dicom)
+    left: list[str] = [
+        told for kind, count in others.items() for told in _told(count, _words(kind))
+    ]
     found = [(file, read_file(file, pixels=False)) for file in dicom]
     listed = [one for one in found if one[1].get("SOPClassUID") != MediaStorageDirectoryStorage]
     if not listed:
-        raise UnusableVolumeError(f"{path.name}: no DICOM images among {len(files)} files")
+        raise UnusableVolumeError(_nothing(path, len(files), others, found))
     if series is not None:
         there = [one for one in listed if one[1].get("SeriesInstanceUID") == series]
         if not there:
@@ -71,12 +75,30 @@ def choose_series(path: Path, series: str | None = None) -> Chosen:
     return Chosen(tuple(file for file, _ in images), tuple(left))
 
 
-def _called_dicom(path: Path) -> bool:
-    """Tell whether a file starts as DICOM or bears its name."""
-    if path.suffix.lower() == ".dcm":
+def _is_dicom(path: Path, kind: Format | None, *, alone: bool) -> bool:
+    """Tell whether a file starts as DICOM, or bears its name; or is all there is to read."""
+    if kind is None:
         return True
-    with path.open("rb") as file:
-        return file.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
+    if kind in (EMPTY, MAC):
+        return False
+    return path.suffix.lower() == ".dcm" or (alone and kind is UNKNOWN)
+
+
+def _words(kind: Format) -> str:
+    return f"{kind.name}; if it was a slice, that is missing" if kind is EMPTY else kind.name
+
+
+def _nothing(path: Path, count: int, others: Counter[Format], found: list[Instance]) -> str:
+    """Return that there are no images, what there is instead, and what to do about it."""
+    if path.is_file() and found:
+        return f"{path.name}: a DICOMDIR, which lists images and holds none; give their folder"
+    if path.is_file():
+        kind = next(iter(others))
+        return f"{path.name}: no DICOM: {kind.name}; {kind.advice or 'expected an image'}"
+    there = ", ".join(f"{n} x {kind.name}" for kind, n in others.most_common(MOST_NAMED))
+    advice = next((kind.advice for kind, _ in others.most_common() if kind.advice), "")
+    told = f"{path.name}: no DICOM images among {count} files"
+    return "; ".join(part for part in (told, there, advice) if part)
 
 
 def _is_no_image(header: Dataset) -> str:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from radnet.errors import GeometryError, UnusableVolumeError
 from radnet.volume.axes import ACQUIRED, DIRECTIONS, Turn, nearest, turn_to
+from radnet.volume.formats import NIFTI, is_pair
+from radnet.volume.forms import FORMS, Placed, placed
 from radnet.volume.geometry import SIDEWAYS_MM
 from radnet.volume.size import refuse_too_large
 
-NIFTI: Final = (".nii", ".nii.gz")
 RAS_TO_LPS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
 CHUNK: Final = 1 << 24
 COARSER: Final = 1.25  # than both others: the axis along which the slices were taken
@@ -50,6 +51,11 @@ class Nifti:
         Whether the file says how its axes lie in the patient; False: `volume` is a guess.
     sideways_mm
         How far the axes, which are not perpendicular, were set right at the most.
+    conflict
+        How qform and sform disagree, in words; `volume` lies as the sform says then. Empty: they
+        do not, or somebody said which one counts.
+    sized
+        Whether the size of the voxels is sure.
     """
 
     volume: hd.Volume
@@ -57,6 +63,8 @@ class Nifti:
     sideways_mm: float
     _image: Any
     _turn: Turn
+    conflict: str = ""
+    sized: bool = True
 
     def write_mask(self, mask: NDArray[np.bool_], path: Path) -> None:
         """Write `mask`, on the grid of `volume`, as uint8 on the file's own grid.
@@ -64,7 +72,7 @@ class Nifti:
         What places the voxels is copied as it stands. Descriptions and extensions, which may
         name a patient, are not.
         """
-        shape, kind = self._image.shape, type(self._image)
+        shape, kind = self._image.shape, _single_file(self._image)
         array = np.asarray(self._turn.back(mask).transpose(2, 1, 0), np.uint8).reshape(shape)
         header = kind.header_class()
         header.set_data_dtype(np.uint8)
@@ -72,6 +80,12 @@ class Nifti:
         for name in PLACE:
             header[name] = self._image.header[name]
         nib.save(kind(array, None, header), path)
+
+
+def _single_file(image: Any) -> Any:
+    """Return the class of one-file images with the header of `image`, which may be of a pair."""
+    longer = isinstance(image, (nib.Nifti2Pair, nib.Nifti2Image))
+    return nib.Nifti2Image if longer else nib.Nifti1Image
 
 
 def write_mask(volume: hd.Volume, mask: NDArray[np.bool_], path: Path) -> None:
@@ -85,8 +99,8 @@ def write_mask(volume: hd.Volume, mask: NDArray[np.bool_], path: Path) -> None:
 
 
 def is_nifti(path: Path) -> bool:
-    """Tell by its name whether `path` is a NIfTI file."""
-    return path.name.lower().endswith(NIFTI)
+    """Tell whether `path` is a NIfTI file: by its name, of a pair by its header."""
+    return path.name.lower().endswith(NIFTI) or is_pair(path)
 
 
 def read_nifti_file(path: Path, orientation: str | None = None) -> Nifti:
@@ -95,9 +109,10 @@ def read_nifti_file(path: Path, orientation: str | None = None) -> Nifti:
     Parameters
     ----------
     path
-        NIfTI-1 or NIfTI-2, one volume, compressed or not.
+        NIfTI-1 or NIfTI-2, one volume, compressed or not; of a pair either file.
     orientation
-        Where its axes point, such as ``RAS``, for a file that does not say.
+        Where its axes point, such as ``RAS``, for a file that does not say or says two things;
+        or which of these counts: ``qform`` or ``sform``.
 
     Raises
     ------
@@ -110,18 +125,19 @@ def read_nifti_file(path: Path, orientation: str | None = None) -> Nifti:
         image: Any = nib.load(path)
         _refuse_voxels(name, image)
         array = _voxels(image)
-        affine = np.asarray(image.affine, np.float64)
-        oriented = bool(image.header["qform_code"] > 0 or image.header["sform_code"] > 0)
+        place = placed(image, orientation and orientation.lower())
         slices = image.header.get_dim_info()[2]
     except UNREADABLE as error:
         raise UnusableVolumeError(f"{name}: not a NIfTI volume: {error}") from error
+    except UnusableVolumeError as error:
+        raise UnusableVolumeError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from error
     array = array[..., 0] if array.ndim == 4 and array.shape[3] == 1 else array
     if not array.size:
         raise UnusableVolumeError(f"{name}: {' x '.join(map(str, array.shape))} voxels")
     if array.ndim != 3:
         raise UnusableVolumeError(f"{name}: {array.ndim} dimensions; expected 3")
-    if not oriented and orientation:
-        affine, oriented = _placed(affine, orientation), True
+    place = _told(place, name, orientation)
+    affine = place.affine
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
         raise UnusableVolumeError(f"{name}: its affine is singular; expected mm")
     lps = (RAS_TO_LPS @ affine)[:, [2, 1, 0, 3]]
@@ -129,7 +145,20 @@ def read_nifti_file(path: Path, orientation: str | None = None) -> Nifti:
     stored = hd.Volume(array.transpose(2, 1, 0), affine=upright, coordinate_system="PATIENT")
     plane = nearest(upright)[2 - _slice_axis(affine, slices)]
     turn = turn_to(upright, ACQUIRED[plane])
-    return Nifti(turn.there(stored), oriented, sideways, image, turn)
+    oriented = place.told and place.directions
+    return Nifti(turn.there(stored), oriented, sideways, image, turn, place.conflict, place.sizes)
+
+
+def _told(place: Placed, name: str, orientation: str | None) -> Placed:
+    """Return a place as somebody says it is, where the file does not say, or says two things."""
+    if not orientation or orientation.lower() in FORMS or (place.told and not place.conflict):
+        return place
+    if not place.sizes:
+        raise UnusableVolumeError(
+            f"{name}: {place.conflict}, and their voxels differ in size; --orientation "
+            f"{orientation} does not say which of them counts: say qform or sform"
+        )
+    return Placed(_placed(place.affine, orientation), told=True)
 
 
 def refuse_uncertain(scan: Nifti, name: str) -> None:
@@ -138,8 +167,14 @@ def refuse_uncertain(scan: Nifti, name: str) -> None:
     Raises
     ------
     GeometryError
-        If the file does not say how the patient lies, or the slices are shifted sideways.
+        If the file does not say how the patient lies, or says two things, or the slices are
+        shifted sideways.
     """
+    if scan.conflict:
+        raise GeometryError(
+            f"{name}: {scan.conflict}; programs differ in which of them counts, and a mask would "
+            "be a guess. Say --orientation qform or sform, or where its axes point: RAS, LPS …"
+        )
     if not scan.oriented:
         raise GeometryError(
             f"{name}: does not say how the patient lies in it (qform_code and sform_code are 0); "

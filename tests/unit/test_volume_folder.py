@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import UID, SecondaryCaptureImageStorage
+from pydicom.uid import UID, MediaStorageDirectoryStorage, SecondaryCaptureImageStorage
 
 from radnet.errors import UnusableVolumeError
 from radnet.volume.folder import choose_series
@@ -37,9 +39,21 @@ def localizer(ds: Dataset) -> None:
     ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
 
 
+def directory(ds: Dataset) -> None:
+    """Make it a DICOMDIR: it lists images and holds none."""
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+
+
+FINDER = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X" + bytes(100)
+
 BESIDE: dict[str, tuple[Callable[[Path], object], str]] = {
     "notes": (lambda f: (f / "README.txt").write_text("Doe, Jane"), "1 x file that is no DICOM"),
     "thumbnails": (lambda f: (f / ".DS_Store").write_bytes(bytes(300)), "1 x file that is no"),
+    "empty": (lambda f: (f / "9.dcm").touch(), "1 x empty file (0 bytes); if it was a slice"),
+    "empty without a name": (lambda f: (f / "IM0009").touch(), "1 x empty file (0 bytes)"),
+    "Finder": (lambda f: (f / "._0.dcm").write_bytes(FINDER), "1 x note of a Mac's Finder"),
+    "NRRD": (lambda f: (f / "mask.nrrd").write_bytes(b"NRRD0004\n"), "1 x NRRD file"),
+    "directory": (lambda f: add(f, "DICOMDIR", directory), ""),
     "secondary capture": (lambda f: add(f, "sc", capture), "1 x Secondary Capture Image Storage"),
     "localizer": (lambda f: add(f, "loc", localizer), "1 x localizer"),
     "copy": (
@@ -105,3 +119,78 @@ def test_a_folder_without_images_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(UnusableVolumeError, match="no DICOM images among 1 files"):
         choose_series(tmp_path)
+
+
+def analyze(path: Path) -> None:
+    """Write an Analyze 7.5 image."""
+    nib.save(nib.AnalyzeImage(np.zeros((4, 4, 4), np.int16), np.eye(4)), path.with_suffix(".hdr"))
+
+
+def pair(path: Path) -> None:
+    """Write a NIfTI pair."""
+    nib.save(nib.Nifti1Pair(np.zeros((4, 4, 4), np.int16), np.eye(4)), path.with_suffix(".hdr"))
+
+
+def free_surfer(path: Path) -> None:
+    """Write a FreeSurfer volume."""
+    nib.save(nib.MGHImage(np.zeros((4, 4, 4), np.float32), np.eye(4)), path)
+
+
+def of(content: bytes) -> Callable[[Path], object]:
+    """Return what writes `content`."""
+    return lambda path: path.write_bytes(content)
+
+
+FOREIGN: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "empty": ("a.dcm", of(b""), r"empty file \(0 bytes\); it was not copied whole"),
+    "analyze": ("a.hdr", analyze, "Analyze 7.5 file; it does not say how the patient lies"),
+    "analyze voxels": ("a.img", analyze, "Analyze 7.5 file"),
+    "mgz": ("a.mgz", free_surfer, "FreeSurfer volume .MGH.; convert it: mri_convert"),
+    "mgh": ("a.mgh", free_surfer, "FreeSurfer volume"),
+    "mgh by content": ("brain", of(b"\0\0\0\1\0\0\0\4" + bytes(300)), "FreeSurfer volume"),
+    "nrrd": ("a.nrrd", of(b"NRRD0004\ntype: short\n"), "NRRD file; save it as NIfTI"),
+    "mha": ("a.mha", of(b"ObjectType = Image\nNDims = 3\n"), "MetaImage file; save it as NIfTI"),
+    "mhd": ("a.mhd", of(b"NDims = 3\n"), "MetaImage file"),
+    "zip": ("a.zip", of(b"PK\x03\x04" + bytes(60)), "ZIP archive; unpack it"),
+    "picture": ("a.png", of(b"\x89PNG\r\n\x1a\n"), "PNG picture"),
+}
+
+
+@pytest.mark.parametrize(("name", "write", "told"), FOREIGN.values(), ids=FOREIGN.keys())
+def test_another_format_is_called_by_its_name_with_what_to_do(
+    name: str, write: Callable[[Path], object], told: str, tmp_path: Path
+) -> None:
+    """Given by itself, or in a folder that holds nothing else."""
+    write(tmp_path / name)
+
+    with pytest.raises(UnusableVolumeError, match=told):
+        choose_series(tmp_path / name)
+    with pytest.raises(UnusableVolumeError, match=r"no DICOM images among \d files; .*"):
+        choose_series(tmp_path)
+
+
+def test_a_folder_of_nifti_says_to_give_the_file(tmp_path: Path) -> None:
+    """A pair or a single file."""
+    pair(tmp_path / "a.hdr")
+
+    with pytest.raises(UnusableVolumeError, match=r"2 x NIfTI pair .*; give the file itself"):
+        choose_series(tmp_path)
+
+
+def test_a_dicomdir_by_itself_says_to_give_its_folder(tmp_path: Path) -> None:
+    """It lists images and holds none."""
+    write_ct(tmp_path / "ct")
+    add(tmp_path / "ct", "DICOMDIR", directory)
+
+    with pytest.raises(UnusableVolumeError, match=r"DICOMDIR.*give their folder"):
+        choose_series(tmp_path / "ct" / "DICOMDIR")
+
+
+def test_dicom_is_dicom_whatever_it_is_called(tmp_path: Path) -> None:
+    """Old discs call their images .img, and a lone file may have any name."""
+    slices = write_ct(tmp_path)
+    for path in slices:
+        path.rename(path.with_suffix(".img"))
+
+    assert len(choose_series(tmp_path).paths) == SHAPE[0]
+    assert len(choose_series(tmp_path / "0.img").paths) == 1

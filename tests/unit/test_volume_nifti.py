@@ -10,6 +10,7 @@ import pytest
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 
 from radnet.errors import GeometryError, UnusableVolumeError
+from radnet.inference.recognise import read_scan_file
 from radnet.volume.nifti import is_nifti, read_nifti_file, refuse_uncertain
 from radnet.volume.series import read_volume
 from tests.made_ct import rotation, write_ct
@@ -223,3 +224,116 @@ def test_a_nifti_is_read_with_the_axes_of_its_dicom(
 
     assert np.allclose(volume.affine, dicom.affine, atol=1e-4)
     assert np.array_equal(volume.array, dicom.array)
+
+
+MIRRORED = np.diag([-1.0, 1, 1, 1]) @ AFFINE
+SHIFTED = AFFINE + np.array([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 200], [0, 0, 0, 0]])
+ZOOMED = AFFINE @ np.diag([1, 1, 2, 1])
+ROUNDED = np.round(AFFINE + 0.0004, 3)
+
+
+def two_places(path: Path, qform: np.ndarray, sform: np.ndarray = AFFINE) -> Path:
+    """Write a file whose forms place the voxels differently."""
+    source = image()
+    source.set_qform(qform, 1)
+    source.set_sform(sform, 1)
+    nib.save(source, path)
+    return path
+
+
+@pytest.mark.parametrize("qform", [MIRRORED, SHIFTED, ZOOMED], ids=["mirror", "shift", "zoom"])
+def test_what_lies_in_two_places_is_not_drawn_in_until_one_is_named(
+    qform: np.ndarray, tmp_path: Path
+) -> None:
+    """The standard leaves open which form counts; programs differ by a side of the body."""
+    path = two_places(tmp_path / "scan.nii", qform)
+
+    with pytest.raises(GeometryError, match=r"scan\.nii: its qform and sform .* mm apart.*Say"):
+        refuse_uncertain(read_nifti_file(path), path.name)
+
+    for form, affine in (("qform", qform), ("SFORM", AFFINE)):
+        scan = read_nifti_file(path, form)
+        refuse_uncertain(scan, path.name)
+        index = np.argwhere(np.asarray(scan.volume.array) == 0)[0]
+        place = np.asarray(scan.volume.affine) @ [*index, 1]
+        assert np.allclose(place[:3], (np.diag([-1, -1, 1, 1]) @ affine)[:3, 3], atol=1e-3)
+
+
+def test_letters_settle_where_axes_point_and_not_how_large_voxels_are(tmp_path: Path) -> None:
+    """Of a mirrored file they say the side; of a zoomed one nothing that helps."""
+    mirrored = two_places(tmp_path / "m.nii", MIRRORED)
+    zoomed = two_places(tmp_path / "z.nii", ZOOMED)
+
+    refuse_uncertain(read_nifti_file(mirrored, "RAS"), "m.nii")
+    with pytest.raises(UnusableVolumeError, match=r"z\.nii: .*say qform or sform"):
+        read_nifti_file(zoomed, "RAS")
+    assert not read_nifti_file(zoomed).sized
+    assert not read_nifti_file(mirrored).oriented
+
+
+@pytest.mark.parametrize("qform", [AFFINE, ROUNDED], ids=["same", "rounded"])
+def test_forms_that_differ_by_rounding_agree(qform: np.ndarray, tmp_path: Path) -> None:
+    """A quaternion of 32 bits, decimals that a program cut off."""
+    scan = read_nifti_file(two_places(tmp_path / "scan.nii", qform))
+
+    refuse_uncertain(scan, "scan.nii")
+    assert not scan.conflict
+    assert scan.sized
+
+
+def test_a_form_that_is_not_there_cannot_be_chosen(tmp_path: Path) -> None:
+    """Told by name, not taken from what stands beside it."""
+    source = image()
+    source.set_qform(AFFINE, 0)
+    source.set_sform(AFFINE, 1)
+    nib.save(source, tmp_path / "scan.nii")
+
+    with pytest.raises(UnusableVolumeError, match=r"scan\.nii: its qform cannot be used"):
+        read_nifti_file(tmp_path / "scan.nii", "qform")
+
+
+def test_a_quaternion_of_no_rotation_is_a_form_that_disagrees(tmp_path: Path) -> None:
+    """Longer than 1: what the file means by it nobody knows, but the sform may be chosen."""
+    path = two_places(tmp_path / "scan.nii", AFFINE)
+    content = bytearray(path.read_bytes())
+    content[256:268] = struct.pack("<fff", 0.9, 0.9, 0.9)
+    path.write_bytes(bytes(content))
+
+    with pytest.raises(GeometryError, match="its qform is no affine"):
+        refuse_uncertain(read_nifti_file(path), path.name)
+    refuse_uncertain(read_nifti_file(path, "sform"), path.name)
+
+
+@pytest.mark.parametrize("kind", [nib.Nifti1Pair, nib.Nifti2Pair])
+@pytest.mark.parametrize("which", ["scan.hdr", "scan.img"])
+def test_a_pair_is_read_by_either_file(kind: type, which: str, tmp_path: Path) -> None:
+    """Header and voxels apart, as SPM writes them; its mask is one file on the same grid."""
+    nib.save(kind(np.asarray(image().dataobj), AFFINE), tmp_path / "scan.img")
+    assert is_nifti(tmp_path / which)
+
+    found = mask_of(tmp_path / which, 101, tmp_path / "mask.nii.gz")
+
+    assert np.array_equal(np.asarray(found.dataobj) == 1, np.asarray(image().dataobj) == 101)
+    assert np.allclose(found.affine, AFFINE)
+
+
+def test_half_a_pair_is_refused_by_name(tmp_path: Path) -> None:
+    """The header without its voxels."""
+    nib.save(nib.Nifti1Pair(np.asarray(image().dataobj), AFFINE), tmp_path / "scan.img")
+    (tmp_path / "scan.img").unlink()
+
+    with pytest.raises(UnusableVolumeError, match=r"scan\.hdr: not a NIfTI volume"):
+        read_nifti_file(tmp_path / "scan.hdr")
+
+
+def test_a_file_in_two_places_is_recognised_with_a_remark(tmp_path: Path) -> None:
+    """Which side is left is unknown, and so the plane; of two sizes the pixels say nothing."""
+    mirrored = read_scan_file(two_places(tmp_path / "m.nii", MIRRORED), "MR")
+    zoomed = read_scan_file(two_places(tmp_path / "z.nii", ZOOMED), "MR")
+
+    assert "apart; taken as its sform says, --orientation qform" in mirrored.remarks[0]
+    assert not mirrored.labels.plane
+    assert not mirrored.doubt
+    assert "apart" in zoomed.doubt
+    with pytest.raises(GeometryError, match="--orientation qform or sform"):
+        mirrored.volume()
