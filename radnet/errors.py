@@ -2,7 +2,8 @@
 
 RadnetError
 ├── UnusableVolumeError   these images do not make a volume; the message says why
-│   └── GeometryError     ... because of their positions or orientations
+│   ├── GeometryError     ... because of their positions or orientations
+│   └── MixedSeriesError  ... because they are not of one patient, study, modality or frame
 ├── UndecodableError      the pixels of one image cannot be decoded within bounds
 ├── WeightsError          a weights file is missing, altered or of another preset
 │   └── PresetError       ... no preset has that name
@@ -24,6 +25,10 @@ class GeometryError(UnusableVolumeError):
 
 class UndecodableError(RadnetError):
     """Pixel Data cannot be decoded, or not within the time and memory that are given to it."""
+
+
+class MixedSeriesError(UnusableVolumeError):
+    """The images do not belong together, though they came as one series."""
 
 
 class WeightsError(RadnetError):

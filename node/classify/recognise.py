@@ -3,19 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import highdicom as hd
+from pydicom import Dataset
 
 from node.classify.fuse import fuse
 from node.identity import is_own_output
-from node.store.reasons import UNREADABLE
+from node.store.reasons import MIXED, UNREADABLE
 from node.store.records import Finding
-from radnet.errors import UnusableVolumeError
+from radnet.errors import MixedSeriesError, UnusableVolumeError
 from radnet.inference.classifier import Prediction
 from radnet.labels.header import read_header, text_of
 from radnet.volume.headers import read_file, readable_headers
+from radnet.volume.selection import Picked, pick
 from radnet.volume.series import read_volume
+
+REMARKS: Final = "remarks"
+"""Name of the finding that tells what was left out of the volume, or taken for granted."""
+A_SLICE: Final = "slice"
+"""Key of its evidence: the SOP Instance UID of an image that was not left out."""
 
 
 class SeriesClassifier(Protocol):
@@ -62,9 +69,10 @@ def recognise(
 ) -> Recognition:
     """Return what a series is, from its header and its pixels.
 
-    A series that makes no volume (a localizer, one slice, no pixels) is still recognised
-    from its header; the reason stands in `unusable`. So is one of which some headers cannot be
-    read, from those that can.
+    A series that makes no volume (a localizer, one slice, no pixels, two patients) is still
+    recognised from its header; the reason stands in `unusable`. So is one of which some headers
+    cannot be read, from those that can. What was left out of the volume, or taken for granted, is
+    the finding `REMARKS`.
     """
     try:
         headers, unreadable = readable_headers(paths)
@@ -72,13 +80,33 @@ def recognise(
         return Recognition([], unusable=f"{UNREADABLE}{error}")
     if not headers:
         return Recognition([], unusable=f"{UNREADABLE}{unreadable[0]}")
-    labels = read_header(headers)
-    if unreadable:
-        told = f"{UNREADABLE}{len(unreadable)} of {len(paths)} instances, first: {unreadable[0]}"
-        return Recognition(fuse(labels, None, unknown_below), unusable=told)
+    picked, unusable = _picked(paths, headers)
+    if unreadable and not unusable:
+        some = f"{len(unreadable)} of {len(paths)} instances"
+        unusable = f"{UNREADABLE}{some}, first: {unreadable[0]}"
+    labels = read_header(picked.headers)
+    remarks = _remarks(picked)
+    if unusable:
+        return Recognition([*fuse(labels, None, unknown_below), *remarks], unusable=unusable)
     try:
-        volume = read_volume(paths, tolerant=True)
-        prediction = classifier.classify(volume, text_of(headers[0], "Modality"))
+        volume = read_volume(picked.paths, tolerant=True)
+        prediction = classifier.classify(volume, text_of(picked.headers[0], "Modality"))
     except UnusableVolumeError as error:
-        return Recognition(fuse(labels, None, unknown_below), unusable=str(error))
-    return Recognition(fuse(labels, prediction, unknown_below))
+        return Recognition([*fuse(labels, None, unknown_below), *remarks], unusable=str(error))
+    return Recognition([*fuse(labels, prediction, unknown_below), *remarks])
+
+
+def _remarks(picked: Picked) -> list[Finding]:
+    """Return what there is to remark; beside it stands an instance that is a slice."""
+    if not picked.remarks:
+        return []
+    evidence = {A_SLICE: text_of(picked.headers[0], "SOPInstanceUID")}
+    return [Finding(REMARKS, list(picked.remarks), 1.0, "header", evidence)]
+
+
+def _picked(paths: Sequence[Path], headers: Sequence[Dataset]) -> tuple[Picked, str]:
+    """Return the images of the volume, or all of them and why they do not belong together."""
+    try:
+        return pick(paths, headers), ""
+    except MixedSeriesError as error:
+        return Picked(tuple(paths), tuple(headers)), f"{MIXED}{error}"

@@ -14,7 +14,7 @@ import pydicom
 import structlog
 from pydicom.dataset import Dataset
 
-from node.classify.recognise import Recognition, SeriesClassifier, recognise
+from node.classify.recognise import A_SLICE, REMARKS, Recognition, SeriesClassifier, recognise
 from node.classify.tags import tags
 from node.deliver.destination import TaggingDestination
 from node.deliver.origin import NO_ORIGINS, Origins
@@ -32,6 +32,7 @@ from node.pipeline.own_output import (
     own_by_finding,
     own_finding,
 )
+from node.pipeline.patients import mixed_study
 from node.pipeline.sending import Sending
 from node.route.rules import CompiledRules, Decision
 from node.segment.edition import Edition
@@ -39,9 +40,9 @@ from node.segment.liver import LiverModel, LiverResult, segment_liver
 from node.store.catalog import Catalog
 from node.store.editions import Making, ResultKey, ResultRow
 from node.store.instances import InstanceFiles
-from node.store.reasons import CERTIFICATE_REFUSED, NOT_SEGMENTED
+from node.store.reasons import CERTIFICATE_REFUSED, MIXED, NOT_SEGMENTED
 from node.store.records import Finding, RevisionState, StoredInstance
-from radnet.errors import UnusableVolumeError
+from radnet.errors import MixedSeriesError, UnusableVolumeError
 
 log = structlog.get_logger()
 
@@ -84,13 +85,16 @@ class Stages:
         known = Recognition([], MADE_BY_A_NODE)
         if paths:
             known = recognise(paths, self.classifier, self.unknown_below)
-        findings = [*known.findings, *own_finding(own, len(stored))]
+        findings, unusable = [*known.findings, *own_finding(own, len(stored))], known.unusable
+        if paths and (mixed := self._mixed_study(series_instance_uid)):
+            self._hold_others(series_instance_uid, mixed)
+            unusable = unusable if unusable.startswith(MIXED) else f"{MIXED}{mixed}"
         self.catalog.put_findings(
             series_instance_uid, revision, findings, self.clock(), self.classifier.digest
         )
-        if known.unusable:
-            log.info("series unusable", series=series_instance_uid, because=known.unusable)
-        return known.unusable
+        if unusable:
+            log.info("series unusable", series=series_instance_uid, because=unusable)
+        return unusable
 
     def route(self, series_instance_uid: str, revision: int, unusable: str) -> dict[str, Any]:
         """Ask the rules, and note where every instance has to go.
@@ -113,6 +117,7 @@ class Stages:
             reasons += told
         if images:
             findings.pop(OWN_OUTPUT, None)
+            images = self._a_slice_first(images, series_instance_uid, revision)
             decision, told = sending.send(batch, images, findings)
             reasons += [one for one in told if one not in reasons]
         segment = "liver" in decision.segment and not unusable
@@ -143,9 +148,7 @@ class Stages:
         try:
             uids = self._segmented(series_instance_uid, revision, paths)
         except (UnusableVolumeError, CertificateError) as error:
-            refused = isinstance(error, CertificateError)
-            reason = f"{CERTIFICATE_REFUSED if refused else NOT_SEGMENTED}{error}"
-            reason = self._reason(series_instance_uid, revision, reason)
+            reason = self._reason(series_instance_uid, revision, _refusal(error))
             self.catalog.finish(series_instance_uid, revision, "unusable", reason)
             log.warning("liver not segmented", series=series_instance_uid, because=str(error))
             return
@@ -155,6 +158,20 @@ class Stages:
             self.catalog.add_deliveries(batch, destination, uids, now, destination in urgent)
         reason = self._reason(series_instance_uid, revision, "")
         self.catalog.finish(series_instance_uid, revision, "done", reason)
+
+    def _mixed_study(self, series_instance_uid: str) -> str:
+        """Return why nothing may be measured in the study of a series; '' where it may."""
+        study = self.catalog.study_of(series_instance_uid)
+        return mixed_study(self.catalog, self.files, study)
+
+    def _hold_others(self, series_instance_uid: str, mixed: str) -> None:
+        """Have the series of the study held that were through before this one came."""
+        study = self.catalog.study_of(series_instance_uid)
+        for other in self.catalog.series_of(study):
+            if other.state == "done" and other.series_instance_uid != series_instance_uid:
+                uid = other.series_instance_uid
+                self.catalog.finish(uid, other.revision, "unusable", f"{MIXED}{mixed}")
+                log.warning("series of a mixed study", series=uid, because=mixed)
 
     def tag(self, target: TaggingDestination, batch: str) -> bool:
         """Write the fused findings of a source series as labels; tell whether that is done.
@@ -203,6 +220,14 @@ class Stages:
         found = self.catalog.findings(series_instance_uid, revision)
         return {f.name: f for f in found if f.source == "fused" or f.name == OWN_OUTPUT}
 
+    def _a_slice_first(
+        self, images: list[StoredInstance], series_instance_uid: str, revision: int
+    ) -> list[StoredInstance]:
+        """Order images so that rules, which look at the first, do not see one that is odd."""
+        found = self.catalog.findings(series_instance_uid, revision)
+        slices = {one.evidence.get(A_SLICE) for one in found if one.name == REMARKS}
+        return sorted(images, key=lambda one: one.sop_instance_uid not in slices)
+
     def _earlier_reports(self, series_instance_uid: str, revision: int) -> list[Dataset]:
         return [
             pydicom.dcmread(self.files.absolute(stored.path))
@@ -222,6 +247,8 @@ class Stages:
         while True:
             row = self.catalog.begin_result(key, self._now())
             result = segment_liver(paths, self.liver, _edition(revision, row), earlier)
+            if mixed := self._mixed_study(series_instance_uid):  # another may have come meanwhile
+                raise MixedSeriesError(mixed)
             try:
                 return self._keep(series_instance_uid, revision, result)
             except UidTakenError as error:
@@ -260,6 +287,15 @@ class Stages:
             row = self.catalog.instance(one.sop_instance_uid)
             if row is None or row.path != one.path:
                 self.files.remove(one.path)
+
+
+def _refusal(error: UnusableVolumeError | CertificateError) -> str:
+    """Return why there is no result, as the quarantine tells kinds apart."""
+    if isinstance(error, MixedSeriesError):
+        return f"{MIXED}{error}"
+    return (
+        f"{CERTIFICATE_REFUSED if isinstance(error, CertificateError) else NOT_SEGMENTED}{error}"
+    )
 
 
 def _edition(revision: int, row: ResultRow) -> Edition:

@@ -28,6 +28,7 @@ from node.segment.edition import Edition, date_result
 from radnet.errors import UnusableVolumeError
 from radnet.volume.geometry import stack
 from radnet.volume.headers import MULTI_FRAME, quiet_headers, read_file, series_name
+from radnet.volume.selection import pick
 from radnet.volume.series import read_headers, read_volume
 
 UTF8: Final = "ISO_IR 192"
@@ -90,7 +91,8 @@ class Source:
     volume
         CT in HU, [slice, row, column].
     headers
-        Headers in the order of the volume's slices (one for a multi-frame instance), complete
+        Headers in the order of the volume's slices (one for a multi-frame instance), of no other
+        image, complete
         enough for highdicom, with a placeholder in place of the patient.
     original
         The first header as it came.
@@ -113,8 +115,11 @@ def read_source(paths: Sequence[Path]) -> Source:
     ------
     radnet.errors.UnusableVolumeError
         If the files are not one regular CT volume, or lack a UID that a result must refer to.
+    radnet.errors.MixedSeriesError
+        If they are not of one patient, study, modality, SOP class or frame of reference.
     """
-    headers = read_headers(paths)
+    picked = pick(paths, read_headers(paths))
+    paths, headers = picked.paths, picked.headers
     first = headers[0]
     if first.get("Modality") != "CT":
         raise UnusableVolumeError(

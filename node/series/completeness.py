@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from node.store.records import SeriesProgress
+from radnet.volume.selection import slices_of
 
 # Images of this acquisition, of the series as its archive counts it, of a PET or NM stack.
 COUNT_KEYWORDS: Final = ("NumberOfSeriesRelatedInstances", "ImagesInAcquisition", "NumberOfSlices")
@@ -128,11 +129,12 @@ def _text(header: Dataset, keyword: str) -> str:
 def position_problems(headers: Sequence[Dataset]) -> list[str]:
     """Return what is wrong with the slice positions of one stack; empty where nothing is.
 
-    Slices of several orientations are several stacks (a localizer) and are not judged; nor are
+    A lone image of another plane among the slices is no slice. Slices of several orientations
+    are several stacks (a localizer) and are not judged; nor are
     images without positions, or several images at each position (echoes, time points), as long
     as each position has as many.
     """
-    stack = _positions(headers)
+    stack = _positions([headers[index] for index in slices_of(headers)] if headers else ())
     if stack is None or len(stack) < 3:
         return []
     places, counts = np.unique(np.round(stack / _SAME_PLACE_MM), return_counts=True)

@@ -6,7 +6,9 @@ quarantine tells them apart by these words.
 
 from typing import Final, Literal
 
-Kind = Literal["conflict", "unreadable", "recognition", "segmentation", "certificate", "delivery"]
+Kind = Literal[
+    "conflict", "unreadable", "mixed", "recognition", "segmentation", "certificate", "delivery"
+]
 """Why something is held; the name of its folder in the quarantine."""
 
 RECOGNITION_DIED: Final = "recognition died: "
@@ -15,6 +17,7 @@ SEGMENTATION_DIED: Final = "segmentation died: "
 NOT_SEGMENTED: Final = "liver not segmented: "
 CERTIFICATE_REFUSED: Final = "liver segmentation refused: "
 UNREADABLE: Final = "headers cannot be read: "
+MIXED: Final = "images that do not belong together: "
 
 KINDS: Final[dict[str, Kind]] = {
     RECOGNITION_DIED: "recognition",
@@ -23,6 +26,7 @@ KINDS: Final[dict[str, Kind]] = {
     NOT_SEGMENTED: "segmentation",
     CERTIFICATE_REFUSED: "certificate",
     UNREADABLE: "unreadable",
+    MIXED: "mixed",
 }
 """Beginnings of reasons of a revision, and what each is held as."""
 

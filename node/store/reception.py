@@ -119,6 +119,16 @@ class Reception(Ledger):
         with self._read() as connection:
             return [instance_of(row) for row in connection.execute(query)]
 
+    def received_in(self, study_instance_uid: str) -> list[tuple[str, Path]]:
+        """Return series and path of every instance of a study that was received and is here."""
+        query = sa.select(instance.c.series_instance_uid, instance.c.path).where(
+            instance.c.study_instance_uid == study_instance_uid,
+            instance.c.origin == "received",
+            instance.c.deleted_at.is_(None),
+        )
+        with self._read() as connection:
+            return [(row[0], Path(row[1])) for row in connection.execute(query)]
+
     def conflicts(self, study_instance_uid: str) -> list[Conflict]:
         """Return what came to a study under a known UID with other bytes."""
         query = (

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from node.classify.recognise import REMARKS
 from node.store.catalog import Catalog
 from node.store.records import Delivery, Finding, SeriesSummary
 
@@ -45,9 +46,17 @@ def described(findings: Iterable[Finding]) -> Text:
                 continue
             by = " + ".join(witnesses.get(finding.name, ["header"]))
             lines.append(f"{finding.name}: {_value(finding)} ({finding.probability:.0%}, {by})")
-        if finding.name in ("liver", "liver_volume_ml"):
-            lines.append(f"{finding.name}: {_value(finding)}")
+        lines += _told_beside(finding)
     return Text("\n".join(lines) or "-")
+
+
+def _told_beside(finding: Finding) -> list[str]:
+    """Return lines about what is no label: remarks, and what was measured."""
+    if finding.name == REMARKS and isinstance(finding.value, list):
+        return [f"remark: {remark}" for remark in finding.value]
+    if finding.name in ("liver", "liver_volume_ml"):
+        return [f"{finding.name}: {_value(finding)}"]
+    return []
 
 
 def whereabouts(deliveries: Iterable[Delivery]) -> Text:

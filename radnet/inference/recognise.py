@@ -20,6 +20,7 @@ from radnet.labels.vocabulary import Region
 from radnet.volume.folder import choose_series
 from radnet.volume.headers import CT_CLASSES
 from radnet.volume.nifti import Nifti, is_nifti, read_nifti_file, refuse_uncertain, write_mask
+from radnet.volume.selection import pick_recognisable
 from radnet.volume.series import read_headers, read_volume
 
 SAID: Final = 0.5  # probability from which the pixels name a region
@@ -90,14 +91,15 @@ def read_scan_file(
         return _of_nifti(path, read_nifti_file(path, orientation), modality)
     chosen = choose_series(path, series)
     headers = read_headers(chosen.paths)
+    picked = pick_recognisable(chosen.paths, headers)
     by_class = "CT" if headers[0].get("SOPClassUID") in CT_CLASSES else ""
     return ScanFile(
-        text_of(headers[0], "Modality") or by_class,
-        read_header(headers),
+        text_of(picked.headers[0], "Modality") or by_class,
+        read_header(picked.headers),
         lambda: read_volume(chosen.paths),
         lambda: read_volume(chosen.paths, tolerant=True),
         write_mask,
-        chosen.left_out,
+        (*chosen.left_out, *picked.remarks),
     )
 
 

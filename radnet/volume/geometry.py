@@ -10,8 +10,8 @@ from pydicom import Dataset
 
 from radnet.errors import GeometryError
 from radnet.volume.headers import series_name
+from radnet.volume.stacks import SAME_PLACE_MM
 
-SAME_PLACE_MM: Final = 0.01  # positions nearer than this are one place, written twice
 SPACING_TOLERANCE: Final = 0.01  # of the median gap: half a voxel is reached after 50 slices
 SPACING_FLOOR_MM: Final = 0.02  # thin slices: positions written with two decimals
 SIDEWAYS_MM: Final = 0.5  # more than this is seen at the far end of a contour

@@ -68,7 +68,7 @@ class _Silence(logging.Filter):
         return record.levelno >= logging.ERROR
 
 
-def read_file(path: Path, *, pixels: bool) -> Dataset:
+def read_file(path: Path, *, pixels: bool, only: Sequence[str] | None = None) -> Dataset:
     """Read one DICOM Part 10 file.
 
     Parameters
@@ -77,6 +77,8 @@ def read_file(path: Path, *, pixels: bool) -> Dataset:
         The file.
     pixels
         Whether Pixel Data is read, or everything in front of it only.
+    only
+        Keywords of the elements that are wanted, None for all.
 
     Raises
     ------
@@ -87,7 +89,8 @@ def read_file(path: Path, *, pixels: bool) -> Dataset:
     try:
         refuse_flood(path)
         with quiet_headers():
-            dataset = dcmread(path, stop_before_pixels=not pixels)
+            tags: list[Any] | None = None if only is None else list(only)
+            dataset = dcmread(path, stop_before_pixels=not pixels, specific_tags=tags)
             drop_unreadable(dataset)
             _named_by_meta(dataset)
             return dataset
@@ -181,7 +184,7 @@ def refuse_unusable(headers: Sequence[Dataset]) -> None:
             f"{name}: {localizers} of {len(headers)} images are localizers by their Image Type; "
             "expected slices of one volume."
         )
-    for keyword in ("SOPClassUID", "Rows", "Columns", "PixelSpacing", "FrameOfReferenceUID"):
+    for keyword in ("Rows", "Columns", "PixelSpacing"):
         found = {_as_text(header.get(keyword)) for header in headers}
         if len(found) > 1:
             raise UnusableVolumeError(
@@ -225,6 +228,14 @@ def _refuse_grid(name: str, header: Dataset) -> None:
         raise UnusableVolumeError(
             f"{name}: Pixel Spacing {list(header.PixelSpacing)} found; expected positive mm."
         )
+
+
+def value_of(header: Dataset, keyword: str) -> Any:
+    """Return an attribute, or None where it is missing or no value of its VR."""
+    try:
+        return header.get(keyword)
+    except (*UNDECODABLE, OverflowError):
+        return None
 
 
 def _numbers(value: Any, count: int) -> bool:

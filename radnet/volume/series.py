@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from radnet.errors import GeometryError, UndecodableError, UnusableVolumeError
+from radnet.volume.agreement import frame_of_reference
 from radnet.volume.decoding import decoded, each_decoded
 from radnet.volume.elements import UNDECODABLE
+from radnet.volume.frames import headers_of_frames
 from radnet.volume.geometry import Stack, stack
 from radnet.volume.headers import (
     CT_CLASSES,
@@ -24,7 +26,9 @@ from radnet.volume.headers import (
     series_name,
 )
 from radnet.volume.quantity import refuse_other_than_hounsfield, refuse_slabs
+from radnet.volume.selection import pick
 from radnet.volume.size import refuse_too_large
+from radnet.volume.stacks import one_stack
 
 __all__ = ["read_headers", "read_volume"]
 
@@ -38,7 +42,8 @@ def read_volume(paths: Sequence[Path], *, tolerant: bool = False) -> hd.Volume:
     Parameters
     ----------
     paths
-        Every instance of one series, in any order: single-frame images, or one multi-frame.
+        Every instance of one series, in any order: single-frame images, or one multi-frame. What
+        `radnet.volume.selection` leaves out is no slice of the volume.
     tolerant
         Accept uneven gaps (the median is taken) and a tilted gantry. For recognising a series
         only: positions inside such a volume are not exact.
@@ -54,6 +59,8 @@ def read_volume(paths: Sequence[Path], *, tolerant: bool = False) -> hd.Volume:
     ------
     UnusableVolumeError
         If the files are not slices of one volume: the message says why.
+    MixedSeriesError
+        If they are not of one patient, study, modality, SOP class or frame of reference.
     GeometryError
         If positions or orientations do not describe one regular volume.
 
@@ -61,7 +68,8 @@ def read_volume(paths: Sequence[Path], *, tolerant: bool = False) -> hd.Volume:
     ----------
     DICOM PS3.3 Sections C.7.6.2 (Image Plane) and C.11.1 (Modality LUT)
     """
-    headers = read_headers(paths)
+    chosen = pick(paths, read_headers(paths))
+    paths, headers = chosen.paths, chosen.headers
     refuse_unusable(headers)
     refuse_other_than_hounsfield(headers)
     if headers[0].SOPClassUID in MULTI_FRAME:
@@ -78,18 +86,18 @@ def read_volume(paths: Sequence[Path], *, tolerant: bool = False) -> hd.Volume:
     images = each_decoded([paths[one] for one in order], [headers[one] for one in order])
     for place, index in enumerate(order):
         array[place] = _values(images, headers[index], array.shape[1:])
-    return _volume(array, headers[0], slices)
+    return _volume(array, headers, slices)
 
 
-def _volume(array: NDArray[np.float32], header: Dataset, slices: Stack) -> hd.Volume:
+def _volume(array: NDArray[np.float32], headers: Sequence[Dataset], slices: Stack) -> hd.Volume:
     return hd.Volume.from_attributes(
         array=array,
         image_position=slices.position,
         image_orientation=slices.orientation,
-        pixel_spacing=[float(value) for value in header.PixelSpacing],
+        pixel_spacing=[float(value) for value in headers[0].PixelSpacing],
         spacing_between_slices=slices.spacing_mm,
         coordinate_system=PATIENT,
-        frame_of_reference_uid=header.get("FrameOfReferenceUID"),
+        frame_of_reference_uid=frame_of_reference(headers)[0],
     )
 
 
@@ -174,24 +182,49 @@ def _multi_frame(paths: Sequence[Path], headers: Sequence[Dataset]) -> hd.Volume
         int(headers[0].get(key) or 1) for key in ("NumberOfFrames", "Rows", "Columns")
     )
     refuse_too_large(name, (frames, rows, columns))
+    _refuse_several_stacks(name, headers[0])
     dataset = _decoded(name, paths[0], headers[0])
     is_ct = dataset.SOPClassUID in CT_CLASSES
+    untold = not dataset.get("FrameOfReferenceUID")
+    if untold:  # as of single-frame images: their positions are taken to be of one frame
+        dataset.FrameOfReferenceUID = generate_uid(prefix=None)  # highdicom needs one
     try:
         with quiet_headers():
             image = hd.Image.from_dataset(dataset, copy=False)
+            regular = image.get_volume_geometry(allow_duplicate_positions=False) is not None
+    except UNDECODABLE as error:
+        raise UnusableVolumeError(
+            f"{name}: the frames do not say where they lie ({type(error).__name__}); expected "
+            "the functional groups of an enhanced image."
+        ) from error
+    if not regular:
+        raise GeometryError(
+            f"{name}: the frames do not make one volume; expected one stack of regularly spaced "
+            "frames."
+        )
+    try:
+        with quiet_headers():
             volume = image.get_volume(
                 dtype=np.float32,
                 apply_real_world_transform=False,
                 apply_modality_transform=True if is_ct else None,
             )
     except UNDECODABLE as error:
-        raise GeometryError(
-            f"{name}: the frames do not make one volume ({type(error).__name__}); expected one "
-            "stack of regularly spaced frames."
+        raise UnusableVolumeError(
+            f"{name}: Pixel Data cannot be decoded ({type(error).__name__}); expected "
+            f"{dataset.get('NumberOfFrames')} frames."
         ) from error
     if volume.shape[0] < 2:
         raise GeometryError(f"{name}: 1 frame found; expected at least 2 to make a volume.")
-    return volume
+    return hd.Volume(volume.array, volume.affine, PATIENT) if untold else volume
+
+
+def _refuse_several_stacks(name: str, image: Dataset) -> None:
+    """Frames of several echoes, phases or acquisitions are several volumes in one instance."""
+    with quiet_headers():
+        _, told = one_stack(headers_of_frames(image))
+    if told:
+        raise GeometryError(f"{name}: {told[0].split(':')[0]}, in one instance; expected one.")
 
 
 def _decoded(name: str, path: Path, header: Dataset) -> Dataset:

@@ -11,7 +11,7 @@ from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless, SegmentationStorage
 
-from radnet.errors import GeometryError, UnusableVolumeError
+from radnet.errors import GeometryError, MixedSeriesError, UnusableVolumeError
 from radnet.volume.series import read_headers, read_volume
 from tests.made_ct import (
     AXIAL,
@@ -289,6 +289,76 @@ def test_enhanced_ct_is_the_same_volume(tmp_path: Path) -> None:
 
     assert np.array_equal(single.array, multi.array)
     assert multi.affine == pytest.approx(single.affine, abs=1e-5)
+
+
+def _each_its_own(ds: Dataset, index: int) -> None:
+    ds.FrameOfReferenceUID = f"1.2.3.{index + 1}"
+
+
+def _enhanced(paths: list[Path], folder: Path, **top: object) -> Path:
+    """Write a series as one legacy converted enhanced CT, its top level changed."""
+    enhanced = LegacyConvertedEnhancedCTImage(
+        [dcmread(path) for path in paths], "1.2.3.4", 5, "1.2.3.4.5", 1
+    )
+    for keyword, value in top.items():
+        setattr(enhanced, keyword, value)
+    enhanced.save_as(folder / "enhanced.dcm")
+    return folder / "enhanced.dcm"
+
+
+def test_an_untold_frame_of_reference_is_one_rule_for_all(tmp_path: Path) -> None:
+    """None at all, one for each image (LIDC), none in an enhanced image: the same volume."""
+    plain = read_volume(write_ct(tmp_path / "plain"))
+    none = write_ct(tmp_path / "none", _drop("FrameOfReferenceUID"))
+    each = write_ct(tmp_path / "each", _each_its_own)
+    enhanced = _enhanced(write_ct(tmp_path / "one"), tmp_path, FrameOfReferenceUID="")
+
+    for paths in (none, each, [enhanced]):
+        volume = read_volume(paths)
+        assert volume.frame_of_reference_uid is None
+        assert np.array_equal(volume.array, plain.array)
+        assert volume.affine == pytest.approx(plain.affine, abs=1e-5)
+
+
+def test_frames_of_two_acquisitions_are_refused_by_what_tells_them_apart(tmp_path: Path) -> None:
+    """They alternate, so their positions are those of one stack."""
+    paths = write_ct(tmp_path / "one", lambda ds, i: setattr(ds, "AcquisitionNumber", 1 + i % 2))
+
+    with pytest.raises(GeometryError, match="2 stacks of slices, told apart by AcquisitionNumber"):
+        read_volume([_enhanced(paths, tmp_path)])
+
+
+def test_short_pixels_of_an_enhanced_image_are_told_as_such(tmp_path: Path) -> None:
+    """Its geometry is all right, and must not be blamed."""
+    path = _enhanced(write_ct(tmp_path / "one"), tmp_path, PixelData=bytes(64))
+
+    with pytest.raises(UnusableVolumeError, match="cannot be decoded"):
+        read_volume([path])
+
+
+def test_an_enhanced_image_without_one_regular_stack_is_told_as_such(tmp_path: Path) -> None:
+    """A missing slice is a matter of its geometry."""
+    paths = write_ct(tmp_path / "one", _at(0, 4, 8, 16, 20, 24))
+
+    with pytest.raises(GeometryError, match="frames do not make one volume"):
+        read_volume([_enhanced(paths, tmp_path)])
+
+
+def test_two_patients_make_no_volume(tmp_path: Path) -> None:
+    """Nor do two studies; the command line and training read by the same function."""
+    with pytest.raises(MixedSeriesError, match=r"2 patients \(5 and 1 of 6 images\)"):
+        read_volume(write_ct(tmp_path, _set("PatientID", "OTHER", 2)), tolerant=True)
+
+
+def test_interleaved_acquisitions_are_one_of_them(tmp_path: Path) -> None:
+    """The slices between belong to another moment, here to another patient's worth of HU."""
+    paths = write_ct(tmp_path, lambda ds, i: setattr(ds, "AcquisitionNumber", 1 + i % 2))
+
+    volume = read_volume(paths)
+
+    assert volume.shape == (3, *SHAPE[1:])
+    assert volume.spacing[0] == pytest.approx(2 * SPACING[0])
+    assert sorted(set(volume.array[:, 0, 0])) == [0, 200, 400]
 
 
 @pytest.mark.real_data

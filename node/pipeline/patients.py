@@ -1,0 +1,67 @@
+"""Whether all that came as one study is of one patient.
+
+Each series may be in order by itself. Two of them that name two patients are not: one of the two
+lies under the wrong study, and nobody can tell which by looking at them.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from node.identity import is_own_output
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+from radnet.errors import UnusableVolumeError
+from radnet.volume.agreement import Patient, images_of_patients, listed, patient_of
+from radnet.volume.headers import read_file
+
+KEYWORDS: Final = [
+    "SpecificCharacterSet",
+    "PatientID",
+    "PatientName",
+    "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "ContributingEquipmentSequence",
+]
+REMEMBERED: Final = 100_000  # instances of the studies that were looked at last: some 20 MB
+
+
+@lru_cache(maxsize=REMEMBERED)
+def patient_in(path: Path) -> Patient:
+    """Return whom a file names: nobody where it is our own result.
+
+    It is read once: a path is never given to other bytes (`node.store.instances.afresh`).
+
+    Raises
+    ------
+    UnusableVolumeError
+        If it cannot be read; that is not remembered.
+    """
+    header = read_file(path, pixels=False, only=KEYWORDS)
+    return Patient() if is_own_output(header) else patient_of(header)
+
+
+def several_patients(named: Sequence[Patient], series: int) -> str:
+    """Return what is wrong with the images of one study, '' where nothing is.
+
+    Images that name nobody, such as a dose report, are no other patient.
+    """
+    patients, _ = images_of_patients(one for one in named if one.identifier)
+    if len(patients) < 2:
+        return ""
+    return (
+        f"{len(patients)} patients in one study ({listed(patients)} of {len(named)} images, "
+        f"{series} series); expected one"
+    )
+
+
+def mixed_study(catalog: Catalog, files: InstanceFiles, study_instance_uid: str) -> str:
+    """Return why nothing may be measured in a study, '' where all of it names one patient."""
+    received = catalog.received_in(study_instance_uid)
+    named = []
+    for _, path in received:
+        with suppress(UnusableVolumeError):  # or retention took it meanwhile
+            named.append(patient_in(files.absolute(path)))
+    return several_patients(named, len({series for series, _ in received}))

@@ -1,0 +1,149 @@
+"""Images that do not belong together travel, are never measured, and are held."""
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import SegmentationStorage
+
+from node.pipeline.quarantine import Quarantine
+from node.store.reasons import MIXED
+from tests.bench import Bench, slices
+from tests.made_ct import SERIES, Edit
+from tests.made_headers import SAGITTAL
+from tests.node_process import wait_for
+
+OTHER = f"{SERIES}.77"
+
+
+def another_series(**values: object) -> list[Dataset]:
+    """Return six slices in a series of their own, changed."""
+    made = slices(*range(6))
+    for ds in made:
+        ds.SeriesInstanceUID, ds.SOPInstanceUID = OTHER, f"{ds.SOPInstanceUID}.77"
+        for keyword, value in values.items():
+            setattr(ds, keyword, value)
+    return made
+
+
+def settled(bench: Bench, sent: int) -> list[tuple[str, str]]:
+    """Let all of it go through; return series and reason of what is held then."""
+    bench.tick(3)
+    wait_for(
+        lambda: len(bench.pacs.sent) == sent and bench.nothing_pending() and bench.at_rest(),
+        "all of it",
+        60,
+    )
+    Quarantine(bench.catalog, bench.files, bench.clock).look()
+    held = [one.hold for one in bench.catalog.held()]
+    assert all(one.kind == "mixed" for one in held)
+    return sorted((one.series_instance_uid, one.reason) for one in held)
+
+
+def _patient(ds: Dataset, index: int) -> None:
+    ds.PatientID = "A" if index < 4 else "B"
+
+
+def _issuer(ds: Dataset, index: int) -> None:
+    ds.IssuerOfPatientID = "EAST" if index < 4 else "WEST"
+
+
+def _frame(ds: Dataset, index: int) -> None:
+    ds.FrameOfReferenceUID = "1.2.3" if index < 4 else "1.2.4"
+
+
+def _modality(ds: Dataset, index: int) -> None:
+    ds.Modality = "CT" if index < 4 else "MR"
+
+
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        (_patient, "2 patients"),
+        (_issuer, "2 patients"),
+        (_frame, "2 different values of FrameOfReferenceUID"),
+        (_modality, "2 different values of Modality"),
+    ],
+    ids=["patient", "issuer", "frame of reference", "modality"],
+)
+def test_a_mixed_series_travels_unmeasured_and_is_held(
+    bench: Bench, edit: Edit, what: str
+) -> None:
+    """SEG and SR once went out for one patient, with slices of another in them."""
+    mixed = slices(*range(6))
+    for index, ds in enumerate(mixed):
+        edit(ds, index)
+    bench.receive(*mixed)
+
+    ((series, reason),) = settled(bench, sent=6)
+
+    assert series == SERIES
+    assert reason == f"{MIXED}Series {SERIES}: {what} (4 and 2 of 6 images); expected one."
+    assert {one.source for one in bench.catalog.findings(SERIES)} == {"header", "fused"}
+    by_uid = {ds.SOPInstanceUID: ds for ds in bench.pacs.sent}
+    assert all(by_uid[ds.SOPInstanceUID] == ds for ds in mixed)
+
+
+def test_two_patients_in_one_study_have_no_result(bench: Bench) -> None:
+    """Each series is of one patient; one of them lies under the wrong study."""
+    bench.receive(*slices(*range(6)), *another_series(PatientID="OTHER"))
+
+    held = settled(bench, sent=12)
+
+    told = f"{MIXED}2 patients in one study (6 and 6 of 12 images, 2 series); expected one"
+    assert held == [(SERIES, told), (OTHER, told)]
+
+
+def test_a_second_patient_who_comes_later_has_the_first_held_too(bench: Bench) -> None:
+    """What went out cannot be called back, and must not stand there as if all were well."""
+    bench.receive(*slices(*range(6)))
+    assert settled(bench, sent=8) == []
+
+    bench.receive(*another_series(PatientID="OTHER"))
+
+    assert [series for series, _ in settled(bench, sent=14)] == [SERIES, OTHER]
+    assert len(bench.sent(SegmentationStorage)) == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"PatientID": " MADE ", "PatientName": "MADE^UP^^"},
+        {"IssuerOfPatientID": "EAST"},
+        {"PatientID": "", "PatientName": ""},
+        {"FrameOfReferenceUID": "1.2.3"},
+    ],
+    ids=["spelling", "an issuer here and none there", "nobody named", "a frame of its own"],
+)
+def test_what_may_differ_between_series_holds_nothing(
+    bench: Bench, values: dict[str, str]
+) -> None:
+    """Devices of one hospital fill in more or less."""
+    bench.receive(*slices(*range(6)), *another_series(**values))
+
+    assert settled(bench, sent=16) == []
+
+
+def test_a_lone_reformat_costs_the_series_nothing(bench: Bench) -> None:
+    """Plane, findings and SEG are those of the slices; the reformat travels like any image."""
+    images = slices(*range(12))
+    odd = images[-1]
+    odd.SOPInstanceUID = f"{SERIES}.0"  # the first of the series by its UID
+    odd.ImageType = ["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"]
+    odd.ImageOrientationPatient = SAGITTAL
+    bench.receive(*images)
+
+    assert settled(bench, sent=14) == []
+
+    (seg,) = bench.sent(SegmentationStorage)
+    (listed,) = seg.ReferencedSeriesSequence
+    named = {item.ReferencedSOPInstanceUID for item in listed.ReferencedInstanceSequence}
+    assert named == {ds.SOPInstanceUID for ds in images[:11]}
+    report = next(ds for ds in bench.pacs.sent if ds.Modality == "SR")
+    assert str(odd.SOPInstanceUID) not in str(report.CurrentRequestedProcedureEvidenceSequence)
+    found = {(f.name, f.source): f.value for f in bench.catalog.findings(SERIES)}
+    assert found["plane", "fused"] == "axial"
+    assert found["localizer", "fused"] != "1"
+    remark = "left out 1 of 12 images: of another plane than the slices"
+    assert found["remarks", "header"] == [remark]
+    last = bench.last()
+    assert last is not None
+    assert last.evidence["because"] == "the association was released and nothing is missing"

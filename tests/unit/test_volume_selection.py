@@ -1,0 +1,258 @@
+"""Which images are the slices of the volume: odd ones, and several stacks in one series."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import Dataset
+from pydicom.uid import MRImageStorage
+
+from radnet.errors import UnusableVolumeError
+from radnet.volume.selection import select
+from radnet.volume.series import read_headers
+from tests.made_headers import SAGITTAL, made_headers, reformat
+
+Edit = Callable[[Dataset, int], None]
+
+
+def edited(count: int, edit: Edit, spacing: float = 2.5) -> list[Dataset]:
+    """Return headers, each changed by ``edit(header, index)``."""
+    headers = made_headers(count, spacing)
+    for index, header in enumerate(headers):
+        edit(header, index)
+    return headers
+
+
+def twice(count: int, edit: Edit) -> list[Dataset]:
+    """Return two headers for each of `count` places; ``edit(header, 0 or 1)`` sets them apart."""
+    headers = [*made_headers(count), *made_headers(count)]
+    for index, header in enumerate(headers):
+        edit(header, index // count)
+    return headers
+
+
+def _set(keyword: str, *values: object) -> Edit:
+    def edit(ds: Dataset, index: int) -> None:
+        setattr(ds, keyword, values[index % len(values)])
+
+    return edit
+
+
+def _mr(*edits: Edit) -> Edit:
+    def edit(ds: Dataset, index: int) -> None:
+        ds.Modality, ds.SOPClassUID = "MR", MRImageStorage
+        for one in edits:
+            one(ds, index)
+
+    return edit
+
+
+def _page(slices: list[Dataset]) -> Dataset:
+    """Return a dose page: no position, another size."""
+    ds = reformat(slices[0])
+    del ds.ImagePositionPatient, ds.ImageOrientationPatient
+    ds.Rows = 300
+    return ds
+
+
+def _scout(slices: list[Dataset]) -> Dataset:
+    ds = reformat(slices[0])
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    return ds
+
+
+def _of_other_frame(slices: list[Dataset]) -> Dataset:
+    ds = reformat(slices[0])
+    ds.FrameOfReferenceUID = "1.7"
+    return ds
+
+
+@pytest.mark.parametrize("place", [0, 20, 44], ids=["first", "amid", "last"])
+@pytest.mark.parametrize(
+    ("odd", "why"),
+    [
+        (lambda slices: reformat(slices[0]), "of another plane than the slices"),
+        (_page, "without a position"),
+        (_scout, "of another plane than the slices"),
+        (_of_other_frame, "of another plane than the slices"),
+    ],
+    ids=["reformat", "dose page", "scout", "another frame"],
+)
+def test_a_lone_odd_image_is_left_out_with_a_remark(
+    odd: Callable[[list[Dataset]], Dataset], why: str, place: int
+) -> None:
+    """Five of six clinical folders hold one reformat; the series was lost for it."""
+    headers = made_headers(44)
+    headers.insert(place, odd(made_headers(44)))
+
+    chosen = select(headers)
+
+    assert chosen.kept == tuple(i for i in range(45) if i != place)
+    assert chosen.remarks == (f"left out 1 of 45 images: {why}",)
+
+
+def test_many_odd_images_are_no_odd_images() -> None:
+    """Three planes are a localizer, and nobody knows which one is meant."""
+    headers = made_headers(20)
+    for header in headers[12:]:
+        header.ImageOrientationPatient = SAGITTAL
+
+    assert select(headers).kept == tuple(range(20))
+
+
+def test_a_slice_that_is_slightly_turned_stays() -> None:
+    """Left out, it would be a gap; it is refused by what measures."""
+    headers = made_headers(20)
+    headers[9].ImageOrientationPatient = [0.99998, 0.006, 0, -0.006, 0.99998, 0]
+
+    assert select(headers).kept == tuple(range(20))
+
+
+ALTERNATING: dict[str, tuple[list[Dataset], str, int]] = {
+    "acquisitions": (edited(40, _set("AcquisitionNumber", 1, 2)), "AcquisitionNumber", 20),
+    "three acquisitions": (edited(30, _set("AcquisitionNumber", 7, 8, 9)), "Acquisition", 10),
+    "times": (edited(40, _set("AcquisitionTime", "100000", "101010")), "AcquisitionTime", 20),
+    "agent": (edited(40, _set("ContrastBolusAgent", "", "OMNIPAQUE")), "ContrastBolusAgent", 20),
+    "energies": (edited(40, _set("KVP", 80, 140)), "KVP", 20),
+    "echoes": (edited(40, _mr(_set("EchoTime", 4.6, 2.3))), "EchoTime: that of 2.3", 20),
+    "time points": (
+        edited(40, _mr(_set("TemporalPositionIdentifier", 1, 2))),
+        "TemporalPositionIdentifier: that of 1",
+        20,
+    ),
+    "trigger times": (edited(40, _mr(_set("TriggerTime", 0, 400))), "TriggerTime", 20),
+    "magnitude and phase": (
+        edited(40, _mr(_set("ImageType", ["ORIGINAL", "PRIMARY", "M"], ["ORIGINAL", "PRIMARY"]))),
+        "ImageType: the largest",
+        20,
+    ),
+    "two by two": (edited(40, _set("AcquisitionNumber", 1, 1, 2, 2)), "AcquisitionNumber", 20),
+    "at one place: echoes": (twice(20, _mr(_set("EchoTime", 2.3, 4.6))), "EchoTime", 20),
+    "at one place: phases": (twice(20, _set("AcquisitionNumber", 3, 4)), "AcquisitionNumber", 20),
+    "at one place: b-values": (twice(20, _mr(_set("DiffusionBValue", 0, 800))), "that of 0", 20),
+    "at one place: kernels": (twice(20, _set("ConvolutionKernel", "B30f", "B70f")), "Kernel", 20),
+    "at one place: one lone image": (
+        [*made_headers(44), edited(1, _set("ImageType", ["DERIVED", "SECONDARY", "MPR"]))[0]],
+        "ImageType",
+        44,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("headers", "told", "count"), ALTERNATING.values(), ids=ALTERNATING.keys()
+)
+def test_several_stacks_are_told_apart(headers: list[Dataset], told: str, count: int) -> None:
+    """Positions alone look like one even comb, or like slices that came twice."""
+    chosen = select(headers)
+
+    assert len(chosen.kept) == count
+    assert told in chosen.remarks[0]
+    places = sorted(float(headers[i].ImagePositionPatient[2]) for i in chosen.kept)
+    gaps = np.diff(places)
+    assert gaps.max() <= 7.5
+
+
+def _by_range(ds: Dataset, index: int) -> None:
+    ds.AcquisitionNumber, ds.AcquisitionTime = (1, "100000") if index < 17 else (2, "100130")
+
+
+def _two_passes(ds: Dataset, index: int) -> None:
+    ds.AcquisitionNumber = 1 + index % 2
+    ds.AcquisitionTime = ("100000", "100200")[index % 2]
+
+
+def _slice_by_slice(ds: Dataset, index: int) -> None:
+    ds.AcquisitionNumber = ds.TriggerTime = index + 1
+    ds.AcquisitionTime = f"1000{(index % 2) * 20 + index // 2:02d}"
+
+
+def _one_off(ds: Dataset, index: int) -> None:
+    ds.KVP = 119 if index == 20 else 120
+    ds.ContrastBolusAgent = "" if index == 5 else "AGENT"
+
+
+def _four_a_rotation(ds: Dataset, index: int) -> None:
+    ds.AcquisitionNumber, ds.AcquisitionTime = index // 4, f"10{index // 4:02d}00"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        edited(40, _by_range),
+        edited(40, _slice_by_slice),
+        edited(40, _mr(_slice_by_slice)),
+        edited(40, _mr(_two_passes)),
+        edited(40, _one_off),
+        edited(40, _four_a_rotation),
+        edited(40, _set("XRayTubeCurrent", 100, 120)),
+    ],
+    ids=[
+        "two ranges of the table", "slice by slice", "slice by slice, MR", "two passes, MR",
+        "one slice off", "four slices a rotation", "tube current",
+    ],
+)  # fmt: skip
+def test_what_varies_in_an_ordinary_series_parts_nothing(headers: list[Dataset]) -> None:
+    """Number and time belong to a slice, a rotation, a range of the table, a pass."""
+    chosen = select(headers)
+
+    assert chosen.kept == tuple(range(40))
+    assert chosen.remarks == ()
+
+
+def test_ranges_that_overlap_in_part_are_not_parted() -> None:
+    """The larger one alone would be half a patient: the places that came twice are refused."""
+    headers = [
+        *edited(30, _set("AcquisitionNumber", 1)),
+        *edited(25, _set("AcquisitionNumber", 2)),
+    ]
+    for header in headers[30:]:
+        x, y, z = header.ImagePositionPatient
+        header.ImagePositionPatient = [x, y, float(z) + 20 * 2.5]
+
+    assert select(headers).kept == tuple(range(55))
+
+
+def test_echoes_at_each_time_point_are_told_apart_one_after_the_other() -> None:
+    """Two attributes, two remarks, one image at each place."""
+    headers = [header for time in (1, 2) for header in twice(10, _mr(_set("EchoTime", 2.3, 4.6)))]
+    for index, header in enumerate(headers):
+        header.TemporalPositionIdentifier = 1 + index // 20
+
+    chosen = select(headers)
+
+    assert len(chosen.kept) == 10
+    assert len(chosen.remarks) == 2
+
+
+@given(st.data())
+def test_chosen_again_nothing_changes(data: st.DataObject) -> None:
+    """The choice is made again wherever files are read."""
+    count = data.draw(st.integers(2, 24))
+    numbers = data.draw(st.lists(st.integers(1, 3), min_size=count, max_size=count))
+    places = data.draw(st.lists(st.integers(0, 12), min_size=count, max_size=count))
+    headers = made_headers(count)
+    for header, number, place in zip(headers, numbers, places, strict=True):
+        header.AcquisitionNumber, header.EchoTime = number, number // 2
+        header.ImagePositionPatient = [0, 0, place]
+    kept = select(headers).kept
+
+    again = select([headers[index] for index in kept])
+
+    assert again.kept == tuple(range(len(kept)))
+
+
+@pytest.mark.real_data
+def test_every_real_series_keeps_all_its_images(real_data: Path) -> None:
+    """No scan of a real scanner is parted or loses an image."""
+    for folder in sorted((real_data / "dicom").iterdir()):
+        try:
+            headers = read_headers(sorted(folder.glob("*.dcm")))
+        except UnusableVolumeError:
+            continue
+        chosen = select(headers)
+        assert chosen.kept == tuple(range(len(headers))), folder.name
+        assert chosen.remarks == (), folder.name
