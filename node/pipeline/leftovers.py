@@ -20,7 +20,7 @@ def remove_leftovers(catalog: Catalog, files: InstanceFiles, series_instance_uid
     if not received:
         return
     study = received[0].study_instance_uid
-    for uid in result_series_uids(series_instance_uid):
+    for uid in result_series_uids(study, catalog.received_uid(series_instance_uid)):
         for path in files.made_of_series(study, uid):
             row = catalog.instance(path.name.removesuffix(DERIVED))
             if row is not None and row.path == path:

@@ -185,7 +185,8 @@ class Stages:
         findings, labels = tags(self._fused(series_instance_uid, revision))
         study = self.catalog.study_of(series_instance_uid)  # its files may have been deleted
         try:
-            target.tag(study, series_instance_uid, findings, labels)
+            uid = self.catalog.received_uid(series_instance_uid)
+            target.tag(study, uid, findings, labels)
         except TransientDeliveryError as error:
             log.warning("not tagged yet", series=series_instance_uid, because=str(error))
             return False

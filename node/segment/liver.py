@@ -49,9 +49,10 @@ class LiverResult:
     mean_probability: float = 0.0
 
 
-def result_series_uids(series_instance_uid: str) -> tuple[str, ...]:
+def result_series_uids(study_instance_uid: str, series_instance_uid: str) -> tuple[str, ...]:
     """Return the series that the results of a source series belong to."""
-    return tuple(derived_uid(series_instance_uid, kind) for kind in (seg.KIND, report.KIND))
+    names = study_instance_uid, series_instance_uid
+    return tuple(derived_uid(*names, kind) for kind in (seg.KIND, report.KIND))
 
 
 def encode(dataset: Dataset) -> bytes:

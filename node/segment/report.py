@@ -66,7 +66,7 @@ def build_report(
         report = hd.sr.ComprehensiveSR(
             evidence=evidence,
             content=content,
-            series_instance_uid=derived_uid(source.series_instance_uid, KIND),
+            series_instance_uid=derived_uid(*source.names, KIND),
             series_number=series_number(source, 2),
             sop_instance_uid=object_uid(source, model, edition, KIND),
             instance_number=edition.revision,

@@ -25,12 +25,12 @@ KIND: Final = "liver segmentation"
 
 def object_uid(source: Source, model: LiverModel, edition: Edition, kind: str) -> str:
     """Return the SOP Instance UID of a result: the same for the same source, model, edition."""
-    return derived_uid(*edition.named(source.series_instance_uid, model.digest, kind))
+    return derived_uid(*edition.named(*source.names, model.digest, kind))
 
 
 def tracking_uid(source: Source) -> str:
     """Return the Tracking UID of the liver of one series: the same in every revision."""
-    return derived_uid(source.series_instance_uid, "liver")
+    return derived_uid(*source.names, "liver")
 
 
 def build_segmentation(
@@ -63,7 +63,7 @@ def build_segmentation(
             pixel_array=pixels,
             segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
             segment_descriptions=[_description(source, model)],
-            series_instance_uid=derived_uid(source.series_instance_uid, KIND),
+            series_instance_uid=derived_uid(*source.names, KIND),
             series_number=series_number(source, 1),
             sop_instance_uid=object_uid(source, model, edition, KIND),
             instance_number=edition.revision,

@@ -107,6 +107,11 @@ class Source:
         """Series Instance UID of the source."""
         return str(self.original.SeriesInstanceUID)
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the UIDs of results are made of: two studies may have series of one UID."""
+        return str(self.original.StudyInstanceUID), self.series_instance_uid
+
 
 def read_source(paths: Sequence[Path]) -> Source:
     """Read a CT series to be segmented.
@@ -137,7 +142,10 @@ def read_source(paths: Sequence[Path]) -> Source:
         ordered = [read_file(paths[0], pixels=False)]
     else:
         ordered = [headers[index] for index in stack(headers).order]
-    frame = str(volume.frame_of_reference_uid or derived_uid(first.SeriesInstanceUID, "frame"))
+    frame = str(
+        volume.frame_of_reference_uid
+        or derived_uid(first.StudyInstanceUID, first.SeriesInstanceUID, "frame")
+    )
     source_headers = [_for_highdicom(header, frame) for header in ordered]
     if first.SOPClassUID not in MULTI_FRAME:
         _share_geometry(source_headers, float(volume.spacing[0]))

@@ -14,7 +14,7 @@ from node.errors import StoreError
 from node.store.dispatches import first_dispatch
 from node.store.ledger import Event, Happening, Ledger
 from node.store.records import Delivery, DeliveryState
-from node.store.tables import delivery, dispatch, instance
+from node.store.tables import delivery, dispatch, instance, series
 
 _Row: TypeAlias = sa.Row[*tuple[Any, ...]]
 _Bound: TypeAlias = sa.Tuple
@@ -284,6 +284,11 @@ def _within(scope: Scope) -> list[sa.ColumnElement[bool]]:
             sa.or_(
                 instance.c.sop_instance_uid == scope.uid,
                 instance.c.series_instance_uid == scope.uid,
+                instance.c.series_instance_uid.in_(
+                    sa.select(series.c.series_instance_uid).where(
+                        series.c.received_uid == scope.uid
+                    )
+                ),
                 instance.c.study_instance_uid == scope.uid,
             )
         )

@@ -1,4 +1,8 @@
-"""What the receiver writes: associations, instances, conflicts."""
+"""What the receiver writes: associations, instances, conflicts.
+
+A series is one of its study. Two studies whose series have one UID, as a careless de-identifier
+makes them, have two: the first has the UID as its key, any other a key made of study and UID.
+"""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -6,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningInsert
 
+from node.identity import derived_uid
 from node.store.ledger import Event, Happening, Ledger
 from node.store.records import Conflict, Origin, Recorded, StoredInstance
 from node.store.rows import conflict_of, instance_columns, instance_of, instance_values
@@ -172,8 +178,18 @@ class Reception(Ledger):
             "revision": 0,
             "first_instance_at": now,
             "last_instance_at": now,
+            "received_uid": None,
         }
-        connection.execute(self._count_instance, row)
+        if connection.execute(self._count_instance, row).one_or_none() is not None:
+            return
+        key = str(derived_uid(stored.study_instance_uid, stored.series_instance_uid, "series"))
+        connection.execute(
+            sa.update(instance)
+            .where(instance.c.sop_instance_uid == stored.sop_instance_uid)
+            .values(series_instance_uid=key)
+        )
+        row |= {"series_instance_uid": key, "received_uid": stored.series_instance_uid}
+        connection.execute(self._count_instance, row).one()
 
     def _revive(
         self, connection: sa.Connection, stored: StoredInstance, origin: Origin, now: float
@@ -186,8 +202,11 @@ class Reception(Ledger):
         values = instance_values(stored) | {"origin": origin}
         of_series = sa.select(derived.c.source_series_uid).where(derived.c.sop_instance_uid == uid)
         state: dict[str, Any] = {"deleted_at": None, "last_instance_at": now}
-        if origin == "received":
-            of_series = sa.select(sa.literal(stored.series_instance_uid))
+        if origin == "received":  # the same bytes: the series is the one it was of
+            of_series = sa.select(instance.c.series_instance_uid).where(
+                instance.c.sop_instance_uid == uid
+            )
+            del values["series_instance_uid"]
             values["revision"] = None
             state["unsettled"] = True
             connection.execute(sa.delete(delivery).where(delivery.c.sop_instance_uid == uid))
@@ -209,8 +228,10 @@ class Reception(Ledger):
         )
 
     @cached_property
-    def _count_instance(self) -> sa.Insert:
-        return self._insert(series).on_conflict_do_update(
+    def _count_instance(self) -> ReturningInsert[Any]:
+        """Count, or return nothing where another study has a series of this key."""
+        insert = self._insert(series)
+        counting = insert.on_conflict_do_update(
             index_elements=[series.c.series_instance_uid],
             set_={
                 "instance_count": series.c.instance_count + 1,
@@ -218,7 +239,9 @@ class Reception(Ledger):
                 "deleted_at": sa.null(),
                 "last_instance_at": sa.literal_column("excluded.last_instance_at"),
             },
+            where=series.c.study_instance_uid == insert.excluded.study_instance_uid,
         )
+        return counting.returning(series.c.series_instance_uid)
 
     def _see_again(
         self, connection: sa.Connection, stored: StoredInstance, known: sa.Row[*tuple[Any, ...]]

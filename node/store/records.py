@@ -21,6 +21,8 @@ class StoredInstance:
 
     `path` is relative to the storage root. `sha256` is that of the data set as encoded, without
     preamble and File Meta Information: the same instance sent twice, by whomever, has it equal.
+    `series_instance_uid` is the catalog's key of its series: the Series Instance UID, or, where
+    another study had that before, a UID of its own; see `node.store.reception`.
     `deleted_at` is set on a tombstone: delivered everywhere, and its file has gone.
     """
 
@@ -143,7 +145,10 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class SeriesSummary:
-    """One series for a person; `state` is "receiving" while new instances are unsettled."""
+    """One series for a person; `state` is "receiving" while new instances are unsettled.
+
+    `received_uid` is set where another study has a series of the same UID: it is that UID.
+    """
 
     series_instance_uid: str
     study_instance_uid: str
@@ -152,6 +157,7 @@ class SeriesSummary:
     state: RevisionState | Literal["receiving"]
     reason: str
     last_instance_at: float
+    received_uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

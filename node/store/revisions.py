@@ -173,6 +173,14 @@ class Revisions(Database):
         with self._read() as connection:
             return str(connection.execute(query).scalar_one())
 
+    def received_uid(self, series_instance_uid: str) -> str:
+        """Return the Series Instance UID of a series as its images have it, given its key."""
+        query = sa.select(series.c.received_uid).where(
+            series.c.series_instance_uid == series_instance_uid
+        )
+        with self._read() as connection:
+            return str(connection.execute(query).scalar_one() or series_instance_uid)
+
     def series_of(self, study_instance_uid: str) -> list[SeriesSummary]:
         """Return the received series of a study in the order they began to come."""
         query = (
@@ -206,6 +214,7 @@ def _summary_of(row: sa.Row[Any]) -> SeriesSummary:
         state="receiving" if row.unsettled else row.state,
         reason=row.reason or "",
         last_instance_at=row.last_instance_at,
+        received_uid=row.received_uid,
     )
 
 

@@ -64,6 +64,10 @@ series = Table(
     Column("first_instance_at", Float(53), nullable=False),
     Column("last_instance_at", Float(53), nullable=False),
     Column("deleted_at", Float(53)),
+    # Where another study had this Series Instance UID before: that UID. The key, which every
+    # other table has in its column `series_instance_uid`, is then made of study and series.
+    Column("received_uid", UID),
+    Index("series_received_uid", "received_uid"),
     Index("series_of_study", "study_instance_uid"),
     Index("series_unsettled", "unsettled"),
     Index("series_age", "deleted_at", "last_instance_at"),

@@ -86,6 +86,16 @@ def _state(summary: SeriesSummary) -> str:
     return f"{told}\n{summary.reason}" if summary.reason else told
 
 
+def _called(summary: SeriesSummary) -> str:
+    """Return the UID of a series; of one that shares it with another study, our own, too."""
+    if summary.received_uid is None:
+        return summary.series_instance_uid
+    return (
+        f"{summary.received_uid}\nanother study has a series of this UID, too; "
+        f"here this one is {summary.series_instance_uid}"
+    )
+
+
 def study_table(catalog: Catalog, study_instance_uid: str) -> RenderableType:
     """Return one study: a row for each series, and what the node made of it."""
     table = Table(title=f"Study {study_instance_uid}", show_lines=True)
@@ -96,7 +106,7 @@ def study_table(catalog: Catalog, study_instance_uid: str) -> RenderableType:
     for summary in catalog.series_of(study_instance_uid):
         uid = summary.series_instance_uid
         table.add_row(
-            uid,
+            _called(summary),
             str(summary.instance_count),
             Text(_state(summary)),
             described(catalog.findings(uid)),

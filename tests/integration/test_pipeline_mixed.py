@@ -1,17 +1,22 @@
 """Images that do not belong together travel, are never measured, and are held."""
 
+from io import StringIO
+
 import pytest
 from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
+from rich.console import Console
 
 from node.pipeline.quarantine import Quarantine
 from node.store.reasons import MIXED
+from node.watch.status import study_table
 from tests.bench import Bench, slices
-from tests.made_ct import SERIES, Edit
+from tests.made_ct import SERIES, STUDY, Edit
 from tests.made_headers import SAGITTAL
 from tests.node_process import wait_for
 
 OTHER = f"{SERIES}.77"
+OTHER_STUDY = f"{STUDY}.88"
 
 
 def another_series(**values: object) -> list[Dataset]:
@@ -147,3 +152,35 @@ def test_a_lone_reformat_costs_the_series_nothing(bench: Bench) -> None:
     last = bench.last()
     assert last is not None
     assert last.evidence["because"] == "the association was released and nothing is missing"
+
+
+def test_one_series_uid_in_two_studies_is_two_series(bench: Bench) -> None:
+    """Each has its own findings, its own SEG and SR, and its images as they came."""
+    first, second = slices(*range(6)), slices(*range(6, 12))
+    for ds in second:
+        ds.StudyInstanceUID, ds.PatientID = OTHER_STUDY, "OTHER"
+    bench.receive(*first)
+    bench.receive(*second)
+
+    assert settled(bench, sent=16) == []
+
+    for study, images in ((STUDY, first), (OTHER_STUDY, second)):
+        (series,) = bench.catalog.series_of(study)
+        assert (series.state, series.instance_count) == ("done", 6)
+        assert bench.catalog.findings(series.series_instance_uid)
+        (seg,) = [one for one in bench.sent(SegmentationStorage) if one.StudyInstanceUID == study]
+        assert seg.PatientID == images[0].PatientID
+        (listed,) = seg.ReferencedSeriesSequence
+        named = {item.ReferencedSOPInstanceUID for item in listed.ReferencedInstanceSequence}
+        assert named == {ds.SOPInstanceUID for ds in images}
+        assert listed.SeriesInstanceUID == SERIES
+    made = {ds.SeriesInstanceUID for ds in bench.pacs.sent if ds.Modality in ("SEG", "SR")}
+    assert len(made) == 4
+    by_uid = {ds.SOPInstanceUID: ds for ds in bench.pacs.sent}
+    assert all(by_uid[ds.SOPInstanceUID] == ds for ds in (*first, *second))
+
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(study_table(bench.catalog, OTHER_STUDY))
+    shown = console.export_text()
+    assert "another study has a series of this UID, too" in shown
+    assert "liver: present" in shown

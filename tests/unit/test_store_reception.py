@@ -8,8 +8,10 @@ import pytest
 from node.errors import StoreError, UidTakenError
 from node.store.catalog import Catalog
 from node.store.editions import Making, ResultKey, ResultRow
-from node.store.records import Origin
+from node.store.records import Finding, Origin, StoredInstance
 from tests.store_rows import SERIES, STUDY, stored
+
+OTHER_STUDY = "1.2.9"
 
 
 @pytest.fixture
@@ -213,3 +215,50 @@ def test_upgrade_may_run_again(catalog: Catalog) -> None:
     catalog.upgrade()
 
     assert catalog.instance(stored(1).sop_instance_uid) is not None
+
+
+def of_other_study(number: int) -> StoredInstance:
+    """Return an instance of another study whose series has the same UID."""
+    one = stored(number)
+    path = Path("instances") / OTHER_STUDY / SERIES / one.path.name
+    return replace(one, study_instance_uid=OTHER_STUDY, path=path)
+
+
+def test_one_series_uid_in_two_studies_is_two_series(catalog: Catalog) -> None:
+    """A de-identifier made one of them; the second study was once not there at all."""
+    for number in (1, 2, 3):
+        catalog.record(stored(number), 100.0)
+    for number in (4, 5):
+        catalog.record(of_other_study(number), 101.0)
+
+    (first,), (second,) = catalog.series_of(STUDY), catalog.series_of(OTHER_STUDY)
+    assert (first.series_instance_uid, first.instance_count, first.received_uid) == (
+        SERIES, 3, None,
+    )  # fmt: skip
+    assert (second.instance_count, second.received_uid) == (2, SERIES)
+    key = second.series_instance_uid
+    assert key != SERIES
+    assert {one.study_instance_uid for one in catalog.instances(SERIES)} == {STUDY}
+    assert {one.study_instance_uid for one in catalog.instances(key)} == {OTHER_STUDY}
+    assert {one.study_instance_uid: one.instance_count for one in catalog.studies()} == {
+        STUDY: 3, OTHER_STUDY: 2,
+    }  # fmt: skip
+    assert {one.series_instance_uid for one in catalog.unsettled()} == {SERIES, key}
+    assert (catalog.received_uid(SERIES), catalog.received_uid(key)) == (SERIES, SERIES)
+    assert catalog.study_of(key) == OTHER_STUDY
+
+
+def test_each_of_two_studies_with_one_series_uid_is_settled_by_itself(catalog: Catalog) -> None:
+    """Findings and revisions of the one are none of the other."""
+    catalog.record(stored(1), 100.0)
+    catalog.record(of_other_study(2), 101.0)
+    key = catalog.series_of(OTHER_STUDY)[0].series_instance_uid
+
+    assert catalog.settle(SERIES, {}, 150.0, judged=1) == 1
+    catalog.put_findings(SERIES, 1, [Finding("plane", "axial", 1.0, "fused")], 151.0)
+
+    assert catalog.findings(key) == []
+    assert [one.series_instance_uid for one in catalog.unsettled()] == [key]
+    assert catalog.record(of_other_study(2), 160.0) == "repeated"
+    assert catalog.settle(key, {}, 170.0, judged=1) == 1
+    assert [one.revision for one in catalog.revisions(key)] == [1]
