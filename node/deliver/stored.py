@@ -19,7 +19,7 @@ from node.errors import StoreError
 from node.store.instances import data_set_start
 
 _PIECE: Final = 1 << 20  # octets
-_SEARCHED: Final = 1 << 16
+SEARCHED: Final = 1 << 16
 """Octets at the beginning of a file; who puts more before a data set is sent as it is."""
 
 _LONG: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
@@ -40,7 +40,7 @@ def pieces(path: Path, transfer_syntax: str) -> Iterator[bytes]:
         If it cannot be read.
     """
     with path.open("rb") as file:
-        first = file.read(_SEARCHED)
+        first = file.read(SEARCHED)
         left_out = misplaced(first, transfer_syntax)
         yield first[: left_out.start] + first[left_out.stop :]
         while piece := file.read(_PIECE):
@@ -56,7 +56,7 @@ def size(path: Path, transfer_syntax: str) -> int:
         If the file cannot be read.
     """
     with path.open("rb") as file:
-        left_out = misplaced(file.read(_SEARCHED), transfer_syntax)
+        left_out = misplaced(file.read(SEARCHED), transfer_syntax)
         return file.seek(0, 2) - len(left_out)
 
 

@@ -12,6 +12,7 @@ the standard does not ask for a plain syntax where only a lossy one exists (PS3.
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -29,6 +30,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from node.deliver.stored import SEARCHED, misplaced, pieces
 from node.errors import PermanentDeliveryError
 from radnet.errors import UndecodableError, UnusableVolumeError
 from radnet.volume.decoding import plain_file
@@ -54,8 +56,7 @@ def plain_copy(path: Path, stored: UID, syntax: UID = ExplicitVRLittleEndian) ->
 
     The data set is read, decoded and written in a process of its own, within limits of time and
     memory (`radnet.volume.decoding.plain_file`): a file that crashes its decoder, or never ends,
-    is an outcome of this one instance. A decoder that pydicom does not have belongs there, into
-    `radnet.volume.plain.write_plain`. Without Pixel Data only the transfer syntax changes.
+    is an outcome of this one instance. Without Pixel Data only the transfer syntax changes.
 
     Parameters
     ----------
@@ -73,8 +74,9 @@ def plain_copy(path: Path, stored: UID, syntax: UID = ExplicitVRLittleEndian) ->
     """
     with ExitStack() as lent:
         try:
-            header = read_file(path, pixels=False)
-            copy = lent.enter_context(plain_file(path, header, syntax))
+            readable = lent.enter_context(_readable(path, stored))
+            header = read_file(readable, pixels=False)
+            copy = lent.enter_context(plain_file(readable, header, syntax))
         except (UnusableVolumeError, UndecodableError) as error:
             if isinstance(error.__cause__, OSError):
                 raise error.__cause__ from None
@@ -85,6 +87,20 @@ def plain_copy(path: Path, stored: UID, syntax: UID = ExplicitVRLittleEndian) ->
         if copy.decoded:
             _require_told(header, stored)
         yield copy.path
+
+
+@contextmanager
+def _readable(path: Path, stored: UID) -> Iterator[Path]:
+    """Lend the file as others read it; see `node.deliver.stored`."""
+    with path.open("rb") as file:
+        left_out = misplaced(file.read(SEARCHED), stored)
+    if not left_out:
+        yield path
+        return
+    with NamedTemporaryFile(prefix="radnode") as copy:
+        copy.writelines(pieces(path, stored))
+        copy.flush()
+        yield Path(copy.name)
 
 
 def _require_told(ds: Dataset, stored: UID) -> None:

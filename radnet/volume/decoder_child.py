@@ -23,6 +23,7 @@ from pydicom import dcmread
 from pydicom.uid import UID
 
 from radnet.errors import UndecodableError
+from radnet.volume import jpeg_extended
 from radnet.volume.headers import quiet_headers
 from radnet.volume.pixels import stored_values
 from radnet.volume.plain import write_plain
@@ -109,6 +110,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; it closes the socket
     stay_with_parent(int(sys.argv[2]))
+    jpeg_extended.teach()
     with socket.socket(fileno=int(sys.argv[1])) as channel:
         serve(channel)
 

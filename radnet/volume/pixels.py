@@ -128,6 +128,11 @@ def _precision(dataset: Dataset, syntax: UID) -> int:
     stream = get_frame(dataset.PixelData, 0, number_of_frames=frames)
     if syntax in JPEG2000TransferSyntaxes:
         return int(get_j2k_parameters(stream).get("precision") or 0)
+    return jpeg_precision(stream)
+
+
+def jpeg_precision(stream: bytes) -> int:
+    """Return the bits of a sample in a JPEG or JPEG-LS code stream; 0 where it does not tell."""
     at = 2
     while at + 5 <= len(stream) and stream[at] == 0xFF:
         if stream[at + 1] in _FRAME_HEADERS:

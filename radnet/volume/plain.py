@@ -34,7 +34,8 @@ def write_plain(path: Path, out: BinaryIO, syntax: UID) -> bool:
     """
     with quiet_headers():
         ds = dcmread(path)
-        decoded = UID(ds.file_meta.TransferSyntaxUID).is_encapsulated and "PixelData" in ds
+        packed = UID(ds.file_meta.TransferSyntaxUID).is_encapsulated
+        decoded = packed and bool(ds.get("PixelData"))
         if decoded:
             ds.decompress(as_rgb=False, generate_instance_uid=False, correct_unused_bits=False)
             _name_colour(ds)

@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+from pydicom.data import get_testdata_file
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    RLELossless,
+)
 
 from node.deliver.association import Peer
+from node.deliver.destination import OutboundInstance
 from node.deliver.dimse import DimseSender
-from tests.outbound import series
+from tests.outbound import ct_slice, series, written
 from tests.peers import free_port, running_storescp
 
 pytestmark = pytest.mark.dcmtk
@@ -65,3 +73,24 @@ def test_every_way_of_failing_means_retry(
 
     assert [outcome.state for outcome in outcomes] == ["retry", "retry"]
     assert all(outcome.reason for outcome in outcomes)
+
+
+def test_a_peer_without_compression_gets_what_has_no_pixels_and_12_bit_jpeg(
+    tmp_path: Path, dcmtk: dict[str, str]
+) -> None:
+    """Both were parked, though dcmtk itself converts them."""
+    header = ct_slice(1)
+    del header.PixelData
+    bare = written(header, tmp_path, JPEGLosslessSV1)
+    path = Path(str(get_testdata_file("JPGExtended.dcm", download=False)))
+    scan = dcmread(path, stop_before_pixels=True)
+    packed = OutboundInstance(scan.SOPInstanceUID, scan.SOPClassUID, JPEGExtended12Bit, path)
+
+    with storescp(dcmtk["storescp"], tmp_path / "out", "+xi") as sender:
+        outcomes = list(sender.send([bare, packed]))
+
+    assert [(one.state, one.reason) for one in outcomes] == [("delivered", "")] * 2
+    received = {str(ds.SOPInstanceUID): ds for ds in map(dcmread, (tmp_path / "out").iterdir())}
+    assert {ds.file_meta.TransferSyntaxUID for ds in received.values()} == {ImplicitVRLittleEndian}
+    assert received[scan.SOPInstanceUID].pixel_array.max() == 264
+    assert received[bare.sop_instance_uid].get("PixelData") is None
