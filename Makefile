@@ -51,3 +51,4 @@ bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/receive.py
 	$(BIN)/python tests/benchmarks/segment.py
 	$(BIN)/python tests/benchmarks/inference.py
+	$(BIN)/python tests/benchmarks/decode.py

@@ -15,6 +15,7 @@ import atexit
 import mmap
 import os
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,8 @@ from radnet.volume.elements import UNDECODABLE
 from radnet.volume.headers import quiet_headers, read_file
 from radnet.volume.pixels import is_native, promised_bytes, stored_values
 
+_FIRST: Final = threading.Lock()
+
 AT_ONCE: Final = 2
 """Images of one series that are decoded at a time."""
 
@@ -54,12 +57,17 @@ class Plain:
     decoded: bool
 
 
-@cache
 def children() -> Children:
     """Return the decoding processes of this process; none is started before it is needed."""
+    with _FIRST:
+        return _children()
+
+
+@cache
+def _children() -> Children:
     pool = Children(min(4, max(2, os.cpu_count() or 1)))
     atexit.register(pool.close)
-    os.register_at_fork(after_in_child=children.cache_clear)
+    os.register_at_fork(after_in_child=_children.cache_clear)
     return pool
 
 
@@ -86,7 +94,7 @@ def decoded(path: Path, header: Dataset, pool: Children | None = None) -> NDArra
         If it cannot be read, or memory ran out elsewhere: it may be decoded later.
     """
     octets = promised_bytes(header)
-    if _is_native(header):
+    if _is_native(header) and path.stat().st_size <= octets + ADDRESS_SPACE:
         try:
             with quiet_headers():
                 return stored_values(read_file(path, pixels=True))

@@ -214,6 +214,11 @@ def _refuse_grid(name: str, header: Dataset) -> None:
         )
     if header.SOPClassUID in MULTI_FRAME:
         return
+    if str(header.get("NumberOfFrames") or 1) != "1":
+        raise UnusableVolumeError(
+            f"{name}: instance {header.get('SOPInstanceUID')} has {header.NumberOfFrames} frames; "
+            "expected one in an image of this SOP class."
+        )
     for keyword, count in (
         ("ImagePositionPatient", 3),
         ("ImageOrientationPatient", 6),

@@ -137,6 +137,27 @@ def test_children_serve_many_requests_and_wait_for_nobody(stubs: Children) -> No
     assert len({_ask(stubs, "answer") for _ in range(5)}) == 1
 
 
+def test_a_native_file_far_larger_than_its_image_is_not_read_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pixel Data of gigabytes under a header of a few pixels would be read whole."""
+    monkeypatch.setattr("radnet.volume.decoding.ADDRESS_SPACE", 1 << 20)
+
+    def swollen(ds: Dataset, index: int) -> None:
+        if index == 0:
+            ds.PixelData = ds.PixelData + bytes(20 << 20)
+
+    def here(*_arguments: object, **_named: object) -> Dataset:
+        raise AssertionError("read in this process")
+
+    path = write_ct(tmp_path, swollen)[0]
+    header = read_file(path, pixels=False)
+    monkeypatch.setattr("radnet.volume.decoding.read_file", here)
+
+    with pytest.raises(UndecodableError, match="more pixels than the header promised"):
+        decoded(path, header)
+
+
 def test_a_panic_ends_its_process(tmp_path: Path) -> None:
     """Nobody knows what a panic left behind; pylibjpeg-rle raises it as a BaseException."""
     pool = Children(1)
