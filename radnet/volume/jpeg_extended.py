@@ -7,8 +7,7 @@ frame has 12 bits is asked of the frame itself, and what comes out is checked fo
 from typing import Final, cast
 
 import gdcm
-from pydicom.pixels.decoders import JPEGExtended12BitDecoder
-from pydicom.pixels.decoders.base import DecodeRunner
+from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from pydicom.uid import JPEGExtended12Bit
 
 from radnet.volume.pixels import jpeg_precision
@@ -25,8 +24,9 @@ def is_available(uid: str) -> bool:
 
 def teach() -> None:
     """Let pydicom use the decoder, in this process; more than once does no harm."""
-    if _NAME not in JPEGExtended12BitDecoder.available_plugins:
-        JPEGExtended12BitDecoder.add_plugin(_NAME, (__name__, "decode_frame"))
+    decoder = get_decoder(JPEGExtended12Bit)
+    if _NAME not in decoder.available_plugins:
+        decoder.add_plugin(_NAME, (__name__, "decode_frame"))
 
 
 def decode_frame(src: bytes, runner: DecodeRunner) -> bytes:
