@@ -33,6 +33,7 @@ from pydantic import (
 )
 
 from radnet.errors import UnusableVolumeError
+from radnet.labels.agent import settled
 from radnet.labels.evidence import Evidence
 from radnet.labels.text import plain
 from radnet.labels.vocabulary import ELSEWHERE, Contrast, Plane, Region, Sequence
@@ -205,7 +206,9 @@ class Rules:
         if key not in self._read:
             if len(self._read) >= MOST_CACHED:
                 self._read.clear()
-            self._read[key] = _read(chosen, attribute, text, told)
+            line = plain(text)
+            rest = settled(line, modality) if head == "contrast" else line
+            self._read[key] = () if rest is None else _read(chosen, attribute, line, rest, told)
         return self._read[key]
 
     def _for(self, head: str, attribute: str, modality: str) -> tuple[Rule, ...]:
@@ -222,12 +225,16 @@ class Rules:
         return self._chosen[key]
 
 
-def _read(rules: Iterable[Rule], attribute: str, text: str, context: str) -> tuple[Evidence, ...]:
-    line = plain(text)
-    rest = line
+def _read(
+    rules: Iterable[Rule], attribute: str, line: str, shown: str, context: str
+) -> tuple[Evidence, ...]:
+    """Apply rules to a `plain` line; those that silence see it, others only what is `shown`."""
+    rest = shown
     best: dict[str, Evidence] = {}
     for rule in sorted(rules, key=lambda rule: (not rule.silences, not rule.hides)):
-        match = rule.finds(line if rule.silences or rule.hides else rest, context)
+        match = rule.finds(shown if rule.silences or rule.hides else rest, context)
+        if match is None and rule.silences and shown != line:
+            match = rule.finds(line, context)
         if match is None:
             continue
         if rule.silences:

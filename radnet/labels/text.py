@@ -13,21 +13,61 @@ LONGEST: Final = 1024  # characters read of a text; LO holds 64, LT 10240 (PS3.5
 
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?!s\b)[a-z])")
 _TO: Final = re.compile(r"(?<=[A-Z0-9])to(?=[A-Z])")  # STIRtoPET
-_STEPS: Final = tuple(
-    (re.compile(pattern), words)
-    for pattern, words in (
+_BEFORE: Final = re.compile(r"\b[Ff]ør\b")  # Danish and Norwegian; without its stroke it is "for"
+_LETTERS: Final = str.maketrans("øØłŁđĐ\u0131", "oOlLdDi", "")  # that Unicode does not take apart
+_SIGNED: Final = r"(?:i[ .]?v\.?|e\.?v\.?|km|kl|gd|mdc|pdc|inj)"  # an agent that a sign may follow
+_SLASHED: Final = (
+    r"c(?:\b|te\b|iv\b|ontr)|k(?:m\b|ontr)|g(?:d\b|ad)|i[ .]?v\b|inj|m(?:dc|edio|eio|ezzo)\b"
+)
+_NAMED: Final = r"(?:contr\w*|kontr\w*|gad\w*)"
+_STEPS: Final = tuple(  # expression, what stands for it, the signs without which it finds nothing
+    (re.compile(pattern), words, frozenset("".join(signs)))
+    for pattern, words, *signs in (
         (r"p0st", "post"),
         (r"\bt[il](?=[ _]|$)(?=.*(mprage|flair|spgr|vibe))", "t1"),
         (r"(?<![a-z])(ax|cor|sag|axial|coronal|sagittal)(?=wo?(?![a-z]))", r"\1 "),
-        (r"\bw ?[/\\&+_.-]? ?(?:and|und|et)? ?w ?[/\\]? ?o\b", " both "),
+        (r"\bw ?[/\\&+_.-]? ?(?:and|und|et)? ?w(?: ?[/\\] ?| ?|[._-])o\b", " both "),
         (r"\bw(?:ith)? ?(?:/|&|\+|and) ?(?:w ?/? ?o|without)\b", " both "),
-        (r"\bw ?/ ?o\b|\bwo\b|(?<![a-z])wo(?=_)|(?<=_)wo(?![a-z])", " without "),
-        (r"(?<![a-z])w ?/", " with "),
-        (r"\+ ?c(?![a-z])|(?<![a-z])[ci]\+|\bc ?\+(?=\s|$)", " cplus "),
-        (r"\+ ?(?=(?:gad|gd|contrast|kontr|kontrast|cm|km|iv)\b)", " plus "),
-        (r"(?<![a-z0-9])[ci]-(?![a-z0-9])|(?<=\s)-c(?=\s|$)", " cminus "),
-        (r"\b(t ?[12])w? ?\*", r" \1star "),
-        (r"&", " and "),
+        (
+            r"(?<![a-z0-9])w(?: ?[/\\] ?|[._-])o(?:ut)?(?![a-z0-9])|\bw out\b|\bw/0(?![.\d])"
+            r"|\bwo\b|(?<![a-z])wo(?=_)|(?<=_)wo(?![a-z])",
+            " without ",
+        ),
+        (r"\( ?[-\u2013] ?\)|(?<!\bc)(?<!\bi)[-\u2013] *$", " minus ", "-\u2013"),
+        (rf"(?<![a-z])({_SIGNED}|cm|{_NAMED}) ?(?:\( ?\+ ?\)|\+)", r" with \1 ", "+"),
+        (
+            rf"(?<![a-z])(?<!\d)(?<!\d )({_SIGNED}|cm)[-\u2013](?![a-z0-9(])",
+            r" \1 minus ",
+            "-\u2013",
+        ),
+        (
+            rf"(?:(?<=[\s(\[,;:])|^)(?<!post )(?<!pre )(?<!with )(?<!non )(?<!no )"
+            rf"[-\u2013](?={_SIGNED}(?![a-z]))",
+            " minus ",
+            "-\u2013",
+        ),
+        (
+            r"(?:(?<=[\s(\[,;:])|^)(?<!post )(?<!pre )(?<!with )(?<!non )(?<!no )"
+            rf"[-\u2013](?={_NAMED})",
+            " dash ",
+            "-\u2013",
+        ),
+        (
+            r"(?<![a-z/])(?:[su] ?/|s[ .]+(?=contraste|cte\b|civ\b)|u[ .]+(?=kontr)|o ?[./]) ?"
+            rf"(?={_SLASHED})",
+            " without ",
+            "/. ",
+        ),
+        (rf"(?<![a-z/])(?:[cm] ?/|m[ .]) ?(?={_SLASHED})", " with ", "/. "),
+        (r"(?:, ?|_)i ?dose[ _]?\(?\d\)?", " "),
+        (r"\bs\.c\.(?=\s|$)", " without c ", "."),
+        (r"\bpo (?=kontr|podan)", "post "),
+        (r"(?<![a-z])w ?/", " with ", "/"),
+        (r"\+ ?c(?![a-z])|(?<![a-z])[ci]\+|\bc ?\+(?=\s|$)", " cplus ", "+"),
+        (r"\+ ?(?=(?:gad|gd|contrast|kontr|kontrast|ce|cm|km|iv)\b)", " plus ", "+"),
+        (r"(?<![a-z0-9])[ci]-(?![a-z0-9])|(?<=\s)-c(?=\s|$)", " cminus ", "-"),
+        (r"\b(t ?[12])w? ?\*", r" \1star ", "*"),
+        (r"&", " and ", "&"),
         (r"[^a-z0-9]+", " "),
         (r"\bc minus\b", "cminus"),
         (r"\b(s{1,2}|\d+)(?=dyn)|(?<=\dcc)(?=[a-z])", r"\g<0> "),
@@ -62,6 +102,9 @@ _STEPS: Final = tuple(
 )
 
 
+_SIGNS: Final = frozenset().union(*(signs for _, _, signs in _STEPS))
+
+
 @lru_cache(maxsize=200_000)
 def plain(text: str) -> str:
     """Return `text` as lower-case words with one space between them.
@@ -69,9 +112,12 @@ def plain(text: str) -> str:
     ``w/o`` becomes "without", ``w/wo`` "both", ``+C`` "cplus", ``C-`` "cminus" and ``T2*``
     "t2star"; glued words (``AXIALT2FLAIR``) and CamelCase are cut apart.
     """
-    flat = unicodedata.normalize("NFKD", text[:LONGEST])
+    text = _BEFORE.sub("before", text[:LONGEST])
+    flat = unicodedata.normalize("NFKD", text.translate(_LETTERS))
     flat = "".join(sign for sign in flat if not unicodedata.combining(sign))
     flat = _CAMEL.sub(" ", _TO.sub(" to ", flat)).lower()
-    for pattern, words in _STEPS:
-        flat = pattern.sub(words, flat)
+    signs = _SIGNS.intersection(flat)
+    for pattern, words, needed in _STEPS:
+        if not needed or not needed.isdisjoint(signs):
+            flat = pattern.sub(words, flat)
     return flat.strip()

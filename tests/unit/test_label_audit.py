@@ -23,7 +23,6 @@ DISPUTED = {
     ("BRSTCA SENSDWIaxiPMS", "plane"): "",
     ("Coronal Body Std. Axial ACR-NEMA 1.0 Coronal", "plane"): "",
     ("PELVIC,Sag,3D,SPGR,VBw, GRx,: SER", "coverage"): "pelvis",  # the coil, says the reader
-    ("Contrast/Bolus Agent: NONE", "contrast"): "",
 }
 with (Path(__file__).parent / "label_audit.csv").open(encoding="utf-8", newline="") as file:
     ROWS = list(csv.DictReader(file))
