@@ -135,7 +135,13 @@ def status(
 
 @commands.command()
 def prove(
-    study: Annotated[str, typer.Argument(help="Study Instance UID.")],
+    study: Annotated[
+        str | None, typer.Argument(help="Study Instance UID; without it, the chain alone.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="HASH", help="The last hash of an earlier proof, kept elsewhere."),
+    ] = None,
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Show what happened to every instance of a study, and prove that nothing was altered."""
@@ -143,21 +149,29 @@ def prove(
     from node.settings import load
     from node.watch import custody
 
+    if since is not None and not custody.is_hash(since):
+        fail(f"--since {since}: expected the 64 hexadecimal digits that `prove` printed", WRONG)
     with told():
         storage = app.open_storage(load(config))
-        entries = storage.catalog.history(study)
-        if not entries:
+        entries = storage.catalog.history(study) if study else []
+        if study and not entries:
             fail(f"the ledger knows no study {study}; `radnode status` lists them", WRONG)
-        console.print(custody.history_table(entries))
-        proof = storage.catalog.proof()
+        if entries:
+            console.print(custody.history_table(entries))
+        proof = storage.catalog.proof(since or "")
         wrong = [proof.broken] if proof.broken else []
+        if since is not None:
+            wrong += custody.since_kept(proof, since)
         wrong += custody.changed_files(storage.catalog, storage.files, entries)
     console.print(f"chain of {proof.entries} entries, last hash {proof.last}", soft_wrap=True)
     for reason in wrong:
         errors.print(reason, style="red", markup=False, highlight=False)
     if wrong:
         raise typer.Exit(FAILED)
-    console.print("the chain is whole, and every file is the one that was received")
+    if proof.since is not None and since is not None:
+        console.print(f"it holds the kept hash, as entry {proof.since}", highlight=False)
+    what = ", and everything of the study stands as it tells" if study else ""
+    console.print(f"the chain is whole{what}", highlight=False)
 
 
 @commands.command()

@@ -1,5 +1,6 @@
 """One instance, from the wire to durable: file first, then row, then Success."""
 
+import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -177,4 +178,5 @@ class Reception:
             association_id=arrival.association_id,
             origin="received",
             received_at=self._clock(),
+            head_sha256=hashlib.sha256(arrival.content.head).hexdigest(),
         )

@@ -3,6 +3,7 @@
 from node.store.audits import Audits
 from node.store.clock import ClockChanges
 from node.store.commitment_reports import CommitmentReports
+from node.store.custody import Custody
 from node.store.deliveries import Deliveries
 from node.store.dispatches import Dispatches
 from node.store.editions import Editions
@@ -35,6 +36,7 @@ class Catalog(
     Pruning,
     ClockChanges,
     Audits,
+    Custody,
 ):
     """All tables behind one URL.
 

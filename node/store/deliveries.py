@@ -49,10 +49,13 @@ class Deliveries(Ledger):
             for uid in sop_instance_uids
         ]
         job = first_dispatch(destination, batch, now, urgent)
+        asked_for = (
+            self._insert(delivery).on_conflict_do_nothing().returning(delivery.c.sop_instance_uid)
+        )
         with self._write() as connection:
-            if rows:
-                connection.execute(self._insert(delivery).on_conflict_do_nothing(), rows)
+            added = list(connection.execute(asked_for, rows).scalars()) if rows else []
             connection.execute(self._insert(dispatch).on_conflict_do_nothing(), job)
+            self._tell(connection, _routed(connection, batch, destination, added), now)
 
     def pending(self, batch: str, destination: str) -> list[StoredInstance]:
         """Return the instances of a batch that the destination has yet to take.
@@ -184,10 +187,24 @@ class Deliveries(Ledger):
             return [Delivery(*row) for row in connection.execute(query)]
 
 
+def _routed(
+    connection: sa.Connection, batch: str, destination: str, added: Sequence[str]
+) -> list[Happening]:
+    """Return what the ledger says of instances that are to go somewhere: one entry for a batch."""
+    if not added:
+        return []
+    known = connection.execute(_STUDY_OF, {"sop": added[0]}).one_or_none()
+    if known is None:
+        return []
+    detail = {"to": destination, "batch": batch, "instances": sorted(added)}
+    subject = known.series_instance_uid
+    return [Happening("routed", known.study_instance_uid, subject, detail)]
+
+
 def _still_of(batch: str | None) -> list[sa.ColumnElement[bool]]:
     return [] if batch is None else [delivery.c.batch == batch]
 
 
-_STUDY_OF = sa.select(instance.c.study_instance_uid, instance.c.sha256).where(
-    instance.c.sop_instance_uid == sa.bindparam("sop")
-)
+_STUDY_OF = sa.select(
+    instance.c.study_instance_uid, instance.c.series_instance_uid, instance.c.sha256
+).where(instance.c.sop_instance_uid == sa.bindparam("sop"))

@@ -68,7 +68,8 @@ class Holds(Ledger):
         )
         with self._read() as connection:
             return [
-                conflict_of(row) for row in connection.execute(sa.select(conflict).where(~held))
+                conflict_of(row)
+                for row in connection.execute(sa.select(conflict).where(~held)).mappings()
             ]
 
     def unheld_parked(self) -> list[tuple[str, str, str, str]]:

@@ -295,6 +295,7 @@ class InstanceFiles:
         file = BytesIO()
         pydicom.dcmwrite(file, dataset, enforce_file_format=True)
         file.seek(0)
+        head_sha256, sha256 = file_sha256(file)
         data = file.getbuffer()
         path = of_our_own(identity.path)
         try:
@@ -310,11 +311,12 @@ class InstanceFiles:
             transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
             path=path,
             size=len(data),
-            sha256=data_set_sha256(file),
+            sha256=sha256,
             calling_ae=f"radnet-node {SOFTWARE_VERSION}"[:16],
             association_id=None,
             origin="derived",
             received_at=now,
+            head_sha256=head_sha256,
         )
 
 
@@ -334,19 +336,33 @@ def afresh(path: Path) -> Path:
 
 
 def data_set_sha256(file: BinaryIO) -> str:
-    """Return the digest of what follows the File Meta Information (PS3.10 Section 7.1).
+    """Return the digest of what follows the File Meta Information; see `file_sha256`."""
+    return file_sha256(file)[1]
 
-    It is what `StoredInstance.sha256` holds; the file is read in pieces.
+
+def file_sha256(file: BinaryIO) -> tuple[str, str]:
+    """Return two digests that together cover a file: of its head, and of its data set.
+
+    The head is preamble, prefix and File Meta Information; the data set's digest is what
+    `StoredInstance.sha256` holds. The file is read from its beginning, in pieces.
 
     Raises
     ------
     StoreError
         If the file does not begin as a DICOM Part 10 file does.
     """
-    file.seek(data_set_start(file))
+    start = data_set_start(file)
+    file.seek(0)
+    return _digest(file, start), _digest(file)
+
+
+def _digest(file: BinaryIO, octets: int | None = None) -> str:
+    """Return the digest of the next octets, or of all that follow."""
     total = hashlib.sha256()
-    while block := file.read(_BLOCK):
+    left = octets
+    while block := file.read(_BLOCK if left is None else min(left, _BLOCK)):
         total.update(block)
+        left = None if left is None else left - len(block)
     return total.hexdigest()
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import sqlalchemy as sa
 
 from node.store.database import Database
+from node.store.records import StoredInstance
 from node.store.tables import ledger
 
 Event = Literal[
@@ -22,6 +23,7 @@ Event = Literal[
     "repeated",
     "conflict",
     "classified",
+    "routed",
     "derived",
     "uid taken",
     "sent",
@@ -61,6 +63,22 @@ class Happening:
     detail: Mapping[str, Any]
 
 
+def particulars(stored: StoredInstance) -> dict[str, Any]:
+    """Return what an entry tells of bytes that were kept: digests of the whole file, and its row.
+
+    What stands before the data set (preamble, File Meta Information) has a digest of its own:
+    that of the data set is the same whoever sent it.
+    """
+    told: dict[str, Any] = {
+        "sha256": stored.sha256,
+        "size": stored.size,
+        "transfer_syntax": stored.transfer_syntax_uid,
+        "sop_class": stored.sop_class_uid,
+        "series": stored.series_instance_uid,
+    }
+    return told | ({"head_sha256": stored.head_sha256} if stored.head_sha256 else {})
+
+
 @dataclass(frozen=True)
 class Entry:
     """One link of the chain; `at` in seconds since the epoch."""
@@ -83,28 +101,40 @@ class Entry:
 
 @dataclass(frozen=True)
 class Proof:
-    """What the chain shows: its length, its end, and where it is broken ('' if nowhere)."""
+    """What the chain shows: its length, its end, and where it is broken ('' if nowhere).
+
+    Attributes
+    ----------
+    since : int or None
+        The number of the entry that a hash is of that was kept elsewhere; None if of none.
+    """
 
     entries: int
     last: str
     broken: str
+    since: int | None = None
 
 
 class Ledger(Database):
     """The catalog as the auditor sees it."""
 
-    def proof(self) -> Proof:
-        """Check the whole chain, link by link."""
+    def proof(self, kept: str = "") -> Proof:
+        """Check the whole chain, link by link.
+
+        Parameters
+        ----------
+        kept : str
+            The last hash of an earlier proof: looked for in the chain.
+        """
         number, last = 0, GENESIS
+        since = 0 if kept == GENESIS else None
         for entry in self._entries():
-            if entry.number != number + 1:
-                return Proof(number, last, f"entry {number + 1} is missing")
-            if entry.previous != last:
-                return Proof(number, last, f"entry {entry.number} does not follow its predecessor")
-            if entry.seal() != entry.sha256:
-                return Proof(number, last, f"entry {entry.number} was altered")
+            if broken := _broken(entry, number, last):
+                return Proof(number, last, broken, since)
             number, last = entry.number, entry.sha256
-        return Proof(number, last, "")
+            if last == kept:
+                since = number
+        return Proof(number, last, "", since)
 
     def history(self, study_instance_uid: str) -> list[Entry]:
         """Return everything that happened to a study, oldest first."""
@@ -162,6 +192,15 @@ class Ledger(Database):
                 }
             )
         connection.execute(_ADD, rows)
+
+
+def _broken(entry: Entry, number: int, last: str) -> str:
+    """Return how an entry does not follow the one with this number and hash; '' if it does."""
+    if entry.number != number + 1:
+        return f"entry {number + 1} is missing"
+    if entry.previous != last:
+        return f"entry {entry.number} does not follow its predecessor"
+    return "" if entry.seal() == entry.sha256 else f"entry {entry.number} was altered"
 
 
 _END = sa.select(ledger.c.number, ledger.c.sha256).order_by(ledger.c.number.desc()).limit(1)

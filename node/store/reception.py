@@ -13,10 +13,15 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningInsert
 
 from node.identity import derived_uid
-from node.store.ledger import Event, Happening, Ledger
+from node.store.ledger import Event, Happening, Ledger, particulars
 from node.store.records import Conflict, Origin, Recorded, StoredInstance
 from node.store.rows import conflict_of, instance_columns, instance_of, instance_values
 from node.store.tables import association, conflict, delivery, derived, instance, series
+
+
+def series_key(study_instance_uid: str, series_instance_uid: str) -> str:
+    """Return the key of a series whose UID is that of a series of another study already."""
+    return str(derived_uid(study_instance_uid, series_instance_uid, "series"))
 
 
 class Reception(Ledger):
@@ -143,7 +148,7 @@ class Reception(Ledger):
             .order_by(conflict.c.received_at)
         )
         with self._read() as connection:
-            return [conflict_of(row) for row in connection.execute(query)]
+            return [conflict_of(row) for row in connection.execute(query).mappings()]
 
     def called_ae(self, association_id: int) -> str:
         """Return the title that a peer called, '' where the association is forgotten."""
@@ -182,7 +187,7 @@ class Reception(Ledger):
         }
         if connection.execute(self._count_instance, row).one_or_none() is not None:
             return
-        key = str(derived_uid(stored.study_instance_uid, stored.series_instance_uid, "series"))
+        key = series_key(stored.study_instance_uid, stored.series_instance_uid)
         connection.execute(
             sa.update(instance)
             .where(instance.c.sop_instance_uid == stored.sop_instance_uid)
@@ -270,7 +275,7 @@ _INSTANCE = sa.select(*instance_columns()).where(
 
 def _happening(event: Event, stored: StoredInstance) -> Happening:
     """Return what the ledger says of an instance that came in."""
-    detail = {"sha256": stored.sha256, "size": stored.size, "from": stored.calling_ae}
+    detail = particulars(stored) | {"from": stored.calling_ae}
     return Happening(event, stored.study_instance_uid, stored.sop_instance_uid, detail)
 
 

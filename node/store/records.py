@@ -24,6 +24,8 @@ class StoredInstance:
     `series_instance_uid` is the catalog's key of its series: the Series Instance UID, or, where
     another study had that before, a UID of its own; see `node.store.reception`.
     `deleted_at` is set on a tombstone: delivered everywhere, and its file has gone.
+    `head_sha256` is that of what stands before the data set in its file, known while it is being
+    recorded: the ledger keeps it.
     """
 
     sop_instance_uid: str
@@ -39,6 +41,7 @@ class StoredInstance:
     origin: Origin
     received_at: float
     deleted_at: float | None = None
+    head_sha256: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,25 @@
 """What the pipeline found and made: findings and derived objects."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
 from node.errors import UidTakenError
-from node.store.ledger import Happening, Ledger
+from node.store.ledger import Happening, Ledger, particulars
 from node.store.records import Finding, StoredInstance
-from node.store.rows import instance_columns, instance_of, instance_values
+from node.store.rows import finding_of, instance_columns, instance_of, instance_values
 from node.store.tables import deletion, derived, finding, instance, series
+
+
+def findings_sha256(findings: Sequence[Finding]) -> str:
+    """Return the digest of findings in their order, the same of those written and those read."""
+    told = [
+        [one.name, one.source, one.value, float(one.probability), one.evidence] for one in findings
+    ]
+    told = json.loads(json.dumps(told))  # as they are read again: keys are text, tuples are lists
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 class Results(Ledger):
@@ -53,7 +64,11 @@ class Results(Ledger):
                 connection.execute(sa.insert(finding), rows)
             study = connection.execute(_STUDY_OF, {"uid": series_instance_uid}).scalar()
             if study is not None:
-                detail = {"revision": revision, "model_sha256": model_sha256}
+                detail = {
+                    "revision": revision,
+                    "model_sha256": model_sha256,
+                    "findings_sha256": findings_sha256(findings),
+                }
                 told = Happening("classified", study, series_instance_uid, detail)
                 self._tell(connection, [told], now)
 
@@ -71,10 +86,7 @@ class Results(Ledger):
             .order_by(finding.c.position)
         )
         with self._read() as connection:
-            return [
-                Finding(row.name, row.value, row.probability, row.source, row.evidence)
-                for row in connection.execute(query)
-            ]
+            return [finding_of(row) for row in connection.execute(query)]
 
     def put_derived(
         self,
@@ -111,7 +123,8 @@ class Results(Ledger):
                     "derived",
                     stored.study_instance_uid,
                     stored.sop_instance_uid,
-                    {"sha256": stored.sha256, "kind": kind, "revision": revision},
+                    {"kind": kind, "revision": revision, "of": source_series_uid}
+                    | particulars(stored),
                 )
                 for kind, stored in made.items()
             ]

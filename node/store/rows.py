@@ -1,15 +1,17 @@
 """Between rows of the tables and the records they hold."""
 
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from node.store.records import Conflict, StoredInstance
+from node.store.records import Conflict, Finding, StoredInstance
 from node.store.tables import instance
 
-_NAMES = tuple(field.name for field in fields(StoredInstance))
+_TOLD_ONLY = frozenset({"head_sha256"})  # goes into the ledger; no row needs it
+_NAMES = tuple(one.name for one in fields(StoredInstance) if one.name not in _TOLD_ONLY)
 
 
 def instance_columns() -> list[sa.Column[Any]]:
@@ -17,7 +19,7 @@ def instance_columns() -> list[sa.Column[Any]]:
     return [instance.c[name] for name in _NAMES]
 
 
-def instance_of(row: sa.Row[*tuple[Any, ...]]) -> StoredInstance:
+def instance_of(row: Iterable[Any]) -> StoredInstance:
     """Return the record of a row that begins with `instance_columns`."""
     values = dict(zip(_NAMES, row, strict=False))
     values["path"] = Path(values["path"])
@@ -31,15 +33,20 @@ def instance_values(stored: StoredInstance) -> dict[str, Any]:
     return values
 
 
-def conflict_of(row: sa.Row[*tuple[Any, ...]]) -> Conflict:
+def finding_of(row: sa.Row[*tuple[Any, ...]]) -> Finding:
     """Return the record of a row."""
+    return Finding(row.name, row.value, row.probability, row.source, row.evidence)
+
+
+def conflict_of(row: sa.RowMapping) -> Conflict:
+    """Return the record of a row, by the names of its columns."""
     return Conflict(
-        sop_instance_uid=row.sop_instance_uid,
-        series_instance_uid=row.series_instance_uid,
-        study_instance_uid=row.study_instance_uid,
-        path=Path(row.path),
-        size=row.size,
-        sha256=row.sha256,
-        calling_ae=row.calling_ae,
-        received_at=row.received_at,
+        sop_instance_uid=row["sop_instance_uid"],
+        series_instance_uid=row["series_instance_uid"],
+        study_instance_uid=row["study_instance_uid"],
+        path=Path(row["path"]),
+        size=row["size"],
+        sha256=row["sha256"],
+        calling_ae=row["calling_ae"],
+        received_at=row["received_at"],
     )

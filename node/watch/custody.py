@@ -1,18 +1,37 @@
-"""Proof of custody: the chain, the history of a study, and whether its files are as received."""
+"""Proof of custody: the chain, the history of a study, and whether all stands as it tells."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
 
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 from rich.table import Table
 from rich.text import Text
 
 from node.errors import StoreError
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles, data_set_sha256
-from node.store.ledger import Entry
+from node.store.custody import Standing
+from node.store.instances import InstanceFiles, file_sha256
+from node.store.ledger import Entry, Proof
+from node.store.reception import series_key
+from node.store.records import StoredInstance
+from node.store.results import findings_sha256
+from node.watch.expected import Expected, expected
 
-PLACED = ("received", "derived", "released")
+LOOKS: Final = 5  # a node at work writes on between reading the ledger and reading the rows
+NO_FINDINGS: Final = findings_sha256([])
+_ROW_OF: Final = {
+    "sha256": "sha256",
+    "size": "size",
+    "from": "calling_ae",
+    "transfer_syntax": "transfer_syntax_uid",
+    "sop_class": "sop_class_uid",
+    "series": "series_instance_uid",
+}
+"""What an entry calls a column of an instance's row."""
 
 
 def history_table(entries: list[Entry]) -> Table:
@@ -20,53 +39,170 @@ def history_table(entries: list[Entry]) -> Table:
     table = Table("number", "at (UTC)", "event", "instance or series", "detail", "hash")
     for one in entries:
         at = datetime.fromtimestamp(one.at, UTC).isoformat(" ", "milliseconds")[:23]
-        detail = ", ".join(f"{name} {value}" for name, value in sorted(one.detail.items()))
+        told = sorted((name, _shown(value)) for name, value in one.detail.items())
+        detail = ", ".join(f"{name} {value}" for name, value in told)
         cells = (str(one.number), at, one.event, one.subject, detail, one.sha256[:12])
         table.add_row(*map(Text, cells))
     return table
 
 
-def changed_files(catalog: Catalog, files: InstanceFiles, entries: list[Entry]) -> Iterator[str]:
-    """Yield what is wrong with the files of a study: gone, or other bytes than were received.
+def is_hash(text: str) -> bool:
+    """Tell whether a text may be the hash of an entry."""
+    return re.fullmatch(r"[0-9a-f]{64}", text) is not None
 
-    A file that retention deleted is gone by right, where the ledger tells so last of all. The
-    bytes are those that took their place last: first received, made, or let in by an operator.
-    A series that was released from the quarantine has no bytes of its own. What was kept apart
-    from its namesakes was acknowledged as well, and is looked at like them.
+
+def since_kept(proof: Proof, kept: str) -> list[str]:
+    """Return what is wrong with a chain by a hash of it that was kept elsewhere."""
+    if proof.since is not None:
+        return []
+    return [
+        f"no entry of the chain has the hash {kept}: entries were cut off or written anew since "
+        "it was kept, or it is of another node"
+    ]
+
+
+def _shown(value: object) -> str:
+    return str(len(value)) if isinstance(value, list) else str(value)
+
+
+def changed_files(catalog: Catalog, files: InstanceFiles, entries: list[Entry]) -> Iterator[str]:
+    """Yield what does not stand as the ledger tells of the studies of these entries.
+
+    Every instance, everything kept apart from its namesakes, every delivery, the findings and
+    what was made: rows and files are held against the last word of the ledger on each. A file
+    that retention deleted is gone by right, where the ledger tells so last of all. Entries of an
+    older version tell less, and less is compared.
     """
-    placed = [one for one in entries if one.event in PLACED and "sha256" in one.detail]
-    gone = [one for one in entries if one.event == "deleted"]
-    last = {one.subject: one for one in sorted([*placed, *gone], key=lambda one: one.number)}
-    for uid, told in last.items():
-        stored = catalog.instance(uid)
+    for study in dict.fromkeys(one.study_instance_uid for one in entries):
+        yield from _disagreements(catalog, files, study)
+
+
+def _disagreements(catalog: Catalog, files: InstanceFiles, study: str) -> list[str]:
+    found: list[str] = []
+    for _ in range(LOOKS):
+        entries = catalog.entries_about(study)
+        told = expected(entries)
+        rows = catalog.standing(study, {*told.instances, *(uid for uid, _ in told.apart)})
+        found = [
+            *_instances(told, rows, files),
+            *_apart(told, rows, files),
+            *_deliveries(told, rows),
+            *_results(told, rows),
+        ]
+        if not found or len(catalog.entries_about(study)) == len(entries):
+            break
+    return found
+
+
+def _instances(told: Expected, rows: Standing, files: InstanceFiles) -> Iterator[str]:
+    for uid, one in told.instances.items():
+        stored = rows.instances.get(uid)
         if stored is None:
             yield f"{uid}: no longer in the catalog"
-        elif (stored.deleted_at is not None) != (told.event == "deleted"):
+            continue
+        yield from _altered_row(uid, one, stored)
+        if (stored.deleted_at is not None) != (uid in told.deleted):
             yield f"{uid}: catalog and ledger disagree on whether it was deleted"
         elif stored.deleted_at is None:
             path = files.absolute(stored.path)
-            if wrong := _unlike(path, told.detail["sha256"], f"was {told.event}"):
+            wrong = _unlike(path, one, f"was {one['event']}")
+            if not wrong and "head_sha256" not in one:
+                wrong = _other_syntax(path, stored)
+            if wrong:
                 yield f"{uid}: its file {wrong}"
-    for study in {one.study_instance_uid for one in entries}:
-        yield from _changed_apart(catalog, files, study)
+    for uid in rows.instances.keys() - told.instances.keys():
+        yield f"{uid}: in the catalog, and the ledger does not tell where from"
 
 
-def _changed_apart(catalog: Catalog, files: InstanceFiles, study: str) -> Iterator[str]:
-    for other in catalog.conflicts(study):
-        path = files.absolute(other.path)
-        if wrong := _unlike(path, other.sha256, "was kept apart"):
-            yield f"{other.sop_instance_uid}: the file of its other bytes {wrong}"
+def _altered_row(uid: str, one: Mapping[str, Any], stored: StoredInstance) -> Iterator[str]:
+    for name, column in _ROW_OF.items():
+        found = getattr(stored, column)
+        if name in one and found not in _keys(name, one):
+            yield f"{uid}: its row says {column} {found}, the ledger {one[name]}"
+    if one["event"] != "released" and stored.study_instance_uid != one["study"]:
+        yield (
+            f"{uid}: its row says study_instance_uid {stored.study_instance_uid}, the ledger "
+            f"{one['study']}"
+        )
 
 
-def _unlike(path: Path, sha256: str, what: str) -> str:
-    """Return what is wrong with a file whose data set had this digest when it came, or ''."""
+def _keys(name: str, one: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what a row may say: a series UID that another study has, too, has a key beside it."""
+    if name == "series":
+        return one[name], series_key(one["study"], one[name])
+    return (one[name],)
+
+
+def _apart(told: Expected, rows: Standing, files: InstanceFiles) -> Iterator[str]:
+    for (uid, sha256), one in told.apart.items():
+        other = rows.apart.get((uid, sha256))
+        if other is None:
+            yield f"{uid}: its other bytes ({sha256[:12]}) are no longer in the catalog"
+            continue
+        for name, column in (("size", "size"), ("from", "calling_ae")):
+            if name in one and getattr(other, column) != one[name]:
+                yield f"{uid}: the row of its other bytes says another {column} than the ledger"
+        if wrong := _unlike(files.absolute(other.path), one, "was kept apart"):
+            yield f"{uid}: the file of its other bytes {wrong}"
+    for uid, sha256 in rows.apart.keys() - told.known_apart:
+        yield f"{uid}: other bytes ({sha256[:12]}) that the ledger does not tell of"
+
+
+def _deliveries(told: Expected, rows: Standing) -> Iterator[str]:
+    for key, state in told.deliveries.items():
+        uid, destination = key
+        row = rows.deliveries.get(key)
+        if row is None:
+            yield f"{uid}: {state} at {destination} by the ledger, and not in the catalog"
+        elif row.state != state:
+            yield f"{uid}: {row.state} at {destination} by the catalog, {state} by the ledger"
+        elif (row.commitment == "committed") != (key in told.committed):
+            yield f"{uid}: catalog and ledger disagree on whether {destination} committed to it"
+    for key, row in rows.deliveries.items():
+        if key not in told.deliveries and row.state != "pending":
+            yield f"{key[0]}: {row.state} at {key[1]} by the catalog, the ledger tells nothing"
+
+
+def _results(told: Expected, rows: Standing) -> Iterator[str]:
+    for (series, revision), one in told.findings.items():
+        if "findings_sha256" in one:
+            found = rows.findings.get((series, revision))
+            if found is None and one["findings_sha256"] != NO_FINDINGS:
+                yield f"{series}: the findings of revision {revision} are not in the catalog"
+            elif found is not None and found != one["findings_sha256"]:
+                yield f"{series}: the findings of revision {revision} are not those of the ledger"
+    for series, revision in rows.findings.keys() - told.findings.keys():
+        yield f"{series}: findings of revision {revision} that the ledger does not tell of"
+    for key, uid in told.derived.items():
+        if rows.derived.get(key) != uid:
+            yield f"{uid}: the catalog does not name it as the {key[2]} of {key[0]}"
+
+
+def _other_syntax(path: Path, stored: StoredInstance) -> str:
+    """Return what is wrong with the File Meta Information of bytes whose entry has no digest."""
+    try:
+        meta = read_file_meta_info(path)
+    except (OSError, InvalidDicomError, ValueError):
+        return "cannot be read as DICOM"
+    named = str(meta.get("TransferSyntaxUID"))
+    if named == stored.transfer_syntax_uid:
+        return ""
+    return f"names the transfer syntax {named}, its row {stored.transfer_syntax_uid}"
+
+
+def _unlike(path: Path, one: Mapping[str, Any], what: str) -> str:
+    """Return what is wrong with a file of which an entry holds the digests, or ''."""
     try:
         with path.open("rb") as file:
-            same = data_set_sha256(file) == sha256
+            head_sha256, sha256 = file_sha256(file)
     except FileNotFoundError:
         return "is gone"
     except OSError as error:  # a bad disk is what this is there to find
         return f"cannot be read: {error.strerror}"
     except StoreError:
-        same = False
-    return "" if same else f"is not the one that {what}"
+        return f"is not the one that {what}"
+    if sha256 != one["sha256"]:
+        return f"is not the one that {what}"
+    if head_sha256 != one.get("head_sha256", head_sha256):
+        return f"has another File Meta Information than the one that {what}"
+    return ""

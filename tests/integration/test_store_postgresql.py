@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,10 +12,12 @@ from alembic.migration import MigrationContext
 from node.errors import StoreError
 from node.pipeline.quarantine import wanted
 from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
 from node.store.looking import look_at_catalog
 from node.store.records import Finding
 from node.store.rejections import Rejected
 from node.store.tables import metadata
+from node.watch.custody import changed_files
 from tests.peers import RunningPostgresql, running_postgresql
 from tests.store_rows import SERIES, STUDY, catalog_on, stored
 
@@ -73,8 +76,11 @@ def test_findings_deliveries_and_derived_objects_are_kept(catalog: Catalog) -> N
     assert catalog.derived(SERIES) == [("report", stored(9, origin="derived"))]
     assert catalog.pending("b", "pacs") == []
     assert [one.event for one in catalog.history(STUDY)] == [
-        "received", "classified", "derived", "sent",
+        "received", "classified", "derived", "routed", "sent",
     ]  # fmt: skip
+    wrong = changed_files(catalog, InstanceFiles(Path("nowhere")), catalog.history(STUDY))
+    assert all(one.endswith("its file is gone") for one in wrong)
+    assert catalog.entries_about(STUDY) == catalog.history(STUDY)
 
 
 def test_chain_is_whole_with_many_writers(catalog: Catalog, server: RunningPostgresql) -> None:

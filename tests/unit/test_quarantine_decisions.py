@@ -296,10 +296,10 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_looked_at(
     torn, gone = desk.receive(ct_slice(0)), desk.receive(ct_slice(1))
     desk.files.absolute(gone.path).unlink()
 
-    def fail(file: BinaryIO) -> str:
+    def fail(file: BinaryIO) -> tuple[str, str]:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(custody, "data_set_sha256", fail)
+    monkeypatch.setattr(custody, "file_sha256", fail)
 
     assert sorted(desk.wrong()) == sorted(
         [

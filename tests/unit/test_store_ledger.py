@@ -37,14 +37,24 @@ def test_everything_that_happens_is_told(catalog: Catalog) -> None:
     told = catalog.history(STUDY)
 
     assert [one.event for one in told] == [
-        *["received"] * 4, "sent", "repeated", "conflict", "classified", "derived", "retried",
-        "parked",
+        *["received"] * 4, "routed", "sent", "repeated", "conflict", "classified", "derived",
+        "routed", "retried", "parked",
     ]  # fmt: skip
-    assert told[0].detail == {"sha256": "0" * 64, "size": 1000, "from": "SCANNER"}
-    assert told[4].detail == {"to": "pacs", "sha256": "0" * 64}
-    assert told[7].detail["model_sha256"] == "f" * 64
+    first = stored(0)
+    assert told[0].detail == {
+        "sha256": "0" * 64,
+        "size": 1000,
+        "from": "SCANNER",
+        "transfer_syntax": first.transfer_syntax_uid,
+        "sop_class": first.sop_class_uid,
+        "series": SERIES,
+    }
+    sent = stored(1).sop_instance_uid
+    assert told[4].detail == {"to": "pacs", "batch": "b", "instances": [sent]}
+    assert told[5].detail == {"to": "pacs", "sha256": "0" * 64}
+    assert told[8].detail["model_sha256"] == "f" * 64
     assert catalog.proof().broken == ""
-    assert catalog.proof().entries == 11
+    assert catalog.proof().entries == 13
 
 
 def test_empty_chain_is_whole(tmp_path: Path) -> None:
@@ -106,6 +116,18 @@ def test_cut_end_shows_against_a_kept_hash(catalog: Catalog) -> None:
 
     assert after.broken == ""
     assert (after.entries, after.last) != (before.entries, before.last)
+
+
+def test_a_kept_hash_is_found_in_the_chain_as_long_as_that_is_whole(catalog: Catalog) -> None:
+    """Whoever kept it can ask for it later, and sees an end that was cut off or made anew."""
+    kept = catalog.proof()
+    catalog.record(stored(0), 200.0)
+
+    assert catalog.proof(kept.last).since == kept.entries
+    assert catalog.proof(GENESIS).since == 0
+    assert catalog.proof("f" * 64).since is None
+    change(catalog, sa.delete(ledger).where(ledger.c.number >= kept.entries))
+    assert catalog.proof(kept.last) == catalog.proof()
 
 
 @given(st.lists(st.sampled_from(["new", "again", "other"]), max_size=12))

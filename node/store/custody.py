@@ -1,0 +1,126 @@
+"""What the rows say of a study, to be held against what the ledger tells."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from node.store.ledger import Entry, Ledger
+from node.store.records import Conflict, Delivery, StoredInstance
+from node.store.results import findings_sha256
+from node.store.rows import conflict_of, finding_of, instance_columns, instance_of
+from node.store.tables import conflict, delivery, derived, finding, instance, series
+
+AT_ONCE: Final = 500  # UIDs that one statement names
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The rows of a study.
+
+    Attributes
+    ----------
+    instances : dict of str to StoredInstance
+        By SOP Instance UID, tombstones included.
+    apart : dict of (str, str) to Conflict
+        By SOP Instance UID and digest.
+    deliveries : dict of (str, str) to Delivery
+        By SOP Instance UID and destination.
+    findings : dict of (str, int) to str
+        Digest of all findings, by Series Instance UID and revision.
+    derived : dict of (str, int, str) to str
+        SOP Instance UID by Series Instance UID of the source, revision and kind.
+    """
+
+    instances: dict[str, StoredInstance] = field(default_factory=dict)
+    apart: dict[tuple[str, str], Conflict] = field(default_factory=dict)
+    deliveries: dict[tuple[str, str], Delivery] = field(default_factory=dict)
+    findings: dict[tuple[str, int], str] = field(default_factory=dict)
+    derived: dict[tuple[str, int, str], str] = field(default_factory=dict)
+
+
+class Custody(Ledger):
+    """The catalog as whoever proves custody sees it."""
+
+    def entries_about(self, study_instance_uid: str) -> list[Entry]:
+        """Return what the ledger tells of a study and of its instances, oldest first.
+
+        Other bytes under the UID of an instance may have named another study.
+        """
+        found: list[Entry] = []
+        subjects: set[str] = set()
+        for entry in self._entries():
+            if entry.study_instance_uid == study_instance_uid:
+                subjects.add(entry.subject)
+            elif entry.subject not in subjects:
+                continue
+            found.append(entry)
+        return found
+
+    def standing(self, study_instance_uid: str, subjects: Collection[str]) -> Standing:
+        """Return the rows of a study, and of these instances wherever they belong by now."""
+        with self._read() as connection:
+            stands = Standing()
+            for row in _rows(connection, instance, study_instance_uid, subjects):
+                one = instance_of([row[column.name] for column in instance_columns()])
+                stands.instances[one.sop_instance_uid] = one
+            for row in _rows(connection, conflict, study_instance_uid, subjects):
+                other = conflict_of(row)
+                stands.apart[other.sop_instance_uid, other.sha256] = other
+            for delivered in _deliveries(connection, stands.instances):
+                key = delivered.sop_instance_uid, delivered.destination
+                stands.deliveries[key] = delivered
+            of_study = sa.select(series.c.series_instance_uid).where(
+                series.c.study_instance_uid == study_instance_uid
+            )
+            stands.findings.update(_findings(connection, of_study))
+            query = sa.select(derived).where(derived.c.source_series_uid.in_(of_study))
+            for row in connection.execute(query).mappings():
+                made = row["source_series_uid"], row["revision"], row["kind"]
+                stands.derived[made] = row["sop_instance_uid"]
+        return stands
+
+
+def _pages(uids: Collection[str]) -> Iterator[list[str]]:
+    ordered = sorted(uids)
+    for start in range(0, len(ordered), AT_ONCE):
+        yield ordered[start : start + AT_ONCE]
+
+
+def _rows(
+    connection: sa.Connection, table: sa.Table, study: str, subjects: Collection[str]
+) -> Iterator[Any]:
+    """Yield the rows of a table with these instances; one of both kinds comes twice."""
+    yield from connection.execute(
+        sa.select(table).where(table.c.study_instance_uid == study)
+    ).mappings()
+    for page in _pages(subjects):
+        query = sa.select(table).where(table.c.sop_instance_uid.in_(page))
+        yield from connection.execute(query).mappings()
+
+
+def _deliveries(connection: sa.Connection, uids: Collection[str]) -> Iterator[Delivery]:
+    columns = [
+        delivery.c[name]
+        for name in (
+            "sop_instance_uid", "destination", "batch", "state", "attempts", "reason",
+            "commitment",
+        )
+    ]  # fmt: skip
+    for page in _pages(uids):
+        query = sa.select(*columns).where(delivery.c.sop_instance_uid.in_(page))
+        for row in connection.execute(query):
+            yield Delivery(*row)
+
+
+def _findings(connection: sa.Connection, of_study: sa.Select[Any]) -> dict[tuple[str, int], str]:
+    query = (
+        sa.select(finding)
+        .where(finding.c.series_instance_uid.in_(of_study))
+        .order_by(finding.c.series_instance_uid, finding.c.revision, finding.c.position)
+    )
+    found: dict[tuple[str, int], list[Any]] = {}
+    for row in connection.execute(query):
+        found.setdefault((row.series_instance_uid, row.revision), []).append(finding_of(row))
+    return {key: findings_sha256(values) for key, values in found.items()}
