@@ -126,3 +126,36 @@ def followed(
     if encoding.implicit or not strictly:
         return following >= one.tag
     return behind[4:6] in HEADS and (following >= one.tag or one.vr in HEADS)
+
+
+def next_head(window: Window, encoding: Encoding, end: int) -> tuple[Element, bool]:
+    """Return the head of the next element, and whether its VR is known; '' stands for others.
+
+    A VR of a later standard has a length of 4 octets (PS3.5 Section 7.1.2), an illegal one
+    mostly 2, and there are elements without any. That reading is right behind which another
+    element follows.
+    """
+    head = window.glance(0, 12).ljust(12, b"\0")
+    tag = encoding.tag(head)
+    if encoding.implicit or tag >> 16 == DELIMITERS:
+        return Element(tag, b"", 8, int(encoding.long.unpack_from(head, 4)[0])), True
+    one = head_of(encoding, head)
+    if one is not None:
+        return one, True
+    readings = _readings(encoding, tag, head)
+    for strictly in (True, False):
+        for one in readings:
+            if followed(window, encoding, one, end, strictly=strictly):
+                return one, False
+    return readings[0], False
+
+
+def _readings(encoding: Encoding, tag: int, head: bytes) -> list[Element]:
+    """Return what the head of an element of an unknown VR may mean, the likeliest first."""
+    vr = head[4:6]
+    short = Element(tag, b"", 8, int(encoding.short.unpack_from(head, 6)[0]))
+    long = Element(tag, b"", 12, int(encoding.long.unpack_from(head, 8)[0]))
+    none = Element(tag, b"", 8, int(encoding.long.unpack_from(head, 4)[0]))
+    new = vr.isalpha() and vr.isupper()
+    by_vr = HEADS.get(vr.upper(), 12 if new else 8)
+    return [long, short, none] if by_vr == 12 else [short, long, none]

@@ -8,9 +8,7 @@ public way to change it, so what is private to pynetdicom is in this file and in
 `quicken` is called when a connection opens, before its threads run.
 """
 
-import select
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -25,25 +23,20 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.events import Event
 from pynetdicom.pdu import A_ASSOCIATE_AC
-from pynetdicom.transport import AssociationSocket
 
 from node.receive.acceptor import Acceptor, Asking
 from node.receive.encoded import store_response
 from node.receive.messages import PDV, Assembly, MalformedMessageError, Sink, values
 from node.receive.request import ASSOCIATE_RQ, read_request
 from node.receive.sinks import sink, whole
+from node.receive.sockets import Pace, WaitingSocket
 from node.receive.spool import Intake
 from node.receive.waiting import WaitingMessages
 
 log = structlog.get_logger()
 
-_WAIT_S: Final = 0.005  # how long a response of the other thread (C-ECHO, release) may wait
-_PIECE: Final = 1 << 20  # read at most; the length of a PDU is what the peer says it is
-_LARGEST_PDU: Final = 4 << 20  # octets; far more than we announce, for peers that do not look
 _P_DATA_TF: Final = 4  # PDU type (PS3.8 Table 9-22)
-_HEAD: Final = 6  # octets of any PDU: type, reserved, length
 _TLS: Final = 0x16  # first octet of a handshake (RFC 8446 Section 5.1)
-_LEAST_PACE: Final = 1024  # octets a second of a message that takes longer than the time limit
 
 
 TurnedAway = Callable[[str, str], None]
@@ -60,8 +53,8 @@ def quicken(event: Event, intake: Intake, turned_away: TurnedAway) -> None:
     assoc.dul.__class__ = _SparingDul
     cast("_SparingDul", assoc.dul).turned_away = turned_away
     assoc.acse.__class__ = Acceptor
-    wrapped.__class__ = _WaitingSocket
-    cast("_WaitingSocket", wrapped).pace = _Pace()
+    wrapped.__class__ = WaitingSocket
+    cast("WaitingSocket", wrapped).pace = Pace()
     assoc.dimse.msg_queue = WaitingMessages(assoc)
     assoc.dimse.__class__ = _BriefDimse
     cast("_BriefDimse", assoc.dimse).sending = threading.Lock()
@@ -69,85 +62,6 @@ def quicken(event: Event, intake: Intake, turned_away: TurnedAway) -> None:
     # Nagle's algorithm would wait 40 ms for an acknowledgement before each response.
     with suppress(OSError):  # the peer has gone again
         wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-class _Pace:
-    """Whether a message comes as fast as it must: one octet a second could go on for years."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._octets = 0
-
-    def step(self, octets: int, unfinished: bool, patience: float) -> None:
-        """Count octets of the present message.
-
-        Raises
-        ------
-        TimeoutError
-            If a message has been coming for longer than `patience`, and too slowly.
-        """
-        now = time.monotonic()
-        if not unfinished:
-            self._began, self._octets = now, 0
-        self._octets += octets
-        taken = now - self._began
-        if taken > patience and self._octets < taken * _LEAST_PACE:
-            raise TimeoutError(f"{self._octets} octets in {taken:.0f} s")
-
-
-class _WaitingSocket(AssociationSocket):
-    """A socket that waits for data a little, and reads what there is."""
-
-    pace: _Pace
-    began: bytes = b""  # the first octets that came
-
-    @property
-    def ready(self) -> bool:
-        """Tell whether there are data; wait a little for them."""
-        if self.socket is None or not self._is_connected:
-            return False
-        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
-            return True
-        try:
-            return bool(select.select([self.socket], [], [], _WAIT_S)[0])
-        except (OSError, ValueError):
-            self.event_queue.put("Evt17")  # transport connection closed
-            return False
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Return so many bytes, or fewer when the peer has closed the connection.
-
-        Raises
-        ------
-        OSError
-            If they do not come in time, or are more than any PDU may have; pynetdicom then
-            ends the association.
-        """
-        if nr_bytes > _LARGEST_PDU:
-            self.event_queue.put("Evt19")  # invalid PDU: the peer is sent an A-ABORT
-            raise OSError(f"a PDU of {nr_bytes} octets is announced")
-        wire = cast("socket.socket", self.socket)
-        patience = self._patience()
-        if wire.gettimeout() != patience:
-            # Of each read, and of each write: a peer that does not read cannot hold us either.
-            wire.settimeout(patience)
-        deadline = time.monotonic() + patience
-        received = bytearray()
-        while len(received) < nr_bytes:
-            if time.monotonic() > deadline:
-                raise TimeoutError("a PDU by octets")
-            piece = wire.recv(min(nr_bytes - len(received), _PIECE))
-            if not piece:
-                break
-            received += piece
-            self.began = self.began or bytes(piece[:_HEAD])
-        self.pace.step(len(received), cast("_BriefDimse", self.assoc.dimse).unfinished, patience)
-        return received
-
-    def _patience(self) -> float:
-        assoc = self.assoc
-        limit = assoc.network_timeout if assoc.is_established else assoc.acse_timeout
-        return cast("float", limit)
 
 
 def _closed(assoc: Association) -> None:
@@ -230,7 +144,7 @@ class _SparingDul(DULServiceProvider):
 
     def _unasked(self) -> str:
         """Return why whoever connected got no answer, or '' where it left by itself."""
-        began = cast("_WaitingSocket", self.socket).began
+        began = cast("WaitingSocket", self.socket).began
         if began[:1] == bytes((_TLS,)):
             return "it speaks TLS, and this port does not"
         if began[:1] == bytes((ASSOCIATE_RQ,)):

@@ -30,7 +30,7 @@ from node.receive.elements import (
     Element,
     Encoding,
     coherent,
-    followed,
+    next_head,
 )
 from node.receive.octets import Window
 
@@ -202,9 +202,9 @@ class Walk:
 
     def _element(self, level: _Level) -> None:
         """Pass over one element, or go into it."""
-        self._left -= 1
         window = self._window
-        one = self._head(level)
+        one, known = next_head(window, level.encoding, level.end)
+        self._left -= 1 if known else _COST
         if one.tag >> 16 == DELIMITERS:
             self._delimiter(one.tag)
             return
@@ -217,43 +217,6 @@ class Walk:
             self._enter(level, one)
         else:
             window.at += one.octets + one.length
-
-    def _head(self, level: _Level) -> Element:
-        """Return the head of the next element."""
-        encoding = level.encoding
-        head = self._window.glance(0, 12).ljust(12, b"\0")
-        tag = encoding.tag(head)
-        if encoding.implicit or tag >> 16 == DELIMITERS:
-            return Element(tag, b"", 8, int(encoding.long.unpack_from(head, 4)[0]))
-        vr = head[4:6]
-        octets = HEADS.get(vr)
-        if octets is None:
-            return Element(tag, b"", *self._unknown(level, tag, head))
-        if octets == 8:
-            return Element(tag, vr, 8, int(encoding.short.unpack_from(head, 6)[0]))
-        return Element(tag, vr, 12, int(encoding.long.unpack_from(head, 8)[0]))
-
-    def _unknown(self, level: _Level, tag: int, head: bytes) -> tuple[int, int]:
-        """Return head and length of an element whose VR nobody knows.
-
-        A VR of a later standard has a length of 4 octets (PS3.5 Section 7.1.2), an illegal one
-        mostly 2, and there are elements without any. That reading is right behind which
-        another element follows.
-        """
-        self._left -= _COST
-        encoding, vr = level.encoding, head[4:6]
-        short = (8, int(encoding.short.unpack_from(head, 6)[0]))
-        long = (12, int(encoding.long.unpack_from(head, 8)[0]))
-        none = (8, int(encoding.long.unpack_from(head, 4)[0]))
-        new = vr.isalpha() and vr.isupper()
-        by_vr = HEADS.get(vr.upper(), 12 if new else 8)
-        readings = [long, short, none] if by_vr == 12 else [short, long, none]
-        for strictly in (True, False):
-            for octets, length in readings:
-                one = Element(tag, vr, octets, length)
-                if followed(self._window, encoding, one, level.end, strictly=strictly):
-                    return octets, length
-        return readings[0]
 
     def _keep(self, one: Element) -> None:
         """Keep a UID."""

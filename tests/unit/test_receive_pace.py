@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.receive.reactor import _Pace
+from node.receive.sockets import Pace
 
 
 class Clock:
@@ -18,15 +18,15 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Put a clock into the reactor."""
+    """Put a clock into the module."""
     made = Clock()
-    monkeypatch.setattr("node.receive.reactor.time", made)
+    monkeypatch.setattr("node.receive.sockets.time", made)
     return made
 
 
 def test_a_message_by_octets_is_cut_off_when_the_time_limit_is_over(clock: Clock) -> None:
     """An octet a second, each in a PDU of its own."""
-    pace = _Pace()
+    pace = Pace()
     pace.step(13, unfinished=False, patience=60)
     for _ in range(60):
         clock.now += 1
@@ -38,7 +38,7 @@ def test_a_message_by_octets_is_cut_off_when_the_time_limit_is_over(clock: Clock
 
 def test_a_large_message_may_take_hours(clock: Clock) -> None:
     """A gigabyte over a slow line: 2 KiB a second is enough."""
-    pace = _Pace()
+    pace = Pace()
     pace.step(2048, unfinished=False, patience=60)
     for _ in range(3600):
         clock.now += 1
@@ -47,7 +47,7 @@ def test_a_large_message_may_take_hours(clock: Clock) -> None:
 
 def test_each_message_starts_anew(clock: Clock) -> None:
     """A C-ECHO now and then keeps an association alive for days."""
-    pace = _Pace()
+    pace = Pace()
     for _ in range(1000):
         clock.now += 50
         pace.step(80, unfinished=False, patience=60)

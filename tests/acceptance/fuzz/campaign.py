@@ -12,6 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pydicom.filereader import read_file_meta_info
+
 from node.store.instances import data_set_sha256
 from node.store.records import StoredInstance
 from tests.acceptance.fuzz.cases import Case, made
@@ -188,6 +190,8 @@ def settled(receiver: ReceiverProcess, score: Score, threads: int, descriptors: 
     for row in recorded:
         with (receiver.data / row.path).open("rb") as file:
             assert data_set_sha256(file) == row.sha256, f"{row.path} has other bytes"
+        meta = read_file_meta_info(receiver.data / row.path)
+        assert meta.TransferSyntaxUID == row.transfer_syntax_uid, f"{row.path} is labelled else"
     uids = {row.sop_instance_uid for row in recorded}
     assert score.acknowledged <= uids, f"lost: {score.acknowledged - uids}"
     apart = {path for (path,) in asked(receiver, "SELECT path FROM conflict")}

@@ -20,6 +20,12 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from tests.acceptance.fuzz.oddities import (
+    odd_association,
+    odd_data_set,
+    other_encoding,
+    unfolding,
+)
 from tests.outbound import ct_slice
 from tests.receiver import encoded
 from tests.wire import (
@@ -350,6 +356,37 @@ def of_deflated(rng: random.Random) -> list[bytes]:
     return [associate_rq(CONTEXTS), *_store(uid, deflated, 5), pdu(RELEASE_RQ, bytes(4))]
 
 
+def of_odd_requests(rng: random.Random) -> list[bytes]:
+    """Ask as scanners do: odd titles, versions, items, context ids, transfer syntaxes."""
+    uid, data = _slice(rng)
+    context, request = odd_association(rng, CTImageStorage)
+    return [request, *_store(uid, data, context), pdu(RELEASE_RQ, bytes(4))]
+
+
+def of_odd_data_sets(rng: random.Random) -> list[bytes]:
+    """Send what may be kept: odd VRs, orders, groups, lengths, sequences, encodings."""
+    uid, data = _slice(rng)
+    context, made = 1, odd_data_set(rng, data)
+    if rng.random() < 0.3:
+        ds = ct_slice(rng.randrange(4), side=rng.choice((16, 1024)))
+        ds.SOPInstanceUID = uid
+        context, made = other_encoding(rng, ds)
+    if rng.random() < 0.2:
+        made = _overwritten(rng, made)
+    return [associate_rq(CONTEXTS), *_store(uid, made, context), pdu(RELEASE_RQ, bytes(4))]
+
+
+def of_unfolding(rng: random.Random) -> list[bytes]:
+    """Send a few octets that unfold to a great many elements, items or levels."""
+    uid, data = _slice(rng)
+    made = unfolding(rng, data)
+    squeeze = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    if len(made) > 1 << 20 or rng.random() < 0.5:
+        deflated = squeeze.compress(made) + squeeze.flush()
+        return [associate_rq(CONTEXTS), *_store(uid, deflated, 5), pdu(RELEASE_RQ, bytes(4))]
+    return [associate_rq(CONTEXTS), *_store(uid, made), pdu(RELEASE_RQ, bytes(4))]
+
+
 def of_nothing(rng: random.Random) -> list[bytes]:
     """Noise, silence, a request for a web page."""
     return [
@@ -371,6 +408,9 @@ KINDS: Final[dict[Callable[[random.Random], list[bytes]], int]] = {
     of_fragments: 5,
     of_data_sets: 6,
     of_deflated: 1,
+    of_odd_requests: 5,
+    of_odd_data_sets: 6,
+    of_unfolding: 1,
     of_nothing: 1,
     of_a_valid_one: 2,
 }
