@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from node.store.orders import Order, Scope
 
 commands = typer.Typer(
-    no_args_is_help=True, help="See where deliveries stand; pause, resume, cancel, replay them."
+    no_args_is_help=True,
+    help="See where deliveries stand; try them now, pause, resume, cancel, replay them.",
 )
 
 SHOWN: Final = 500
@@ -56,10 +57,31 @@ def _ordered(order: "Order", what: str, to: str | None, config: Path) -> None:
         scope = _scope(settings, catalog, what, to)
         if scope.uid is None and scope.destination is not None and order in (PAUSE, RESUME):
             catalog.set_paused(scope.destination, order == PAUSE, time.time())
-            console.print(f"{scope.destination} {order.event}", markup=False, highlight=False)
-            return
-        count = catalog.order(order, scope, time.time())
-    console.print(f"{count} instance(s) {order.event}", highlight=False)
+            said = f"{scope.destination} {order.event}"
+        else:
+            said = f"{catalog.order(order, scope, time.time())} instance(s) {order.event}"
+        console.print(said, markup=False, highlight=False)
+        if order.hastens:
+            _hurry(settings, catalog, scope)
+
+
+def _hurry(settings: "Settings", catalog: "Catalog", scope: "Scope") -> None:
+    """Make due what is pending, and say so for each destination."""
+    from node import app
+    from node.deliver.build import terms_of
+    from node.deliver.hurry import hurry
+
+    terms = {one.name: terms_of(one) for one in settings.destinations}
+    found = hurry(catalog, scope, terms, time.time(), app.local_time())
+    if not found:
+        console.print("nothing is pending", highlight=False)
+    for one in found:
+        said = [f"{one.pending} instance(s) pending, {one.batches} batch(es) due now"]
+        if one.asked:
+            said.append(f"its circuit is open ({one.asked}): it is asked now whether it is back")
+        if one.held:
+            said.append(f"but: {one.held}")
+        console.print(f"{one.destination}: {'; '.join(said)}", markup=False, highlight=False)
 
 
 @commands.command("list")
@@ -109,10 +131,22 @@ def pause(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> Non
 
 @commands.command()
 def resume(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Let a destination, or instances that were paused, go on."""
+    """Let a destination, or instances that were paused, go on at once."""
     from node.store.orders import RESUME
 
     _ordered(RESUME, what, to, config)
+
+
+@commands.command()
+def now(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Try at once what is pending; a destination that was given up is asked if it is back."""
+    from node import app
+    from node.settings import load
+
+    with told():
+        settings = load(config)
+        catalog = app.open_storage(settings).catalog
+        _hurry(settings, catalog, _scope(settings, catalog, what, to))
 
 
 @commands.command()

@@ -88,6 +88,17 @@ def probe_answered(circuit: Circuit) -> Circuit:
     return replace(circuit, state="closed", failures=0, until=0.0, reason="")
 
 
+def hastened(circuit: Circuit, now: float) -> Circuit:
+    """Return the circuit once an operator wants to know now whether the destination is back.
+
+    A probe that is under way may have been so for a quarter of an hour: another one is sent. How
+    often it was open before is forgotten, so that the next wait is a short one.
+    """
+    if circuit.state == "closed":
+        return circuit
+    return replace(circuit, state="open", openings=0, until=now)
+
+
 def _opened(circuit: Circuit, reason: str, now: float, random: Callable[[], float]) -> Circuit:
     openings = circuit.openings + 1
     wait_s = doubled(openings, FIRST_PROBE_S, LONGEST_PROBE_S, random)

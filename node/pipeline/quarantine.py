@@ -38,7 +38,7 @@ _CHOICES: Final = {
     "conflict": ["release: it takes the place of the first one", "discard"],
     "delivery": ["replay: send again", "release: leave it parked", "discard"],
 }
-PARKED_AGAIN: Final = Order(("parked",), "pending", "replayed", attempts_anew=True)
+PARKED_AGAIN: Final = Order(("parked",), "pending", "replayed", attempts_anew=True, hastens=True)
 _OF_A_SERIES: Final = ["replay: run again", "release: leave it as it is", "discard"]
 
 

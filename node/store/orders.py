@@ -39,14 +39,18 @@ class Order:
     state: DeliveryState
     event: Event
     attempts_anew: bool = False
+    hastens: bool = False
+    """Whether what is pending anyway is due at once, too."""
 
 
 PAUSE: Final = Order(("pending",), "paused", "paused")
-RESUME: Final = Order(("paused",), "pending", "resumed")
+RESUME: Final = Order(("paused",), "pending", "resumed", hastens=True)
 CANCEL: Final = Order(("pending", "paused", "parked"), "cancelled", "cancelled")
-REPLAY: Final = Order(("parked", "cancelled"), "pending", "replayed", attempts_anew=True)
+REPLAY: Final = Order(
+    ("parked", "cancelled"), "pending", "replayed", attempts_anew=True, hastens=True
+)
 REPLAY_DELIVERED: Final = Order(
-    ("parked", "cancelled", "delivered"), "pending", "replayed", attempts_anew=True
+    ("parked", "cancelled", "delivered"), "pending", "replayed", attempts_anew=True, hastens=True
 )
 
 
@@ -91,7 +95,7 @@ class Orders(Ledger):
 
         The worker asks before it sends an instance, and obeys from the next one on. One that is
         on the line at this moment may still arrive, and is then told as delivered. What is
-        ordered to be pending is due at once, and with a replay, so is what was pending anyway.
+        ordered to be pending is due at once, and mostly so is what was pending anyway.
 
         A transaction changes some thousand rows, with the turns of their batches: others write
         between two of them. What was cut short is completed by the same order, given again.
@@ -103,8 +107,8 @@ class Orders(Ledger):
         """
         count = 0
         try:
-            if order.attempts_anew:
-                self._hasten(order, scope, now)
+            if order.hastens:
+                self.hasten(scope, now)
             for after, last in self._pages(order, scope):
                 count += self._obeyed(order, [*_within(scope), after < _KEY, last >= _KEY], now)
         except StoreError as error:
@@ -137,8 +141,20 @@ class Orders(Ledger):
             after = last
             self._give_way()
 
-    def _hasten(self, order: Order, scope: Scope, now: float) -> None:
-        """Make due what is pending anyway."""
+    def hasten(self, scope: Scope, now: float) -> Counter[str]:
+        """Make due what is pending, as if nothing had failed yet.
+
+        Returns
+        -------
+        Counter[str]
+            How many batches are due now, by destination; not those that are on the line.
+
+        Raises
+        ------
+        StoreError
+            If the rows cannot be changed, or no more of them.
+        """
+        hastened: Counter[str] = Counter()
         job = sa.tuple_(delivery.c.destination, delivery.c.batch)
         after = _bound("", "")
         while True:
@@ -151,9 +167,9 @@ class Orders(Ledger):
             )
             with self._write() as connection:
                 page = connection.execute(pending).all()
-                self._make_due(connection, order, page, now)
+                hastened += self._make_due(connection, page, now, anew=True)
             if len(page) < ROWS_AT_ONCE:
-                return
+                return hastened
             after = _bound(*page[-1])
             self._give_way()
 
@@ -161,19 +177,22 @@ class Orders(Ledger):
         with self._write() as connection:
             rows = self._changed(connection, order, within, now)
             if order.state == "pending":
-                self._make_due(connection, order, rows, now)
+                self._make_due(connection, rows, now, anew=order.attempts_anew)
             else:
                 for destination, batch in _batches(rows):
                     connection.execute(_end_where_nothing_is_left(destination, batch, now))
         return len(rows)
 
     def _make_due(
-        self, connection: sa.Connection, order: Order, rows: Sequence[_Row], now: float
-    ) -> None:
+        self, connection: sa.Connection, rows: Sequence[_Row], now: float, *, anew: bool
+    ) -> Counter[str]:
+        due: Counter[str] = Counter()
         for destination, batch in _batches(rows):
             first = self._insert(dispatch).on_conflict_do_nothing()
             connection.execute(first, first_dispatch(destination, batch, now))
-            connection.execute(_due(destination, batch, order, now))
+            changed = connection.execute(_due(destination, batch, now, anew=anew))
+            due[destination] += len(changed.all())
+        return due
 
     def _changed(
         self,
@@ -247,12 +266,12 @@ def _end_where_nothing_is_left(destination: str, batch: str, now: float) -> sa.U
     return ended.values(state="done", changed_at=now)
 
 
-def _due(destination: str, batch: str, order: Order, now: float) -> sa.Update:
+def _due(destination: str, batch: str, now: float, *, anew: bool) -> sa.Executable:
     """Make a batch due; a job that runs just now sees what is pending when it ends."""
     fresh = {
         "state": "waiting",
         "serial": dispatch.c.serial + 1,
-        "attempts": 0 if order.attempts_anew else dispatch.c.attempts,
+        "attempts": 0 if anew else dispatch.c.attempts,
         "next_at": now,
         "changed_at": now,
     }
@@ -260,6 +279,7 @@ def _due(destination: str, batch: str, order: Order, now: float) -> sa.Update:
         sa.update(dispatch)
         .where(*_job(destination, batch), dispatch.c.state != "queued")
         .values(fresh)
+        .returning(dispatch.c.serial)
     )
 
 

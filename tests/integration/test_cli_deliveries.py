@@ -1,11 +1,13 @@
 """`radnode deliveries`: an operator's orders, and what they answer."""
 
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from node.cli import radnode
+from node.deliver.breaker import probe_due
 from node.store.catalog import Catalog
 from node.store.records import Circuit
 from tests.store_rows import SERIES, STUDY, stored
@@ -104,6 +106,72 @@ def test_what_was_delivered_is_sent_again_only_when_asked(catalog: Catalog, conf
 
     assert "0 instance(s) replayed" in _said(config, "replay", "pacs")
     assert "3 instance(s) replayed" in _said(config, "replay", "pacs", "--delivered")
+
+
+def _fail(catalog: Catalog, destination: str = "pacs") -> None:
+    """Let a destination have been away for hours."""
+    catalog.mark_dispatched(destination, "b", 0, 100.0)
+    job = catalog.job(destination, "b", 0)
+    assert job is not None
+    catalog.put_back(job, 9, 9e12, 100.0)
+    shut = Circuit("open", 5, 9, 3, 9e12, "no connection")
+    catalog.change_circuit(destination, lambda _: shut, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ("now", ""),
+        ("replay", "0 instance(s) replayed "),
+        ("resume", "pacs resumed "),
+    ],
+)
+def test_a_destination_that_is_back_is_tried_now(
+    catalog: Catalog, config: str, order: str, said: str
+) -> None:
+    """What is pending is due, its circuit is probed, and both are told with their number."""
+    _fail(catalog)
+
+    answer = _said(config, order, "pacs")
+
+    assert f"{said}pacs: 3 instance(s) pending, 1 batch(es) due now" in answer
+    assert "circuit is open (no connection): it is asked now" in answer
+    (job,) = catalog.due("pacs", time.time(), 10, urgent=False)
+    assert (job.state, job.attempts) == ("waiting", 0)
+    assert probe_due(catalog.outlet("pacs").circuit, time.time())
+    assert not catalog.outlet("archive").circuit.openings
+
+
+@pytest.mark.parametrize("what", [STUDY, UIDS[0]])
+def test_now_by_uid_is_now_at_every_destination_that_lacks_it(
+    catalog: Catalog, config: str, what: str
+) -> None:
+    """And says what holds it up all the same."""
+    _fail(catalog)
+    catalog.set_paused("pacs", True, 101.0)
+    count = 3 if what == STUDY else 1
+
+    answer = _said(config, "now", what)
+
+    assert f"archive: {count} instance(s) pending, 1 batch(es) due now; but: waits for" in answer
+    assert f"pacs: {count} instance(s) pending, 1 batch(es) due now" in answer
+    assert "but: paused by the operator" in answer
+
+
+def test_now_where_nothing_is_pending(catalog: Catalog, config: str) -> None:
+    """Not a word of what was delivered."""
+    for uid in UIDS:
+        catalog.put_delivery(uid, "pacs", "delivered", "", 101.0)
+
+    assert "nothing is pending" in _said(config, "now", "pacs")
+
+
+def test_what_is_on_the_line_is_not_disturbed(catalog: Catalog, config: str) -> None:
+    """Its job goes on, and no second one is made."""
+    catalog.mark_dispatched("pacs", "b", 0, 100.0)
+
+    assert "3 instance(s) pending, 0 batch(es) due now" in _said(config, "now", "pacs")
+    assert catalog.job("pacs", "b", 0) is not None
 
 
 @pytest.mark.parametrize(

@@ -158,3 +158,19 @@ class Breaker(RuleBasedStateMachine):
 
 
 TestBreaker = Breaker.TestCase
+
+
+def test_an_operator_may_have_it_probed_now() -> None:
+    """Also where a probe is out; after a short wait again, should it fail. A closed one stays."""
+    circuit = _failed(Circuit(), BREAK_AFTER)
+    for _ in range(9):
+        circuit = breaker.probe_failed(circuit, "nobody there", 200.0, lambda: 0.5)
+    probing = breaker.probing(circuit, circuit.until)
+
+    for one in (circuit, probing):
+        hastened = breaker.hastened(one, 250.0)
+        assert breaker.probe_due(hastened, 250.0)
+        assert (hastened.state, hastened.probes) == ("open", one.probes)
+        again = breaker.probe_failed(hastened, "nobody there", 250.0, lambda: 0.5)
+        assert again.until - 250.0 <= 2 * breaker.FIRST_PROBE_S
+    assert breaker.hastened(_failed(Circuit()), 250.0) == _failed(Circuit())

@@ -4,6 +4,7 @@ from datetime import time
 
 import pytest
 
+from node.deliver.hurry import hurry
 from node.deliver.turns import Terms, window_of
 from node.store.orders import CANCEL, PAUSE, REPLAY, RESUME, Scope
 from node.store.records import Circuit
@@ -145,3 +146,22 @@ def test_outside_its_window_only_what_is_urgent_goes(peer: FaultPeer, make_desk:
     desk.local = time(23)
     desk.go_on()
     assert desk.states(routine) == ["delivered"] * 4
+
+
+def test_now_is_now(peer: FaultPeer, make_desk: MakeDesk) -> None:
+    """The peer was away for a day, is back, and gets everything without another wait."""
+    desk = make_desk()
+    desk.add("b", 3)
+    for _ in range(40):
+        desk.now += 3600
+        desk.look()
+    assert desk.catalog.outlet("pacs").circuit.until > desk.now
+    peer.start()
+    assert desk.look() == 0
+
+    hurry(desk.catalog, Scope("pacs"), desk.terms, desk.now, desk.local)
+    for _ in range(2):  # the probe, and the batch
+        desk.look()
+
+    assert desk.states() == ["delivered"] * 3
+    assert peer.echoes == 1

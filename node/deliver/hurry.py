@@ -1,0 +1,88 @@
+"""An operator says "now": what waits for its turn, or for a circuit, waits no longer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import time
+from functools import partial
+
+from node.deliver import breaker
+from node.deliver.turns import Terms, held_because
+from node.store.catalog import Catalog
+from node.store.orders import Scope
+from node.store.records import Outlet
+
+
+@dataclass(frozen=True)
+class Hurried:
+    """What became of it at one destination.
+
+    Attributes
+    ----------
+    destination : str
+    pending : int
+        Instances within the scope that have yet to be sent.
+    batches : int
+        Their batches that are due now; those on the line are no part of it.
+    asked : str
+        Why the circuit was open, where the destination is asked at once whether it is back.
+    held : str
+        What holds it up all the same: an operator's pause, a window; '' where nothing does.
+    """
+
+    destination: str
+    pending: int
+    batches: int
+    asked: str
+    held: str
+
+
+def hurry(
+    catalog: Catalog, scope: Scope, terms: Mapping[str, Terms], now: float, local: time
+) -> list[Hurried]:
+    """Make due what is pending within a scope, and probe the open circuits on its way.
+
+    Parameters
+    ----------
+    terms
+        By name of destination, as in the settings.
+    now : float
+        Seconds since the epoch.
+    local : time
+        Time of day where the node stands.
+
+    Returns
+    -------
+    list[Hurried]
+        One for each destination with something pending there.
+
+    Raises
+    ------
+    StoreError
+        If the rows cannot be changed.
+    """
+    due = catalog.hasten(scope, now)
+    counts = catalog.counted(scope)
+    names = sorted(name for name, states in counts.items() if states["pending"])
+    return [
+        _hurried(catalog, name, counts[name]["pending"], due[name], (terms, now, local))
+        for name in names
+    ]
+
+
+def _hurried(
+    catalog: Catalog,
+    name: str,
+    pending: int,
+    batches: int,
+    at: tuple[Mapping[str, Terms], float, time],
+) -> Hurried:
+    terms, now, local = at
+    if name not in terms:
+        return Hurried(name, pending, batches, "", "there is no such destination in the settings")
+    outlet = catalog.outlet(name)
+    asked = ""
+    if outlet.circuit.state != "closed":
+        asked = outlet.circuit.reason or "unknown"
+        catalog.change_circuit(name, partial(breaker.hastened, now=now), now)
+    held = held_because(terms[name], Outlet(outlet.paused), local, urgent=False)
+    return Hurried(name, pending, batches, asked, held)
