@@ -7,6 +7,7 @@ import pytest
 
 from node.classify.recognise import recognise
 from radnet.inference.classifier import Classifier
+from radnet.labels.vocabulary import Region
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,15 @@ SERIES = (
     "mr_t2_brain_adi",
     "mr_t2_cor_abdomen",
     "mr_t2_knee",
+    "mr_t2_ax_px0000",
+    "mr_dwi_b800_px0000",
 )
+# what a person sees, where the header or the pixels see something else
+CONTESTED = {
+    "ct_headneck_acrin001": False,
+    "mr_t2_ax_px0000": True,
+    "mr_dwi_b800_px0000": True,
+}  # and whether the header is right
 
 
 @pytest.mark.slow
@@ -44,8 +53,7 @@ def test_fused_findings_are_true_or_unknown(
 ) -> None:
     """A wrong hanging label is worse than no label (the manifest is the truth).
 
-    Coverage is not judged here: the headers of the ACRIN series name the wrong region and the
-    starter weights do not overrule them (`radnet/weights/MODEL_CARD.md`).
+    Coverage is judged below, where header and pixels quarrel about it.
     """
     with (real_data / "MANIFEST.csv").open(encoding="utf-8") as file:
         truth = next(row for row in csv.DictReader(file) if row["id"] == series)
@@ -59,3 +67,25 @@ def test_fused_findings_are_true_or_unknown(
             assert fused[head] in (truth[head], None)
     assert fused["sequence"] == truth["sequence"]
     assert ("localizer" in series) == (fused["localizer"] == "1")
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+@pytest.mark.parametrize("series", CONTESTED)
+def test_where_header_and_pixels_quarrel_no_region_is_wrong(
+    series: str, real_data: Path, classifier: Classifier
+) -> None:
+    """A prostate keeps its pelvis; a head and neck called BREAST is no breast; both are told."""
+    with (real_data / "MANIFEST.csv").open(encoding="utf-8") as file:
+        truth = next(row for row in csv.DictReader(file) if row["id"] == series)
+    paths = sorted((real_data / "dicom" / series).glob("*.dcm"))
+
+    known = recognise(paths, classifier, unknown_below=0.6)
+
+    fused = {f.name: f.value for f in known.findings if f.source == "fused"}
+    there = set(truth["coverage"].split(";"))
+    answered = {str(region) for region in Region} - set(fused["coverage_unknown"] or ())
+    assert "coverage" in (fused["disagreement"] or ())
+    assert set(fused["coverage"] or ()) == there & answered
+    if CONTESTED[series]:
+        assert fused["coverage_unknown"] == []
