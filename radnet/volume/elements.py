@@ -36,6 +36,9 @@ MOST_ITEMS: Final = 500_000
 """Items of all sequences; 20,000 frames of an enhanced image have 200,000. pydicom makes a data
 set of about a kilobyte of each, of which a file needs to hold eight octets."""
 
+LONGEST: Final = 64 << 20
+"""Octets of one sequence: the functional groups of 20,000 frames have 40 MB."""
+
 SMALL: Final = 4 * MOST_ITEMS
 """Octets of a file that cannot hold so many items that it matters."""
 
@@ -95,6 +98,8 @@ def _parse(dataset: Dataset, tag: BaseTag) -> None:
     """Parse one element and all that is nested in it; raise one of `UNDECODABLE` if one cannot."""
     raw: object = dataset.get_item(tag)  # typed as parsed, yet raw until first asked for
     if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes):
+        if raw.VR in ("SQ", "UN") and len(raw.value) > LONGEST:
+            raise ValueError("a sequence too long to be parsed")
         _refuse_items(sum(raw.value.count(item) for item in _ITEMS))
     waiting = [(dataset[tag], 1)]
     items = 0

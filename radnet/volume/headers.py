@@ -24,6 +24,7 @@ from pydicom.uid import (
 
 from radnet.errors import UnusableVolumeError
 from radnet.volume.elements import UNDECODABLE, drop_unreadable, refuse_flood
+from radnet.volume.header_file import read_header_file
 
 SINGLE_FRAME: Final = frozenset(
     {CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage}
@@ -89,8 +90,11 @@ def read_file(path: Path, *, pixels: bool, only: Sequence[str] | None = None) ->
     try:
         refuse_flood(path)
         with quiet_headers():
-            tags: list[Any] | None = None if only is None else list(only)
-            dataset = dcmread(path, stop_before_pixels=not pixels, specific_tags=tags)
+            if pixels:
+                tags: list[Any] | None = None if only is None else list(only)
+                dataset: Dataset = dcmread(path, specific_tags=tags)
+            else:
+                dataset = read_header_file(path, only)
             drop_unreadable(dataset)
             _named_by_meta(dataset)
             return dataset

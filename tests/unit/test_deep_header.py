@@ -1,14 +1,19 @@
 """A header built to nest, or to fill memory, without end costs its instance and nobody else."""
 
 import struct
+import tracemalloc
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from node.classify.recognise import recognise
 from node.store.reasons import UNREADABLE
 from radnet.errors import UnusableVolumeError
-from radnet.volume import elements
+from radnet.volume import elements, header_file
 from radnet.volume.headers import first_readable, read_file
 from radnet.volume.series import read_volume
 from tests.bench import AbdomenClassifier
@@ -123,7 +128,70 @@ def test_memory_that_runs_out_is_an_outcome(
     def no_memory(*_arguments: object, **_named: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("radnet.volume.headers.dcmread", no_memory)
+    monkeypatch.setattr("radnet.volume.headers.read_header_file", no_memory)
 
     with pytest.raises(UnusableVolumeError, match="MemoryError"):
+        read_file(path, pixels=False)
+
+
+def _deflated(path: Path, tail: bytes) -> None:
+    """Deflate a file, with `tail` behind its last element."""
+    ds = dcmread(path)
+    ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    ds.save_as(path, enforce_file_format=True)
+    whole = path.read_bytes()
+    start = 144 + struct.unpack_from("<I", whole, 140)[0]
+    pack = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    inflated = zlib.decompress(whole[start:], -zlib.MAX_WBITS) + tail
+    path.write_bytes(whole[:start] + pack.compress(inflated) + pack.flush())
+
+
+def test_a_deflated_series_is_the_same_volume(tmp_path: Path) -> None:
+    """Its header is read without inflating what follows, its pixels by a decoding process."""
+    plain = read_volume(write_ct(tmp_path / "plain"))
+    paths = write_ct(tmp_path / "deflated")
+    for path in paths:
+        _deflated(path, b"")
+
+    volume = read_volume(paths)
+
+    assert np.array_equal(volume.array, plain.array)
+    assert np.array_equal(volume.affine, plain.affine)
+    header = read_file(paths[0], pixels=False)
+    assert header.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
+    assert str(header.PatientName) == "Made^Up"
+
+
+def test_a_deflated_gigabyte_is_not_inflated_in_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kilobyte of file is a megabyte of memory, and three copies of it in pydicom."""
+    monkeypatch.setattr("radnet.volume.decoding.ADDRESS_SPACE", 32 << 20)
+    paths = write_ct(tmp_path)
+    zeros = struct.pack("<HH2sHI", 0x7FE1, 0x0010, b"OB", 0, 128 << 20) + bytes(128 << 20)
+    _deflated(paths[1], zeros)
+    assert paths[1].stat().st_size < 1 << 20
+
+    tracemalloc.start()
+    with pytest.raises(UnusableVolumeError, match="MemoryError"):
+        read_volume(paths)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert most < 2 * header_file.MOST_INFLATED + (16 << 20)
+
+
+@pytest.mark.parametrize("syntax", ["native", "deflated"])
+def test_more_elements_than_any_header_has_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syntax: str
+) -> None:
+    """A million empty elements deflate to a few kilobytes."""
+    monkeypatch.setattr(header_file, "MOST_ELEMENTS", 1000)
+    path = write_ct(tmp_path)[0]
+    element = b"".join(struct.pack("<HH2sH", 0x0041, n, b"LO", 0) for n in range(0x1000, 0x1400))
+    _insert(path, element)
+    if syntax == "deflated":
+        _deflated(path, b"")
+
+    with pytest.raises(UnusableVolumeError, match="cannot be read as DICOM"):
         read_file(path, pixels=False)
