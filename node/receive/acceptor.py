@@ -5,6 +5,7 @@ an even context id, an item nobody knows) would end the connection without a wor
 Private to pynetdicom, as `reactor`, and no part of it decides anything.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from pydicom.uid import UID
@@ -50,14 +51,20 @@ def request_of(assoc: Association) -> Request:
     return primitive.request if isinstance(primitive, _Asked) else Request()
 
 
+def refused_of(assoc: Association) -> list[Answer]:
+    """Return the presentation contexts of an accepted association that were not accepted."""
+    return [one for one in cast("Acceptor", assoc.acse).answers if one.result != ACCEPTED]
+
+
 class Acceptor(ACSE):
     """Accepts whom the gate let in."""
 
     acceptance: bytes
+    answers: Sequence[Answer] = ()
 
     def _negotiate_as_acceptor(self) -> None:
         assoc, request = self.assoc, request_of(self.assoc)
-        answers = answered(request.proposals)
+        answers = self.answers = answered(request.proposals)
         self.requestor._ae_title = request.calling_ae
         assoc._accepted_cx = {
             one.context_id: _context(one) for one in answers if one.result == ACCEPTED

@@ -10,15 +10,23 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 
 from node.errors import StoreError
-from node.receive.acceptor import request_of
+from node.receive.acceptor import refused_of, request_of
 from node.receive.gate import Caller, Gate, Refusal, Reject, unserved
 from node.receive.listener import Listener, peer_certificate
+from node.receive.negotiation import NO_ABSTRACT_SYNTAX, NO_TRANSFER_SYNTAX
+from node.receive.request import Answer
 from node.store.catalog import Catalog
+from node.store.instances import is_uid
 from node.store.rejections import Rejected
 
 log = structlog.get_logger()
 
 _LONGEST_REASON: Final = 200
+_SHOWN: Final = 8  # presentation contexts
+_RESULTS: Final = {
+    NO_ABSTRACT_SYNTAX: "abstract syntax not supported",
+    NO_TRANSFER_SYNTAX: "transfer syntaxes not supported",
+}
 
 
 class Gatekeeper:
@@ -44,6 +52,26 @@ class Gatekeeper:
     def turned_away(self, address: str, because: str) -> None:
         """Note that a connection ended before anybody named themselves."""
         self._turned_away(Rejected("", "", address, because[:_LONGEST_REASON]))
+
+    def accepted(self, event: Event) -> None:
+        """Show what a caller proposed in vain: it was let in, and may not be able to send."""
+        refused = refused_of(event.assoc)
+        if not refused:
+            return
+        caller = caller_of(event.assoc)
+        told = [_told(one) for one in refused]
+        log.warning(
+            "presentation contexts refused",
+            calling_ae=caller.calling_ae,
+            address=caller.address,
+            refused=told[:_SHOWN],
+            count=len(told),
+        )
+        if not event.assoc.accepted_contexts:
+            because = f"nothing it proposes is served: {told[0]}"
+            self._turned_away(
+                Rejected(caller.calling_ae, caller.called_ae, caller.address, because)
+            )
 
     def requested(self, event: Event) -> None:
         """Let a caller in, or reject it; pynetdicom goes on where this has not rejected."""
@@ -95,3 +123,9 @@ def caller_of(assoc: Association) -> Caller:
         str(assoc.requestor.address),
         peer_certificate(assoc),
     )
+
+
+def _told(one: Answer) -> str:
+    """Say what was refused; a peer may send anything where a UID should be."""
+    named = one.abstract_syntax if is_uid(one.abstract_syntax) else "no UID"
+    return f"{named}: {_RESULTS[one.result]}"

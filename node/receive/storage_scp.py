@@ -120,6 +120,7 @@ class StorageScp:
             (evt.EVT_CONN_OPEN, quicken, [self._intake, self._keeper.turned_away]),
             (evt.EVT_REQUESTED, self._keeper.requested),
             (evt.EVT_ACCEPTED, self._opened),
+            (evt.EVT_ACCEPTED, self._keeper.accepted),
             (evt.EVT_RELEASED, self._released),
             (evt.EVT_CONN_CLOSE, self._closed),
             (evt.EVT_C_STORE, self._store),

@@ -70,6 +70,8 @@ class _Level:
         Its items hold no elements: fragments of pixels.
     unsure : bool
         Its items may be in explicit VR although they should not be.
+    passed : bool
+        What was passed over last is an item that said how long it is.
     """
 
     holds_items: bool
@@ -77,6 +79,7 @@ class _Level:
     end: int
     opaque: bool = False
     unsure: bool = False
+    passed: bool = False
 
 
 class TooDeepError(StoreError):
@@ -261,6 +264,9 @@ class Walk:
         if tag == SEQUENCE_END:
             self._levels.pop()
             window.at += 8
+        elif tag == ITEM_END and level.passed:
+            window.at += 8  # of an item that has said how long it is; pydicom reads that, too
+            level.passed = False
         elif tag != ITEM or (level.opaque and length == UNDEFINED):
             kind = "delimiter" if tag >> 16 == DELIMITERS else "element"
             self._get_lost(f"{kind} {tag:08X} in the wrong place, where an item should be")
@@ -270,6 +276,7 @@ class Walk:
             self._push(_Level(False, self._inside(level, end), end))
         else:
             window.at += 8 + length
+            level.passed = True
 
     def _inside(self, level: _Level, end: int) -> Encoding:
         """Return how the elements of the next item are encoded."""

@@ -98,6 +98,7 @@ def test_a_context_without_a_syntax_we_know_is_refused_alone(node: Node) -> None
         wire.send(associate_rq(contexts))
         answer = wire.expect(ASSOCIATE_AC)
         assert wire.store(ds.SOPInstanceUID, [encoded(ds)], context=3) == StoreStatus.SUCCESS
+        assert shown(node) == []
 
     assert b"\x01\0\x04\0" in answer
     assert b"\x03\0\0\0" in answer
@@ -249,11 +250,13 @@ def test_an_object_of_no_patient_is_stored(node: Node) -> None:
 
 
 def test_what_nothing_serves_is_refused(node: Node) -> None:
-    """Worklist and print: result 3, as dcmtk answers."""
+    """Worklist and print: result 3, as dcmtk answers; and people see who asked."""
     others = [(1, "1.2.840.10008.5.1.4.31", EXPLICIT), (3, "1.2.840.10008.5.1.1.9", EXPLICIT)]
     with Wire(node.scp.server_address[1]) as wire:
         wire.send(associate_rq(others))
         answer = wire.expect(ASSOCIATE_AC)
 
-    assert b"\x01\0\x03\0" in answer
-    assert b"\x03\0\x03\0" in answer
+        assert b"\x01\0\x03\0" in answer
+        assert b"\x03\0\x03\0" in answer
+        reason = f"nothing it proposes is served: {others[0][1]}: abstract syntax not supported"
+        wait_for(lambda: shown(node) == [("WIRE", "RADNODE", reason)], "a row", 20)

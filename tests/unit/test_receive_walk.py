@@ -169,6 +169,16 @@ def test_an_item_that_says_how_long_it_is_needs_no_delimiters_inside() -> None:
     walked(inserted(sequence(b"SQ", items)))
 
 
+def test_an_item_may_say_how_long_it_is_and_end_as_well() -> None:
+    """Once: a delimiter more is one in the wrong place."""
+    end = struct.pack("<HHI", 0xFFFE, 0xE00D, 0)
+    ended = item(b"", undefined=False) + end
+
+    walked(inserted(sequence(b"SQ", ended * 2)))
+    with pytest.raises(StoreError, match="FFFEE00D in the wrong place"):
+        walked(inserted(sequence(b"SQ", ended + end)))
+
+
 def nested(depth: int, *, undefined: bool, vr: bytes = b"SQ", implicit: bool = False) -> bytes:
     """Return Content Sequences in Content Sequences."""
     body = b""
@@ -340,6 +350,7 @@ def test_elements_cost_what_their_octets_cost(monkeypatch: pytest.MonkeyPatch) -
     squeeze = zlib.compressobj(0, wbits=-zlib.MAX_WBITS)
     walked(squeeze.compress(data) + squeeze.flush(), DeflatedExplicitVRLittleEndian)
 
+    assert len(filled) < len(data) >> 12
     assert sum(filled) < 2 * len(data)
 
 
