@@ -30,6 +30,7 @@ _LARGEST_MESSAGE_TAKEN: Final = 8 << 20  # octets; a report on 1000 instances ha
 _MOST_UNASKED: Final = 64  # messages of the peer beyond one for each of ours
 _LEAST_PACE: Final = 4096  # octets a second that a peer must take of what we send
 _LEAST_PDU: Final = 64  # octets that a peer must take at once
+_ESTABLISHED: Final = "Sta6"  # PS3.8 Table 9-3: ready for data
 _GRACE_S: Final = 1.0  # for an A-ABORT to leave
 
 
@@ -55,7 +56,7 @@ def give_up(assoc: Association) -> None:
     if isinstance(waiting, _ShortQueue):
         waiting.until = time.monotonic()
     with suppress(TransientDeliveryError):
-        if assoc.is_established:
+        if assoc.is_established and assoc.dul.state_machine.current_state == _ESTABLISHED:
             assoc.abort(block=False)
     assoc.dul.join(_GRACE_S)
     if assoc.dul.socket is not None:
@@ -144,14 +145,17 @@ class _SmallPieces(DIMSEServiceProvider):
         except Exception as error:  # noqa: BLE001 - what is no message would end the thread
             self._refuse(f"no message ({type(error).__name__})")
             return
-        if self.message is None:
+        if "Evt19" in self.dul.event_queue.queue:  # it was no message, says pynetdicom
+            self._refuse("no message")
+        elif self.message is None:
             self._octets = 0
             self._taken += 1
 
     def _refuse(self, what: str) -> None:
         """Abort, and tell whoever waits for an answer."""
         log.warning("association aborted", peer=self.assoc.acceptor.ae_title, because=what)
-        self.dul.event_queue.put("Evt19")  # invalid PDU: the peer is sent an A-ABORT
+        if "Evt19" not in self.dul.event_queue.queue:  # invalid PDU: the peer is sent an A-ABORT
+            self.dul.event_queue.put("Evt19")
         self.assoc._sent_abort = True  # a second one is no event of that state (PS3.8 Table 9-10)
         self.assoc.is_aborted, self.assoc.is_established = True, False
         self.msg_queue.put((None, None))

@@ -9,7 +9,7 @@ and inflated up to a limit.
 import socket
 import threading
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
@@ -130,25 +130,34 @@ class Talk:
 class _Clock:
     """Does something when a time is over, unless it is stopped or started anew before."""
 
-    def __init__(self, end: Any) -> None:
+    def __init__(self, end: Callable[[], None]) -> None:
         self._end = end
+        self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self.over = False
 
     def start(self, seconds: float) -> None:
-        self.stop()
-        self.over = False
-        self._timer = threading.Timer(seconds, self._ring)
-        self._timer.daemon = True
-        self._timer.start()
+        timer = threading.Timer(seconds, lambda: self._ring(timer))
+        timer.daemon = True
+        with self._lock:
+            self._replace(timer)
+            self.over = False
+        timer.start()
 
     def stop(self) -> None:
+        with self._lock:
+            self._replace(None)
+
+    def _replace(self, timer: threading.Timer | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._timer = timer
 
-    def _ring(self) -> None:
-        self.over = True
-        self._end()
+    def _ring(self, timer: threading.Timer) -> None:
+        with self._lock:
+            if timer is self._timer:  # nobody has stopped it since
+                self.over = True
+                self._end()
 
 
 def _body(response: httpx.Response, most: int) -> bytes:

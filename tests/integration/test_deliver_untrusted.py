@@ -86,10 +86,17 @@ def _answer_without_end(request: Request) -> Iterator[bytes]:
     [
         lambda request: [_echo(request)],
         lambda request: [pdu(P_DATA_TF, pdv(request.context, 3, b""))],
+        lambda request: [request.answer(sop_instance="1." + "2" * 70)],
         lambda request: [struct.pack(">BBI", P_DATA_TF, 0, 0x7FFFFFFF) + bytes(100)],
         _answer_without_end,
     ],
-    ids=["a request", "an empty command", "a PDU of 2 GB", "a command without end"],
+    ids=[
+        "a request",
+        "an empty command",
+        "a UID that is none",
+        "a PDU of 2 GB",
+        "a command without end",
+    ],
 )
 def test_what_is_no_answer_ends_the_association(
     tmp_path: Path, answer: Callable[[Request], Iterable[bytes]]
