@@ -122,7 +122,8 @@ def test_an_answer_by_octets_does_not_outlive_its_time(tmp_path: Path) -> None:
 
 def test_an_acceptance_by_octets_does_not_outlive_its_time(tmp_path: Path) -> None:
     """As the answer to a C-STORE."""
-    with wire_scp(accepting=lambda octets: slowly(octets * 3)) as scp:
+    endless = struct.pack(">BBI", 2, 0, 2000) + bytes(2000)
+    with wire_scp(accepting=lambda _octets: slowly(endless)) as scp:
         outcomes = list(_sender(scp.port, connect_s=0.5).send(series(tmp_path, 1)))
         scp.cut_off.wait(30)
 
