@@ -132,6 +132,11 @@ class _SparingDul(DULServiceProvider):
         finally:
             self._end()
 
+    def idle_timer_expired(self) -> bool:
+        """Tell whether the peer has been silent for too long; while we serve it, it is we."""
+        serving = cast("_BriefDimse", self.assoc.dimse).serving
+        return not serving and super().idle_timer_expired()
+
     def _end(self) -> None:
         cast("_BriefDimse", self.assoc.dimse).assembly.discard()
         self.to_user_queue.put(cast("Any", None))  # the other thread may wait for a request
@@ -182,6 +187,7 @@ class _BriefDimse(DIMSEServiceProvider):
 
     assembly: Assembly
     unfinished: bool = False
+    serving: bool = False
     _intake: Intake
 
     def receive_into(self, intake: Intake) -> None:
@@ -191,6 +197,7 @@ class _BriefDimse(DIMSEServiceProvider):
 
     def receive_primitive(self, primitive: Any) -> None:
         """Take the fragments of one PDU; end the association where they make no message."""
+        self.serving = True
         try:
             for value in cast("_Data", primitive).values:
                 self.assembly.take(value)
@@ -202,6 +209,9 @@ class _BriefDimse(DIMSEServiceProvider):
             )
             self.assembly.discard()
             self.dul.event_queue.put("Evt19")  # invalid PDU: the peer is sent an A-ABORT
+        finally:
+            self.dul._idle_timer.restart()
+            self.serving = False
         self.unfinished = self.assembly.unfinished
 
     def _begin(self, context: int, command: bytes) -> Sink:

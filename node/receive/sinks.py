@@ -17,6 +17,7 @@ from pynetdicom.service_class import StorageServiceClass
 
 from node.receive.messages import MalformedMessageError, Sink
 from node.receive.spool import Intake, Spool
+from node.store import database
 
 Serve = Callable[[int, list[bytes]], None]
 """Takes a presentation context and the fragments of a whole message."""
@@ -133,7 +134,9 @@ class _Storing:
 
     def end(self) -> None:
         """Serve the request, once the association is recorded."""
-        deadline = time.monotonic() + cast("float", self._assoc.acse_timeout)
+        # Noting it waits for a catalog that others hold: that is nothing the peer did.
+        patience = cast("float", self._assoc.acse_timeout) + 2 * database.BUSY_TIMEOUT_S
+        deadline = time.monotonic() + patience
         while not self._assoc.is_established:
             if self._assoc._kill or time.monotonic() > deadline:
                 raise MalformedMessageError("a message before the association is established")

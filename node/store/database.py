@@ -53,6 +53,8 @@ class Database:
         try:
             with self._writer.begin() as connection:
                 if connection.dialect.name == "postgresql":
+                    # Another process may be at it, and take long.
+                    connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
                 versions(connection, config)
                 config.attributes["connection"] = connection
@@ -178,13 +180,22 @@ def _engine(url: str) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
         # A restarted server leaves dead connections in the pool: ask before using one.
-        return sa.create_engine(parsed, pool_size=10, max_overflow=40, pool_pre_ping=True)
+        server = sa.create_engine(parsed, pool_size=10, max_overflow=40, pool_pre_ping=True)
+        sa.event.listen(server, "connect", _configure_server)
+        return server
     engine = sa.create_engine(
         parsed, connect_args={"timeout": BUSY_TIMEOUT_S}, pool_size=10, max_overflow=40
     )
     sa.event.listen(engine, "connect", _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _configure_server(connection: Any, _record: object) -> None:
+    """Wait for what others hold no longer than SQLite does: a sender waits for the answer."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+    connection.commit()
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from node.errors import StoreError
 from node.pipeline.ticker import Ticker
 from node.receive.statuses import StoreStatus
+from node.settings import ReceiveSection
 from node.store import database
 from tests.bench import Bench, slices
 from tests.node_process import wait_for
@@ -51,6 +52,25 @@ def test_receiver_says_failure_while_the_database_is_locked(tmp_path: Path) -> N
         assert refused == StoreStatus.PROCESSING_FAILURE
         assert taken == StoreStatus.SUCCESS
         assert node.catalog.instance(image.SOPInstanceUID) is not None
+
+
+def test_a_catalog_that_is_locked_for_long_costs_no_association(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noting the association waits for longer than a negotiation or a silence may take."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 1.5)
+    (image,) = slices(0)
+    limits = ReceiveSection(negotiation_timeout_s=1.0, network_timeout_s=1.2)
+    with running_receiver(tmp_path, limits) as node:
+        with locked(tmp_path / "catalog.sqlite"):
+            assoc = node.associate()
+            refused = [send(assoc, image), send(assoc, image)]
+        taken = send(assoc, image)
+        assoc.release()
+
+        assert refused == [StoreStatus.PROCESSING_FAILURE] * 2
+        assert taken == StoreStatus.SUCCESS
+        assert len(node.stored()) == 1
 
 
 def test_worker_waits_while_the_database_is_locked(bench: Bench) -> None:

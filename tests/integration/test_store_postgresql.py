@@ -162,6 +162,21 @@ def test_server_that_dies_is_an_error_and_then_forgotten(
     assert catalog.proof().entries == 2
 
 
+def test_a_table_that_others_hold_is_an_error_and_not_for_ever(
+    catalog: Catalog, server: RunningPostgresql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup or a stuck session: the sender is answered, as on SQLite."""
+    monkeypatch.setattr("node.store.database.BUSY_TIMEOUT_S", 0.2)
+    hasty = Catalog(server.url)
+    with catalog.engine.begin() as connection:
+        connection.exec_driver_sql("LOCK TABLE instance IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(StoreError, match="lock timeout"):
+            hasty.record(stored(1), 100.0)
+
+    assert hasty.record(stored(1), 101.0) == "new"
+    hasty.close()
+
+
 def test_server_that_was_restarted_unnoticed_costs_nobody_an_error(
     catalog: Catalog, server: RunningPostgresql
 ) -> None:
