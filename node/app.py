@@ -50,6 +50,7 @@ def open_storage(settings: Settings) -> Storage:
             _close_to_others(data)
             catalog = Catalog(settings.node.catalog)
             catalog.upgrade()
+            catalog.remember_end()
     except OSError as error:
         raise StoreError(f"node.data: {data} cannot be used: {error.strerror}") from error
     return Storage(catalog, InstanceFiles(settings.node.data))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli import deliveries, quarantine, rules, serving, shown, sources, studies
+from node.cli import adopting, deliveries, quarantine, rules, serving, shown, sources, studies
 
 radnode = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +19,7 @@ radnode = typer.Typer(
 )
 radnode.add_typer(serving.commands)
 radnode.add_typer(studies.commands)
+radnode.add_typer(adopting.commands)
 radnode.add_typer(deliveries.commands, name="deliveries")
 radnode.add_typer(sources.commands)
 radnode.add_typer(quarantine.commands, name="quarantine")

@@ -65,11 +65,14 @@ class Found:
     start : int
         Where the data set begins. Octets in front of it are File Meta Information or command
         elements, which are no part of a data set (PS3.10 Section 7.1, PS3.7 Section 6.3).
+    missing : int
+        Octets that its last element says it has, and that are not there.
     """
 
     identity: Identity
     transfer_syntax: UID
     start: int
+    missing: int = 0
 
 
 def identify(file: Seekable, transfer_syntax: UID) -> Found:
@@ -121,7 +124,8 @@ def _plain(file: Seekable, transfer_syntax: UID) -> Found:
         window.go_to(start)
         encoding = negotiated
         identity = _identity(Walk(window, encoding, MOST_ELEMENTS))
-    return Found(identity, _label(transfer_syntax, encoding, deflated=False), start)
+    missing = window.beyond(window.position)
+    return Found(identity, _label(transfer_syntax, encoding, deflated=False), start, missing)
 
 
 def _identity(walk: Walk) -> Identity:

@@ -18,6 +18,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from node.deliver.build import peer_of
 from node.errors import ConfigError, StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.receive.adoption import Adoption, is_another, note_ledger
 from node.receive.commitment_scp import CommitmentScp
 from node.receive.gate import Gate
 from node.receive.gatekeeper import Gatekeeper, caller_of
@@ -30,10 +31,12 @@ from node.receive.spool import Budget, Intake
 from node.settings import Settings
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
+from node.store.sameness import End
 from node.tls import Renewed
 
 log = structlog.get_logger()
 
+NOTED_S: Final = 5.0  # how often it is noted which ledger belongs to the files
 _NO_LIMIT: Final = 1 << 20
 _PENDING: Final = 4  # connections without an association, for each one that may be open
 
@@ -206,12 +209,29 @@ def serve(
     """Run the Storage SCP until `stop` is set.
 
     What an earlier receiver left behind is put in order first: half-written files go, and
-    associations that nobody closed count as aborted.
+    associations that nobody closed count as aborted. Where the catalog is not the one that the
+    files were recorded in, those that no row names are taken in before anybody can send others
+    under their names.
     """
     removed = files.clear_incoming()
     catalog.close_stale_associations(clock())
+    if is_another(catalog, files):
+        log.error("the catalog is another or an older one: files without rows are taken in")
+        Adoption(catalog, files, clock).adopt()
+        note_ledger(files, catalog.end())
     catalog.reserve_log()
     scp = StorageScp(settings, catalog, files, clock)
     log.info("receiver ready", listening=scp.addresses, half_written_removed=removed)
-    stop.wait()
+    noted = None
+    while not stop.wait(NOTED_S):
+        noted = _note(catalog, files, noted)
     scp.shutdown()
+    _note(catalog, files, noted)
+
+
+def _note(catalog: Catalog, files: InstanceFiles, noted: End | None) -> End | None:
+    """Note the last entry of the ledger that is known here, unless that is noted already."""
+    end = catalog.known_end
+    if end is not None and end != noted:
+        note_ledger(files, end)
+    return end

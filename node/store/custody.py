@@ -6,11 +6,12 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from node.store.instances import INSTANCES
 from node.store.ledger import Entry, Ledger
 from node.store.records import Conflict, Delivery, StoredInstance
 from node.store.results import findings_sha256
 from node.store.rows import conflict_of, finding_of, instance_columns, instance_of
-from node.store.tables import conflict, delivery, derived, finding, instance, series
+from node.store.tables import conflict, deletion, delivery, derived, finding, instance, series
 
 AT_ONCE: Final = 500  # UIDs that one statement names
 
@@ -42,6 +43,25 @@ class Standing:
 
 class Custody(Ledger):
     """The catalog as whoever proves custody sees it."""
+
+    def named_paths(self, study_instance_uid: str) -> set[str]:
+        """Return the paths that rows name in a study's folder, relative to the storage root.
+
+        Those of tombstones are among them: their files are about to be removed.
+        """
+        folder = f"{INSTANCES.as_posix()}/{study_instance_uid}/"
+        with self._read() as connection:
+            return {
+                path
+                for table in (instance, conflict, deletion)
+                for path in connection.execute(
+                    sa.select(table.c.path).where(
+                        table.c.path.startswith(folder, autoescape=True)
+                        if table is deletion
+                        else table.c.study_instance_uid == study_instance_uid
+                    )
+                ).scalars()
+            }
 
     def entries_about(self, study_instance_uid: str) -> list[Entry]:
         """Return what the ledger tells of a study and of its instances, oldest first.

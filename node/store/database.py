@@ -18,10 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from node.errors import StoreError
 from node.identity import SOFTWARE_VERSION
 from node.store.private import private_database
+from node.store.sameness import End, Sameness
 
 BUSY_TIMEOUT_S = 30.0  # receiver and workers share the file; a writer waits for its turn
 GIVEN_WAY_S = 0.15
 RESERVED_LOG_OCTETS = 5 << 20  # a little over the 1000 pages after which SQLite starts anew
+WRITTEN = "end of the ledger"  # key of what a transaction has appended
 MIGRATION_LOCK = 0x5241444E  # any constant; PostgreSQL's lock name for migrations
 
 
@@ -37,9 +39,18 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = _engine(url)
-        if self.engine.dialect.name == "sqlite" and self.engine.url.database:
-            private_database(Path(self.engine.url.database))
+        if self._file is not None:
+            private_database(self._file)
         self._writer = self.engine.execution_options(immediate=True)
+        self._sameness = Sameness(self._file)
+        sa.event.listen(self.engine, "connect", self._sameness.opened)
+
+    @property
+    def _file(self) -> Path | None:
+        """The SQLite file; None on PostgreSQL, and for a URI, which may name no file."""
+        database = self.engine.url.database or ""
+        named = database and not database.startswith(("file:", ":"))
+        return Path(database) if self.engine.dialect.name == "sqlite" and named else None
 
     def upgrade(self) -> None:
         """Bring the tables to the newest version; safe to call from several processes.
@@ -93,10 +104,22 @@ class Database:
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
-        """One transaction that holds SQLite's write lock from its start."""
+        """One transaction that holds SQLite's write lock from its start.
+
+        Raises
+        ------
+        StoreError
+            If the catalog cannot be changed, or is not the one that was written to before.
+        """
+        end: End | None = None
         try:
             with self._writer.begin() as connection:
+                connection.info.pop(WRITTEN, None)  # of a transaction that was rolled back
+                self._sameness.look_at_file(connection)
                 yield connection
+                end = connection.info.pop(WRITTEN, None)
+            if end is not None:
+                self._sameness.note(end)
         except SQLAlchemyError as error:
             raise StoreError(f"the catalog was not changed: {plain(error)}") from error
 

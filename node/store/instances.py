@@ -12,6 +12,7 @@ import os
 import re
 import struct
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -256,6 +257,26 @@ class InstanceFiles:
         for folder in (final.parent, final.parent.parent):
             with suppress(OSError):  # not empty
                 folder.rmdir()
+
+    def studies(self) -> Iterator[str]:
+        """Yield the Study Instance UIDs that there are files of."""
+        folder = self.root / INSTANCES
+        if folder.is_dir():
+            yield from sorted(one.name for one in folder.iterdir() if is_uid(one.name))
+
+    def received_of_study(self, study_instance_uid: str) -> list[Path]:
+        """Return the paths of what was received of a study, relative to the storage root.
+
+        What was kept apart from its namesakes comes after them. What the node made is not among
+        them, nor is a link.
+        """
+        folder = self.root / INSTANCES / study_instance_uid
+        found = [
+            one.relative_to(self.root)
+            for one in folder.glob("*/*.dcm")
+            if not one.name.endswith(DERIVED) and one.is_file() and not one.is_symlink()
+        ]
+        return sorted(found, key=lambda one: (len(one.name.split(".")), str(one)))
 
     def _holds(self, path: Path, data: Octets) -> bool:
         """Tell whether a file is there already, whole and durable under its name."""

@@ -14,8 +14,9 @@ from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
-from node.store.database import Database
+from node.store.database import WRITTEN, Database
 from node.store.records import StoredInstance
+from node.store.sameness import End, holds
 from node.store.tables import ledger
 
 Event = Literal[
@@ -136,6 +137,28 @@ class Ledger(Database):
                 since = number
         return Proof(number, last, "", since)
 
+    @property
+    def known_end(self) -> End | None:
+        """The last entry that this process wrote, or found when it began."""
+        return self._sameness.seen
+
+    def remember_end(self) -> None:
+        """Refuse to write to a ledger without the entry that is its last one now."""
+        end = self.end()
+        if end is not None:
+            self._sameness.note(end)
+
+    def end(self) -> End | None:
+        """Return the last entry; None where there is none."""
+        with self._read() as connection:
+            row = connection.execute(_END).one_or_none()
+        return End(int(row.number), str(row.sha256)) if row else None
+
+    def holds(self, end: End) -> bool:
+        """Tell whether the ledger has this entry."""
+        with self._read() as connection:
+            return holds(connection, end)
+
     def history(self, study_instance_uid: str) -> list[Entry]:
         """Return everything that happened to a study, oldest first."""
         query = sa.select(ledger).where(ledger.c.study_instance_uid == study_instance_uid)
@@ -170,7 +193,11 @@ class Ledger(Database):
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LEDGER_LOCK)))
         end = connection.execute(_END).one_or_none()
-        number, last = (int(end.number), str(end.sha256)) if end else (0, GENESIS)
+        last_entry = End(int(end.number), str(end.sha256)) if end else None
+        written = connection.info.get(WRITTEN)  # in this very transaction
+        if written is None:
+            self._sameness.look_at_ledger(connection, last_entry)
+        number, last = (last_entry.number, last_entry.sha256) if last_entry else (0, GENESIS)
         rows: list[dict[str, Any]] = []
         for one in happenings:
             number += 1
@@ -192,6 +219,7 @@ class Ledger(Database):
                 }
             )
         connection.execute(_ADD, rows)
+        connection.info[WRITTEN] = End(number, last)
 
 
 def _broken(entry: Entry, number: int, last: str) -> str:
