@@ -38,7 +38,7 @@ def notify(
     if context is None or not assoc.is_established or not isinstance(responses, Responses):
         return None
     syntax = context.transfer_syntax[0]
-    data = encode(information, syntax.is_implicit_VR, syntax.is_little_endian)
+    data = encode(information, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
     if data is None:
         return None
     message_id = next(_NUMBERS) % 0xFFFF + 1

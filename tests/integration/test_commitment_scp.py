@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, CTImageStorage
+from pydicom.uid import UID, CTImageStorage, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.transport import ThreadedAssociationServer
@@ -24,6 +24,7 @@ from node.commitment.messages import (
     request_of,
 )
 from node.deliver.association import steady
+from node.receive.negotiation import PLAIN
 from node.receive.notification import notify
 from node.store.commitments import Failed, Reference
 from node.tls import server_context
@@ -45,20 +46,22 @@ class Scanner:
     answer: int = 0x0000
     port: int = 0
     patience: Callable[[], object] = lambda: None
+    over: list[Association] = field(default_factory=list)
 
     def report(self, event: evt.Event) -> tuple[int, None]:
         """Remember a report."""
         assert event.event_type is not None
         self.patience()
         self.heard.append((event.event_type, read_report(event.event_information)))
+        self.over.append(event.assoc)
         return self.answer, None
 
-    def associate(self, node: Node) -> Association:
+    def associate(self, node: Node, syntax: UID = ImplicitVRLittleEndian) -> Association:
         """Open an association on which reports are heard, too."""
         ae = AE("SCANNER")
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 30
         ae.add_requested_context(CTImageStorage)
-        ae.add_requested_context(PUSH_MODEL)
+        ae.add_requested_context(PUSH_MODEL, syntax)
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_CONN_OPEN, steady),
             (evt.EVT_N_EVENT_REPORT, self.report),
@@ -149,6 +152,17 @@ def test_what_we_hold_is_committed_on_the_same_association(node: Node, scanner: 
     assert [(e.subject, e.detail["for"]) for e in told] == [
         (one.sop_instance_uid, "SCANNER") for one in wanted
     ]
+
+
+@pytest.mark.parametrize("syntax", PLAIN)
+def test_a_report_is_encoded_as_was_negotiated(node: Node, scanner: Scanner, syntax: str) -> None:
+    """Deflated as well: whoever cannot read it hears nothing on this association."""
+    assoc = scanner.associate(node, UID(syntax))
+    assert ask(assoc, [Reference(CTImageStorage, "1.2.3")]) == 0x0000
+    heard(scanner)
+    assoc.release()
+
+    assert scanner.over == [assoc]
 
 
 def state(node: Node) -> str:
