@@ -14,8 +14,9 @@ from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.fusion import CLASS_HEADS, Fused, fuse_witnesses
 from radnet.inference.refusals import not_hounsfield
 from radnet.labels.evidence import SeriesLabels
+from radnet.labels.facts import Facts
 from radnet.labels.header import own_rules, read_header, text_of
-from radnet.labels.judge import Facts, judge
+from radnet.labels.judge import judge
 from radnet.labels.vocabulary import Region
 from radnet.volume.folder import choose_series
 from radnet.volume.headers import CT_CLASSES

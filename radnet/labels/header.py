@@ -18,7 +18,8 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from radnet.labels.evidence import SeriesLabels
-from radnet.labels.judge import Facts, judge
+from radnet.labels.facts import Facts
+from radnet.labels.judge import judge
 from radnet.labels.rules import Rules, load_rules
 
 LONGEST: Final = 1024  # characters read of an attribute

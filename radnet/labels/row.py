@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from radnet.labels.evidence import SeriesLabels
-from radnet.labels.judge import Facts, judge
+from radnet.labels.facts import Facts
+from radnet.labels.judge import judge
 from radnet.labels.rules import Rules
 from radnet.labels.vocabulary import ELSEWHERE, Sequence
 

@@ -57,6 +57,7 @@ class Region(StrEnum):
 
 
 ELSEWHERE: Final = "elsewhere"  # coverage of a scan that shows none of the regions, as a knee
+UNTOLD: Final = "untold"  # named, but parts of the regions are in the picture, as beside a spine
 
 REGION_CODES: Final[dict[Region, Code]] = {
     Region.BRAIN: codes.SCT.Brain,

@@ -7,7 +7,8 @@ import pytest
 
 from radnet.errors import UnusableVolumeError
 from radnet.labels.row import TableRow, label_row
-from radnet.labels.rules import Physics, Rule, Rules, load_rules
+from radnet.labels.rule import Physics, Rule
+from radnet.labels.rules import Rules, load_rules
 from radnet.labels.text import plain
 
 RULES = load_rules()
