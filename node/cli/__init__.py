@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from node.cli import adopting, deliveries, quarantine, rules, serving, shown, sources, studies
+from node.cli import (
+    adopting,
+    again,
+    deliveries,
+    quarantine,
+    rules,
+    serving,
+    shown,
+    sources,
+    studies,
+)
 
 radnode = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +32,7 @@ radnode.add_typer(studies.commands)
 radnode.add_typer(adopting.commands)
 radnode.add_typer(deliveries.commands, name="deliveries")
 radnode.add_typer(sources.commands)
+radnode.add_typer(again.commands)
 radnode.add_typer(quarantine.commands, name="quarantine")
 radnode.add_typer(rules.commands, name="rules")
 

@@ -71,7 +71,8 @@ def _set_up_logging(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Asked for each time: what was standard error then may be closed by now.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 

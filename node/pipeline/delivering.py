@@ -5,7 +5,8 @@ may run twice, late, or not at all. After every attempt each instance is deliver
 its batch due at a known time, parked with a reason, or cancelled.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import time
 from functools import partial
@@ -47,12 +48,15 @@ class _Tally:
 
     delivered: bool = False
     answered: bool = False
+    states: Counter[str] = field(default_factory=Counter)
+    """How many instances are now how."""
     reasons: dict[str, str] = field(default_factory=dict)
     """Why, for each instance that has to be tried again."""
 
     def count(self, outcome: Outcome) -> None:
         self.delivered = self.delivered or outcome.state == "delivered"
         self.answered = self.answered or outcome.state != "retry"
+        self.states[_AFTER[outcome.state]] += 1
         if outcome.state == "retry":
             self.reasons[outcome.sop_instance_uid] = outcome.reason
 
@@ -164,8 +168,10 @@ class Delivering:
         if unheard:
             untried.setdefault(_NO_OUTCOME, []).extend(sorted(unheard))
             tally.reasons.update(dict.fromkeys(unheard, _NO_OUTCOME))
+            tally.states["pending"] += len(unheard)
         for reason, uids in untried.items():
             self.catalog.put_untried(uids, destination, reason, self.clock())
+        _tell(job, pending, tally)
         return tally
 
     def _note_circuit(self, destination: str, tally: _Tally) -> None:
@@ -217,4 +223,19 @@ class Delivering:
             one.transfer_syntax_uid,
             self.files.absolute(one.path),
             attempts,
+        )
+
+
+def _tell(job: Dispatch, pending: Sequence[StoredInstance], tally: _Tally) -> None:
+    """Log what became of an attempt: of which study, and how many instances are now how."""
+    if pending:
+        log.info(
+            "delivery attempted",
+            destination=job.destination,
+            study=pending[0].study_instance_uid,
+            batch=job.batch,
+            instances=len(pending),
+            delivered=tally.states["delivered"],
+            parked=tally.states["parked"],
+            pending=tally.states["pending"],
         )

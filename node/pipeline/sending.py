@@ -2,28 +2,43 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+import structlog
+
+from node.classify.recognise import A_SLICE, REMARKS
 from node.deliver.origin import Origins
+from node.pipeline.own_output import OWN_OUTPUT
+from node.route.explain import because
 from node.route.facts import Facts, header_facts
 from node.route.rules import CompiledRules, Decision, decide
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
+from node.store.orders import REPLAY_DELIVERED, Scope
 from node.store.records import Finding, StoredInstance
 from radnet.volume.headers import first_readable
+
+log = structlog.get_logger()
 
 NOWHERE: Final = "no rule sends this series anywhere"
 
 
 @dataclass(frozen=True)
 class Sending:
-    """Asks the rules about instances, and notes what they say."""
+    """Asks the rules about instances, and notes what they say.
+
+    Attributes
+    ----------
+    send_again : bool
+        What was delivered before to where the rules say is sent there once more.
+    """
 
     catalog: Catalog
     files: InstanceFiles
     rules: CompiledRules
     origins: Origins
     clock: Callable[[], float]
+    send_again: bool = False
 
     def send(
         self, batch: str, group: list[StoredInstance], findings: Mapping[str, Finding]
@@ -32,7 +47,9 @@ class Sending:
 
         None is sent back to where it came from: that has these bytes.
         """
-        decision = decide(self.rules, facts_of(self.catalog, self.files, group, findings))
+        facts = facts_of(self.catalog, self.files, group, findings)
+        decision = decide(self.rules, facts)
+        self._tell(batch, group, facts, decision)
         reasons = [f"rule {name} failed: {why}" for name, why in decision.failed.items()]
         origins = self._origins(group)
         for destination in decision.deliver:
@@ -46,9 +63,35 @@ class Sending:
             if uids:
                 urgent = destination in decision.urgent
                 self.catalog.add_deliveries(batch, destination, uids, self.clock(), urgent)
+                if self.send_again:
+                    once_more(self.catalog, destination, [_series(batch)], self.clock())
         if not decision.deliver:
             reasons.append(NOWHERE)
         return decision, reasons
+
+    def _tell(
+        self, batch: str, group: list[StoredInstance], facts: Facts, decision: Decision
+    ) -> None:
+        """Note in ledger and log which rules matched, why, and what follows."""
+        series, revision = _series(batch), batch.rpartition("/")[2]
+        matched = {
+            entry.rule.name: because(entry, facts)
+            for entry in self.rules.rules
+            if entry.rule.name in decision.matched
+        }
+        told = {
+            "revision": int(revision),
+            "of": "own output" if is_own(facts) else "images",
+            "instances": len(group),
+            "matched": matched,
+            "failed": decision.failed,
+            "deliver": list(decision.deliver),
+            "segment": list(decision.segment),
+            "results_to": list(decision.results_to),
+            "urgent": list(decision.urgent),
+        }
+        self.catalog.put_judged(series, told, self.clock())
+        log.info("judged by the rules", study=group[0].study_instance_uid, series=series, **told)
 
     def _origins(self, group: list[StoredInstance]) -> dict[str, frozenset[str]]:
         """Return the destinations that each instance came from."""
@@ -60,6 +103,30 @@ class Sending:
         }
         known = {caller: self.origins.of(*caller) for caller in set(callers.values())}
         return {uid: known[caller] for uid, caller in callers.items()}
+
+
+def _series(batch: str) -> str:
+    """Return the Series Instance UID in the name of a batch."""
+    return batch.split("/")[1]
+
+
+def once_more(catalog: Catalog, destination: str, uids: Sequence[str], now: float) -> None:
+    """Send again what was delivered, parked or cancelled: of series or instances, at one place."""
+    for uid in uids:
+        catalog.order(REPLAY_DELIVERED, Scope(destination, uid), now)
+
+
+def is_own(facts: Facts) -> bool:
+    """Tell whether facts are about what a radnet-node made."""
+    return facts.findings.get(OWN_OUTPUT, {}).get("value") == "1"
+
+
+def a_slice_first(
+    images: Sequence[StoredInstance], found: Sequence[Finding]
+) -> list[StoredInstance]:
+    """Order images so that rules, which look at the first, do not see one that is odd."""
+    slices = {one.evidence.get(A_SLICE) for one in found if one.name == REMARKS}
+    return sorted(images, key=lambda one: one.sop_instance_uid not in slices)
 
 
 def facts_of(
@@ -75,13 +142,18 @@ def facts_of(
         called = catalog.called_ae(stored[0].association_id)
         source |= {"called_ae": called} if called else {}
     return Facts(
-        findings={
-            name: {"value": _fact(finding), "probability": finding.probability}
-            for name, finding in findings.items()
-        },
+        findings=findings_facts(findings),
         header={} if header is None else header_facts(header),
         source=source,
     )
+
+
+def findings_facts(findings: Mapping[str, Finding]) -> dict[str, dict[str, Any]]:
+    """Return findings as rules see them."""
+    return {
+        name: {"value": _fact(finding), "probability": finding.probability}
+        for name, finding in findings.items()
+    }
 
 
 def _fact(finding: Finding) -> str | list[str] | None:

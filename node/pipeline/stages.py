@@ -14,7 +14,7 @@ import pydicom
 import structlog
 from pydicom.dataset import Dataset
 
-from node.classify.recognise import A_SLICE, REMARKS, Recognition, SeriesClassifier, recognise
+from node.classify.recognise import Recognition, SeriesClassifier, recognise
 from node.classify.tags import tags
 from node.deliver.destination import TaggingDestination
 from node.deliver.origin import NO_ORIGINS, Origins
@@ -33,7 +33,7 @@ from node.pipeline.own_output import (
     own_finding,
 )
 from node.pipeline.patients import mixed_study
-from node.pipeline.sending import Sending
+from node.pipeline.sending import Sending, a_slice_first, once_more
 from node.route.rules import CompiledRules, Decision
 from node.segment.edition import Edition
 from node.segment.liver import LiverModel, LiverResult, segment_liver
@@ -110,14 +110,16 @@ class Stages:
         own = own_by_finding(findings, stored) if findings else self._read_own(stored)
         images = [one for one in stored if one.sop_instance_uid not in own]
         made = [one for one in stored if one.sop_instance_uid in own]
-        sending = Sending(self.catalog, self.files, self.rules, self.origins, self.clock)
+        again = self.catalog.is_sent_again(series_instance_uid, revision)
+        sending = Sending(self.catalog, self.files, self.rules, self.origins, self.clock, again)
         decision, reasons = Decision(), [unusable] if unusable else []
         if made:
             _, told = sending.send(batch, made, UNRECOGNISED)
             reasons += told
         if images:
             findings.pop(OWN_OUTPUT, None)
-            images = self._a_slice_first(images, series_instance_uid, revision)
+            found = self.catalog.findings(series_instance_uid, revision)
+            images = a_slice_first(images, found)
             decision, told = sending.send(batch, images, findings)
             reasons += [one for one in told if one not in reasons]
         segment = "liver" in decision.segment and not unusable
@@ -156,6 +158,8 @@ class Stages:
         for destination in results_to:
             now = self.clock()
             self.catalog.add_deliveries(batch, destination, uids, now, destination in urgent)
+            if self.catalog.is_sent_again(series_instance_uid, revision):
+                once_more(self.catalog, destination, uids, now)
         reason = self._reason(series_instance_uid, revision, "")
         self.catalog.finish(series_instance_uid, revision, "done", reason)
 
@@ -220,14 +224,6 @@ class Stages:
     def _fused(self, series_instance_uid: str, revision: int) -> dict[str, Finding]:
         found = self.catalog.findings(series_instance_uid, revision)
         return {f.name: f for f in found if f.source == "fused" or f.name == OWN_OUTPUT}
-
-    def _a_slice_first(
-        self, images: list[StoredInstance], series_instance_uid: str, revision: int
-    ) -> list[StoredInstance]:
-        """Order images so that rules, which look at the first, do not see one that is odd."""
-        found = self.catalog.findings(series_instance_uid, revision)
-        slices = {one.evidence.get(A_SLICE) for one in found if one.name == REMARKS}
-        return sorted(images, key=lambda one: one.sop_instance_uid not in slices)
 
     def _earlier_reports(self, series_instance_uid: str, revision: int) -> list[Dataset]:
         return [

@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from node.errors import StoreError
 from node.receive.header import Found, identify
 from node.receive.spool import Spool
 from node.receive.statuses import StoreStatus
+from node.receive.tally import Tally
 from node.store.catalog import Catalog
 from node.store.instances import Identity, InstanceFiles, afresh, apart, of_our_own
 from node.store.records import Recorded, StoredInstance
@@ -30,11 +31,14 @@ class Arrival:
     ----------
     content : Spool
         The data set as encoded by the sender, and what the command says of it.
+    tally : Tally
+        Counts what comes over the association.
     """
 
     content: Spool
     calling_ae: str
     association_id: int | None
+    tally: Tally = field(default_factory=Tally)
 
 
 class Reception:
@@ -57,6 +61,12 @@ class Reception:
 
     def take(self, arrival: Arrival) -> StoreStatus:
         """Keep an instance and say so, or say why not (PS3.4 Section B.2.3)."""
+        status = self._taken(arrival)
+        if status is not StoreStatus.SUCCESS:
+            arrival.tally.refused += 1
+        return status
+
+    def _taken(self, arrival: Arrival) -> StoreStatus:
         content = arrival.content
         if not content.settle():
             return content.refused or StoreStatus.OUT_OF_RESOURCES
@@ -129,6 +139,7 @@ class Reception:
             return StoreStatus.PROCESSING_FAILURE
         if recorded == "conflict":
             log.warning("known UID with other bytes, kept apart", instance=uid)
+        arrival.tally.keep(identity.study_instance_uid)
         return StoreStatus.SUCCESS
 
     def _remove_double(self, uid: str, path: Path, sha256: str, recorded: Recorded) -> None:

@@ -28,6 +28,7 @@ from node.receive.reception import Arrival, Reception
 from node.receive.room import MIB, Room, free_under
 from node.receive.sinks import received
 from node.receive.spool import Budget, Intake
+from node.receive.tally import Tally
 from node.settings import Settings
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
@@ -79,6 +80,7 @@ class StorageScp:
         sources = {one.ae_title: peer_of(one, title) for one in settings.sources if one.host}
         self._commitment = CommitmentScp(catalog, files, sources, clock)
         self._open: dict[Association, int] = {}
+        self._tallies: dict[Association, Tally] = {}
         gate = Gate(
             settings.sources, settings.node.ae_title, limits.learning, limits.maximum_associations
         )
@@ -160,6 +162,7 @@ class StorageScp:
             # Its instances will fail one by one and be sent again; do not answer for them here.
             log.error("association not recorded", because=str(error))  # noqa: TRY400
             return
+        self._tallies[event.assoc] = Tally()
         log.info("association opened", calling_ae=caller.calling_ae, address=address)
 
     def _released(self, event: Event) -> None:
@@ -177,7 +180,10 @@ class StorageScp:
             self._catalog.close_association(association_id, released, self._clock())
         except StoreError as error:
             log.error("end of association not recorded", because=str(error))  # noqa: TRY400
-        log.info("association ended", calling_ae=assoc.requestor.ae_title, released=released)
+        told = self._tallies.pop(assoc, Tally()).told()
+        log.info(
+            "association ended", calling_ae=assoc.requestor.ae_title, released=released, **told
+        )
 
     def _store(self, event: Event) -> int:
         return self._reception.take(
@@ -185,6 +191,7 @@ class StorageScp:
                 content=received(event),
                 calling_ae=event.assoc.requestor.ae_title,
                 association_id=self._open.get(event.assoc),
+                tally=self._tallies.get(event.assoc) or Tally(),
             )
         )
 

@@ -17,6 +17,7 @@ from node.store.rejections import Rejections
 from node.store.results import Results
 from node.store.retention import Retention
 from node.store.revisions import Revisions
+from node.store.rounds import Rounds
 
 
 class Catalog(
@@ -32,6 +33,7 @@ class Catalog(
     CommitmentReports,
     Promises,
     Holds,
+    Rounds,
     Retention,
     Pruning,
     ClockChanges,

@@ -1,7 +1,7 @@
 """What is to go where, and where it stands."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -33,7 +33,8 @@ class Deliveries(Ledger):
     ) -> None:
         """Ask for instances at a destination; rows that exist, of any batch, are kept.
 
-        The batch is due at once, even where it has no instance: findings may go without.
+        The batch is due at once, even where it has no instance: findings may go without. One
+        that was through is due again where something of it is new.
         """
         rows = [
             {
@@ -56,6 +57,7 @@ class Deliveries(Ledger):
             added = list(connection.execute(asked_for, rows).scalars()) if rows else []
             connection.execute(self._insert(dispatch).on_conflict_do_nothing(), job)
             self._tell(connection, _routed(connection, batch, destination, added), now)
+            connection.execute(_again_where_pending(job, now))
 
     def pending(self, batch: str, destination: str) -> list[StoredInstance]:
         """Return the instances of a batch that the destination has yet to take.
@@ -199,6 +201,32 @@ def _routed(
     detail = {"to": destination, "batch": batch, "instances": sorted(added)}
     subject = known.series_instance_uid
     return [Happening("routed", known.study_instance_uid, subject, detail)]
+
+
+def _again_where_pending(job: Mapping[str, Any], now: float) -> sa.Update:
+    """Make a batch that was through due, where something of it is pending all the same."""
+    pending = sa.exists().where(
+        delivery.c.destination == job["destination"],
+        delivery.c.batch == job["batch"],
+        delivery.c.state == "pending",
+    )
+    return (
+        sa.update(dispatch)
+        .where(
+            dispatch.c.destination == job["destination"],
+            dispatch.c.batch == job["batch"],
+            dispatch.c.state == "done",
+            pending,
+        )
+        .values(
+            state="waiting",
+            serial=dispatch.c.serial + 1,
+            attempts=0,
+            urgent=sa.or_(dispatch.c.urgent, sa.literal(job["urgent"])),
+            next_at=now,
+            changed_at=now,
+        )
+    )
 
 
 def _still_of(batch: str | None) -> list[sa.ColumnElement[bool]]:

@@ -178,12 +178,16 @@ class Holds(Ledger):
         return _held_of(row) if row is not None else None
 
     def rounds(self, series_instance_uid: str, number: int) -> int:
-        """Return how often a revision was taken from the quarantine and run again."""
-        query = sa.select(sa.func.max(quarantine.c.rounds)).where(
+        """Return how often a revision was run again: from the quarantine, or all the same."""
+        held = sa.select(sa.func.max(quarantine.c.rounds)).where(
             *_same_revision(series_instance_uid, number)
         )
+        others = sa.select(revision.c.rounds).where(
+            revision.c.series_instance_uid == series_instance_uid, revision.c.revision == number
+        )
         with self._read() as connection:
-            return int(connection.execute(query).scalar() or 0)
+            counts = (connection.execute(query).scalar() or 0 for query in (held, others))
+            return sum(map(int, counts))
 
     def decide(self, held: Held, state: HoldState, now: float) -> None:
         """Note what is decided; ledger and row are written together.

@@ -25,6 +25,8 @@ Event = Literal[
     "conflict",
     "classified",
     "routed",
+    "judged",
+    "reprocessed",
     "derived",
     "uid taken",
     "sent",

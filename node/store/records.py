@@ -135,7 +135,11 @@ class SeriesProgress:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One verdict that a series was whole, and what became of it."""
+    """One verdict that a series was whole, and what became of it.
+
+    `rounds` counts how often an operator had it run again; with `send_again`, what it delivered
+    before is sent again in this round.
+    """
 
     series_instance_uid: str
     revision: int
@@ -144,6 +148,8 @@ class Revision:
     evidence: dict[str, Any]
     completed_at: float
     instance_count: int
+    rounds: int = 0
+    send_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

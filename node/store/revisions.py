@@ -134,10 +134,11 @@ class Revisions(Database):
         self, series_instance_uid: str, number: int, state: RevisionState, reason: str = ""
     ) -> None:
         """Note how a revision ended: "done", or "unusable" with the reason."""
+        ended: dict[str, Any] = {"state": state, "reason": reason}
+        if state != "queued":
+            ended |= {"send_again": False}  # it was, in this round
         with self._write() as connection:
-            connection.execute(
-                _one(series_instance_uid, number).values(state=state, reason=reason)
-            )
+            connection.execute(_one(series_instance_uid, number).values(ended))
 
     def revisions(self, series_instance_uid: str) -> list[Revision]:
         """Return the revisions of a series, first to last."""

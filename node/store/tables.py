@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 UID = String(64)  # VR UI, PS3.5 Section 6.2
@@ -83,6 +84,8 @@ revision = Table(
     Column("evidence", JSON, nullable=False),
     Column("completed_at", Float(53), nullable=False),
     Column("instance_count", Integer, nullable=False),
+    Column("rounds", Integer, nullable=False, server_default="0"),  # run again by an operator
+    Column("send_again", Boolean, nullable=False, server_default=false()),
     Index("revision_state", "state"),
 )
 

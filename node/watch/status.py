@@ -1,7 +1,8 @@
 """Where every series and instance stands, as a table a person can read."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -117,6 +118,7 @@ def study_table(catalog: Catalog, study_instance_uid: str) -> RenderableType:
                 d for d in deliveries if d.sop_instance_uid == stored.sop_instance_uid
             )
             made.append(Text(f"{kind}: {stored.sop_instance_uid}  {where.plain}"))
+    made += judged_lines(catalog.judged(study_instance_uid))
     conflicts = catalog.conflicts(study_instance_uid)
     if conflicts:
         made.append(
@@ -124,6 +126,18 @@ def study_table(catalog: Catalog, study_instance_uid: str) -> RenderableType:
         )
         made += [Text(f"  {conflict.path}") for conflict in conflicts]
     return Group(table, *made)
+
+
+def judged_lines(judged: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[RenderableType]:
+    """Return which rules matched each series, why, and which could not be evaluated."""
+    lines = []
+    for uid, entries in judged.items():
+        for told in entries:
+            lines.append(f"rules on {told['of']} of {uid}, revision {told['revision']}:")
+            said = [f"  {name} matched: {why}" for name, why in told["matched"].items()]
+            said += [f"  {name} failed: {why}" for name, why in told["failed"].items()]
+            lines += said or ["  none matched"]
+    return [Text(line) for line in lines]
 
 
 def studies_table(catalog: Catalog) -> Table:

@@ -139,7 +139,7 @@ def test_why_images_go_nowhere_is_told_of_a_series_that_is_segmented(
 ) -> None:
     """A rule that cannot be evaluated sends nothing: whoever looks for the images must see why."""
     rules = (
-        Rule(name="ward", when='header.StationName == "CT1"', deliver=("pacs",)),
+        Rule(name="ward", when="header.EchoTime + 1.0 > 80.0", deliver=("pacs",)),
         Rule(name="liver", when="true", segment=("liver",), results_to=("pacs",)),
     )
     stages = replace(bench.stages, rules=compile_rules(rules))
@@ -162,5 +162,6 @@ def test_why_images_go_nowhere_is_told_of_a_series_that_is_segmented(
         assert row is not None
         assert row.state == ("unusable" if refused else "done")
         assert row.reason == (
-            f"{refused}rule ward failed: StationName is absent; no rule sends this series anywhere"
+            f"{refused}rule ward failed: an operator does not take what is absent and DoubleType; "
+            "no rule sends this series anywhere"
         )

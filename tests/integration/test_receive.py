@@ -13,6 +13,7 @@ from pydicom.uid import (
 )
 from pynetdicom.association import Association
 from pynetdicom.dsutils import encode
+from structlog.testing import capture_logs
 
 from node.receive.statuses import StoreStatus
 from node.receive.waiting import WaitingMessages
@@ -179,3 +180,19 @@ def test_what_waits_for_nobody_is_dropped() -> None:
     waiting.put((1, 64))
 
     assert waiting.qsize() == 64
+
+
+def test_the_end_of_an_association_is_logged_with_studies_and_counts(node: Node) -> None:
+    """What came of which study: an operator looks there first."""
+    assoc = node.associate()
+    with capture_logs() as logs:
+        for number in (1, 2, 2):
+            assert send(assoc, ct_slice(number)) == StoreStatus.SUCCESS
+        refused = send_bytes(assoc, CTImageStorage, generate_uid(), encoded(ct_slice(3)))
+        assert refused != StoreStatus.SUCCESS
+        assoc.release()
+        wait_for(lambda: any(one["event"] == "association ended" for one in logs), "the end", 20)
+
+    (told,) = [one for one in logs if one["event"] == "association ended"]
+    assert (told["instances"], told["refused"], told["released"]) == (3, 1, True)
+    assert told["studies"] == {STUDY: 3}

@@ -1,0 +1,56 @@
+"""Running series again after a rule was mended: recognised and routed anew, as a new round."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+
+import structlog
+
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+from node.store.rounds import Candidate
+
+log = structlog.get_logger()
+
+BEGUN = "run again"
+
+
+def reprocess(
+    catalog: Catalog,
+    files: InstanceFiles,
+    candidates: Iterable[Candidate],
+    send_again: bool,
+    now: float,
+) -> Counter[str]:
+    """Have series run again by the worker; return how many stood how.
+
+    What runs or waits to run is left alone, so that the same order twice is one. What is
+    delivered stays so: only where the rules name a destination that has not got an instance yet,
+    that is sent. What is pending elsewhere is not taken back.
+
+    Returns
+    -------
+    Counter
+        ``run again``, or why not: ``in work``, ``coming in``, ``deleted``.
+    """
+    counts: Counter[str] = Counter()
+    for one in candidates:
+        begun = one.standing == "through" and catalog.begin_round(one, send_again, now)
+        told = BEGUN if begun else "in work" if one.standing == "through" else one.standing
+        counts[told] += 1
+        if begun:
+            _let_go(catalog, files, one)
+            log.info(
+                "reprocessed",
+                study=one.study_instance_uid,
+                series=one.series_instance_uid,
+                revision=one.revision,
+                send_again=send_again,
+            )
+    return counts
+
+
+def _let_go(catalog: Catalog, files: InstanceFiles, one: Candidate) -> None:
+    """Remove the folders of what was held in quarantine: links would outlive retention."""
+    for folder in catalog.folders_held(one):
+        shutil.rmtree(files.absolute(folder), ignore_errors=True)

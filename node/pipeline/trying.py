@@ -1,0 +1,87 @@
+"""What the rules see of a series, for whoever asks what they would do; changes nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.classify.recognise import SeriesClassifier, own_output_among, recognise
+from node.pipeline.own_output import (
+    OWN_OUTPUT,
+    UNRECOGNISED,
+    own_among,
+    own_by_finding,
+)
+from node.pipeline.sending import a_slice_first, facts_of, findings_facts
+from node.route.facts import Facts, header_facts
+from node.store.catalog import Catalog
+from node.store.instances import InstanceFiles
+from node.store.records import Finding, StoredInstance
+from radnet.errors import UnusableVolumeError
+from radnet.volume.headers import first_readable, read_file
+
+
+@dataclass(frozen=True)
+class Group:
+    """Instances of a series that the rules judge together, and what they see of them."""
+
+    of: str
+    count: int
+    facts: Facts
+
+
+def groups_of(
+    catalog: Catalog, files: InstanceFiles, series_instance_uid: str, revision: int
+) -> list[Group]:
+    """Return what the rules see of a revision, as `Stages.route` asks them."""
+    stored = catalog.instances(series_instance_uid, "received", revision)
+    found = catalog.findings(series_instance_uid, revision)
+    fused = {one.name: one for one in found if one.source == "fused" or one.name == OWN_OUTPUT}
+    in_files = {files.absolute(one.path): one for one in stored}
+    own = own_by_finding(fused, stored) if fused else own_among(in_files)
+    fused.pop(OWN_OUTPUT, None)
+    made = [one for one in stored if one.sop_instance_uid in own]
+    images = a_slice_first([one for one in stored if one.sop_instance_uid not in own], found)
+    asked: list[tuple[str, list[StoredInstance], Mapping[str, Finding]]] = [
+        ("of own output", made, UNRECOGNISED),
+        ("images", images, fused),
+    ]
+    return [
+        Group(name, len(group), facts_of(catalog, files, group, findings))
+        for name, group, findings in asked
+        if group
+    ]
+
+
+def series_in(path: Path) -> dict[str, list[Path]]:
+    """Return the DICOM files below a folder, or one file, by their Series Instance UID."""
+    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    found: dict[str, list[Path]] = {}
+    for file in files:
+        try:
+            header = read_file(file, pixels=False)
+        except UnusableVolumeError:
+            continue
+        found.setdefault(str(header.get("SeriesInstanceUID", "")), []).append(file)
+    return found
+
+
+def facts_of_files(
+    paths: Sequence[Path],
+    classifier: SeriesClassifier,
+    unknown_below: float,
+    source: Mapping[str, str],
+) -> Facts:
+    """Return what the rules would see of a series that is not here yet.
+
+    Own output is not looked at, as in `Stages.classify`.
+    """
+    own = own_output_among(paths)
+    images = [one for one in paths if one not in own]
+    findings: Mapping[str, Finding] = UNRECOGNISED
+    if images:
+        found = recognise(images, classifier, unknown_below).findings
+        findings = {one.name: one for one in found if one.source == "fused"}
+    header = first_readable(images or paths)
+    return Facts(
+        findings_facts(findings), {} if header is None else header_facts(header), dict(source)
+    )

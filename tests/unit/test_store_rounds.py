@@ -1,0 +1,91 @@
+"""Rows of what is run again; turns of what becomes pending after its batch was through."""
+
+import pytest
+
+from node.receive.tally import MOST, Tally
+from node.store.catalog import Catalog
+from node.store.records import REVISION, Hold
+from tests.store_rows import SERIES, STUDY, stored
+
+
+@pytest.fixture
+def through(catalog: Catalog) -> Catalog:
+    """Give a catalog with a series that was recognised and routed."""
+    catalog.record(stored(1), 100.0)
+    catalog.settle(SERIES, {}, 101.0)
+    catalog.finish(SERIES, 1, "done")
+    return catalog
+
+
+def test_rounds_of_quarantine_and_of_reprocessing_add_up(through: Catalog) -> None:
+    """A job's id is made of the round: one that was used before would run nothing."""
+    seen = [through.rounds(SERIES, 1)]
+    for again in (False, True, False):
+        (one,) = through.candidates(SERIES)
+        assert through.begin_round(one, again, 200.0)
+        assert through.is_sent_again(SERIES, 1) is again
+        seen.append(through.rounds(SERIES, 1))
+        through.finish(SERIES, 1, "unusable", "recognition died")
+        through.hold(Hold("recognition", STUDY, SERIES, f"{REVISION}1", "x"), 201.0)
+        (held,) = through.held()
+        through.start_again(held, 202.0)
+        seen.append(through.rounds(SERIES, 1))
+        through.finish(SERIES, 1, "done")
+
+    assert seen == sorted(set(seen))
+    assert not through.is_sent_again(SERIES, 1)
+
+
+def test_a_round_begins_once(through: Catalog) -> None:
+    """Two operators at once have it run once."""
+    (one,) = through.candidates(STUDY)
+
+    assert [through.begin_round(one, False, 200.0) for _ in range(2)] == [True, False]
+    assert through.unqueued() == [(SERIES, 1)]
+    assert [e.event for e in through.history(STUDY)].count("reprocessed") == 1
+
+
+def test_send_again_lasts_until_the_results_are_noted(through: Catalog) -> None:
+    """Routing ends as "queued" where a segmentation follows, whose results are sent again too."""
+    (one,) = through.candidates(STUDY)
+    through.begin_round(one, True, 200.0)
+
+    through.finish(SERIES, 1, "queued")
+    assert through.is_sent_again(SERIES, 1)
+    through.finish(SERIES, 1, "done")
+    assert not through.is_sent_again(SERIES, 1)
+
+
+def test_what_is_new_in_a_batch_that_was_through_is_due_at_once(through: Catalog) -> None:
+    """It would wait for the next start of the worker, which looks for what has no turn."""
+    through.record(stored(2), 110.0)
+    batch, (first, second) = f"source/{SERIES}/1", (stored(n).sop_instance_uid for n in (1, 2))
+    through.add_deliveries(batch, "pacs", [first], 120.0)
+    (job,) = through.due("pacs", 120.0, 5, urgent=False)
+    through.put_delivery(first, "pacs", "delivered", "", 121.0, batch)
+    through.mark_dispatched("pacs", batch, job.serial, 121.0)
+    assert through.close_dispatch(job, 121.0)
+
+    through.add_deliveries(batch, "pacs", [first], 130.0)
+    assert through.due("pacs", 130.0, 5, urgent=False) == []
+    through.add_deliveries(batch, "pacs", [first, second], 140.0, urgent=True)
+
+    (again,) = through.due("pacs", 140.0, 5, urgent=True)
+    assert again.serial == job.serial + 1
+    assert [one.sop_instance_uid for one in through.pending(batch, "pacs")] == [second]
+
+
+def test_an_association_is_counted_by_study_within_bounds() -> None:
+    """A peer that sends a million studies fills no memory and no line of the log."""
+    tally = Tally()
+    for number in range(MOST + 3):
+        tally.keep(f"1.{number}")
+        tally.keep("1.0")
+    tally.refused += 1
+
+    told = tally.told()
+    assert told["instances"] == 2 * (MOST + 3)
+    assert told["refused"] == 1
+    assert told["studies"]["1.0"] == MOST + 4
+    assert len(told["studies"]) == MOST
+    assert told["of_other_studies"] == 3
