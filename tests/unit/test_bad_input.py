@@ -18,6 +18,7 @@ from radnet.inference.preparation import Stack
 from radnet.inference.recognise import read_scan_file
 from radnet.inference.refusals import refuse_impossible_liver, refuse_other_than_ct
 from radnet.volume.size import MOST_VOXELS
+from tests.hostile_pixels import HOSTILE
 from tests.made_ct import write_ct
 
 RNG = np.random.default_rng(1)
@@ -121,6 +122,16 @@ def unscaled(folder: Path) -> Path:
     return folder
 
 
+def hostile(kind: str) -> Writer:
+    """Return what writes a CT of which the third slice breaks its decoder."""
+
+    def write(folder: Path) -> Path:
+        write_ct(folder, lambda ds, index: HOSTILE[kind](ds) if index == 2 else None)
+        return folder
+
+    return write
+
+
 BAD = {
     "NaN": (nifti(with_value(np.nan)), "not finite"),
     "infinite": (nifti(with_value(np.inf)), "not finite"),
@@ -144,6 +155,7 @@ BAD = {
     "no orientation": (unsaid, "qform_code and sform_code are 0"),
     "no tissue": (nifti((abdomen() - 4000).astype(np.int16)), "the highest voxel"),
     "no columns": (without_columns, "0 x 64 x 20 voxels"),
+    "a panic": (hostile("RLE panic"), ".1.2.3 cannot be decoded (PanicException)"),
     "unreadable folder": (unreadable, "cannot be read as DICOM"),
 }
 

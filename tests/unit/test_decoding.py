@@ -5,20 +5,29 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.encaps import get_frame
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from radnet.errors import UndecodableError, UnusableVolumeError
 from radnet.volume.decoder_pool import Children, Limits
 from radnet.volume.decoding import decoded, plain_file
 from radnet.volume.headers import read_file
 from radnet.volume.series import read_volume
-from tests.hostile_pixels import HOSTILE, rle_panic
-from tests.made_ct import SHAPE, write_ct
+from tests.hostile_pixels import HOSTILE, put, rle_panic
+from tests.made_ct import SHAPE, made_slice, write_ct
 from tests.node_process import wait_for
 
 STUB = (sys.executable, "-P", str(Path(__file__).parents[1] / "decoder_stub.py"))
@@ -62,6 +71,28 @@ def test_one_bad_slice_is_named_and_the_next_series_is_read(
 
     assert uid in str(refused.value) or "different values of Rows" in str(refused.value)
     assert read_volume(write_ct(tmp_path / "good", _rle)).shape == SHAPE
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless])
+def test_spoiled_frames_are_an_image_or_a_reason(tmp_path: Path, syntax: UID) -> None:
+    """Whatever stands in a code stream: what is decoded is of the promised shape, or refused."""
+    rng = np.random.default_rng(12)
+    ds = made_slice(1)
+    ds.Rows, ds.Columns = 64, 64
+    ds.PixelData = rng.bytes(2 * 64 * 64)
+    ds["PixelData"].VR = "OW"
+    ds.BitsStored, ds.HighBit = 16, 15
+    ds.compress(syntax, generate_instance_uid=False)
+    whole = get_frame(ds.PixelData, 0, number_of_frames=1)
+    path = tmp_path / "spoiled.dcm"
+    for _ in range(12):
+        frame = bytearray(whole)
+        for _ in range(rng.integers(1, 4)):
+            frame[rng.integers(min(len(frame), 200))] = int(rng.integers(256))
+        put(ds, bytes(frame), syntax)
+        ds.save_as(path, enforce_file_format=True)
+        with suppress(UndecodableError):
+            assert decoded(path, read_file(path, pixels=False)).shape == (64, 64)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE.keys())
