@@ -19,7 +19,11 @@ def sources(config: ConfigFile = DEFAULT_CONFIG) -> None:
         catalog = app.open_storage(settings).catalog
         visitors, rejections = catalog.visitors(), catalog.rejections()
         console.print(views.table(visitors, rejections))
-        wanted = views.suggestion(visitors, rejections, settings.sources, settings.node.ae_title)
+        seen = visitors, rejections, settings.sources, settings.node.ae_title
+        wanted = views.suggestion(*seen)
+        mistakes = views.mistaken(*seen)
+    for mistake in mistakes:
+        console.print(mistake, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if not wanted:
         return
     if not settings.sources:

@@ -3,9 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from node.receive.request import Request
 from node.trust import Source, within_one
+
+NOT_FOR_SOURCES: Final = (
+    "cannot be read", "protocol version", "it names no calling", "its certificate",
+    "nothing it proposes", "too many associations", "the gate failed",
+)  # fmt: skip
+"""How reasons begin for which no entry among the sources would let a caller in."""
 
 
 class Reject(Enum):

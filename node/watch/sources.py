@@ -9,6 +9,7 @@ from ipaddress import IPv6Address, ip_address
 from rich.table import Table
 from rich.text import Text
 
+from node.receive.gate import NOT_FOR_SOURCES
 from node.store.rejections import OTHERS, Rejection, Visitor
 from node.trust import Source, within_one
 
@@ -18,6 +19,9 @@ class _Wanted:
     calling_ae: str
     called_ae: str
     address: str
+    times: int
+    last_at: float
+    let_in: bool = False
 
 
 def table(visitors: Sequence[Visitor], rejections: Sequence[Rejection]) -> Table:
@@ -55,39 +59,97 @@ def suggestion(
 ) -> str:
     """Return TOML that lets in whom the settings do not list yet, or ''.
 
-    A peer that has a listed title but comes from elsewhere, or calls another title, is given
-    as the entry that would let it in too: the title alone proves nothing, so it is for a person
-    to decide.
+    It only adds. A peer that has a listed title but comes from elsewhere is given as the entry
+    of that title with one network more: the title alone proves nothing, so it is for a person to
+    decide. What a listed entry asks of its peer otherwise, the title to call above all, stays as
+    it is: whoever sends by it now goes on sending. Who called another title, `mistaken` tells.
     """
-    seen = [_Wanted(one.calling_ae, one.called_ae, one.address) for one in visitors]
-    seen += [
-        _Wanted(one.peer.calling_ae, one.peer.called_ae, one.peer.address) for one in rejections
-    ]
+    seen = _seen(visitors, rejections)
     listed = {source.ae_title: source for source in sources}
     entries = []
-    for title in sorted({one.calling_ae for one in seen} - {"", OTHERS}):
+    for title in sorted({one.calling_ae for one in seen}):
         mine = [one for one in seen if one.calling_ae == title]
         known = listed.get(title)
-        if known is None or not all(_covered(known, one, ae_title) for one in mine):
-            entries.append(_entry(title, mine, known, ae_title))
+        if known is None:
+            entries.append(_entry(title, mine, ae_title))
+        elif outside := [one for one in mine if not _within(known, one)]:
+            entries.append(_extended(known, outside))
     return "\n".join(entries)
 
 
-def _covered(source: Source, one: _Wanted, ae_title: str) -> bool:
-    within = not source.networks or within_one(one.address, source.networks)
-    return within and one.called_ae == (source.called_ae or ae_title)
+def mistaken(
+    visitors: Iterable[Visitor],
+    rejections: Iterable[Rejection],
+    sources: Sequence[Source],
+    ae_title: str,
+) -> list[str]:
+    """Return who called another title than it ought to, or than it calls otherwise: a mistake.
+
+    That is mended at the peer. An entry has one title to call: with this one in it, what the
+    peer sends now would be rejected.
+    """
+    seen = _seen(visitors, rejections)
+    listed = {source.ae_title: source for source in sources}
+    told = []
+    for title in sorted({one.calling_ae for one in seen}):
+        mine = [one for one in seen if one.calling_ae == title]
+        known = listed.get(title)
+        expected = (known.called_ae or ae_title) if known else _called(mine, ae_title)
+        told += [
+            f"{title} at {one.address} called {one.called_ae or 'nobody'} ({one.times} times); "
+            f"expected {expected}: correct it there"
+            for one in mine
+            if one.called_ae != expected
+        ]
+    return told
 
 
-def _entry(title: str, seen: Sequence[_Wanted], known: Source | None, ae_title: str) -> str:
-    networks = {_network(one.address) for one in seen}
-    networks |= {str(network) for network in known.networks} if known else set()
-    lines = ["[[sources]]" + ("  # in place of the entry of this title" if known else "")]
-    lines.append(f"ae_title = {json.dumps(title)}")
-    called = sorted({one.called_ae for one in seen})
-    if called != [ae_title]:
-        lines.append(f"called_ae = {json.dumps(called[-1])}  # it called {', '.join(called)}")
+def _seen(visitors: Iterable[Visitor], rejections: Iterable[Rejection]) -> list[_Wanted]:
+    """Return who came and who was rejected for something that an entry could change."""
+    seen = [
+        _Wanted(one.calling_ae, one.called_ae, one.address, one.times, one.last_at, let_in=True)
+        for one in visitors
+    ]
+    seen += [
+        _Wanted(one.peer.calling_ae, one.peer.called_ae, one.peer.address, one.times, one.last_at)
+        for one in rejections
+        if not one.peer.reason.startswith(NOT_FOR_SOURCES)
+    ]
+    return [one for one in seen if one.calling_ae not in ("", OTHERS)]
+
+
+def _called(seen: Sequence[_Wanted], ae_title: str) -> str:
+    """Return the title that a peer's entry has to name: what gets in now, or what it called last.
+
+    Ours goes before others: it needs no word in the entry.
+    """
+    best = max(seen, key=lambda one: (one.let_in, one.called_ae == ae_title, one.last_at))
+    return best.called_ae
+
+
+def _within(source: Source, one: _Wanted) -> bool:
+    return not source.networks or within_one(one.address, source.networks)
+
+
+def _entry(title: str, seen: Sequence[_Wanted], ae_title: str) -> str:
+    lines = ["[[sources]]", f"ae_title = {json.dumps(title)}"]
+    called = _called(seen, ae_title)
+    if called != ae_title:
+        others = ", ".join(sorted({one.called_ae for one in seen}))
+        lines.append(f"called_ae = {json.dumps(called)}  # it called {others}")
+    lines.append(f"networks = {json.dumps(sorted({_network(one.address) for one in seen}))}")
+    return "\n".join(lines) + "\n"
+
+
+def _extended(known: Source, outside: Sequence[_Wanted]) -> str:
+    """Return a listed entry with the networks of those who came from elsewhere besides."""
+    networks = {_network(one.address) for one in outside} | {str(one) for one in known.networks}
+    lines = ["[[sources]]  # in place of the entry of this title"]
+    lines.append(f"ae_title = {json.dumps(known.ae_title)}")
+    if known.called_ae is not None:
+        lines.append(f"called_ae = {json.dumps(known.called_ae)}")
     lines.append(f"networks = {json.dumps(sorted(networks))}")
-    lines += _kept(known) if known else []
+    lines += _kept(known)
     return "\n".join(lines) + "\n"
 
 

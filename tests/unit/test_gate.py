@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from node.receive.gate import Caller, Gate, Reject
+from node.receive.gate import NOT_FOR_SOURCES, Caller, Gate, Reject
 from node.receive.listener import certified_names
 from node.settings import Settings
 from node.store.rejections import OTHERS, Rejected, Rejection, Visitor
 from node.trust import ClientTlsTable, Source
-from node.watch.sources import suggestion
+from node.watch.sources import mistaken, suggestion
 
 CT = Source(
     ae_title="CT1",
@@ -138,6 +138,68 @@ def test_the_entry_in_place_of_another_says_no_less_than_it() -> None:
     assert entry == known.model_copy(
         update={"networks": (IPv4Network("10.1.0.0/16"), IPv4Network("192.0.2.1/32"))}
     )
+
+
+HERE = Source(ae_title="CT1", networks=(IPv4Network("10.1.0.0/16"),))
+ANYWHERE = Source(ae_title="CT1")
+OLD = Source(ae_title="CT1", called_ae="OLDPACS", networks=(IPv4Network("10.1.0.0/16"),))
+
+
+@pytest.mark.parametrize(
+    ("known", "called", "address"),
+    [
+        (HERE, "RADNOD", "10.1.2.3"),
+        (HERE, "ZZZ", "10.1.2.3"),
+        (HERE, "RADNOD", "192.0.2.1"),
+        (HERE, "RADNODE", "192.0.2.1"),
+        (ANYWHERE, "RADNOD", "192.0.2.1"),
+        (OLD, "RADNODE", "10.1.2.3"),
+        (OLD, "OLDPACS", "192.0.2.1"),
+    ],
+    ids=["typo", "late letters", "both", "moved", "anywhere", "our own title", "old, moved"],
+)
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "not listed"])
+def test_what_is_proposed_locks_nobody_out_who_sends_now(
+    known: Source, called: str, address: str, listed: bool
+) -> None:
+    """One mistyped call made the working entry of CT1 one that rejects CT1."""
+    works = Caller("CT1", known.called_ae or "RADNODE", "10.1.2.3")
+    came = [Visitor("CT1", works.called_ae, works.address, 900, 0.0, 1.0)]
+    rejected = [Rejection(Rejected("CT1", called, address, "not let in"), 1, 2.0, 2.0)]
+    sources = [known] if listed else []
+
+    told = suggestion(came, rejected, sources, "RADNODE")
+    proposed = Settings.model_validate(tomllib.loads(told)).sources
+    after = {one.ae_title: one for one in (*sources, *proposed)}
+
+    assert gate(*after.values()).judge(works, {}) is None
+    if proposed and listed:
+        (entry,) = proposed
+        assert set(entry.networks) > set(known.networks)
+        assert entry.called_ae == known.called_ae
+    mistakes = mistaken(came, rejected, sources, "RADNODE")
+    assert bool(mistakes) is (called != works.called_ae)
+    assert all(f"called {called} (1 times); expected {works.called_ae}" in one for one in mistakes)
+
+
+def test_a_mistyped_call_of_a_listed_peer_proposes_nothing() -> None:
+    """It is mended at the peer."""
+    typo = [Rejection(Rejected("CT1", "RADNOD", "10.1.2.3", "it must call RADNODE"), 3, 0.0, 1.0)]
+
+    assert suggestion([], typo, [HERE], "RADNODE") == ""
+    assert mistaken([], typo, [HERE], "RADNODE") == [
+        "CT1 at 10.1.2.3 called RADNOD (3 times); expected RADNODE: correct it there"
+    ]
+
+
+def test_who_is_rejected_for_what_no_entry_changes_is_not_proposed() -> None:
+    """Pasted, the entry would change nothing for it."""
+    rejected = [
+        Rejection(Rejected(f"X{number}", "RADNODE", "192.0.2.1", f"{begins} so"), 1, 0.0, 1.0)
+        for number, begins in enumerate(NOT_FOR_SOURCES)
+    ]
+
+    assert suggestion([], rejected, [HERE], "RADNODE") == ""
 
 
 def test_the_entry_of_a_peer_that_came_by_ipv4_over_ipv6_lets_it_in() -> None:
