@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID
 
 from radnet.volume.headers import quiet_headers
@@ -34,8 +35,10 @@ def write_plain(path: Path, out: BinaryIO, syntax: UID) -> bool:
     """
     with quiet_headers():
         ds = dcmread(path)
-        packed = UID(ds.file_meta.TransferSyntaxUID).is_encapsulated
-        decoded = packed and bool(ds.get("PixelData"))
+        stored = UID(ds.file_meta.TransferSyntaxUID)
+        decoded = stored.is_encapsulated and bool(ds.get("PixelData"))
+        if stored.is_encapsulated:
+            _decode_icons(ds, stored)
         if decoded:
             ds.decompress(as_rgb=False, generate_instance_uid=False, correct_unused_bits=False)
             _name_colour(ds)
@@ -47,6 +50,20 @@ def write_plain(path: Path, out: BinaryIO, syntax: UID) -> bool:
             enforce_file_format=True,
         )
     return decoded
+
+
+def _decode_icons(ds: Dataset, stored: UID) -> None:
+    """Decode the only pixels besides those of the image itself (PS3.3 Section C.7.6.1.1.6).
+
+    Encapsulated ones in a plain transfer syntax would be no readable file.
+    """
+    for icon in ds.get("IconImageSequence") or ():
+        if "PixelData" in icon and icon["PixelData"].is_undefined_length:
+            icon.file_meta = FileMetaDataset()
+            icon.file_meta.TransferSyntaxUID = stored
+            icon.decompress(as_rgb=False, generate_instance_uid=False, correct_unused_bits=False)
+            _name_colour(icon)
+            del icon.file_meta
 
 
 def _name_colour(ds: Dataset) -> None:

@@ -146,3 +146,28 @@ def test_empty_pixel_data_is_none(tmp_path: Path, value: bytes) -> None:
 
     assert sent.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     assert not sent.get("PixelData")
+
+
+@pytest.mark.parametrize("pixels", [True, False])
+def test_an_icon_is_decoded_with_its_image(tmp_path: Path, pixels: bool) -> None:
+    """Left as it was, encapsulated in a plain transfer syntax, it made a file nobody reads."""
+    ds = ct_slice(1)
+    plain = ds.PixelData
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.compress(RLELossless, generate_instance_uid=False)
+    icon = Dataset()
+    for keyword in ("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"):
+        setattr(icon, keyword, ds[keyword].value)
+    for keyword in ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"):
+        setattr(icon, keyword, ds[keyword].value)
+    icon["PixelData"] = ds["PixelData"]
+    ds.IconImageSequence = [icon]
+    if not pixels:
+        del ds.PixelData
+    ds.save_as(path := tmp_path / "x.dcm", enforce_file_format=True)
+
+    sent = uncompressed(path, RLELossless)
+
+    assert sent.IconImageSequence[0].PixelData == plain
+    assert sent.get("PixelData") == (plain if pixels else None)
