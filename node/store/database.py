@@ -21,6 +21,7 @@ from node.store.private import private_database
 from node.store.sameness import End, Sameness
 
 BUSY_TIMEOUT_S = 30.0  # receiver and workers share the file; a writer waits for its turn
+BRIEFLY_S = 5.0
 GIVEN_WAY_S = 0.15
 RESERVED_LOG_OCTETS = 5 << 20  # a little over the 1000 pages after which SQLite starts anew
 WRITTEN = "end of the ledger"  # key of what a transaction has appended
@@ -42,6 +43,7 @@ class Database:
         if self._file is not None:
             private_database(self._file)
         self._writer = self.engine.execution_options(immediate=True)
+        self._hasty = self.engine.execution_options(immediate=True, briefly=True)
         self._sameness = Sameness(self._file)
         sa.event.listen(self.engine, "connect", self._sameness.opened)
 
@@ -103,8 +105,13 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
+    def _write(self, *, briefly: bool = False) -> Iterator[sa.Connection]:
         """One transaction that holds SQLite's write lock from its start.
+
+        Parameters
+        ----------
+        briefly : bool
+            Do not wait for that lock as long as usual: somebody waits for what comes after.
 
         Raises
         ------
@@ -113,7 +120,7 @@ class Database:
         """
         end: End | None = None
         try:
-            with self._writer.begin() as connection:
+            with (self._hasty if briefly else self._writer).begin() as connection:
                 connection.info.pop(WRITTEN, None)  # of a transaction that was rolled back
                 self._sameness.look_at_file(connection)
                 yield connection
@@ -230,5 +237,14 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     """Take the write lock first: an upgrade of a read lock would fail as busy at once."""
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("immediate", False):
+        connection.exec_driver_sql("BEGIN")
+    elif not options.get("briefly", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(BRIEFLY_S * 1000)}")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")

@@ -28,8 +28,11 @@ class Reception(Ledger):
     """The catalog as the receiver sees it."""
 
     def open_association(self, calling_ae: str, called_ae: str, address: str, now: float) -> int:
-        """Note that a peer has connected and return the association's number."""
-        with self._write() as connection:
+        """Note that a peer has connected and return the association's number.
+
+        Others are not waited for as long as for an instance: its first one would wait twice.
+        """
+        with self._write(briefly=True) as connection:
             result = connection.execute(
                 sa.insert(association).returning(association.c.id),
                 {

@@ -17,6 +17,7 @@ from node.pipeline.ticker import Ticker
 from node.receive.statuses import StoreStatus
 from node.settings import ReceiveSection
 from node.store import database
+from node.store.catalog import Catalog
 from tests.bench import Bench, slices
 from tests.node_process import wait_for
 from tests.receiver import running_receiver, send
@@ -59,6 +60,7 @@ def test_a_catalog_that_is_locked_for_long_costs_no_association(
 ) -> None:
     """Noting the association waits for longer than a negotiation or a silence may take."""
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 1.5)
+    monkeypatch.setattr(database, "BRIEFLY_S", 1.5)
     (image,) = slices(0)
     limits = ReceiveSection(negotiation_timeout_s=1.0, network_timeout_s=1.2)
     with running_receiver(tmp_path, limits) as node:
@@ -71,6 +73,23 @@ def test_a_catalog_that_is_locked_for_long_costs_no_association(
         assert refused == [StoreStatus.PROCESSING_FAILURE] * 2
         assert taken == StoreStatus.SUCCESS
         assert len(node.stored()) == 1
+
+
+def test_noting_an_association_does_not_take_the_patience_of_its_first_instance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer that waits for a minute at most would hear nothing; the next change waits as ever."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 300.0)
+    monkeypatch.setattr(database, "BRIEFLY_S", 0.1)
+    path = tmp_path / "catalog.sqlite"
+    with closing(Catalog(f"sqlite:///{path}")) as catalog:
+        catalog.upgrade()
+        with locked(path), pytest.raises(StoreError, match="locked"):
+            catalog.open_association("A", "B", "C", 1.0)
+
+        assert catalog.open_association("A", "B", "C", 2.0)
+        with catalog.engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 300_000
 
 
 def test_worker_waits_while_the_database_is_locked(bench: Bench) -> None:
