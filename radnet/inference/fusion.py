@@ -231,7 +231,7 @@ def _doubted(
     told = header.regions.get(region)
     if told is None:
         return refuted(region, modality, covered=covered)
-    if header.coverage and covered != (told > 0.5):
+    if covered != (told > 0.5):  # a header that leans one way is not turned round, divided or not
         return True
     if not contested or header.coverage.confidence >= STANDS:
         return False

@@ -15,6 +15,7 @@ from radnet.inference.classifier import Prediction
 from radnet.inference.fusion import CLASS_HEADS, STANDS, bounded, fuse_witnesses
 from radnet.inference.support import PATIENTS, REGIONS, confirms, most_nats, refuted
 from radnet.labels.evidence import THRESHOLD, Evidence, Label, SeriesLabels, weigh
+from radnet.labels.extent import in_order
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 
 UNKNOWN_BELOW = 0.6
@@ -72,8 +73,8 @@ def said(value: str, *reasons: tuple[str, float]) -> Label:
 def covering(*named: Region, confidence: float) -> SeriesLabels:
     """Return a header that names these regions, and so no others."""
     regions = {r.value: confidence if r in named else 1 - confidence for r in Region}
-    evidence = Evidence(";".join(named), 3.0, "rule", "BodyPartExamined", "text")
-    return SeriesLabels(coverage=Label(";".join(named), confidence, (evidence,)), regions=regions)
+    evidence = Evidence(in_order(named), 3.0, "rule", "BodyPartExamined", "text")
+    return SeriesLabels(coverage=Label(evidence.value, confidence, (evidence,)), regions=regions)
 
 
 @given(predictions(), confidences, st.data())
@@ -99,9 +100,8 @@ def test_a_header_is_never_reversed_by_pixels(
     for head, value in values.items():
         assert fused.classes[head].value in (value, None)
     assert set(fused.covered or ()) <= {str(region) for region in named}
-    if header.coverage:  # a name for "none of them" is not drawn here
-        answered = set(Region) - set(fused.regions_unknown)
-        assert named & answered == set(fused.covered or ())
+    answered = set(Region) - set(fused.regions_unknown)
+    assert named & answered == set(fused.covered or ())
 
 
 @given(predictions(), st.floats(STANDS, 1.0), st.sets(st.sampled_from(list(Region)), min_size=1))
@@ -177,9 +177,7 @@ def test_pixels_that_see_none_of_the_regions_have_not_recognised_the_scan() -> N
     nothing = pixels(coverage=dict.fromkeys(Region, 0.01))
 
     alone = fuse_witnesses(SeriesLabels(), nothing, UNKNOWN_BELOW)
-    knee = fuse_witnesses(
-        replace(covering(confidence=0.95), coverage=Label("elsewhere", 0.95)), nothing, 0.6
-    )
+    knee = fuse_witnesses(covering(confidence=0.95), nothing, UNKNOWN_BELOW)
 
     assert (alone.covered, len(alone.regions_unknown)) == (None, len(Region))
     assert (knee.covered, knee.regions_unknown) == ([], [])
