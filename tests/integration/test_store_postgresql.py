@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,31 @@ def test_chain_is_whole_with_many_writers(catalog: Catalog, server: RunningPostg
     assert (catalog.proof().entries, catalog.proof().broken) == (100, "")
     (summary,) = catalog.series_of(STUDY)
     assert summary.instance_count == 100
+
+
+def test_two_studies_with_one_series_uid_stay_two_with_two_writers(
+    catalog: Catalog, server: RunningPostgresql
+) -> None:
+    """Whoever comes second sees the first one's series, committed or not."""
+    studies = {STUDY: range(1, 26), f"{STUDY}.9": range(101, 126)}
+
+    def write(study: str) -> None:
+        own = Catalog(server.url)
+        for number in studies[study]:
+            own.record(replace(stored(number), study_instance_uid=study), 100.0)
+        own.close()
+
+    threads = [threading.Thread(target=write, args=(study,)) for study in studies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    for study in studies:
+        (summary,) = catalog.series_of(study)
+        found = catalog.instances(summary.series_instance_uid)
+        assert summary.instance_count == len(found) == 25
+        assert {one.study_instance_uid for one in found} == {study}
 
 
 def test_quarantine_finds_what_went_wrong(catalog: Catalog) -> None:

@@ -12,7 +12,7 @@ from pydicom import Dataset, dcmread
 from pydicom.dataelem import DataElement
 from pydicom.sr.codedict import codes
 
-from node.identity import is_own_output
+from node.identity import derived_uid, is_own_output
 from node.segment.edition import Edition
 from node.segment.liver import LiverResult, encode, segment_liver
 from node.segment.report import ABSENT, PRESENCE
@@ -23,6 +23,7 @@ from tests.made_ct import (
     MADE,
     SHAPE,
     SPACING,
+    STUDY,
     Edit,
     Find,
     MadeModel,
@@ -314,10 +315,12 @@ def test_odd_patient_attributes_are_carried_or_left_empty(
     assert "1970" not in caplog.text
 
 
-def test_multi_frame_source_is_segmented_on_its_frames(tmp_path: Path) -> None:
+@pytest.mark.parametrize("frame", ["1.2.3.9", ""], ids=["frame of reference", "none"])
+def test_multi_frame_source_is_segmented_on_its_frames(tmp_path: Path, frame: str) -> None:
     """An enhanced CT is one instance; its frames are named by number."""
     sources = [dcmread(path) for path in write_ct(tmp_path / "single", orientation=AXIAL)]
     enhanced = LegacyConvertedEnhancedCTImage(sources, "1.2.3.4", 5, "1.2.3.4.5", 1)
+    enhanced.FrameOfReferenceUID = frame
     enhanced.save_as(tmp_path / "enhanced.dcm")
 
     result = segment_liver([tmp_path / "enhanced.dcm"], MadeModel(), edition(1))
@@ -326,6 +329,7 @@ def test_multi_frame_source_is_segmented_on_its_frames(tmp_path: Path) -> None:
     references = [g.DerivationImageSequence[0].SourceImageSequence[0] for g in groups]
     assert {str(r.ReferencedSOPInstanceUID) for r in references} == {"1.2.3.4.5"}
     assert all(r.ReferencedFrameNumber for r in references)
+    assert _seg(result).FrameOfReferenceUID == (frame or derived_uid(STUDY, "1.2.3.4", "frame"))
     assert result.certificate["grid_error_mm"] < 0.001
 
 
@@ -369,13 +373,25 @@ def _no_frame_of_reference(ds: Dataset, _index: int) -> None:
     del ds.FrameOfReferenceUID
 
 
+def _a_frame_of_reference_each(ds: Dataset, index: int) -> None:
+    ds.FrameOfReferenceUID = f"1.2.3.{index + 1}"
+
+
 def _odd_thickness(ds: Dataset, _index: int) -> None:
     ds.SliceThickness = None
     ds.SpacingBetweenSlices = -4
 
 
 @pytest.mark.parametrize(
-    "edit", [_turned, _other_digits, _jittered, _no_frame_of_reference, _odd_thickness]
+    "edit",
+    [
+        _turned,
+        _other_digits,
+        _jittered,
+        _no_frame_of_reference,
+        _a_frame_of_reference_each,
+        _odd_thickness,
+    ],
 )
 def test_last_digits_of_a_source_do_not_stop_a_result(tmp_path: Path, edit: Edit) -> None:
     """Archives round; what is one grid to a tenth of a millimetre is one grid."""
