@@ -10,12 +10,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from node.identity import is_own_output
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
+from node.store.orders import CANCEL, Scope
 from radnet.errors import UnusableVolumeError
 from radnet.volume.agreement import Patient, images_of_patients, listed, patient_of
 from radnet.volume.headers import read_file
+
+log = structlog.get_logger()
 
 KEYWORDS: Final = [
     "SpecificCharacterSet",
@@ -65,3 +70,18 @@ def mixed_study(catalog: Catalog, files: InstanceFiles, study_instance_uid: str)
         with suppress(UnusableVolumeError):  # or retention took it meanwhile
             named.append(patient_in(files.absolute(path)))
     return several_patients(named, len({series for series, _ in received}))
+
+
+def hold_others(catalog: Catalog, series_instance_uid: str, reason: str, now: float) -> None:
+    """Have the series of a study held that were through before this one came.
+
+    What was made of them and is not on its way yet stays here; an operator may replay it.
+    """
+    for other in catalog.series_of(catalog.study_of(series_instance_uid)):
+        uid = other.series_instance_uid
+        if other.state != "done" or uid == series_instance_uid:
+            continue
+        for _, made in catalog.derived(uid):
+            catalog.order(CANCEL, Scope(uid=made.sop_instance_uid), now)
+        catalog.finish(uid, other.revision, "unusable", reason)
+        log.warning("series of a mixed study", series=uid, because=reason)

@@ -32,7 +32,7 @@ from node.pipeline.own_output import (
     own_by_finding,
     own_finding,
 )
-from node.pipeline.patients import mixed_study
+from node.pipeline.patients import hold_others, mixed_study
 from node.pipeline.sending import Sending, a_slice_first, once_more
 from node.route.rules import CompiledRules, Decision
 from node.segment.edition import Edition
@@ -87,7 +87,7 @@ class Stages:
             known = recognise(paths, self.classifier, self.unknown_below)
         findings, unusable = [*known.findings, *own_finding(own, len(stored))], known.unusable
         if paths and (mixed := self._mixed_study(series_instance_uid)):
-            self._hold_others(series_instance_uid, mixed)
+            hold_others(self.catalog, series_instance_uid, f"{MIXED}{mixed}", self.clock())
             unusable = unusable if unusable.startswith(MIXED) else f"{MIXED}{mixed}"
         self.catalog.put_findings(
             series_instance_uid, revision, findings, self.clock(), self.classifier.digest
@@ -167,15 +167,6 @@ class Stages:
         """Return why nothing may be measured in the study of a series; '' where it may."""
         study = self.catalog.study_of(series_instance_uid)
         return mixed_study(self.catalog, self.files, study)
-
-    def _hold_others(self, series_instance_uid: str, mixed: str) -> None:
-        """Have the series of the study held that were through before this one came."""
-        study = self.catalog.study_of(series_instance_uid)
-        for other in self.catalog.series_of(study):
-            if other.state == "done" and other.series_instance_uid != series_instance_uid:
-                uid = other.series_instance_uid
-                self.catalog.finish(uid, other.revision, "unusable", f"{MIXED}{mixed}")
-                log.warning("series of a mixed study", series=uid, because=mixed)
 
     def tag(self, target: TaggingDestination, batch: str) -> bool:
         """Write the fused findings of a source series as labels; tell whether that is done.

@@ -108,6 +108,22 @@ def test_a_second_patient_who_comes_later_has_the_first_held_too(bench: Bench) -
     assert len(bench.sent(SegmentationStorage)) == 1
 
 
+def test_results_that_are_not_on_their_way_yet_stay_here(bench: Bench) -> None:
+    """The archive was down when the second patient came: nobody gets the first one's SEG."""
+    bench.pacs.down = True
+    bench.receive(*slices(*range(6)))
+    bench.tick(3)
+    wait_for(bench.ends("done"), "the first patient's result", 60)
+
+    bench.receive(*another_series(PatientID="OTHER"))
+    bench.tick(3)
+    wait_for(bench.ends("unusable"), "the verdict", 60)
+
+    made = {one.sop_instance_uid for _, one in bench.catalog.derived(SERIES)}
+    states = {(d.sop_instance_uid in made, d.state) for d in bench.catalog.deliveries(STUDY)}
+    assert states == {(True, "cancelled"), (False, "pending")}
+
+
 @pytest.mark.parametrize(
     "values",
     [
