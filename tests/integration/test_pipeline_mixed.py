@@ -1,8 +1,11 @@
 """Images that do not belong together travel, are never measured, and are held."""
 
+from dataclasses import replace
 from io import StringIO
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
 from rich.console import Console
@@ -11,7 +14,7 @@ from node.pipeline.quarantine import Quarantine
 from node.store.reasons import MIXED
 from node.watch.status import study_table
 from tests.bench import Bench, slices
-from tests.made_ct import SERIES, STUDY, Edit
+from tests.made_ct import SERIES, STUDY, Edit, MadeModel, lopsided
 from tests.made_headers import SAGITTAL
 from tests.node_process import wait_for
 
@@ -106,6 +109,30 @@ def test_a_second_patient_who_comes_later_has_the_first_held_too(bench: Bench) -
 
     assert [series for series, _ in settled(bench, sent=14)] == [SERIES, OTHER]
     assert len(bench.sent(SegmentationStorage)) == 1
+
+
+def test_a_second_patient_who_comes_while_the_liver_is_sought_is_seen(bench: Bench) -> None:
+    """Segmenting takes minutes; what was true before need not be after."""
+
+    def find(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        bench.receive(*another_series(PatientID="OTHER"))
+        return lopsided(shape)
+
+    bench.stages = replace(bench.stages, liver=MadeModel(find))
+    bench.receive(*slices(*range(6)))
+    bench.now += 3
+    bench.sweep.settle()
+
+    assert bench.stages.classify(SERIES, 1) == ""
+    assert bench.stages.route(SERIES, 1, "")["segment"]
+    bench.stages.segment(SERIES, 1, ["pacs"], [])
+
+    row = bench.last()
+    assert row is not None
+    assert row.state == "unusable"
+    assert row.reason.startswith(f"{MIXED}2 patients in one study (6 and 6 of 12 images")
+    assert bench.catalog.derived(SERIES) == []
+    assert bench.derived_files() == []
 
 
 def test_results_that_are_not_on_their_way_yet_stay_here(bench: Bench) -> None:

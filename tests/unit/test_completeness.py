@@ -87,6 +87,16 @@ def test_a_gap_waits_for_quiet_and_is_recorded() -> None:
     assert late.evidence["problems"] == late.problems
 
 
+def test_a_lone_reformat_hides_no_gap_and_is_none() -> None:
+    """It lies in another plane: the slices are judged without it."""
+    (odd,) = headers(3.3)
+    odd.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+
+    assert judge(RELEASED, [*WHOLE, odd], POLICY, now=113.0).complete
+    gap = [*headers(*range(10), 11), odd]
+    assert position_problems(gap) == ["a slice is missing between 9.000 mm and 11.000 mm"]
+
+
 def test_fewer_than_announced_waits_for_quiet() -> None:
     """The announced number is a hint: it makes us wait, and never for ever."""
     for header in (announced := headers(*range(10))):
