@@ -76,11 +76,12 @@ def try_rules(
         else:
             tried = _of_catalog(app.open_storage(settings), what, since or None)
         for one in tried:
-            console.print(_table(one.name, verdicts(rules, one.facts)))
+            console.print(one.name, markup=False, highlight=False, soft_wrap=True)
+            console.print(_table(verdicts(rules, one.facts)))
 
 
-def _table(name: str, found: "list[Verdict]") -> Table:
-    table = Table(title=name, title_justify="left", show_lines=False)
+def _table(found: "list[Verdict]") -> Table:
+    table = Table()
     for heading in ("rule", "matches", "would", "why"):
         table.add_column(heading, overflow="fold")
     for one in found:
