@@ -25,6 +25,9 @@ ORDER: Final = (
 NECK: Final = ORDER.index(Region.LOWER_HEAD_NECK)
 PELVIS: Final = ORDER.index(Region.PELVIS)
 LEGS: Final = len(ORDER)
+UNJOINED: Final = frozenset(
+    {"vertex", "skull", "skullbase", "eye", "eyes", "orbit", "orbits", "crest", "crests"}
+)  # that may stand beside the other end: "skull thigh", "diaph crest"
 LONGEST: Final = 200  # characters of a line that can hold a range
 
 
@@ -37,8 +40,11 @@ class Landmark(NamedTuple):
 
 
 @cache
-def landmarks() -> tuple[tuple[Landmark, ...], re.Pattern[str]]:
-    """Return the landmarks, head to foot, and the expression that finds two of them joined."""
+def landmarks() -> tuple[tuple[Landmark, ...], re.Pattern[str], frozenset[str]]:
+    """Return the landmarks, the expression that finds two of them joined, and its quick test.
+
+    A line that holds none of the words of the quick test holds no range.
+    """
     table = tomllib.loads((files("radnet.labels") / "tables" / "range.toml").read_text("utf-8"))
     rows = table["landmark"]
     known = tuple(Landmark(row["from"], row["to"], re.compile(row["words"])) for row in rows)
@@ -50,7 +56,8 @@ def landmarks() -> tuple[tuple[Landmark, ...], re.Pattern[str]]:
         rf"\b(?:(?P<a>{any_of}) (?:{table['joints']}) {article}(?P<b>{any_of})"
         rf"|(?P<c>{heads}) (?P<d>{legs})|(?P<e>dia(?:ph|gr)\w*) (?P<f>(?:iliac )?crests?))\b"
     )
-    return known, re.compile(re.sub(r"\((?!\?)", "(?:", pattern))
+    joints = {joint.split("(")[0].split()[0] for joint in table["joints"].split("|")}
+    return known, re.compile(re.sub(r"\((?!\?)", "(?:", pattern)), frozenset(joints) | UNJOINED
 
 
 def ranged(line: str) -> tuple[str, str, str]:
@@ -58,7 +65,9 @@ def ranged(line: str) -> tuple[str, str, str]:
 
     Both are empty where there is none; then the line comes back as it was.
     """
-    known, pattern = landmarks()
+    known, pattern, quick = landmarks()
+    if quick.isdisjoint(line.split()):
+        return line, "", ""
     for match in pattern.finditer(line[:LONGEST]):
         ends = [text for text in match.groups() if text]
         regions = _between(*(_landmark(known, text) for text in ends))
