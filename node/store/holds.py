@@ -235,7 +235,8 @@ class Holds(Ledger):
 
         The first ones are kept apart in their turn, unless they were deleted. The series gets its
         next revision, and the instance is sent anew to wherever the rules say; what a destination
-        still answers about the first ones is not about these.
+        still answers about the first ones is not about these. Where the first ones were made here,
+        the others are an instance that was received, of a series that begins with it.
 
         Raises
         ------
@@ -262,13 +263,23 @@ class Holds(Ledger):
                     {name: other._mapping[name] for name in _SWAPPED}
                     | {"transfer_syntax_uid": transfer_syntax_uid, "received_at": now}
                     | {"association_id": None, "revision": None, "deleted_at": None}
+                    | {"origin": "received"}
                 )
             )  # fmt: skip
             connection.execute(sa.delete(delivery).where(delivery.c.sop_instance_uid == uid))
+            again = {"unsettled": True, "last_instance_at": now, "deleted_at": None}
+            begun = {
+                "series_instance_uid": first.series_instance_uid,
+                "study_instance_uid": first.study_instance_uid,
+                "instance_count": 1,
+                "revision": 0,
+                "first_instance_at": now,
+            }
             connection.execute(
-                sa.update(series)
-                .where(series.c.series_instance_uid == first.series_instance_uid)
-                .values(unsettled=True, last_instance_at=now, deleted_at=None)
+                self._insert(series).on_conflict_do_update(
+                    index_elements=[series.c.series_instance_uid], set_=again
+                ),
+                begun | again,
             )
             self._tell(connection, [_happening("released", held.hold)], now)
 

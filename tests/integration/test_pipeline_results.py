@@ -9,8 +9,10 @@ from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 
 from node.pipeline.leftovers import remove_leftovers
+from node.pipeline.quarantine import Quarantine
 from node.store.instances import DERIVED
 from node.store.records import StoredInstance
+from node.watch.custody import changed_files
 from tests.bench import Bench, slices
 from tests.made_ct import SERIES, STUDY
 from tests.node_process import wait_for
@@ -154,3 +156,25 @@ def test_our_own_result_that_comes_back_changed_is_kept_apart(bench: Bench) -> N
     assert dict(bench.catalog.derived(SERIES, 1)) == made
     folder = bench.files.absolute(one.path).parent
     assert len(list(folder.iterdir())) == 2  # the other bytes came twice, and lie there once
+
+
+def test_a_corrected_result_that_is_released_goes_where_the_rules_say(bench: Bench) -> None:
+    """It takes the place of the one that was made here, as what it is: received."""
+    bench.receive(*slices(*range(6)))
+    bench.tick(3)
+    wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
+    wait_for(bench.ends("done"), "the end", 60)
+    one = dict(bench.catalog.derived(SERIES, 1))["segmentation"]
+    bench.receive(corrected(bench.files.absolute(one.path)))
+    quarantine = Quarantine(bench.catalog, bench.files, bench.clock)
+    quarantine.look()
+    (held,) = bench.catalog.held()
+
+    quarantine.release(held)
+    bench.tick(61)
+
+    wait_for(lambda: len(bench.pacs.sent) == 9 and bench.nothing_pending(), "the result", 60)
+    assert str(bench.pacs.sent[-1].PatientName) == "Corrected^Name"
+    assert kept(bench, one.sop_instance_uid).origin == "received"
+    assert [other.sha256 for other in bench.catalog.conflicts(STUDY)] == [one.sha256]
+    assert list(changed_files(bench.catalog, bench.files, bench.catalog.history(STUDY))) == []
