@@ -92,16 +92,25 @@ def _answered(line: bytes, descriptor: int) -> dict[str, Any]:
 
 def _done(request: dict[str, Any], descriptor: int) -> dict[str, Any]:
     limit(request["cpu_s"], request["memory"])
-    path = Path(request["path"])
     if request["syntax"]:
         with os.fdopen(os.dup(descriptor), "wb") as out:
-            return {"decoded": write_plain(path, out, UID(request["syntax"]))}
+            return {"decoded": write_plain(Path(request["path"]), out, UID(request["syntax"]))}
+    sizes = request["octets"]
+    with mmap.mmap(descriptor, sum(sizes)) as shared:
+        at, images = 0, []
+        for path, octets in zip(request["paths"], sizes, strict=True):
+            images.append(_decoded(Path(path), shared, at, octets))
+            at += octets
+    return {"images": images}
+
+
+def _decoded(path: Path, shared: mmap.mmap, at: int, octets: int) -> dict[str, Any]:
+    """Decode one file into its place."""
     with quiet_headers():
         array = np.ascontiguousarray(stored_values(dcmread(path)))
-    if array.nbytes > request["octets"]:
-        return {"error": "more pixels than the header promised"}
-    with mmap.mmap(descriptor, request["octets"]) as shared:
-        np.frombuffer(shared, np.uint8)[: array.nbytes] = array.reshape(-1).view(np.uint8)
+    if array.nbytes > octets:
+        raise UndecodableError("more pixels than the header promised")
+    np.frombuffer(shared, np.uint8)[at : at + array.nbytes] = array.reshape(-1).view(np.uint8)
     return {"shape": array.shape, "dtype": array.dtype.str}
 
 

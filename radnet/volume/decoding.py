@@ -39,8 +39,14 @@ from radnet.volume.pixels import is_native, promised_bytes, stored_values
 
 _FIRST: Final = threading.Lock()
 
+_File = tuple[Path, Dataset]
+_Turn = Callable[[], NDArray[Any]]
+
 AT_ONCE: Final = 2
-"""Images of one series that are decoded at a time."""
+"""Parts of one series that are decoded at a time."""
+
+FILES_PER_REQUEST: Final = 8
+OCTETS_PER_REQUEST: Final = 16 << 20
 
 ADDRESS_SPACE: Final = 256 << 20  # octets a decoder may take for any image, however small
 COPIES: Final = 8  # of the decoded pixels: OpenJPEG has 4 octets for each sample, and numpy a few
@@ -100,15 +106,27 @@ def decoded(path: Path, header: Dataset, pool: Children | None = None) -> NDArra
                 return stored_values(read_file(path, pixels=True))
         except UNDECODABLE as error:
             raise UndecodableError(type(error).__name__) from error
-    with _shared(octets) as file:
-        request = {"path": os.fspath(path.absolute()), "octets": octets, "syntax": ""}
-        limits = limits_for(octets, path.stat().st_size)
-        answer = (pool or children()).ask(request, file.fileno(), limits)
-        dtype, shape = np.dtype(str(answer["dtype"])), tuple(map(int, answer["shape"]))
+    (array,) = _decoded_together([(path, header)], pool or children())
+    return array
+
+
+def _decoded_together(part: Sequence[_File], pool: Children) -> list[NDArray[Any]]:
+    """Return the stored values of several files, decoded one after the other by one child."""
+    sizes = [promised_bytes(header) for _, header in part]
+    paths = [os.fspath(path.absolute()) for path, _ in part]
+    limits = limits_for(sum(sizes), sum(path.stat().st_size for path, _ in part))
+    with _shared(sum(sizes)) as file:
+        request = {"paths": paths, "octets": sizes, "syntax": ""}
+        answer = pool.ask(request, file.fileno(), limits)
+        memory = mmap.mmap(file.fileno(), sum(sizes))
+    arrays, at = [], 0
+    for image, octets in zip(answer["images"], sizes, strict=True):
+        dtype, shape = np.dtype(str(image["dtype"])), tuple(map(int, image["shape"]))
         if dtype.kind not in "iuf" or min(shape) < 1 or prod(shape) * dtype.itemsize > octets:
             raise UndecodableError("the decoder gave an impossible answer")
-        memory = mmap.mmap(file.fileno(), octets)
-    return np.frombuffer(memory, dtype, prod(shape)).reshape(shape)
+        arrays.append(np.frombuffer(memory, dtype, prod(shape), at).reshape(shape))
+        at += octets
+    return arrays
 
 
 def each_decoded(paths: Sequence[Path], headers: Sequence[Dataset]) -> Iterator[NDArray[Any]]:
@@ -119,20 +137,62 @@ def each_decoded(paths: Sequence[Path], headers: Sequence[Dataset]) -> Iterator[
     UndecodableError, OSError
         As `decoded` does, when it is the turn of that file.
     """
-    waiting = deque(zip(paths, headers, strict=True))
-    begun: deque[Callable[[], NDArray[Any]]] = deque()
+    waiting = deque(_parts(list(zip(paths, headers, strict=True))))
+    begun: deque[Callable[[], list[_Turn]]] = deque()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="decode") as threads:
         try:
             while waiting or begun:
                 while waiting and len(begun) < 2 * AT_ONCE:
-                    path, header = waiting.popleft()
-                    begin = partial(decoded, path, header)
+                    part = waiting.popleft()
                     # native pixels are read here, when it is their turn: to silence pydicom's
                     # warnings is nothing that two threads may do at a time
-                    begun.append(begin if _is_native(header) else threads.submit(begin).result)
-                yield begun.popleft()()
+                    native = _is_native(part[0][1])
+                    begin = partial(_alone if native else _begun, part)
+                    begun.append(begin if native else threads.submit(begin).result)
+                for turn in begun.popleft()():
+                    yield turn()
         finally:
             threads.shutdown(cancel_futures=True)
+
+
+def _parts(files: Sequence[_File]) -> Iterator[list[_File]]:
+    """Split files into what a child is asked for at a time, so that it need not be asked often.
+
+    Files of one part have one transfer syntax and are small; native ones are alone.
+    """
+    part: list[_File] = []
+    size = 0
+    for path, header in files:
+        syntax = header.file_meta.get("TransferSyntaxUID")
+        octets = 2 * int(header.get("Rows") or 0) * int(header.get("Columns") or 0)
+        fits = len(part) < FILES_PER_REQUEST and size + octets <= OCTETS_PER_REQUEST
+        if part and not (
+            fits
+            and syntax == part[0][1].file_meta.get("TransferSyntaxUID")
+            and not _is_native(header)
+        ):
+            yield part
+            part, size = [], 0
+        part.append((path, header))
+        size += octets
+    if part:
+        yield part
+
+
+def _begun(part: Sequence[_File]) -> list[_Turn]:
+    """Decode a part; where one of it is bad, each is decoded for itself when it is its turn."""
+    try:
+        return [partial(_itself, one) for one in _decoded_together(part, children())]
+    except (UndecodableError, OSError):
+        return _alone(part)
+
+
+def _alone(part: Sequence[_File]) -> list[_Turn]:
+    return [partial(decoded, path, header) for path, header in part]
+
+
+def _itself(array: NDArray[Any]) -> NDArray[Any]:
+    return array
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from tests.benchmarks.inference import abdomen  # noqa: E402
 from tests.made_ct import made_slice  # noqa: E402
 
 ALLOWED: Final = 1.10
-SYNTAXES: Final = {"JPEG 2000 lossless": JPEG2000Lossless, "RLE lossless": RLELossless}
+SYNTAXES: Final = {"RLE lossless": RLELossless, "JPEG 2000 lossless": JPEG2000Lossless}
 
 
 def written(folder: Path, count: int, syntax: UID) -> list[Path]:
