@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import json
 import math
-import mmap
 import os
 import resource
 import signal
@@ -95,22 +94,23 @@ def _done(request: dict[str, Any], descriptor: int) -> dict[str, Any]:
     if request["syntax"]:
         with os.fdopen(os.dup(descriptor), "wb") as out:
             return {"decoded": write_plain(Path(request["path"]), out, UID(request["syntax"]))}
-    sizes = request["octets"]
-    with mmap.mmap(descriptor, sum(sizes)) as shared:
-        at, images = 0, []
-        for path, octets in zip(request["paths"], sizes, strict=True):
-            images.append(_decoded(Path(path), shared, at, octets))
-            at += octets
+    at, images = 0, []
+    for path, octets in zip(request["paths"], request["octets"], strict=True):
+        images.append(_decoded(Path(path), descriptor, at, octets))
+        at += octets
     return {"images": images}
 
 
-def _decoded(path: Path, shared: mmap.mmap, at: int, octets: int) -> dict[str, Any]:
-    """Decode one file into its place."""
+def _decoded(path: Path, descriptor: int, at: int, octets: int) -> dict[str, Any]:
+    """Decode one file into its place; written, for each page that is mapped is a fault first."""
     with quiet_headers():
         array = np.ascontiguousarray(stored_values(dcmread(path)))
     if array.nbytes > octets:
         raise UndecodableError("more pixels than the header promised")
-    np.frombuffer(shared, np.uint8)[at : at + array.nbytes] = array.reshape(-1).view(np.uint8)
+    values = array.reshape(-1).view(np.uint8).data
+    while values:
+        written = os.pwrite(descriptor, values, at)
+        values, at = values[written:], at + written
     return {"shape": array.shape, "dtype": array.dtype.str}
 
 

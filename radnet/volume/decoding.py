@@ -45,6 +45,8 @@ _Turn = Callable[[], NDArray[Any]]
 AT_ONCE: Final = 2
 """Parts of one series that are decoded at a time."""
 
+_MAPPED: Final = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+
 FILES_PER_REQUEST: Final = 8
 OCTETS_PER_REQUEST: Final = 16 << 20
 
@@ -118,7 +120,7 @@ def _decoded_together(part: Sequence[_File], pool: Children) -> list[NDArray[Any
     with _shared(sum(sizes)) as file:
         request = {"paths": paths, "octets": sizes, "syntax": ""}
         answer = pool.ask(request, file.fileno(), limits)
-        memory = mmap.mmap(file.fileno(), sum(sizes))
+        memory = mmap.mmap(file.fileno(), sum(sizes), flags=_MAPPED)
     arrays, at = [], 0
     for image, octets in zip(answer["images"], sizes, strict=True):
         dtype, shape = np.dtype(str(image["dtype"])), tuple(map(int, image["shape"]))
