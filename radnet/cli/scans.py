@@ -61,11 +61,11 @@ def classify(  # noqa: PLR0913 (typer wants one parameter per option)
 
     if modality is not None and modality.upper() not in ("CT", "MR"):
         raise UnusableVolumeError(f"--modality {modality}: expected CT or MR")
-    with shown.status("Loading weights"):
-        network = networks.Classifier.load(classifier)
-    with shown.status("Reading"):
+    with shown.status("Reading"):  # first: a scan that will not do is refused within a moment
         source = read_scan_file(scan, modality, series, orientation)
     _remark(source)
+    with shown.status("Loading weights"):
+        network = networks.Classifier.load(classifier)
     with shown.status("Classifying"):
         found = recognise_scan(source, unknown_below, network)
     plain = Console()
@@ -125,9 +125,7 @@ def segment(
     from radnet.volume.axes import UPRIGHT, turn_to
 
     _refuse_output(scan, out)
-    with shown.status("Loading weights"):
-        segmenter = LiverSegmenter.load(liver, networks.Classifier.load(classifier))
-    with shown.status("Reading"):
+    with shown.status("Reading"):  # first: a scan that will not do is refused within a moment
         source = read_scan_file(scan, "CT", series, orientation)
         _remark(source)
         if source.modality != "CT":
@@ -135,6 +133,8 @@ def segment(
         volume = source.volume()
         affine = np.asarray(volume.affine)
         refuse_other_than_ct(networks.stack_of(turn_to(affine, UPRIGHT).there(volume)))
+    with shown.status("Loading weights"):
+        segmenter = LiverSegmenter.load(liver, networks.Classifier.load(classifier))
     _tell_weights("liver", segmenter.digest)
     with Bar(console=shown) as bar:
         task = bar.add_task("liver", total=1.0)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from radnet.cli import main
 from radnet.errors import UnusableVolumeError
-from radnet.inference.classifier import stack_of
+from radnet.inference.classifier import Classifier, stack_of
 from radnet.inference.fusion import fuse_witnesses
 from radnet.inference.preparation import Stack
 from radnet.inference.recognise import read_scan_file
@@ -160,12 +160,18 @@ BAD = {
 }
 
 
+def loaded(*_: object) -> Classifier:
+    """Stand where no weights may be loaded."""
+    raise AssertionError("weights were loaded for a scan that will not do")
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_scan_is_refused_by_name(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit status 2, one sentence that says why, and no mask."""
+    """Exit status 2, one sentence that says why, no mask, and no network loaded in vain."""
     write, why = BAD[name]
+    monkeypatch.setattr(Classifier, "load", loaded)
     (tmp_path / "in").mkdir()
     out = tmp_path / "mask.nii.gz"
     monkeypatch.setattr(
