@@ -70,7 +70,9 @@ def images_of_patients(named: Iterable[Patient]) -> tuple[list[int], int]:
         return sorted(of_name.values(), reverse=True), unnamed
     for identifier, patients in of_identifier.items():
         issued = {one.issuer for one in patients} - {""}
-        by_entity = len(issued) < 2
+        # an entity is one the world over, and the issuer beside it but its local name
+        # (PS3.3 Table 10-18), which each device spells as it was set up
+        by_entity = len(issued) < 2 or all(one.entity for one in patients)
         for one in patients:
             issuer = _issuer(patients, one, by_entity=by_entity)
             groups[identifier, issuer] += counts[one]

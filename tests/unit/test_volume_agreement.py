@@ -99,6 +99,12 @@ ONE = {
     "spelling of a name": half(_set(PatientName="DOE^JOHN"), _set(PatientName="Doe^John^^^")),
     "another name": half(_set(PatientName="ROE^JANE")),
     "an issuer that some do not tell": half(_set(IssuerOfPatientID="EAST")),
+    "one issuing entity, spelt in two ways": half(
+        _set(IssuerOfPatientID="EAST", IssuerOfPatientIDQualifiersSequence=_entity("1.2.3")),
+        _set(
+            IssuerOfPatientID="East Hospital", IssuerOfPatientIDQualifiersSequence=_entity("1.2.3")
+        ),
+    ),
     "no identifier and two spellings": half(
         _set(PatientID="", PatientName="DOE^JOHN"),
         _set(PatientID="", PatientName="Doe^John^^^=\u5c71\u7530"),
