@@ -116,16 +116,21 @@ def _plain(file: Seekable, transfer_syntax: UID) -> Found:
     negotiated = _ENCODINGS.get(transfer_syntax, EXPLICIT)
     window.go_to(start)
     encoding = encoding_of(window, negotiated)
+    walk = Walk(window, encoding, MOST_ELEMENTS)
     try:
-        identity = _identity(Walk(window, encoding, MOST_ELEMENTS))
+        identity = _identity(walk)
     except StoreError:
         if encoding is negotiated:
             raise
         window.go_to(start)
         encoding = negotiated
-        identity = _identity(Walk(window, encoding, MOST_ELEMENTS))
+        walk = Walk(window, encoding, MOST_ELEMENTS)
+        identity = _identity(walk)
     missing = window.beyond(window.position)
-    return Found(identity, _label(transfer_syntax, encoding, deflated=False), start, missing)
+    label = _label(transfer_syntax, encoding, deflated=False)
+    if walk.native_pixels and label not in _RELABELLED:
+        label = ExplicitVRLittleEndian  # under a compressed syntax pixels are encapsulated
+    return Found(identity, label, start, missing)
 
 
 def _identity(walk: Walk) -> Identity:

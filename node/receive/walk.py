@@ -45,6 +45,8 @@ WANTED: Final = {
     SOP_CLASS: "sop_class_uid",
 }
 
+PIXELS: Final = 0x7FE00010
+
 MOST_ELEMENTS: Final = 1_000_000
 _DEEPEST: Final = 64  # sequences in sequences; readers that recurse give up not far below
 _LEVEL: Final = 16  # octets that one more sequence and item take at least (implicit VR)
@@ -53,7 +55,9 @@ _LONGEST_UID: Final = 256  # octets; a malformed one should still be named in th
 
 
 _NESTING: Final = frozenset((b"SQ", b"UN"))
-_LOOKED_AT: Final = frozenset((0x0008, 0x0020))  # groups
+_LOOKED_AT: Final = frozenset((0x0008, 0x0020, 0x7FE0))  # groups
+_NOTED: Final = frozenset((*WANTED, PIXELS))
+_STREAMS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff")  # JPEG and JPEG-LS, JPEG 2000
 
 
 @dataclass(slots=True)
@@ -97,6 +101,11 @@ class Walk:
         Of its elements; see `node.receive.encoding.encoding_of`.
     most : int
         Elements that are looked at.
+
+    Attributes
+    ----------
+    native_pixels : bool
+        The data set itself was found to hold pixels that are not encapsulated.
     """
 
     def __init__(self, window: Window, encoding: Encoding, most: int) -> None:
@@ -106,6 +115,7 @@ class Walk:
         self._found: dict[int, str] = {}
         self._last = (0, 0)  # where the element before began, and its tag
         self._lost = ""
+        self.native_pixels = False
 
     def uids(self) -> dict[int, str]:
         """Walk; return those of the wanted UIDs that the data set itself holds, by tag.
@@ -168,7 +178,7 @@ class Walk:
         while at <= last and left > 0:
             group, element, vr, length = head(buffer, at)
             octets = HEADS.get(vr)
-            if octets is None or (group in _LOOKED_AT and group << 16 | element in WANTED):
+            if octets is None or (group in _LOOKED_AT and group << 16 | element in _NOTED):
                 break
             if octets == 12:
                 (length,) = long(buffer, at + 8)
@@ -191,7 +201,7 @@ class Walk:
             group, element, length = head(buffer, at)
             if length > shallow or group == DELIMITERS:
                 break
-            if group in _LOOKED_AT and group << 16 | element in WANTED:
+            if group in _LOOKED_AT and group << 16 | element in _NOTED:
                 break
             before, tag, left = at, group << 16 | element, left - 1
             at += 8 + length
@@ -212,14 +222,22 @@ class Walk:
             self._delimiter(one.tag)
             return
         self._last = (window.position, one.tag)
-        if one.tag in WANTED and len(self._levels) == 1 and one.length != UNDEFINED:
-            self._keep(one)
+        if one.tag in _NOTED and len(self._levels) == 1 and one.length != UNDEFINED:
+            self._note(one)
         if one.length == UNDEFINED:
             self._enter(level, one, opaque=not _may_nest(one))
         elif one.length > self._shallow() and _may_nest(one) and self._begins(one) in ENDS:
             self._enter(level, one)
         else:
             window.at += one.octets + one.length
+
+    def _note(self, one: Element) -> None:
+        """Keep a UID; tell native pixels from fragments and code streams without an end."""
+        if one.tag == PIXELS:
+            begins = self._begins(one)
+            self.native_pixels = begins not in ENDS and not begins.startswith(_STREAMS)
+        else:
+            self._keep(one)
 
     def _keep(self, one: Element) -> None:
         """Keep a UID."""

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pydicom
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     CTImageStorage,
     ExplicitVRLittleEndian,
@@ -43,8 +44,12 @@ def test_success_means_file_and_row(node: Node) -> None:
 def test_compressed_bytes_are_kept_as_they_came(node: Node) -> None:
     """No data set is decoded or transcoded."""
     assoc = node.associate(syntax=JPEG2000Lossless)
-    data = encoded(ct_slice(1)) + b"\xfe\xff not a codestream"
-    uid = ct_slice(1).SOPInstanceUID
+    ds = ct_slice(1)
+    ds.PixelData = encapsulate([b"not a codestream"])
+    ds["PixelData"].VR = "OB"
+    ds["PixelData"].is_undefined_length = True
+    data = encoded(ds) + b"\xfe\xff not an element"
+    uid = ds.SOPInstanceUID
 
     assert send_bytes(assoc, CTImageStorage, uid, data) == StoreStatus.SUCCESS
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.uid import (
     UID,
     CTImageStorage,
@@ -14,6 +15,8 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGLosslessSV1,
+    RLELossless,
 )
 
 from node.deliver.association import Peer
@@ -28,6 +31,7 @@ from tests.receiver import Node, encoded
 from tests.wire import Wire
 
 EXPLICIT, IMPLICIT, BIG = ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian
+COMPRESSED = [JPEG2000Lossless, JPEGLosslessSV1, RLELossless]
 META = b"\2\0\x10\0UI\x12\x001.2.840.10008.1.2\0\2\0\x13\0SH\x10\0TIANI_JDICOM_113"
 SIDES = pytest.mark.parametrize("side", [16, 1024], ids=["in memory", "in a file"])
 
@@ -71,6 +75,50 @@ def test_another_encoding_than_negotiated_is_labelled(
 
     assert row.transfer_syntax_uid == found
     assert read(node, row, data).pixel_array.shape == (side, side)
+
+
+@SIDES
+@pytest.mark.parametrize("negotiated", COMPRESSED, ids=lambda uid: uid.name)
+def test_native_pixels_under_a_compressed_syntax_are_labelled(
+    node: Node, negotiated: UID, side: int
+) -> None:
+    """PS3.5 Annex A.4: only encapsulated ones are in it; so labelled nobody can decode them."""
+    ds = ct_slice(1, side=side)
+    data = encoded(ds, EXPLICIT)
+
+    row = stored(node, data, ds, negotiated)
+
+    assert row.transfer_syntax_uid == EXPLICIT
+    assert read(node, row, data).pixel_array.shape == (side, side)
+
+
+def in_an_icon(ds: Dataset) -> Dataset:
+    """Return a slice without pixels whose icon has native ones."""
+    icon = Dataset()
+    icon.Rows = icon.Columns = 2
+    icon.PixelData = b"abcd"
+    icon["PixelData"].VR = "OW"
+    ds.IconImageSequence = Sequence([icon])
+    del ds.PixelData
+    return ds
+
+
+@pytest.mark.parametrize(
+    "begins", [b"\xfe\xff\x00\xe0", b"\xff\xd8\xff\xf7", b"\xff\x4f\xff\x51", None]
+)
+def test_what_is_compressed_without_an_end_keeps_its_label(
+    node: Node, begins: bytes | None
+) -> None:
+    """Fragments or a bare code stream of a defined length, and an icon, are no native pixels."""
+    ds = ct_slice(1)
+    if begins is None:
+        ds = in_an_icon(ds)
+    else:
+        ds.PixelData = begins + bytes(60)
+
+    row = stored(node, encoded(ds, EXPLICIT), ds, JPEG2000Lossless)
+
+    assert row.transfer_syntax_uid == JPEG2000Lossless
 
 
 @SIDES
