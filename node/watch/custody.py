@@ -17,7 +17,7 @@ from node.store.custody import Standing
 from node.store.instances import InstanceFiles, file_sha256
 from node.store.ledger import Entry, Proof
 from node.store.reception import series_key
-from node.store.records import StoredInstance
+from node.store.records import Conflict, StoredInstance
 from node.store.results import findings_sha256
 from node.watch.expected import Expected, expected
 
@@ -119,6 +119,9 @@ def _altered_row(uid: str, one: Mapping[str, Any], stored: StoredInstance) -> It
         found = getattr(stored, column)
         if name in one and found not in _keys(name, one):
             yield f"{uid}: its row says {column} {found}, the ledger {one[name]}"
+    origin = "derived" if one["event"] == "derived" else "received"
+    if stored.origin != origin:
+        yield f"{uid}: its row says origin {stored.origin}, the ledger {origin}"
     if one["event"] != "released" and stored.study_instance_uid != one["study"]:
         yield (
             f"{uid}: its row says study_instance_uid {stored.study_instance_uid}, the ledger "
@@ -139,13 +142,22 @@ def _apart(told: Expected, rows: Standing, files: InstanceFiles) -> Iterator[str
         if other is None:
             yield f"{uid}: its other bytes ({sha256[:12]}) are no longer in the catalog"
             continue
-        for name, column in (("size", "size"), ("from", "calling_ae")):
-            if name in one and getattr(other, column) != one[name]:
-                yield f"{uid}: the row of its other bytes says another {column} than the ledger"
+        for column in _altered_apart(one, other):
+            yield f"{uid}: the row of its other bytes says another {column} than the ledger"
         if wrong := _unlike(files.absolute(other.path), one, "was kept apart"):
             yield f"{uid}: the file of its other bytes {wrong}"
     for uid, sha256 in rows.apart.keys() - told.known_apart:
         yield f"{uid}: other bytes ({sha256[:12]}) that the ledger does not tell of"
+
+
+def _altered_apart(one: Mapping[str, Any], other: Conflict) -> Iterator[str]:
+    for name, column in (("size", "size"), ("from", "calling_ae")):
+        if name in one and getattr(other, column) != one[name]:
+            yield column
+    if one["event"] != "released" and other.study_instance_uid != one["study"]:
+        yield "study_instance_uid"
+    if "series" in one and other.series_instance_uid not in _keys("series", one):
+        yield "series_instance_uid"
 
 
 def _deliveries(told: Expected, rows: Standing) -> Iterator[str]:

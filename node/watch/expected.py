@@ -120,7 +120,8 @@ def _derived(state: Expected, entry: Entry) -> None:
 
 def _conflict(state: Expected, entry: Entry) -> None:
     key = entry.subject, str(entry.detail["sha256"])
-    state.apart.setdefault(key, entry.detail)
+    told = dict(entry.detail) | {"event": entry.event, "study": entry.study_instance_uid}
+    state.apart.setdefault(key, told)
     state.known_apart.add(key)
 
 

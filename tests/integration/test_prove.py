@@ -128,6 +128,8 @@ TAMPERED: dict[str, Tamper] = {
     "conflict, row removed": rows(sa.delete(conflict)),
     "conflict, transfer syntax of the file": head_of("c"),
     "conflict, sender": rows(sa.update(conflict).values(calling_ae="SOMEBODY")),
+    "conflict, series": rows(sa.update(conflict).values(series_instance_uid="1.2.3")),
+    "conflict, study": rows(sa.update(conflict).values(study_instance_uid="1.2.3")),
     "conflict, one that never came": rows(
         sa.insert(conflict).from_select(
             [one.name for one in conflict.columns],
@@ -148,6 +150,10 @@ TAMPERED: dict[str, Tamper] = {
     "row, SOP class": rows(sa.update(instance).where(OF_FIRST).values(sop_class_uid="1.2.3")),
     "row, study": rows(sa.update(instance).where(OF_FIRST).values(study_instance_uid="1.2.3")),
     "row, series": rows(sa.update(instance).where(OF_FIRST).values(series_instance_uid="1.2.3")),
+    "row, made here": rows(sa.update(instance).where(OF_FIRST).values(origin="derived")),
+    "row, received": rows(
+        sa.update(instance).where(instance.c.origin == "derived").values(origin="received")
+    ),
     "row, deleted by nobody": rows(sa.update(instance).where(OF_FIRST).values(deleted_at=1.0)),
     "row, removed": rows(sa.delete(instance).where(OF_FIRST)),
     "row, one that never came": rows(

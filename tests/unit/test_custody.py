@@ -115,7 +115,7 @@ STEPS: Final[list[Step]] = [
     decided("discarded"),
     classified,
     lambda catalog, now: catalog.put_derived(SERIES, 1, {"seg": SEG}, now),
-    lambda catalog, now: catalog.record(SEG, now),
+    lambda catalog, now: catalog.record(replace(SEG, origin="received"), now),
 ]
 
 
