@@ -1,5 +1,6 @@
 """One engine, two kinds of transaction: SQLite (WAL, fsync on commit) or PostgreSQL."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from node.store.sameness import End, Sameness
 
 BUSY_TIMEOUT_S = 30.0  # receiver and workers share the file; a writer waits for its turn
 BRIEFLY_S = 5.0
+_LOOK_S = 0.05
 GIVEN_WAY_S = 0.15
 RESERVED_LOG_OCTETS = 5 << 20  # a little over the 1000 pages after which SQLite starts anew
 WRITTEN = "end of the ledger"  # key of what a transaction has appended
@@ -231,8 +233,22 @@ def _configure_server(connection: Any, _record: object) -> None:
 def _configure_sqlite(connection: Any, _record: object) -> None:
     """Set WAL with an fsync on every commit."""
     connection.isolation_level = None  # the driver would begin late and not IMMEDIATE
-    connection.execute("PRAGMA journal_mode=WAL")
+    _write_ahead(connection)
     connection.execute("PRAGMA synchronous=FULL")
+
+
+def _write_ahead(connection: Any) -> None:
+    """Set WAL; on a new file SQLite waits for nobody who has it open, so that we have to."""
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_LOOK_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -68,7 +68,9 @@ def test_a_malformed_uid_never_becomes_a_path(node: Node, keyword: str, uid: str
 
     assert status == StoreStatus.CANNOT_UNDERSTAND
     assert node.stored() == []
-    assert not list(node.files.root.parent.rglob("x*.dcm"))
+    assert not list(node.files.root.rglob("x*.dcm"))
+    for above in node.files.root.parents[:2]:  # where others' folders lie, too
+        assert not list(above.glob("x*.dcm"))
     assoc.release()
 
 

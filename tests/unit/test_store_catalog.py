@@ -1,5 +1,6 @@
 """The database under the catalog: its migrations, its log, and several writers at once."""
 
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -32,6 +33,32 @@ def test_upgrade_and_reserve_twice_is_once(catalog: Catalog) -> None:
     assert catalog.instance(stored(1).sop_instance_uid) == stored(1)
     with catalog.engine.connect() as connection:
         assert "reserve" not in sa.inspect(connection).get_table_names()
+
+
+def test_a_new_file_that_another_process_has_begun_is_waited_for(tmp_path: Path) -> None:
+    """SQLite itself gives up at once where the journal is to be changed."""
+    path = tmp_path / "new.sqlite"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    made = Catalog(f"sqlite:///{path}")
+    failed: list[StoreError] = []
+
+    def upgrade() -> None:
+        try:
+            made.upgrade()
+        except StoreError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=upgrade)
+    thread.start()
+    thread.join(0.2)
+    other.rollback()
+    other.close()
+    thread.join(60)
+
+    assert not failed
+    assert made.instances("1.2.3") == []
+    made.close()
 
 
 def test_writers_of_several_threads_wait_for_each_other(catalog: Catalog, tmp_path: Path) -> None:
