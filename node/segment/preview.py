@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
+from pydicom import dcmread
 
 from node.segment.certificate import decode
 from node.store.private import opener, private_folder
@@ -47,7 +48,8 @@ def draw(sources: Sequence[Path], segmentation: Path, out: Path) -> None:
     """
     volume = read_volume(sources)
     mask = decode(segmentation.read_bytes()).match_geometry(volume).array > 0
-    montage(volume, mask, out, segmentation.stem)
+    named = dcmread(segmentation, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
+    montage(volume, mask, out, str(named.SOPInstanceUID))
 
 
 def montage(volume: hd.Volume, mask: NDArray[np.bool_], out: Path, title: str) -> None:
