@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from node.audit.reporting import audited, auditor_of
 from node.errors import ConfigError, StoreError
 from node.receive import storage_scp
 from node.settings import Settings
@@ -20,7 +21,6 @@ from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
 from node.store.locks import executor_lock, sole_lock
 from node.store.private import private_folder, tighten
-from node.watch.reporting import audited, auditor_of
 
 log = structlog.get_logger()
 

@@ -10,16 +10,14 @@ from typing import Final
 import structlog
 
 from node.app import Storage, local_time, open_storage
+from node.audit.reporting import audited
 from node.deliver.build import build, peer_of, terms_of
 from node.deliver.origin import Origins
 from node.pipeline import commitments, workflows
-from node.pipeline.clockwatch import ClockWatch
 from node.pipeline.commitments import Commitments, Committing
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
 from node.pipeline.engine import Engine
-from node.pipeline.keeping import Keeper, Pruner
-from node.pipeline.quarantine import Quarantine
 from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
 from node.pipeline.ticker import Job, Ticker
@@ -27,7 +25,9 @@ from node.route.rules import compile_rules
 from node.series.completeness import Policy
 from node.settings import DimseDestination, Settings
 from node.store.locks import executor_id
-from node.watch.reporting import audited
+from node.upkeep.clockwatch import ClockWatch
+from node.upkeep.quarantine import Quarantine
+from node.upkeep.retention import Keeper, Pruner
 from radnet.inference.classifier import Classifier
 from radnet.inference.segmenter import LiverSegmenter
 from radnet.volume.series import read_headers

@@ -16,7 +16,6 @@ from pydicom.uid import ExplicitVRLittleEndian
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
 from node.deliver.turns import Terms
 from node.pipeline import workflows
-from node.pipeline.clockwatch import ClockWatch
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
 from node.pipeline.engine import LIVE_STATES, DeadJob, Engine
@@ -33,6 +32,7 @@ from node.settings import Rule
 from node.store.catalog import Catalog
 from node.store.instances import DERIVED, InstanceFiles
 from node.store.records import Revision
+from node.upkeep.clockwatch import ClockWatch
 from radnet.inference.classifier import Prediction
 from radnet.labels.vocabulary import Contrast, Plane, Region
 from radnet.labels.vocabulary import Sequence as Weighting

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from node.tls import KeyPair
+from node.settings.tls import KeyPair
 
 
 def _name(common: str) -> x509.Name:

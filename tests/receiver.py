@@ -19,9 +19,9 @@ from node.deliver.association import Peer, steady
 from node.deliver.dimse import DimseSender
 from node.receive.storage_scp import StorageScp
 from node.settings import NodeSection, ReceiveSection, Settings
+from node.settings.tls import ClientTls
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
-from node.tls import ClientTls
 
 
 class Node:

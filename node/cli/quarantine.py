@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from node.app import Storage
-    from node.pipeline.quarantine import Quarantine
     from node.store.records import Held, HoldState
+    from node.upkeep.quarantine import Quarantine
 
 commands = typer.Typer(
     no_args_is_help=True, help="What could not be processed: look at it, and decide about it."
@@ -55,7 +55,7 @@ def show(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Show one thing: why it is held, where its files are, what can be done."""
-    from node.pipeline.quarantine import choices
+    from node.upkeep.quarantine import choices
 
     with told():
         storage = _storage(config)
@@ -81,7 +81,7 @@ def show(
 @commands.command()
 def release(ids: Ids, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Let it go: other bytes take the first ones' place; anything else stays as it is."""
-    from node.pipeline.quarantine import Quarantine
+    from node.upkeep.quarantine import Quarantine
 
     with told():
         _decide(_storage(config), ids, Quarantine.release, "released")
@@ -90,7 +90,7 @@ def release(ids: Ids, config: ConfigFile = DEFAULT_CONFIG) -> None:
 @commands.command()
 def replay(ids: Ids, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Run it again: a series is recognised and segmented anew, a delivery sent again."""
-    from node.pipeline.quarantine import Quarantine
+    from node.upkeep.quarantine import Quarantine
 
     with told():
         _decide(_storage(config), ids, Quarantine.replay, "runs again")
@@ -103,7 +103,7 @@ def discard(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Remove what is held; the ledger tells that, and the images of the node stay."""
-    from node.pipeline.quarantine import Quarantine
+    from node.upkeep.quarantine import Quarantine
 
     if not yes:
         fail("discard cannot be undone; say --yes", WRONG)
@@ -125,7 +125,7 @@ def _decide(
     done: str,
 ) -> None:
     """Carry a decision out for every id; all of them are looked up first."""
-    from node.pipeline.quarantine import Quarantine
+    from node.upkeep.quarantine import Quarantine
 
     quarantine = Quarantine(storage.catalog, storage.files, time.time)
     for held in [_known(storage, one) for one in ids]:

@@ -100,7 +100,7 @@ def sound(config: Path) -> "Settings":
     ConfigError
         If something is wrong.
     """
-    from node.watch.soundness import problems
+    from node.check.soundness import problems
 
     settings = checked(config)
     if found := problems(settings, datetime.now(UTC)):
@@ -116,7 +116,7 @@ def usable(config: Path) -> "Settings":
     """
     import structlog
 
-    from node.watch.soundness import problems
+    from node.check.soundness import problems
 
     log = structlog.get_logger()
     settings = checked(config)

@@ -11,17 +11,17 @@ commands = typer.Typer()
 def sources(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Show who sent and who was rejected, and the settings that let in whom they do not list."""
     from node import app
+    from node.check import unlisted
     from node.settings import load
-    from node.watch import sources as views
 
     with told():
         settings = load(config)
         catalog = app.open_storage(settings).catalog
         visitors, rejections = catalog.visitors(), catalog.rejections()
-        console.print(views.table(visitors, rejections))
+        console.print(unlisted.table(visitors, rejections))
         seen = visitors, rejections, settings.sources, settings.node.ae_title
-        wanted = views.suggestion(*seen)
-        mistakes = views.mistaken(*seen)
+        wanted = unlisted.suggestion(*seen)
+        mistakes = unlisted.mistaken(*seen)
     for mistake in mistakes:
         console.print(mistake, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if not wanted:

@@ -146,8 +146,8 @@ def prove(
 ) -> None:
     """Show what happened to every instance of a study, and prove that nothing was altered."""
     from node import app
+    from node.audit import custody
     from node.settings import load
-    from node.watch import custody
 
     if since is not None and not custody.is_hash(since):
         fail(f"--since {since}: expected the 64 hexadecimal digits that `prove` printed", WRONG)
@@ -177,8 +177,8 @@ def prove(
 @commands.command()
 def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Check the settings, the rules, and every destination."""
+    from node.check import readiness
     from node.deliver.build import build
-    from node.watch import readiness
 
     with told():
         settings = sound(config)

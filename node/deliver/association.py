@@ -20,7 +20,7 @@ from pynetdicom.presentation import PresentationContext
 from node.deliver.pacing import give_up, pace
 from node.errors import ConfigError, PermanentDeliveryError, TransientDeliveryError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from node.tls import ClientContext, ClientTls, client_context
+from node.settings.tls import ClientContext, ClientTls, client_context
 
 
 @dataclass(frozen=True)

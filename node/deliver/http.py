@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import httpx
 
-from node import tls
 from node.deliver.destination import State
 from node.deliver.talk import ANSWER_S, CONNECT_S, UnusableAnswerError
 from node.errors import ConfigError, PermanentDeliveryError, TransientDeliveryError
-from node.secret import Credentials
+from node.settings import tls
+from node.settings.secret import Credentials
 
 TIMEOUT: Final = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
 """Seconds; the longer one is for the peer to store what it was sent."""

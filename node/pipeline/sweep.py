@@ -12,13 +12,13 @@ import structlog
 from pydicom.dataset import Dataset
 
 from node.pipeline.engine import DeadJob, Fate
-from node.pipeline.leftovers import remove_leftovers
 from node.pipeline.workflows import Workflows, segment_job, series_job
 from node.series.completeness import Policy, Verdict, due, judge
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
 from node.store.reasons import RECOGNITION_DIED, ROUTING_DIED, SEGMENTATION_DIED
 from node.store.records import SeriesProgress
+from node.upkeep.leftovers import remove_leftovers
 from radnet.errors import UnusableVolumeError
 
 log = structlog.get_logger()

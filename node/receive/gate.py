@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Final
 
 from node.receive.request import Request
-from node.trust import Source, within_one
+from node.settings.trust import Source, within_one
 
 NOT_FOR_SOURCES: Final = (
     "cannot be read", "protocol version", "it names no calling", "its certificate",

@@ -21,8 +21,8 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.transport import ThreadedAssociationServer
 
-from node.fields import certificate_name
-from node.tls import told
+from node.settings.fields import certificate_name
+from node.settings.tls import told
 
 log = structlog.get_logger()
 

@@ -30,10 +30,10 @@ from node.receive.sinks import received
 from node.receive.spool import Budget, Intake
 from node.receive.tally import Tally
 from node.settings import Settings
+from node.settings.tls import Renewed
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
 from node.store.sameness import End
-from node.tls import Renewed
 
 log = structlog.get_logger()
 

@@ -11,13 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from node import app
+from node.audit.custody import changed_files
 from node.cli import radnode
 from node.receive.adoption import Adopted, Adoption, is_another, shown
 from node.receive.statuses import StoreStatus
 from node.settings import NodeSection, Settings
 from node.store.catalog import Catalog
 from node.store.instances import DERIVED, InstanceFiles
-from node.watch.custody import changed_files
 from tests.bench import Bench, slices
 from tests.made_ct import SERIES, STUDY
 from tests.node_process import wait_for

@@ -13,15 +13,15 @@ import pytest
 from pynetdicom import AE
 from typer.testing import CliRunner
 
+from node.audit.auditor import Auditor
+from node.audit.reporting import auditor_of
+from node.audit.syslog import Collector
 from node.cli import radnode
 from node.errors import TransientDeliveryError
 from node.settings import NodeSection, Settings
+from node.settings.tls import ClientTls, server_context
+from node.settings.trust import AuditSection, Source
 from node.store.catalog import Catalog
-from node.tls import ClientTls, server_context
-from node.trust import AuditSection, Source
-from node.watch.audit import Auditor
-from node.watch.reporting import auditor_of
-from node.watch.syslog import Collector
 from tests.audit_schema import faults
 from tests.certificates import Authority
 from tests.collecting import Collecting

@@ -14,8 +14,8 @@ from node.deliver.association import Peer
 from node.deliver.destination import OutboundInstance
 from node.deliver.dimse import DimseSender
 from node.pipeline.commitments import Commitments, Committing
+from node.settings.trust import Source
 from node.store.records import Delivery
-from node.trust import Source
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
 from tests.peers import RunningOrthanc, free_port, running_orthanc

@@ -14,7 +14,7 @@ from node.deliver.dicomweb import DicomwebSender
 from node.deliver.http import Access
 from node.deliver.orthanc import OrthancSender
 from node.errors import PermanentDeliveryError, TransientDeliveryError
-from node.secret import Credentials, Secret
+from node.settings.secret import Credentials, Secret
 from tests.http_peer import http_server, item, response
 from tests.outbound import SERIES, STUDY, ct_slice, series, states, written
 from tests.peers import RunningOrthanc, free_port, running_orthanc

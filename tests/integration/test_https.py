@@ -20,9 +20,9 @@ from node.cli import radnode
 from node.deliver.build import build
 from node.deliver.http import Access
 from node.errors import DeliveryError, TransientDeliveryError
-from node.secret import Credentials, Secret
 from node.settings import load
-from node.tls import server_context
+from node.settings.secret import Credentials, Secret
+from node.settings.tls import server_context
 from tests.certificates import Authority, authority
 from tests.outbound import series
 from tests.peers import running_orthanc

@@ -10,8 +10,8 @@ from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
 from rich.console import Console
 
-from node.pipeline.quarantine import Quarantine
 from node.store.reasons import MIXED
+from node.upkeep.quarantine import Quarantine
 from node.watch.status import study_table
 from tests.bench import Bench, slices
 from tests.made_ct import SERIES, STUDY, Edit, MadeModel, lopsided

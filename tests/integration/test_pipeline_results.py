@@ -8,11 +8,11 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 
-from node.pipeline.leftovers import remove_leftovers
-from node.pipeline.quarantine import Quarantine
+from node.audit.custody import changed_files
 from node.store.instances import DERIVED
 from node.store.records import StoredInstance
-from node.watch.custody import changed_files
+from node.upkeep.leftovers import remove_leftovers
+from node.upkeep.quarantine import Quarantine
 from tests.bench import Bench, slices
 from tests.made_ct import SERIES, STUDY
 from tests.node_process import wait_for

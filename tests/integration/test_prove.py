@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
+from node.audit.custody import changed_files
 from node.cli import radnode
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
 from node.store.ledger import GENESIS
 from node.store.tables import conflict, delivery, derived, finding, instance, ledger
-from node.watch.custody import changed_files
 from tests.bench import Bench, slices
 from tests.made_ct import SERIES, STUDY
 from tests.node_process import wait_for

@@ -7,15 +7,15 @@ import pytest
 from pydicom.uid import SegmentationStorage
 from typer.testing import CliRunner
 
+from node.audit.custody import changed_files
 from node.cli import radnode
 from node.errors import CertificateError, StoreError
 from node.pipeline import stages
 from node.pipeline.engine import DeadJob
-from node.pipeline.quarantine import Quarantine, wanted
 from node.segment.liver import segment_liver
 from node.store.reasons import CERTIFICATE_REFUSED, KINDS
 from node.store.records import Held
-from node.watch.custody import changed_files
+from node.upkeep.quarantine import Quarantine, wanted
 from tests.bench import Bench, Dead, slices
 from tests.made_ct import SERIES, STUDY
 from tests.node_process import wait_for

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from node.settings import ReceiveSection
-from node.trust import Source, TlsSection
+from node.settings.trust import Source, TlsSection
 from tests.certificates import Authority
 from tests.node_process import wait_for
 from tests.receiver import running_receiver

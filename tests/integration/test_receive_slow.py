@@ -16,8 +16,8 @@ from pynetdicom.dul import DULServiceProvider
 
 from node.receive.statuses import StoreStatus
 from node.settings import ReceiveSection
-from node.tls import ClientTls
-from node.trust import TlsSection
+from node.settings.tls import ClientTls
+from node.settings.trust import TlsSection
 from tests.certificates import Authority
 from tests.node_process import wait_for
 from tests.outbound import ct_slice

@@ -8,9 +8,9 @@ from pydicom.uid import CTImageStorage, SegmentationStorage
 from typer.testing import CliRunner
 
 from node.cli import radnode
-from node.pipeline.quarantine import Quarantine
 from node.route.rules import compile_rules
 from node.settings import Rule
+from node.upkeep.quarantine import Quarantine
 from tests.bench import RULES, Bench, slices
 from tests.made_ct import SERIES, STUDY
 from tests.node_process import wait_for

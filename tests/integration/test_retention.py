@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from node.pipeline.keeping import Keeper
+from node.audit.custody import changed_files
 from node.store.instances import data_set_sha256
-from node.watch.custody import changed_files
+from node.upkeep.retention import Keeper
 from tests.outbound import SERIES, STUDY, ct_slice
 from tests.receiver import Node, running_receiver, send
 

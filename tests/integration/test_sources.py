@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from node.cli import radnode
 from node.receive.gate import Gate
 from node.settings import ReceiveSection
+from node.settings.tls import ClientTls
+from node.settings.trust import Source, TlsSection
 from node.store.catalog import Catalog
 from node.store.rejections import LIMIT, OTHERS, Rejected
-from node.tls import ClientTls
-from node.trust import Source, TlsSection
 from tests.certificates import Authority
 from tests.node_process import wait_for
 from tests.outbound import ct_slice

@@ -10,15 +10,15 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from node.audit.custody import changed_files
 from node.errors import StoreError
-from node.pipeline.quarantine import wanted
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
 from node.store.looking import look_at_catalog
 from node.store.records import Finding
 from node.store.rejections import Rejected
 from node.store.tables import metadata
-from node.watch.custody import changed_files
+from node.upkeep.quarantine import wanted
 from tests.peers import RunningPostgresql, running_postgresql
 from tests.store_rows import SERIES, STUDY, catalog_on, stored
 

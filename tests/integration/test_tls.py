@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from node.cli import radnode
 from node.deliver.dimse import DimseSender
 from node.errors import TransientDeliveryError
-from node.tls import ClientTls, KeyPair, server_context
-from node.trust import TlsSection
+from node.settings.tls import ClientTls, KeyPair, server_context
+from node.settings.trust import TlsSection
 from tests.certificates import Authority, authority
 from tests.outbound import series
 from tests.peers import NO_NAGLE, free_port, running_orthanc

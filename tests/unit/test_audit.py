@@ -9,17 +9,17 @@ from xml.etree import ElementTree as ET
 import pytest
 from structlog.testing import capture_logs
 
+from node.audit.auditor import Auditor, Narrator, Place
+from node.audit.message import Message
+from node.audit.reporting import audited, auditor_of, place_of
+from node.audit.syslog import Collector, formatted, framed
 from node.errors import TransientDeliveryError
 from node.settings import Settings, load
+from node.settings.trust import AuditSection
 from node.store.audits import Backlog, Deed, Occasion, Refused
 from node.store.catalog import Catalog
 from node.store.ledger import Happening
 from node.store.rejections import Rejected
-from node.trust import AuditSection
-from node.watch.audit import Auditor, Narrator, Place
-from node.watch.audit_message import Message
-from node.watch.reporting import audited, auditor_of, place_of
-from node.watch.syslog import Collector, formatted, framed
 from tests.audit_schema import faults
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node.audit.custody import changed_files
 from node.store.catalog import Catalog
 from node.store.commitments import Failed, Reference, Remedied
 from node.store.instances import InstanceFiles
 from node.store.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME, Scope
 from node.store.records import DeliveryState, Finding, Hold
 from node.store.tables import metadata
-from node.watch.custody import changed_files
 from tests.store_rows import SERIES, STUDY, stored, uid
 
 NUMBERS: Final = (0, 1, 2)

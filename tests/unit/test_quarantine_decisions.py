@@ -11,18 +11,18 @@ import pytest
 from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
+from node.audit import custody
+from node.audit.custody import changed_files
 from node.cli import radnode
 from node.errors import StoreError
-from node.pipeline.keeping import DAY_S, Keeper
-from node.pipeline.quarantine import Quarantine
 from node.store.catalog import Catalog
 from node.store.commitments import Reference, Remedied
 from node.store.instances import Identity, InstanceFiles, apart, data_set_sha256
 from node.store.orders import CANCEL, REPLAY, Order, Scope
 from node.store.reasons import RECOGNITION_DIED
 from node.store.records import DeliveryState, Held, StoredInstance
-from node.watch import custody
-from node.watch.custody import changed_files
+from node.upkeep.quarantine import Quarantine
+from node.upkeep.retention import DAY_S, Keeper
 from tests.outbound import SERIES, STUDY, ct_slice, written
 
 SEG_SERIES = f"{SERIES[:50]}.9"

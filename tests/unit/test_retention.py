@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.pipeline.keeping import DAY_S, Keeper
 from node.store.catalog import Catalog
 from node.store.commitments import Reference, Remedied
 from node.store.instances import InstanceFiles
 from node.store.orders import CANCEL, REPLAY_DELIVERED, Scope
 from node.store.records import REVISION, Hold, StoredInstance
 from node.store.retention import Member, Standing, Unit, kept_because
+from node.upkeep.retention import DAY_S, Keeper
 from node.watch.status import whereabouts
 from tests.store_rows import SERIES, STUDY, stored
 

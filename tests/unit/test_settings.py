@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from node.check.readiness import look
+from node.check.soundness import problems
 from node.errors import ConfigError
 from node.route.rules import compile_rules
 from node.settings import FolderDestination, load
-from node.watch.readiness import look
-from node.watch.soundness import problems
 
 FOLDER = '[[destinations]]\nname = "f"\nkind = "folder"\npath = "out"\n'
 PACS = (

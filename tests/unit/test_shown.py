@@ -7,12 +7,12 @@ import pytest
 from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
+from node.audit.custody import history_table
 from node.cli import radnode
 from node.store.catalog import Catalog
 from node.store.ledger import Entry
 from node.store.records import REVISION, Circuit, Hold
 from node.watch import deliveries
-from node.watch.custody import history_table
 from node.watch.status import studies_table, study_table
 from tests.store_rows import SERIES, STUDY, stored
 

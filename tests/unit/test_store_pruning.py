@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from node.pipeline.keeping import DAY_S, Pruner
 from node.store import pruning, tables
 from node.store.catalog import Catalog
 from node.store.commitments import Reference, Remedied
 from node.store.orders import REPLAY_DELIVERED, Scope
+from node.upkeep.retention import DAY_S, Pruner
 from tests.store_rows import STUDY, stored, uid
 
 OLD = 1000.0

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from node.errors import ConfigError
-from node.tls import (
+from node.settings.tls import (
     SUITES,
     ClientTls,
     KeyPair,

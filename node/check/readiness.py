@@ -3,11 +3,11 @@
 import stat
 from collections.abc import Callable, Iterator
 
+from node.audit.reporting import collector_of
 from node.errors import StoreError, TransientDeliveryError
 from node.settings import FolderDestination, Settings
+from node.settings.tls import valid_until
 from node.store.looking import look_at_catalog, look_at_pipeline
-from node.tls import valid_until
-from node.watch.reporting import collector_of
 
 
 def look(settings: Settings) -> Iterator[tuple[str, bool]]:

@@ -11,6 +11,7 @@ from pydicom.filereader import read_file_meta_info
 from rich.table import Table
 from rich.text import Text
 
+from node.audit.expected import Expected, expected
 from node.errors import StoreError
 from node.store.catalog import Catalog
 from node.store.custody import Standing
@@ -19,7 +20,6 @@ from node.store.ledger import Entry, Proof
 from node.store.reception import series_key
 from node.store.records import Conflict, StoredInstance
 from node.store.results import findings_sha256
-from node.watch.expected import Expected, expected
 
 LOOKS: Final = 5  # a node at work writes on between reading the ledger and reading the rows
 NO_FINDINGS: Final = findings_sha256([])

@@ -8,9 +8,9 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from node import tls
-from node.fields import AETitle, CertificateName, Host, Name, Port, Section, ServiceUrl
-from node.secret import Credentials, Secret
+from node.settings import tls
+from node.settings.fields import AETitle, CertificateName, Host, Name, Port, Section, ServiceUrl
+from node.settings.secret import Credentials, Secret
 
 Network = IPv4Network | IPv6Network
 
@@ -49,7 +49,7 @@ class TlsSection(Section):
         return tls.KeyPair(self.certificate_file, self.key_file)
 
     def examine(self, now: datetime) -> None:
-        """Look at the files; see `node.tls.examine`."""
+        """Look at the files; see `node.settings.tls.examine`."""
         tls.examine(self.own, self.ca_file, now)
 
     def rooted(self, base: Path) -> Self:
@@ -83,7 +83,7 @@ class ClientTlsTable(Section):
         return tls.ClientTls(self.ca_file, own, self.server_name, self.check_server_name)
 
     def examine(self, now: datetime) -> None:
-        """Look at the files; see `node.tls.examine`."""
+        """Look at the files; see `node.settings.tls.examine`."""
         tls.examine(self.client.own, self.ca_file, now)
 
     def rooted(self, base: Path) -> Self:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from node.errors import ConfigError, TransientDeliveryError
-from node.tls import ClientTls, client_context, told
+from node.settings.tls import ClientTls, client_context, told
 
 Transport = Literal["tls", "tcp", "udp"]
 

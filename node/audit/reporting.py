@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from node.audit.auditor import Auditor, Narrator, Place
+from node.audit.syslog import Collector
 from node.settings import (
     Destination,
     DicomwebDestination,
@@ -16,8 +18,6 @@ from node.settings import (
 )
 from node.store.audits import AuditKind
 from node.store.catalog import Catalog
-from node.watch.audit import Auditor, Narrator, Place
-from node.watch.syslog import Collector
 
 
 def auditor_of(settings: Settings, catalog: Catalog) -> Auditor | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from node.errors import ConfigError
-from node.fields import (
+from node.settings.fields import (
     LITERAL_SECRET,
     SECRET_KEYS,
     AETitle,
@@ -21,7 +21,7 @@ from node.fields import (
     Seconds,
     Section,
 )
-from node.trust import AuditSection, ClientTlsTable, HttpDestination, Source, TlsSection
+from node.settings.trust import AuditSection, ClientTlsTable, HttpDestination, Source, TlsSection
 
 Window = Annotated[
     str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$")

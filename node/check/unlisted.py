@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from node.receive.gate import NOT_FOR_SOURCES
+from node.settings.trust import Source, within_one
 from node.store.rejections import OTHERS, Rejection, Visitor
-from node.trust import Source, within_one
 
 
 @dataclass(frozen=True)

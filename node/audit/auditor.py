@@ -12,9 +12,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from node.errors import StoreError, TransientDeliveryError
-from node.store.audits import Backlog, Deed, Occasion, Refused
-from node.watch.audit_message import (
+from node.audit.message import (
     REPORT,
     SECURITY_RESOURCE,
     Code,
@@ -23,7 +21,9 @@ from node.watch.audit_message import (
     Participant,
     Subject,
 )
-from node.watch.syslog import Collector, formatted
+from node.audit.syslog import Collector, formatted
+from node.errors import StoreError, TransientDeliveryError
+from node.store.audits import Backlog, Deed, Occasion, Refused
 
 log = structlog.get_logger()
 

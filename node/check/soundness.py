@@ -10,7 +10,7 @@ from node.errors import ConfigError
 from node.route.review import doubts
 from node.route.rules import compile_rules
 from node.settings import DimseDestination, Settings
-from node.trust import HttpDestination
+from node.settings.trust import HttpDestination
 
 
 def problems(settings: Settings, now: datetime) -> list[str]:

@@ -1,0 +1,1 @@
+"""What happened here: told to an audit collector, and proved from the ledger."""

@@ -1,0 +1,1 @@
+"""What `radnode check` and `radnode sources` find out; rows and files in, sentences out."""

@@ -1,0 +1,27 @@
+"""The one settings file (TOML): its sections, where secrets stand, and whom we trust."""
+
+from node.settings.sections import (
+    Destination,
+    DicomwebDestination,
+    DimseDestination,
+    FolderDestination,
+    NodeSection,
+    OrthancDestination,
+    ReceiveSection,
+    Rule,
+    Settings,
+    load,
+)
+
+__all__ = [
+    "Destination",
+    "DicomwebDestination",
+    "DimseDestination",
+    "FolderDestination",
+    "NodeSection",
+    "OrthancDestination",
+    "ReceiveSection",
+    "Rule",
+    "Settings",
+    "load",
+]
