@@ -26,8 +26,9 @@ from node.series.completeness import Policy
 from node.settings import DimseDestination, Settings
 from node.store.locks import executor_id
 from node.upkeep.clockwatch import ClockWatch
+from node.upkeep.pruning import Pruner
 from node.upkeep.quarantine import Quarantine
-from node.upkeep.retention import Keeper, Pruner
+from node.upkeep.retention import Keeper
 from radnet.inference.classifier import Classifier
 from radnet.inference.segmenter import LiverSegmenter
 from radnet.volume.series import read_headers

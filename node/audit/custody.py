@@ -1,15 +1,12 @@
-"""Proof of custody: the chain, the history of a study, and whether all stands as it tells."""
+"""Proof of custody: whether rows and files stand as the chained ledger tells."""
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
-from rich.table import Table
-from rich.text import Text
 
 from node.audit.expected import Expected, expected
 from node.errors import StoreError
@@ -34,18 +31,6 @@ _ROW_OF: Final = {
 """What an entry calls a column of an instance's row."""
 
 
-def history_table(entries: list[Entry]) -> Table:
-    """Return the history of a study, oldest first; times are UTC."""
-    table = Table("number", "at (UTC)", "event", "instance or series", "detail", "hash")
-    for one in entries:
-        at = datetime.fromtimestamp(one.at, UTC).isoformat(" ", "milliseconds")[:23]
-        told = sorted((name, _shown(value)) for name, value in one.detail.items())
-        detail = ", ".join(f"{name} {value}" for name, value in told)
-        cells = (str(one.number), at, one.event, one.subject, detail, one.sha256[:12])
-        table.add_row(*map(Text, cells))
-    return table
-
-
 def is_hash(text: str) -> bool:
     """Tell whether a text may be the hash of an entry."""
     return re.fullmatch(r"[0-9a-f]{64}", text) is not None
@@ -59,10 +44,6 @@ def since_kept(proof: Proof, kept: str) -> list[str]:
         f"no entry of the chain has the hash {kept}: entries were cut off or written anew since "
         "it was kept, or it is of another node"
     ]
-
-
-def _shown(value: object) -> str:
-    return str(len(value)) if isinstance(value, list) else str(value)
 
 
 def changed_files(catalog: Catalog, files: InstanceFiles, entries: list[Entry]) -> Iterator[str]:

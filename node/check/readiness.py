@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from node.audit.reporting import collector_of
 from node.errors import StoreError, TransientDeliveryError
 from node.settings import FolderDestination, Settings
-from node.settings.tls import valid_until
+from node.settings.certificates import valid_until
 from node.store.looking import look_at_catalog, look_at_pipeline
 
 

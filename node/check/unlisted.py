@@ -1,13 +1,9 @@
-"""Who came and who was turned away, for people, and the settings that would let them in."""
+"""Who came and is not listed: the settings that would let them in, and who called wrongly."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from ipaddress import IPv6Address, ip_address
-
-from rich.table import Table
-from rich.text import Text
 
 from node.receive.gate import NOT_FOR_SOURCES
 from node.settings.trust import Source, within_one
@@ -22,33 +18,6 @@ class _Wanted:
     times: int
     last_at: float
     let_in: bool = False
-
-
-def table(visitors: Sequence[Visitor], rejections: Sequence[Rejection]) -> Table:
-    """Return everybody who asked for an association, the last one first of each kind."""
-    shown = Table("Calling AE", "Called AE", "Address", "Times", "First", "Last", "What became")
-    for one in rejections:
-        peer = one.peer
-        told = f"rejected: {peer.reason}"
-        _add(shown, peer.calling_ae, peer.called_ae, peer.address, one, told)
-    for came in visitors:
-        _add(shown, came.calling_ae, came.called_ae, came.address, came, "let in")
-    return shown
-
-
-def _add(
-    shown: Table, calling: str, called: str, address: str, row: Rejection | Visitor, told: str
-) -> None:
-    cells = (
-        calling,
-        called,
-        address,
-        str(row.times),
-        _when(row.first_at),
-        _when(row.last_at),
-        told,
-    )
-    shown.add_row(*(Text(cell) for cell in cells))
 
 
 def suggestion(
@@ -175,7 +144,3 @@ def _network(address: str) -> str:
     if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
         found = found.ipv4_mapped
     return f"{found}/{found.max_prefixlen}"
-
-
-def _when(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

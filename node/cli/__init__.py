@@ -12,7 +12,9 @@ import typer
 from node.cli import (
     adopting,
     again,
+    checking,
     deliveries,
+    proving,
     quarantine,
     rules,
     serving,
@@ -29,6 +31,8 @@ radnode = typer.Typer(
 )
 radnode.add_typer(serving.commands)
 radnode.add_typer(studies.commands)
+radnode.add_typer(proving.commands)
+radnode.add_typer(checking.commands)
 radnode.add_typer(adopting.commands)
 radnode.add_typer(deliveries.commands, name="deliveries")
 radnode.add_typer(sources.commands)

@@ -1,8 +1,17 @@
-"""Who may send, and who tried."""
+"""`radnode sources`: who may send, and who tried."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from node.cli.shown import DEFAULT_CONFIG, ConfigFile, console, told
+
+if TYPE_CHECKING:
+    from node.store.rejections import Rejection, Visitor
 
 commands = typer.Typer()
 
@@ -18,7 +27,7 @@ def sources(config: ConfigFile = DEFAULT_CONFIG) -> None:
         settings = load(config)
         catalog = app.open_storage(settings).catalog
         visitors, rejections = catalog.visitors(), catalog.rejections()
-        console.print(unlisted.table(visitors, rejections))
+        console.print(_table(visitors, rejections))
         seen = visitors, rejections, settings.sources, settings.node.ae_title
         wanted = unlisted.suggestion(*seen)
         mistakes = unlisted.mistaken(*seen)
@@ -33,3 +42,26 @@ def sources(config: ConfigFile = DEFAULT_CONFIG) -> None:
     else:
         console.print("To let in whom the settings do not list (look at each first):\n")
     console.print(wanted, markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(visitors: "Sequence[Visitor]", rejections: "Sequence[Rejection]") -> Table:
+    """Return everybody who asked for an association, the last one first of each kind."""
+    shown = Table("Calling AE", "Called AE", "Address", "Times", "First", "Last", "What became")
+    for rejection in rejections:
+        peer = rejection.peer
+        outcome = f"rejected: {peer.reason}"
+        _add(shown, (peer.calling_ae, peer.called_ae, peer.address), rejection, outcome)
+    for visitor in visitors:
+        _add(shown, (visitor.calling_ae, visitor.called_ae, visitor.address), visitor, "let in")
+    return shown
+
+
+def _add(
+    shown: Table, peer: tuple[str, str, str], row: "Rejection | Visitor", outcome: str
+) -> None:
+    cells = (*peer, str(row.times), _moment(row.first_at), _moment(row.last_at), outcome)
+    shown.add_row(*(Text(cell) for cell in cells))
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

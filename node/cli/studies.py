@@ -16,10 +16,8 @@ from node.cli.shown import (
     console,
     errors,
     fail,
-    sound,
     told,
 )
-from node.errors import DeliveryError
 
 if TYPE_CHECKING:
     from node.app import Storage
@@ -131,74 +129,6 @@ def status(
             fail(f"the node holds no study {study}; `radnode status` lists them", WRONG)
         else:
             console.print(views.study_table(catalog, study))
-
-
-@commands.command()
-def prove(
-    study: Annotated[
-        str | None, typer.Argument(help="Study Instance UID; without it, the chain alone.")
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="HASH", help="The last hash of an earlier proof, kept elsewhere."),
-    ] = None,
-    config: ConfigFile = DEFAULT_CONFIG,
-) -> None:
-    """Show what happened to every instance of a study, and prove that nothing was altered."""
-    from node import app
-    from node.audit import custody
-    from node.settings import load
-
-    if since is not None and not custody.is_hash(since):
-        fail(f"--since {since}: expected the 64 hexadecimal digits that `prove` printed", WRONG)
-    with told():
-        storage = app.open_storage(load(config))
-        entries = storage.catalog.history(study) if study else []
-        if study and not entries:
-            fail(f"the ledger knows no study {study}; `radnode status` lists them", WRONG)
-        if entries:
-            console.print(custody.history_table(entries))
-        proof = storage.catalog.proof(since or "")
-        wrong = [proof.broken] if proof.broken else []
-        if since is not None:
-            wrong += custody.since_kept(proof, since)
-        wrong += custody.changed_files(storage.catalog, storage.files, entries)
-    console.print(f"chain of {proof.entries} entries, last hash {proof.last}", soft_wrap=True)
-    for reason in wrong:
-        errors.print(reason, style="red", markup=False, highlight=False)
-    if wrong:
-        raise typer.Exit(FAILED)
-    if proof.since is not None and since is not None:
-        console.print(f"it holds the kept hash, as entry {proof.since}", highlight=False)
-    what = ", and everything of the study stands as it tells" if study else ""
-    console.print(f"the chain is whole{what}", highlight=False)
-
-
-@commands.command()
-def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Check the settings, the rules, and every destination."""
-    from node.check import readiness
-    from node.deliver.build import build
-
-    with told():
-        settings = sound(config)
-        console.print(f"{config}: {len(settings.rules)} rules, settings valid")
-        failed = 0
-        for line, in_order in readiness.look(settings):
-            failed += not in_order
-            style = None if in_order else "red"
-            console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
-        for described in settings.destinations:
-            try:
-                said = build(described, settings.node.ae_title).check()
-                console.print(f"{described.name}: ok, {said}", markup=False, highlight=False)
-            except DeliveryError as error:
-                failed += 1
-                errors.print(
-                    f"{described.name}: {error}", style="red", markup=False, soft_wrap=True
-                )
-        if failed:
-            raise typer.Exit(FAILED)
 
 
 def _draw(storage: "Storage", study: str, folder: Path) -> list[Path]:

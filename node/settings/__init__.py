@@ -1,5 +1,6 @@
 """The one settings file (TOML): its sections, where secrets stand, and whom we trust."""
 
+from node.settings.loading import load
 from node.settings.sections import (
     Destination,
     DicomwebDestination,
@@ -10,7 +11,6 @@ from node.settings.sections import (
     ReceiveSection,
     Rule,
     Settings,
-    load,
 )
 
 __all__ = [

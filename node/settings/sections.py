@@ -1,17 +1,13 @@
 """The one settings file (TOML): frozen, checked whole, unknown keys refused."""
 
-import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from node.errors import ConfigError
 from node.settings.fields import (
-    LITERAL_SECRET,
-    SECRET_KEYS,
     AETitle,
     DatabaseUrl,
     Host,
@@ -209,83 +205,3 @@ class Settings(Section):
                     f"{', '.join(unknown)}; there are {', '.join(sorted(known)) or 'none'}"
                 )
         return self
-
-
-def _line_of(text: str, location: tuple[int | str, ...]) -> str:
-    """Return ' (line N)' for the key an error is about, or '' where it is not written."""
-    keys = [str(part) for part in location if isinstance(part, str)]
-    numbers = [part for part in location if isinstance(part, int)]
-    key = keys[-1] if keys else ""
-    table, start = (keys[0], numbers[0]) if numbers and keys else (key, 0)
-    lines = text.splitlines()
-    heads = [i for i, line in enumerate(lines) if line.strip() in (f"[{keys[0]}]", f"[[{table}]]")]
-    begin = heads[start] if start < len(heads) else 0
-    for number, line in enumerate(lines[begin:], begin + 1):
-        if line.split("=")[0].strip() == key:
-            return f" (line {number})"
-    return f" (line {begin + 1})" if heads else ""
-
-
-def _told(text: str, error: dict[str, Any]) -> str:
-    location = tuple(error["loc"])
-    where = ".".join(str(part) for part in location) or "the file"
-    secret = error["type"] == LITERAL_SECRET or SECRET_KEYS.intersection(location)
-    # Nor what stands under a key nobody knows, or is a URL with a name in it: a secret may.
-    doubtful = error["type"] == "extra_forbidden" or "@" in str(error["input"])
-    shown = not secret and not doubtful and not isinstance(error["input"], dict)
-    given = f"; found {error['input']!r}" if shown else ""
-    return f"  {where}{_line_of(text, location) if location else ''}: {error['msg']}{given}"
-
-
-def load(path: Path) -> Settings:
-    """Read and check a settings file; relative paths in it start at its folder.
-
-    Raises
-    ------
-    ConfigError
-        If the file is missing, is not TOML, or any key is wrong; every error is named.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        settings = Settings.model_validate(tomllib.loads(text))
-    except OSError as error:
-        raise ConfigError(f"cannot read settings {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
-    except ValidationError as error:
-        found = [_told(text, dict(item)) for item in error.errors()]
-        raise ConfigError(f"{path} has {len(found)} error(s):\n" + "\n".join(found)) from error
-    return _rooted(settings, path.parent.resolve())
-
-
-def _rooted(settings: Settings, base: Path) -> Settings:
-    """Return `settings` with every relative path resolved against `base`."""
-    models = settings.models
-    return settings.model_copy(
-        update={
-            "node": settings.node.model_copy(update={"data": base / settings.node.data}),
-            "models": models.model_copy(
-                update={
-                    "classifier": base / models.classifier if models.classifier else None,
-                    "liver": base / models.liver if models.liver else None,
-                }
-            ),
-            "tls": settings.tls.rooted(base) if settings.tls else None,
-            "audit": settings.audit.rooted(base) if settings.audit else None,
-            "sources": tuple(source.rooted(base) for source in settings.sources),
-            "destinations": tuple(_destination(d, base) for d in settings.destinations),
-        }
-    )
-
-
-def _destination(entry: Destination, base: Path) -> Destination:
-    match entry:
-        case FolderDestination():
-            return entry.model_copy(update={"path": base / entry.path})
-        case DimseDestination():
-            own = entry.tls.rooted(base) if entry.tls else None
-            return entry.model_copy(update={"tls": own})
-        case _:
-            return entry.rooted(base)

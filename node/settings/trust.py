@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from node.settings import tls
+from node.settings import certificates, tls
 from node.settings.fields import AETitle, CertificateName, Host, Name, Port, Section, ServiceUrl
 from node.settings.secret import Credentials, Secret
 
@@ -49,8 +49,8 @@ class TlsSection(Section):
         return tls.KeyPair(self.certificate_file, self.key_file)
 
     def examine(self, now: datetime) -> None:
-        """Look at the files; see `node.settings.tls.examine`."""
-        tls.examine(self.own, self.ca_file, now)
+        """Look at the files; see `node.settings.certificates.examine`."""
+        certificates.examine(self.own, self.ca_file, now)
 
     def rooted(self, base: Path) -> Self:
         """Return this with relative paths resolved against `base`."""
@@ -83,8 +83,8 @@ class ClientTlsTable(Section):
         return tls.ClientTls(self.ca_file, own, self.server_name, self.check_server_name)
 
     def examine(self, now: datetime) -> None:
-        """Look at the files; see `node.settings.tls.examine`."""
-        tls.examine(self.client.own, self.ca_file, now)
+        """Look at the files; see `node.settings.certificates.examine`."""
+        certificates.examine(self.client.own, self.ca_file, now)
 
     def rooted(self, base: Path) -> Self:
         """Return this with relative paths resolved against `base`."""

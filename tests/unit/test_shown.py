@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
-from node.audit.custody import history_table
 from node.cli import radnode
+from node.cli.proving import history_table
 from node.store.catalog import Catalog
 from node.store.ledger import Entry
 from node.store.records import REVISION, Circuit, Hold

@@ -9,7 +9,8 @@ from node.store import pruning, tables
 from node.store.catalog import Catalog
 from node.store.commitments import Reference, Remedied
 from node.store.orders import REPLAY_DELIVERED, Scope
-from node.upkeep.retention import DAY_S, Pruner
+from node.upkeep.pruning import Pruner
+from node.upkeep.retention import DAY_S
 from tests.store_rows import STUDY, stored, uid
 
 OLD = 1000.0

@@ -10,13 +10,13 @@ import pytest
 from cryptography import x509
 
 from node.errors import ConfigError
+from node.settings.certificates import examine
 from node.settings.tls import (
     SUITES,
     ClientTls,
     KeyPair,
     Renewed,
     client_context,
-    examine,
     server_context,
 )
 from tests.certificates import Authority, authority

@@ -1,0 +1,35 @@
+"""`radnode check`: the settings, the node itself and every destination, before the first study."""
+
+import typer
+
+from node.cli.shown import DEFAULT_CONFIG, FAILED, ConfigFile, console, errors, sound, told
+from node.errors import DeliveryError
+
+commands = typer.Typer()
+
+
+@commands.command()
+def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Check the settings, the rules, and every destination."""
+    from node.check import readiness
+    from node.deliver.build import build
+
+    with told():
+        settings = sound(config)
+        console.print(f"{config}: {len(settings.rules)} rules, settings valid")
+        failed = 0
+        for line, in_order in readiness.look(settings):
+            failed += not in_order
+            style = None if in_order else "red"
+            console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+        for described in settings.destinations:
+            try:
+                said = build(described, settings.node.ae_title).check()
+                console.print(f"{described.name}: ok, {said}", markup=False, highlight=False)
+            except DeliveryError as error:
+                failed += 1
+                errors.print(
+                    f"{described.name}: {error}", style="red", markup=False, soft_wrap=True
+                )
+        if failed:
+            raise typer.Exit(FAILED)
