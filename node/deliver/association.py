@@ -17,7 +17,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
-from node.deliver.pacing import give_up, pace
+from node.wire.pacing import give_up, pace
 from node.errors import ConfigError, PermanentDeliveryError, TransientDeliveryError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.settings.tls import ClientContext, ClientTls, client_context

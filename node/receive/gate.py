@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from node.receive.request import Request
 from node.settings.trust import Source, within_one
+from node.wire.request import Request
 
 NOT_FOR_SOURCES: Final = (
     "cannot be read", "protocol version", "it names no calling", "its certificate",

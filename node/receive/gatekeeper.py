@@ -10,11 +10,11 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 
 from node.errors import StoreError
-from node.receive.acceptor import refused_of, request_of
+from node.wire.acceptor import refused_of, request_of
 from node.receive.gate import Caller, Gate, Refusal, Reject, unserved
-from node.receive.listener import Listener, peer_certificate
+from node.wire.listener import Listener, peer_certificate
 from node.receive.negotiation import NO_ABSTRACT_SYNTAX, NO_TRANSFER_SYNTAX
-from node.receive.request import Answer
+from node.wire.request import Answer
 from node.store.catalog import Catalog
 from node.store.instances import is_uid
 from node.store.rejections import Rejected

@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 
 from node.commitment.messages import PUSH_MODEL
-from node.receive.request import Answer, Proposal
+from node.wire.request import Answer, Proposal
 from node.store.instances import is_uid
 
 ACCEPTED: Final = 0  # results (PS3.8 Table 9-18)

@@ -22,11 +22,11 @@ from node.receive.adoption import Adoption, is_another, note_ledger
 from node.receive.commitment_scp import CommitmentScp
 from node.receive.gate import Gate
 from node.receive.gatekeeper import Gatekeeper, caller_of
-from node.receive.listener import Door, Listener
-from node.receive.reactor import quicken
+from node.wire.listener import Door, Listener
+from node.wire.reactor import quicken
 from node.receive.reception import Arrival, Reception
 from node.receive.room import MIB, Room, free_under
-from node.receive.sinks import received
+from node.wire.sinks import received
 from node.receive.spool import Budget, Intake
 from node.receive.tally import Tally
 from node.settings import Settings

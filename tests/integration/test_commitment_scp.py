@@ -25,9 +25,9 @@ from node.commitment.messages import (
 )
 from node.deliver.association import steady
 from node.receive.negotiation import PLAIN
-from node.receive.notification import notify
 from node.settings.tls import server_context
 from node.settings.trust import ClientTlsTable, Source
+from node.wire.notification import notify
 from node.store.commitments import Failed, Reference
 from tests.certificates import Authority
 from tests.commitment_peer import report_anew

@@ -14,7 +14,7 @@ from pydicom.uid import (
 from pynetdicom.sop_class import _NON_PATIENT_OBJECT_CLASSES, _STORAGE_CLASSES
 
 from node.receive.negotiation import NON_PATIENT, answered, is_stored, is_walked
-from node.receive.request import Proposal
+from node.wire.request import Proposal
 
 GE_PRIVATE = "1.2.840.113619.5.2"
 COMMITMENT = "1.2.840.10008.1.20.1"

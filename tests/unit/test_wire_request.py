@@ -15,7 +15,7 @@ from pynetdicom.pdu import A_ASSOCIATE_AC
 
 from node.receive.gate import Reject, unserved
 from node.receive.negotiation import answered, granted
-from node.receive.request import Proposal, Request, acceptance, read_request
+from node.wire.request import Proposal, Request, acceptance, read_request
 from tests.wire import associate_rq, item, pdu
 
 MAXIMUM = item(0x51, struct.pack(">I", 16384))

@@ -7,7 +7,7 @@ import pytest
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import P_DATA
 
-from node.deliver.pacing import _LEAST_PACE, _MOST_WAITING, _ShortQueue
+from node.wire.pacing import _LEAST_PACE, _MOST_WAITING, _ShortQueue
 from node.errors import TransientDeliveryError
 
 

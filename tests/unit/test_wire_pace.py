@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.receive.sockets import Pace
+from node.wire.sockets import Pace
 
 
 class Clock:
@@ -20,7 +20,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Put a clock into the module."""
     made = Clock()
-    monkeypatch.setattr("node.receive.sockets.time", made)
+    monkeypatch.setattr("node.wire.sockets.time", made)
     return made
 
 

@@ -16,7 +16,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE, MaximumLengthNotification
 from pynetdicom.presentation import PresentationContext
 
 from node.receive.negotiation import ACCEPTED, answered, granted
-from node.receive.request import Answer, Request, acceptance
+from node.wire.request import Answer, Request, acceptance
 
 _APPLICATION_CONTEXT: UID = UID("1.2.840.10008.3.1.1.1")
 

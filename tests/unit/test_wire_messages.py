@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.receive.messages import PDV, Assembly, MalformedMessageError, values
+from node.wire.messages import PDV, Assembly, MalformedMessageError, values
 from tests.wire import P_DATA_TF, pdu, pdv
 
 

@@ -15,7 +15,7 @@ from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.service_class import StorageServiceClass
 
-from node.receive.messages import MalformedMessageError, Sink
+from node.wire.messages import MalformedMessageError, Sink
 from node.receive.spool import Intake, Spool
 from node.store import database
 

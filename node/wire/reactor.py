@@ -24,14 +24,14 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.events import Event
 from pynetdicom.pdu import A_ASSOCIATE_AC
 
-from node.receive.acceptor import Acceptor, Asking
+from node.wire.acceptor import Acceptor, Asking
 from node.receive.encoded import store_response
-from node.receive.messages import PDV, Assembly, MalformedMessageError, Sink, values
-from node.receive.request import ASSOCIATE_RQ, read_request
-from node.receive.sinks import sink, whole
-from node.receive.sockets import Pace, WaitingSocket
+from node.wire.messages import PDV, Assembly, MalformedMessageError, Sink, values
+from node.wire.request import ASSOCIATE_RQ, read_request
+from node.wire.sinks import sink, whole
+from node.wire.sockets import Pace, WaitingSocket
 from node.receive.spool import Intake
-from node.receive.waiting import WaitingMessages
+from node.wire.waiting import WaitingMessages
 
 log = structlog.get_logger()
 

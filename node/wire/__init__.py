@@ -1,0 +1,1 @@
+"""All that is private to pynetdicom, in both directions; only these files may touch it."""
