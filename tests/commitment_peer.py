@@ -17,8 +17,8 @@ from pynetdicom.dsutils import encode
 from pynetdicom.transport import ThreadedAssociationServer
 
 from node.commitment.messages import PUSH_MODEL, PUSH_MODEL_INSTANCE, read_request, report_of
-from node.deliver.association import steady
 from node.store.commitments import Failed, Reference
+from node.wire.requestor import steady
 
 AE_TITLE = "PACS"
 

@@ -15,13 +15,14 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 
-from node.deliver.association import Peer, steady
+from node.deliver.association import Peer
 from node.deliver.dimse import DimseSender
 from node.receive.storage_scp import StorageScp
 from node.settings import NodeSection, ReceiveSection, Settings
 from node.settings.tls import ClientTls
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
+from node.wire.requestor import steady
 
 
 class Node:

@@ -1,8 +1,5 @@
-"""Associations we request; the one place here that reaches behind pynetdicom's public API."""
+"""Associations we request, and C-STORE over them."""
 
-import socket
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,10 +14,11 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
-from node.wire.pacing import give_up, pace
 from node.errors import ConfigError, PermanentDeliveryError, TransientDeliveryError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.settings.tls import ClientContext, ClientTls, client_context
+from node.wire.pacing import give_up
+from node.wire.requestor import exchange, prepare, send_from
 
 
 @dataclass(frozen=True)
@@ -61,72 +59,9 @@ class _Line:
     open: bool = field(default=False)
 
     def opened(self, event: evt.Event) -> None:
-        """Note the connection, and send small packets at once.
-
-        Nagle's algorithm against the peer's delayed acknowledgement stalls every instance by
-        about 40 ms. pynetdicom offers no option and no other way to the socket. It also takes
-        the time limit off it: then half a PDU would hold a thread for ever.
-        """
+        """Note the connection, and bound what it may cost."""
         self.open = True
-        steady(event)
-        pace(event.assoc, self.connect_s, self.response_s)
-        wrapped = event.assoc.dul.socket
-        if wrapped is not None and wrapped.socket is not None:
-            wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            wrapped.socket.settimeout(self.response_s)
-
-
-class _Steady(Association):
-    """An association on which a peer may report while we ask, or leave.
-
-    pynetdicom serves an N-EVENT-REPORT in a thread of its own, which at its end says that the
-    reactor goes on. Where that has just stopped for us to send, we would wait for it for ever.
-    Here only the reactor itself, which is this thread, says whether it has stopped.
-    """
-
-    @property
-    def _is_paused(self) -> bool:
-        return self._kill or bool(self.__dict__.get("paused", False))
-
-    @_is_paused.setter
-    def _is_paused(self, paused: bool) -> None:
-        if threading.current_thread() is self:
-            self.__dict__["paused"] = paused
-
-
-class _Checkpoint(threading.Event):
-    """Where the reactor stops for us to send; it goes on and says so in one step.
-
-    pynetdicom's reactor goes on and then says so. Who stops it in between takes it for stopped,
-    and it takes the answer to what is then sent: on a busy machine an instance that had arrived
-    counted as failed, once the time for its answer was over.
-    """
-
-    def __init__(self, association: Association) -> None:
-        super().__init__()
-        self._association = association
-        self._step = threading.Lock()
-        self.set()
-
-    def clear(self) -> None:
-        """Stop the reactor where it passes next."""
-        with self._step:
-            super().clear()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Let the reactor pass once it may."""
-        while super().wait(timeout):
-            with self._step:
-                if self.is_set():
-                    self._association._is_paused = False
-                    return True
-        return False
-
-
-def steady(event: evt.Event) -> None:
-    """Make an association steady as its connection opens, before its reactor runs."""
-    event.assoc.__class__ = _Steady
-    event.assoc._reactor_checkpoint = _Checkpoint(event.assoc)
+        prepare(event, self.connect_s, self.response_s)
 
 
 @dataclass(frozen=True)
@@ -168,14 +103,12 @@ def store(association: Association, request: StoreRequest) -> int:
     if not association.is_established:
         raise TransientDeliveryError("the peer ended the association")
     message = _message(request)
-    with _reactor_stopped(association):
-        try:
-            association.dimse.send_msg(message, request.context_id)
-        except OSError as error:  # in the midst of the message
-            text = f"cannot read the stored file: {error.strerror}"
-            raise TransientDeliveryError(text) from error
-        _, answer = association.dimse.get_msg(block=True)
-        return _status(answer, message)
+    try:
+        answer = exchange(association, message, request.context_id)
+    except OSError as error:  # in the midst of the message
+        text = f"cannot read the stored file: {error.strerror}"
+        raise TransientDeliveryError(text) from error
+    return _status(answer, message)
 
 
 def _message(request: StoreRequest) -> C_STORE:
@@ -186,20 +119,8 @@ def _message(request: StoreRequest) -> C_STORE:
     if isinstance(request.data, bytes):
         message.DataSet = BytesIO(request.data)
     else:
-        message._dataset_path = request.data
+        send_from(message, *request.data)
     return message
-
-
-@contextmanager
-def _reactor_stopped(association: Association) -> Iterator[None]:
-    """Keep pynetdicom's reactor from taking the answer."""
-    association._reactor_checkpoint.clear()
-    while not association._is_paused:
-        time.sleep(0.0001)
-    try:
-        yield
-    finally:
-        association._reactor_checkpoint.set()
 
 
 def _status(answer: object, request: C_STORE) -> int:

@@ -32,11 +32,11 @@ from node.commitment.reports import BROKEN, Reports, unreadable
 from node.deliver.association import Peer, associated
 from node.deliver.attempts import doubled, next_delay
 from node.errors import DeliveryError, StoreError, frames_of, reason_of
-from node.wire.notification import notify
 from node.store.catalog import Catalog
 from node.store.commitments import Reference
 from node.store.instances import InstanceFiles
 from node.store.promises import Promise
+from node.wire.notification import notify
 
 log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""What is written around a data set, and answered to it, byte by byte."""
+"""What is written in front of a data set in its file, byte by byte."""
 
 import struct
 
@@ -32,31 +32,10 @@ def file_head(
     return bytes(128) + b"DICM" + length + elements
 
 
-def store_response(sop_class: str, sop_instance: str, message_id: int, status: int) -> bytes:
-    """Return the command set of a C-STORE response (PS3.7 Table 9.3-2), implicit VR."""
-    elements = (
-        _command(0x0002, _padded(sop_class, "\0"))
-        + _command(0x0100, b"\x01\x80")  # Command Field: C-STORE-RSP
-        + _command(0x0120, struct.pack("<H", message_id))
-        + _command(0x0800, b"\x01\x01")  # Command Data Set Type: none
-        + _command(0x0900, struct.pack("<H", status))
-        + _command(0x1000, _padded(sop_instance, "\0"))
-    )
-    return _command(0x0000, struct.pack("<I", len(elements))) + elements
-
-
-def _command(element: int, value: bytes) -> bytes:
-    return struct.pack("<HHI", 0x0000, element, len(value)) + value
-
-
-def _padded(text: str, pad: str) -> bytes:
-    return (text + pad * (len(text) % 2)).encode("ascii")
-
-
 def _unique(element: int, uid: str) -> bytes:
     return _short(element, "UI", uid, "\0")
 
 
 def _short(element: int, vr: str, text: str, pad: str) -> bytes:
-    value = _padded(text, pad)
+    value = (text + pad * (len(text) % 2)).encode("ascii")
     return struct.pack("<HH2sH", 0x0002, element, vr.encode("ascii"), len(value)) + value

@@ -3,21 +3,20 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 import structlog
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 
 from node.errors import StoreError
-from node.wire.acceptor import refused_of, request_of
 from node.receive.gate import Caller, Gate, Refusal, Reject, unserved
-from node.wire.listener import Listener, peer_certificate
-from node.receive.negotiation import NO_ABSTRACT_SYNTAX, NO_TRANSFER_SYNTAX
-from node.wire.request import Answer
 from node.store.catalog import Catalog
 from node.store.instances import is_uid
 from node.store.rejections import Rejected
+from node.wire.acceptor import refused_of, reject, request_of
+from node.wire.listener import note_request, peer_certificate
+from node.wire.request import NO_ABSTRACT_SYNTAX, NO_TRANSFER_SYNTAX, Answer
 
 log = structlog.get_logger()
 
@@ -83,12 +82,12 @@ class Gatekeeper:
             refusal = unserved(request_of(assoc)) or self._judged(caller, assoc)
         finally:  # an exception here is logged by pynetdicom, and must not open the door
             if refusal is not None:
-                assoc.acse.send_reject(*refusal.answer.value)
+                reject(assoc, *refusal.answer.value)
                 self._turned_away(
                     Rejected(caller.calling_ae, caller.called_ae, caller.address, refusal.because)
                 )
                 assoc.kill()
-        cast("Listener", assoc._server).requested(assoc)
+        note_request(assoc)
 
     def _judged(self, caller: Caller, assoc: Association) -> Refusal | None:
         with self._lock:

@@ -16,12 +16,16 @@ from pydicom.uid import (
 )
 
 from node.commitment.messages import PUSH_MODEL
-from node.wire.request import Answer, Proposal
 from node.store.instances import is_uid
-
-ACCEPTED: Final = 0  # results (PS3.8 Table 9-18)
-NO_ABSTRACT_SYNTAX: Final = 3
-NO_TRANSFER_SYNTAX: Final = 4
+from node.wire.request import (
+    ACCEPTED,
+    NO_ABSTRACT_SYNTAX,
+    NO_TRANSFER_SYNTAX,
+    Answer,
+    Negotiation,
+    Proposal,
+    Request,
+)
 
 SERVICES: Final[Mapping[str, str]] = {
     "1.2.840.10008.1.1": "Verification SOP Class",
@@ -85,6 +89,12 @@ def is_walked(transfer_syntax: str) -> bool:
         and known[1] == "Transfer Syntax"
         and not transfer_syntax.startswith(_NO_DATA_SET)
     )
+
+
+def negotiate(request: Request) -> Negotiation:
+    """Return what becomes of a request (PS3.8 Section 9.3.3.2)."""
+    answers = answered(request.proposals)
+    return Negotiation(tuple(answers), granted(answers, request.roles))
 
 
 def answered(proposals: Sequence[Proposal]) -> list[Answer]:

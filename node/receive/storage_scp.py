@@ -7,10 +7,10 @@ answers; it does not think.
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 
 import structlog
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
@@ -22,18 +22,21 @@ from node.receive.adoption import Adoption, is_another, note_ledger
 from node.receive.commitment_scp import CommitmentScp
 from node.receive.gate import Gate
 from node.receive.gatekeeper import Gatekeeper, caller_of
-from node.wire.listener import Door, Listener
-from node.wire.reactor import quicken
+from node.receive.negotiation import negotiate
 from node.receive.reception import Arrival, Reception
 from node.receive.room import MIB, Room, free_under
-from node.wire.sinks import received
-from node.receive.spool import Budget, Intake
+from node.receive.spool import Budget, Intake, Spool
 from node.receive.tally import Tally
 from node.settings import Settings
 from node.settings.tls import Renewed
 from node.store.catalog import Catalog
+from node.store.database import BUSY_TIMEOUT_S
 from node.store.instances import InstanceFiles
 from node.store.sameness import End
+from node.wire.callbacks import Callbacks
+from node.wire.listener import Endpoint, Listener, without_default_handlers
+from node.wire.reactor import replace_reactor
+from node.wire.sinks import received
 
 log = structlog.get_logger()
 
@@ -111,7 +114,7 @@ class StorageScp:
             listener.stop()
 
     def _start(self, settings: Settings) -> None:
-        _config.LOG_HANDLER_LEVEL = "none"  # would format every PDU, and names of patients
+        without_default_handlers()
         ae = AE(settings.node.ae_title)
         ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -121,8 +124,13 @@ class StorageScp:
         ae.dimse_timeout = settings.receive.network_timeout_s
         ae.acse_timeout = settings.receive.negotiation_timeout_s
         ae.add_supported_context(Verification)  # pynetdicom wants one; `negotiation` decides
+        # An association is recorded in two transactions, each of which may wait for a catalog
+        # that others hold.
+        callbacks = Callbacks(
+            negotiate, self._intake.begin, self._keeper.turned_away, 2 * BUSY_TIMEOUT_S
+        )
         handlers: list[evt.EventHandlerType] = [
-            (evt.EVT_CONN_OPEN, quicken, [self._intake, self._keeper.turned_away]),
+            (evt.EVT_CONN_OPEN, replace_reactor, [callbacks]),
             (evt.EVT_REQUESTED, self._keeper.requested),
             (evt.EVT_ACCEPTED, self._opened),
             (evt.EVT_ACCEPTED, self._keeper.accepted),
@@ -133,16 +141,16 @@ class StorageScp:
         ]
         secured = settings.tls
         if secured is None or secured.plain_port:
-            door = self._door(settings, settings.node.port, None)
-            self._listeners["plain"] = _listening(ae, door, handlers, "node.port")
+            endpoint = self._endpoint(settings, settings.node.port, None)
+            self._listeners["plain"] = _listening(ae, endpoint, handlers, "node.port")
         if secured is not None:
             renewed = Renewed(secured.own, secured.ca_file, secured.client_certificate)
-            door = self._door(settings, secured.port, renewed)
-            self._listeners["tls"] = _listening(ae, door, handlers, "tls.port")
+            endpoint = self._endpoint(settings, secured.port, renewed)
+            self._listeners["tls"] = _listening(ae, endpoint, handlers, "tls.port")
 
-    def _door(self, settings: Settings, port: int, secure: Renewed | None) -> Door:
+    def _endpoint(self, settings: Settings, port: int, secure: Renewed | None) -> Endpoint:
         limits = settings.receive
-        return Door(
+        return Endpoint(
             (settings.node.bind, port),
             secure,
             limits.negotiation_timeout_s,
@@ -188,7 +196,7 @@ class StorageScp:
     def _store(self, event: Event) -> int:
         return self._reception.take(
             Arrival(
-                content=received(event),
+                content=cast("Spool", received(event)),  # what `self._intake` began
                 calling_ae=event.assoc.requestor.ae_title,
                 association_id=self._open.get(event.assoc),
                 tally=self._tallies.get(event.assoc) or Tally(),
@@ -196,11 +204,13 @@ class StorageScp:
         )
 
 
-def _listening(ae: AE, door: Door, handlers: Sequence[evt.EventHandlerType], key: str) -> Listener:
+def _listening(
+    ae: AE, endpoint: Endpoint, handlers: Sequence[evt.EventHandlerType], key: str
+) -> Listener:
     try:
-        return Listener(ae, door, handlers)
+        return Listener(ae, endpoint, handlers)
     except OSError as error:
-        where = "{}:{}".format(*door.address)
+        where = "{}:{}".format(*endpoint.address)
         raise ConfigError(
             f"cannot listen on {where}: {error.strerror}; see node.bind and {key}"
         ) from error

@@ -2,10 +2,10 @@
 
 What pynetdicom's own classes refuse of a request (an odd octet in a title, a long version name,
 an even context id, an item nobody knows) would end the connection without a word to either side.
-Private to pynetdicom, as `reactor`, and no part of it decides anything.
+Nothing is decided here: the receiver says what is accepted, and who is rejected.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 from pydicom.uid import UID
@@ -15,8 +15,7 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, MaximumLengthNotification
 from pynetdicom.presentation import PresentationContext
 
-from node.receive.negotiation import ACCEPTED, answered, granted
-from node.wire.request import Answer, Request, acceptance
+from node.wire.request import ACCEPTED, Answer, Negotiation, Request, acceptance
 
 _APPLICATION_CONTEXT: UID = UID("1.2.840.10008.3.1.1.1")
 
@@ -27,7 +26,7 @@ class _Asked(A_ASSOCIATE):
     request: Request
 
 
-class Asking:
+class AssociateRequest:
     """An A-ASSOCIATE-RQ PDU, as pynetdicom's state machine takes it."""
 
     protocol_version = 1  # the gate judges what came: it can tell who it was
@@ -53,26 +52,35 @@ def request_of(assoc: Association) -> Request:
 
 def refused_of(assoc: Association) -> list[Answer]:
     """Return the presentation contexts of an accepted association that were not accepted."""
-    return [one for one in cast("Acceptor", assoc.acse).answers if one.result != ACCEPTED]
+    answers = cast("AcceptorAcse", assoc.acse).answers
+    return [answer for answer in answers if answer.result != ACCEPTED]
 
 
-class Acceptor(ACSE):
+def reject(assoc: Association, result: int, source: int, reason: int) -> None:
+    """Send an A-ASSOCIATE-RJ (PS3.8 Table 9-21)."""
+    assoc.acse.send_reject(result, source, reason)
+
+
+class AcceptorAcse(ACSE):
     """Accepts whom the gate let in."""
 
+    negotiate: Callable[[Request], Negotiation]
     acceptance: bytes
-    answers: Sequence[Answer] = ()
+    answers: tuple[Answer, ...] = ()
 
     def _negotiate_as_acceptor(self) -> None:
         assoc, request = self.assoc, request_of(self.assoc)
-        answers = self.answers = answered(request.proposals)
+        negotiation = self.negotiate(request)
+        self.answers = negotiation.answers
         self.requestor._ae_title = request.calling_ae
         assoc._accepted_cx = {
-            one.context_id: _context(one) for one in answers if one.result == ACCEPTED
+            answer.context_id: _context(answer)
+            for answer in negotiation.answers
+            if answer.result == ACCEPTED
         }
         self.acceptance = acceptance(
             request,
-            answers,
-            granted(answers, request.roles),
+            negotiation,
             (
                 cast("int", self.acceptor.maximum_length),
                 str(self.acceptor.implementation_class_uid),
@@ -90,12 +98,12 @@ class Acceptor(ACSE):
         evt.trigger(assoc, evt.EVT_ESTABLISHED, {})
 
 
-def _context(one: Answer) -> PresentationContext:
+def _context(answer: Answer) -> PresentationContext:
     """Return a context that is accepted; its id may be even, which pynetdicom would refuse."""
     context: Any = PresentationContext()
-    context._context_id = one.context_id
-    context._abstract_syntax = UID(one.abstract_syntax)
-    context._transfer_syntax = [UID(one.transfer_syntax)]
-    context.result = one.result
+    context._context_id = answer.context_id
+    context._abstract_syntax = UID(answer.abstract_syntax)
+    context._transfer_syntax = [UID(answer.transfer_syntax)]
+    context.result = answer.result
     context._as_scu = context._as_scp = True
     return cast("PresentationContext", context)

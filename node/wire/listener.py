@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import structlog
-from pynetdicom import evt
+from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.transport import ThreadedAssociationServer
@@ -31,7 +31,7 @@ _TOO_MANY: Final = "too many connections wait"
 
 
 @dataclass(frozen=True)
-class Door:
+class Endpoint:
     """One address that is listened on.
 
     Attributes
@@ -45,7 +45,7 @@ class Door:
     pending, pending_of_one : int
         How many connections may be open without an association, in all and from one address.
     refused : callable
-        Told the address and the reason when a connection is not taken, or cannot be secured.
+        Takes the address and the reason when a connection is not taken, or cannot be secured.
     """
 
     address: tuple[str, int]
@@ -54,6 +54,11 @@ class Door:
     pending: int
     pending_of_one: int
     refused: Callable[[str, str], None]
+
+
+def without_default_handlers() -> None:
+    """Keep pynetdicom from formatting every PDU for its log, with the names of patients."""
+    _config.LOG_HANDLER_LEVEL = "none"
 
 
 class Listener(ThreadedAssociationServer):
@@ -66,16 +71,16 @@ class Listener(ThreadedAssociationServer):
     def __init__(
         self,
         ae: ApplicationEntity,
-        door: Door,
+        endpoint: Endpoint,
         handlers: Sequence[evt.EventHandlerType],
     ) -> None:
-        self._door = door
+        self._endpoint = endpoint
         # Weak: what pynetdicom has dropped without closing it is not pending any more.
         self._waiting: weakref.WeakKeyDictionary[socket.socket, str] = weakref.WeakKeyDictionary()
         self._refusing: set[str] = set()
         self._lock = threading.Lock()
         super().__init__(
-            ae, door.address, ae.ae_title, ae.supported_contexts, evt_handlers=list(handlers)
+            ae, endpoint.address, ae.ae_title, ae.supported_contexts, evt_handlers=list(handlers)
         )
         ae._servers.append(self)  # as `AE.start_server` does; `shutdown` takes it off again
         self._thread = threading.Thread(
@@ -93,10 +98,12 @@ class Listener(ThreadedAssociationServer):
         """Take a connection, unless too many wait already."""
         address = str(client_address[0])
         with self._lock:
-            waiting = Counter(where for one, where in self._waiting.items() if one.fileno() != -1)
+            waiting = Counter(
+                where for pending, where in self._waiting.items() if pending.fileno() != -1
+            )
             if (
-                waiting.total() >= self._door.pending
-                or waiting[address] >= self._door.pending_of_one
+                waiting.total() >= self._endpoint.pending
+                or waiting[address] >= self._endpoint.pending_of_one
             ):
                 full = True
             else:
@@ -108,19 +115,19 @@ class Listener(ThreadedAssociationServer):
         return not full
 
     def _refuse(self, address: str) -> None:
-        """Tell of a flood once, and again when somebody from there was let in meanwhile.
+        """Report a flood once, and again when somebody from there was let in meanwhile.
 
         Each time would let the flood keep the thread that accepts busy with writing.
         """
         log.warning("connection refused", address=address, because=_TOO_MANY)
         if address not in self._refusing:
             self._refusing.add(address)
-            self._door.refused(address, _TOO_MANY)
+            self._endpoint.refused(address, _TOO_MANY)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Shake hands where TLS is spoken, and start the association's threads."""
-        if self._door.secure is not None:
-            secured = self._shake_hands(request, str(client_address[0]), self._door.secure)
+        if self._endpoint.secure is not None:
+            secured = self._shake_hands(request, str(client_address[0]), self._endpoint.secure)
             if secured is None:
                 return
             request = secured
@@ -131,7 +138,8 @@ class Listener(ThreadedAssociationServer):
     ) -> ssl.SSLSocket | None:
         wrapped: socket.socket = plain
         try:
-            plain.settimeout(self._door.handshake_s)  # of the whole handshake, not of each read
+            # Of the whole handshake, not of each read.
+            plain.settimeout(self._endpoint.handshake_s)
             wrapped = secured = secure().wrap_socket(
                 plain, server_side=True, do_handshake_on_connect=False
             )
@@ -140,7 +148,7 @@ class Listener(ThreadedAssociationServer):
             secured.do_handshake()
         except OSError as error:
             wrapped.close()
-            self._door.refused(address, f"TLS: {told(error)}")
+            self._endpoint.refused(address, f"TLS: {told(error)}")
             return None
         return secured
 
@@ -156,6 +164,11 @@ class Listener(ThreadedAssociationServer):
         self.shutdown()
         for assoc in self.active_associations:
             assoc.abort()
+
+
+def note_request(assoc: Association) -> None:
+    """Note that a connection has asked for an association: it is not pending any more."""
+    cast("Listener", assoc._server).requested(assoc)
 
 
 def peer_certificate(assoc: Association) -> frozenset[str]:

@@ -33,7 +33,7 @@ def notify(
     """
     responses = assoc.dimse.msg_queue
     context = next(
-        (one for one in assoc.accepted_contexts if one.abstract_syntax == sop_class), None
+        (found for found in assoc.accepted_contexts if found.abstract_syntax == sop_class), None
     )
     if context is None or not assoc.is_established or not isinstance(responses, Responses):
         return None

@@ -4,14 +4,13 @@ pynetdicom 3 gives every association two threads that each sleep 1 ms, look, and
 an instance passes from one to the other and its response back. Between the sleeps it reads the
 socket in pieces of 4 KiB. Measured on loopback with 0.5 MB slices, this costs more than the
 three fsyncs of an instance. Data sets it gathers in memory, however large they are. There is no
-public way to change it, so what is private to pynetdicom is in this file and in `acceptor`:
-`quicken` is called when a connection opens, before its threads run.
+public way to change it: `replace_reactor` is called when a connection opens, before its threads
+run, and gives them classes of ours.
 """
 
 import socket
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -24,13 +23,13 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.events import Event
 from pynetdicom.pdu import A_ASSOCIATE_AC
 
-from node.wire.acceptor import Acceptor, Asking
-from node.receive.encoded import store_response
+from node.wire.acceptor import AcceptorAcse, AssociateRequest
+from node.wire.callbacks import Callbacks, TurnedAway
 from node.wire.messages import PDV, Assembly, MalformedMessageError, Sink, values
 from node.wire.request import ASSOCIATE_RQ, read_request
+from node.wire.response import store_response
 from node.wire.sinks import sink, whole
-from node.wire.sockets import Pace, WaitingSocket
-from node.receive.spool import Intake
+from node.wire.sockets import AcceptorSocket, Pace
 from node.wire.waiting import WaitingMessages
 
 log = structlog.get_logger()
@@ -39,35 +38,32 @@ _P_DATA_TF: Final = 4  # PDU type (PS3.8 Table 9-22)
 _TLS: Final = 0x16  # first octet of a handshake (RFC 8446 Section 5.1)
 
 
-TurnedAway = Callable[[str, str], None]
-"""Takes the address and the reason of a connection that ends without an association request."""
-
-
-def quicken(event: Event, intake: Intake, turned_away: TurnedAway) -> None:
+def replace_reactor(event: Event, callbacks: Callbacks) -> None:
     """Let an association read large pieces, wait on its socket and store in one thread."""
     assoc = event.assoc
     wrapped = assoc.dul.socket
     if wrapped is None or wrapped.socket is None:
         return
-    assoc.__class__ = _EndingAssociation
-    assoc.dul.__class__ = _SparingDul
-    cast("_SparingDul", assoc.dul).turned_away = turned_away
-    assoc.acse.__class__ = Acceptor
-    wrapped.__class__ = WaitingSocket
-    cast("WaitingSocket", wrapped).pace = Pace()
+    assoc.__class__ = _AcceptorAssociation
+    assoc.dul.__class__ = _AcceptorDul
+    cast("_AcceptorDul", assoc.dul).turned_away = callbacks.turned_away
+    assoc.acse.__class__ = AcceptorAcse
+    cast("AcceptorAcse", assoc.acse).negotiate = callbacks.negotiate
+    wrapped.__class__ = AcceptorSocket
+    cast("AcceptorSocket", wrapped).pace = Pace()
     assoc.dimse.msg_queue = WaitingMessages(assoc)
-    assoc.dimse.__class__ = _BriefDimse
-    cast("_BriefDimse", assoc.dimse).sending = threading.Lock()
-    cast("_BriefDimse", assoc.dimse).receive_into(intake)
+    assoc.dimse.__class__ = _AcceptorDimse
+    cast("_AcceptorDimse", assoc.dimse).sending = threading.Lock()
+    cast("_AcceptorDimse", assoc.dimse).receive_into(callbacks)
     # Nagle's algorithm would wait 40 ms for an acknowledgement before each response.
     with suppress(OSError):  # the peer has gone again
         wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _closed(assoc: Association) -> None:
-    """Tell that a connection has ended; more than once does no harm.
+    """Report that a connection has ended; idempotent.
 
-    The upper layer may have told it before the other thread had told of its beginning.
+    The upper layer may have reported it before the other thread has reported its beginning.
     """
     address = assoc.requestor.address_info
     where = address.as_tuple if address is not None else ("", 0)
@@ -88,7 +84,7 @@ def _address(assoc: Association) -> str:
     return found.address if found is not None else ""
 
 
-class _EndingAssociation(Association):
+class _AcceptorAssociation(Association):
     """An association whose thread ends, and its connection with it, whatever the peer sends."""
 
     def run(self) -> None:
@@ -111,11 +107,11 @@ class _Data:
         self.values = found
 
     def to_primitive(self) -> "_Data":
-        """Return what the state machine hands to `_BriefDimse.receive_primitive`."""
+        """Return what the state machine hands to `_AcceptorDimse.receive_primitive`."""
         return self
 
 
-class _SparingDul(DULServiceProvider):
+class _AcceptorDul(DULServiceProvider):
     """Reads data without copies, and leaves nothing behind when its connection has ended."""
 
     turned_away: TurnedAway
@@ -134,11 +130,11 @@ class _SparingDul(DULServiceProvider):
 
     def idle_timer_expired(self) -> bool:
         """Tell whether the peer has been silent for too long; while we serve it, it is we."""
-        serving = cast("_BriefDimse", self.assoc.dimse).serving
+        serving = cast("_AcceptorDimse", self.assoc.dimse).serving
         return not serving and super().idle_timer_expired()
 
     def _end(self) -> None:
-        cast("_BriefDimse", self.assoc.dimse).assembly.discard()
+        cast("_AcceptorDimse", self.assoc.dimse).assembly.discard()
         self.to_user_queue.put(cast("Any", None))  # the other thread may wait for a request
         if self.state_machine.current_state != "Sta1":  # it was not the state machine that ended
             if self.socket is not None:
@@ -149,7 +145,7 @@ class _SparingDul(DULServiceProvider):
 
     def _unasked(self) -> str:
         """Return why whoever connected got no answer, or '' where it left by itself."""
-        began = cast("WaitingSocket", self.socket).began
+        began = cast("AcceptorSocket", self.socket).began
         if began[:1] == bytes((_TLS,)):
             return "it speaks TLS, and this port does not"
         if began[:1] == bytes((ASSOCIATE_RQ,)):
@@ -166,7 +162,7 @@ class _SparingDul(DULServiceProvider):
     def _send(self, pdu: Any) -> None:
         """Send a PDU; an acceptance says what pynetdicom could not encode."""
         if isinstance(pdu, A_ASSOCIATE_AC) and self.socket is not None:
-            self.socket.send(cast("Acceptor", self.assoc.acse).acceptance)
+            self.socket.send(cast("AcceptorAcse", self.assoc.acse).acceptance)
         else:
             super()._send(pdu)
 
@@ -176,23 +172,23 @@ class _SparingDul(DULServiceProvider):
             return _Data(values(memoryview(bytestream))), "Evt10"
         if bytestream[0] == ASSOCIATE_RQ:
             self.asked = True
-            return Asking(read_request(bytes(bytestream))), "Evt6"
+            return AssociateRequest(read_request(bytes(bytestream))), "Evt6"
         pdu, event = super()._decode_pdu(bytestream)
         pdu.to_primitive()  # what cannot become one would kill the thread, in the state machine
         return pdu, event
 
 
-class _BriefDimse(DIMSEServiceProvider):
+class _AcceptorDimse(DIMSEServiceProvider):
     """Takes messages apart as they come in, and answers a C-STORE in a few dozen bytes."""
 
     assembly: Assembly
     unfinished: bool = False
     serving: bool = False
-    _intake: Intake
+    _callbacks: Callbacks
 
-    def receive_into(self, intake: Intake) -> None:
-        """Let data sets of C-STORE requests go there."""
-        self._intake = intake
+    def receive_into(self, callbacks: Callbacks) -> None:
+        """Let data sets of C-STORE requests go where these say."""
+        self._callbacks = callbacks
         self.assembly = Assembly(self._begin)
 
     def receive_primitive(self, primitive: Any) -> None:
@@ -217,7 +213,7 @@ class _BriefDimse(DIMSEServiceProvider):
     def _begin(self, context: int, command: bytes) -> Sink:
         if context not in self.assoc._accepted_cx:
             raise MalformedMessageError("a presentation context that was not accepted")
-        return sink(self.assoc, context, command, self._intake, self.receive_whole)
+        return sink(self.assoc, context, command, self._callbacks, self.receive_whole)
 
     def receive_whole(self, context: int, fragments: list[bytes]) -> None:
         """Let pynetdicom serve a message that is complete."""

@@ -8,7 +8,7 @@ beside what could, so that whoever sent it is answered and shown to people.
 """
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,6 +30,10 @@ _NEEDED: Final = frozenset((_CONTEXT, _USER_INFORMATION))
 
 _APPLICATION_CONTEXT_NAME: Final = b"1.2.840.10008.3.1.1.1"
 _DEFAULT_LENGTH: Final = 16384  # octets of a PDU, where the peer does not say
+ACCEPTED: Final = 0  # result of a presentation context (PS3.8 Table 9-18)
+NO_ABSTRACT_SYNTAX: Final = 3
+NO_TRANSFER_SYNTAX: Final = 4
+
 _HEAD: Final = struct.Struct(">BxH")  # type, reserved, length (PS3.8 Section 9.3.1)
 
 
@@ -50,6 +54,23 @@ class Answer:
     abstract_syntax: str
     transfer_syntax: str
     result: int
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiation:
+    """What becomes of a request that is accepted.
+
+    Attributes
+    ----------
+    answers : tuple of Answer
+        To each presentation context, in the order of the request.
+    roles : mapping of str to tuple of bool
+        SCU and SCP role that are granted, by the SOP Classes that are answered to (PS3.7
+        Section D.3.3.4).
+    """
+
+    answers: tuple[Answer, ...]
+    roles: Mapping[str, tuple[bool, bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +126,8 @@ def read_request(pdu: bytes) -> Request:
     try:
         for kind, body in _items(pdu[_FIXED:], _NEEDED):
             if kind == _CONTEXT and len(body) >= 4:
-                one = _proposal(body)
-                proposals.setdefault(one.context_id, one)
+                proposal = _proposal(body)
+                proposals.setdefault(proposal.context_id, proposal)
             elif kind == _USER_INFORMATION:
                 for of, value in _items(body, frozenset()):
                     user.setdefault(of, value)
@@ -126,22 +147,15 @@ def read_request(pdu: bytes) -> Request:
     )
 
 
-def acceptance(
-    request: Request,
-    answers: Sequence[Answer],
-    roles: Mapping[str, tuple[bool, bool]],
-    ours: tuple[int, str, str],
-) -> bytes:
+def acceptance(request: Request, negotiation: Negotiation, ours: tuple[int, str, str]) -> bytes:
     """Return an A-ASSOCIATE-AC PDU (PS3.8 Table 9-17).
 
     Parameters
     ----------
     request : Request
         What is accepted.
-    answers : sequence of Answer
-        What becomes of each presentation context.
-    roles : mapping of str to tuple of bool
-        The roles granted, for the SOP Classes that are answered to (PS3.7 Section D.3.3.4).
+    negotiation : Negotiation
+        What becomes of it.
     ours : tuple of int, str and str
         Octets of a PDU that we take, our Implementation Class UID and Version Name.
     """
@@ -149,14 +163,14 @@ def acceptance(
     user = (
         _item(_MAXIMUM_LENGTH, struct.pack(">I", maximum))
         + _item(_IMPLEMENTATION_CLASS, implementation.encode("ascii"))
-        + b"".join(_item(_ROLES, _granted(*one)) for one in roles.items())
+        + b"".join(_item(_ROLES, _granted(*role)) for role in negotiation.roles.items())
         + _item(_IMPLEMENTATION_VERSION, version.encode("ascii"))
     )
     body = (
         struct.pack(">HH", 1, 0)
         + request.echo
         + _item(_APPLICATION_CONTEXT, _APPLICATION_CONTEXT_NAME)
-        + b"".join(_answered(one) for one in answers)
+        + b"".join(_answered(answer) for answer in negotiation.answers)
         + _item(_USER_INFORMATION, user)
     )
     return struct.pack(">BxI", 2, len(body)) + body
@@ -208,7 +222,9 @@ def _length(value: bytes) -> int:
 def _title(octets: bytes) -> str:
     """Return an AE title that may be shown, logged and compared: a peer may send anything."""
     shown = octets.split(b"\0", 1)[0].decode("latin-1")
-    return "".join(one if " " <= one <= "~" and one != "\\" else "?" for one in shown).strip()
+    return "".join(
+        character if " " <= character <= "~" and character != "\\" else "?" for character in shown
+    ).strip()
 
 
 def _uid(octets: bytes) -> str:
@@ -225,6 +241,6 @@ def _granted(sop_class: str, roles: tuple[bool, bool]) -> bytes:
     return struct.pack(">H", len(uid)) + uid + bytes(roles)
 
 
-def _answered(one: Answer) -> bytes:
-    syntax = _item(_TRANSFER_SYNTAX, one.transfer_syntax.encode("ascii"))
-    return _item(_CONTEXT_ANSWER, bytes((one.context_id, 0, one.result, 0)) + syntax)
+def _answered(answer: Answer) -> bytes:
+    syntax = _item(_TRANSFER_SYNTAX, answer.transfer_syntax.encode("ascii"))
+    return _item(_CONTEXT_ANSWER, bytes((answer.context_id, 0, answer.result, 0)) + syntax)

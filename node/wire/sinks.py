@@ -15,9 +15,8 @@ from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.service_class import StorageServiceClass
 
+from node.wire.callbacks import Callbacks, DataSetSink
 from node.wire.messages import MalformedMessageError, Sink
-from node.receive.spool import Intake, Spool
-from node.store import database
 
 Serve = Callable[[int, list[bytes]], None]
 """Takes a presentation context and the fragments of a whole message."""
@@ -39,19 +38,23 @@ _UNREADABLE: Final = (
 )
 
 
-def received(event: Event) -> Spool:
-    """Return the data set of the C-STORE request that an event is about."""
-    return cast("StoreRequest", event.request).spool
+def received(event: Event) -> DataSetSink:
+    """Return where the data set went of the C-STORE request that an event is about."""
+    return cast("_StoreRequest", event.request).data_set
 
 
 def whole(context: int, fragments: list[bytes]) -> P_DATA:
     """Return a P-DATA primitive."""
     message = P_DATA()
-    message.presentation_data_value_list = cast("Any", [[context, one] for one in fragments])
+    message.presentation_data_value_list = cast(
+        "Any", [[context, fragment] for fragment in fragments]
+    )
     return message
 
 
-def sink(assoc: Association, context: int, command: bytes, intake: Intake, serve: Serve) -> Sink:
+def sink(
+    assoc: Association, context: int, command: bytes, callbacks: Callbacks, serve: Serve
+) -> Sink:
     """Return where a message goes.
 
     Parameters
@@ -61,8 +64,8 @@ def sink(assoc: Association, context: int, command: bytes, intake: Intake, serve
         The presentation context of the command.
     command : bytes
         The encoded command set.
-    intake : Intake
-        Where data sets of C-STORE requests go.
+    callbacks : Callbacks
+        Says where data sets of C-STORE requests go.
     serve : callable
         Serves any other message.
 
@@ -77,25 +80,25 @@ def sink(assoc: Association, context: int, command: bytes, intake: Intake, serve
     try:
         message.decode_msg(whole(context, [b"\x03" + command]))
         if isinstance(message, C_STORE_RQ):
-            return _Storing(assoc, message, intake)
+            return _Storing(assoc, message, callbacks)
         return _Held(context, command, message, serve)
     except _UNREADABLE as error:
         raise MalformedMessageError("a command that cannot be read") from error
 
 
-class StoreRequest(C_STORE):
-    """A C-STORE request and its data set."""
+class _StoreRequest(C_STORE):
+    """A C-STORE request and where its data set goes."""
 
-    spool: Spool
+    data_set: DataSetSink
 
 
-def _store_request(message: C_STORE_RQ) -> StoreRequest:
+def _store_request(message: C_STORE_RQ) -> _StoreRequest:
     """Return a C-STORE request with what storing needs of its command (PS3.7 Table 9.3-1).
 
     The rest is not looked at: a Priority of FFFFH or an odd Move Originator harms nobody.
     """
     command = message.command_set
-    request = StoreRequest()
+    request = _StoreRequest()
     request.MessageID = int(_first(command.MessageID))
     request.AffectedSOPClassUID = _padded(command, "AffectedSOPClassUID")
     request.AffectedSOPInstanceUID = _padded(command, "AffectedSOPInstanceUID")
@@ -111,18 +114,19 @@ def _padded(command: Dataset, keyword: str) -> UID:
 
 
 class _Storing:
-    """Where a C-STORE request goes: its data set to a spool, and then it is served.
+    """Where a C-STORE request goes: its data set to the receiver, and then it is served.
 
     It is served at once, in the thread that read it. The peer waits for the response anyway,
     and there is no C-CANCEL of a C-STORE, so nothing could be read in the meantime.
     """
 
-    def __init__(self, assoc: Association, message: C_STORE_RQ, intake: Intake) -> None:
+    def __init__(self, assoc: Association, message: C_STORE_RQ, callbacks: Callbacks) -> None:
         self.expects_data = message.command_set.CommandDataSetType != _NO_DATA_SET
         self._assoc = assoc
+        self._recording_s = callbacks.recording_s
         self._context = assoc._accepted_cx[cast("int", message.context_id)]
         self._request = _store_request(message)
-        self._request.spool = intake.begin(
+        self._request.data_set = callbacks.begin(
             str(self._request.AffectedSOPClassUID or ""),
             str(self._request.AffectedSOPInstanceUID or ""),
             UID(self._context.transfer_syntax[0]),
@@ -130,12 +134,12 @@ class _Storing:
 
     def write(self, fragment: memoryview) -> None:
         """Take a fragment of the data set."""
-        self._request.spool.write(fragment)
+        self._request.data_set.write(fragment)
 
     def end(self) -> None:
         """Serve the request, once the association is recorded."""
-        # Noting it waits for a catalog that others hold: that is nothing the peer did.
-        patience = cast("float", self._assoc.acse_timeout) + 2 * database.BUSY_TIMEOUT_S
+        # Recording it waits for a catalog that others hold: that is nothing the peer did.
+        patience = cast("float", self._assoc.acse_timeout) + self._recording_s
         deadline = time.monotonic() + patience
         while not self._assoc.is_established:
             if self._assoc._kill or time.monotonic() > deadline:
@@ -148,7 +152,7 @@ class _Storing:
 
     def discard(self) -> None:
         """Let go of what the data set holds."""
-        self._request.spool.discard()
+        self._request.data_set.discard()
 
 
 class _Held:

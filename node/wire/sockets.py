@@ -1,7 +1,4 @@
-"""The socket of an association, which waits for data instead of sleeping between looks.
-
-Private to pynetdicom, as `reactor`.
-"""
+"""The socket of an association that we accept: it waits for data, within limits."""
 
 import select
 import socket
@@ -42,7 +39,7 @@ class Pace:
             raise TimeoutError(f"{self._octets} octets in {taken:.0f} s")
 
 
-class WaitingSocket(AssociationSocket):
+class AcceptorSocket(AssociationSocket):
     """A socket that waits for data a little, and reads what there is."""
 
     pace: Pace

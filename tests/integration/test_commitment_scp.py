@@ -23,12 +23,12 @@ from node.commitment.messages import (
     report_of,
     request_of,
 )
-from node.deliver.association import steady
 from node.receive.negotiation import PLAIN
 from node.settings.tls import server_context
 from node.settings.trust import ClientTlsTable, Source
-from node.wire.notification import notify
 from node.store.commitments import Failed, Reference
+from node.wire.notification import notify
+from node.wire.requestor import steady
 from tests.certificates import Authority
 from tests.commitment_peer import report_anew
 from tests.node_process import wait_for

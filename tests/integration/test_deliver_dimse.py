@@ -24,10 +24,11 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import MRImageStorage, Verification  # type: ignore[attr-defined]
 
-from node.deliver.association import Peer, _Steady
+from node.deliver.association import Peer
 from node.deliver.destination import OutboundInstance
 from node.deliver.dimse import DimseSender
 from node.errors import PermanentDeliveryError, TransientDeliveryError
+from node.wire.requestor import RequestorAssociation
 from tests.hostile_pixels import HOSTILE
 from tests.node_process import wait_for
 from tests.outbound import ct_slice, series, states, written
@@ -319,21 +320,21 @@ def test_the_reactor_takes_no_answer_from_who_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a busy machine it rests between going on and saying so; it looked stopped meanwhile."""
-    said: property = vars(_Steady)["_is_paused"]
+    said: property = vars(RequestorAssociation)["_is_paused"]
     get = DIMSEServiceProvider.get_msg
 
-    def slowly(association: _Steady, paused: bool) -> None:
+    def slowly(association: RequestorAssociation, paused: bool) -> None:
         if not paused:
             time.sleep(0.02)
         assert said.fset is not None
         said.fset(association, paused)
 
     def late(dimse: DIMSEServiceProvider, block: bool = False) -> Any:
-        if block and isinstance(dimse.assoc, _Steady):
+        if block and isinstance(dimse.assoc, RequestorAssociation):
             time.sleep(0.05)
         return get(dimse, block)
 
-    monkeypatch.setattr(_Steady, "_is_paused", property(said.fget, slowly))
+    monkeypatch.setattr(RequestorAssociation, "_is_paused", property(said.fget, slowly))
     monkeypatch.setattr(DIMSEServiceProvider, "get_msg", late)
     with storage_scp() as scp:
         outcomes = list(_sender(scp.port).send(series(tmp_path, 5)))

@@ -19,8 +19,9 @@ from pynetdicom.dsutils import decode
 
 from node.errors import StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from node.receive.encoded import file_head, store_response
+from node.receive.encoded import file_head
 from node.receive.header import identify
+from node.wire.response import store_response
 from tests.outbound import ct_slice
 from tests.receiver import encoded
 

@@ -7,8 +7,8 @@ import pytest
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import P_DATA
 
-from node.wire.pacing import _LEAST_PACE, _MOST_WAITING, _ShortQueue
 from node.errors import TransientDeliveryError
+from node.wire.pacing import _LEAST_PACE, _MOST_WAITING, _ShortQueue
 
 
 def _queue(patience_s: float) -> _ShortQueue:

@@ -14,8 +14,8 @@ from pydicom.uid import (
 from pynetdicom.pdu import A_ASSOCIATE_AC
 
 from node.receive.gate import Reject, unserved
-from node.receive.negotiation import answered, granted
-from node.wire.request import Proposal, Request, acceptance, read_request
+from node.receive.negotiation import negotiate
+from node.wire.request import Negotiation, Proposal, Request, acceptance, read_request
 from tests.wire import associate_rq, item, pdu
 
 MAXIMUM = item(0x51, struct.pack(">I", 16384))
@@ -181,9 +181,9 @@ def test_an_acceptance_echoes_what_it_must_and_can_be_read() -> None:
     odd = associate_rq([(2, CTImageStorage, ExplicitVRLittleEndian), (5, "no UID", "1.2")])
     odd = odd[:10] + b"R\xd6NTGEN\0" + odd[18:42] + b"\xff" * 32 + odd[74:]
     request = read_request(odd)
-    answers = answered(request.proposals)
+    answers = negotiate(request).answers
 
-    octets = acceptance(request, answers, {CTImageStorage: (True, False)}, OURS)
+    octets = acceptance(request, Negotiation(answers, {CTImageStorage: (True, False)}), OURS)
 
     assert octets[10:74] == odd[10:74]
     read = A_ASSOCIATE_AC()
@@ -209,14 +209,13 @@ def test_neither_role_is_no_proposal() -> None:
         associate_rq([CONTEXT, (3, MRImageStorage, ImplicitVRLittleEndian)], user=user)
     )
 
-    assert granted(answered(request.proposals), request.roles) == {MRImageStorage: (True, True)}
+    assert negotiate(request).roles == {MRImageStorage: (True, True)}
 
 
 @given(st.binary(max_size=400))
 def test_any_octets_are_answered(octets: bytes) -> None:
     """Whatever follows a valid beginning, there is a request and an answer to it."""
     request = read_request(pdu(1, associate_rq([CONTEXT])[6:74] + octets))
-    answers = answered(request.proposals)
 
     assert isinstance(request, Request)
-    assert acceptance(request, answers, granted(answers, request.roles), OURS)[0] == 2
+    assert acceptance(request, negotiate(request), OURS)[0] == 2

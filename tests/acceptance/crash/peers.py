@@ -19,8 +19,8 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
 from node.commitment.messages import PUSH_MODEL, read_request, report_of
-from node.deliver.association import steady
 from node.settings import DimseDestination
+from node.wire.requestor import steady
 from tests.commitment_peer import report_anew
 
 AGAIN_S: Final = 0.3
