@@ -92,7 +92,7 @@ def _keeper(settings: Settings, storage: Storage) -> Keeper:
 
 def _pruner(settings: Settings, storage: Storage) -> Pruner:
     kept = settings.retention
-    return Pruner(storage.catalog, kept.records_days, kept.turns_days, time.time)
+    return Pruner(storage.catalog, kept.records_days, kept.batches_days, time.time)
 
 
 def _commitments(settings: Settings, storage: Storage) -> Commitments:

@@ -66,6 +66,8 @@ def _unnamed(settings: Settings) -> list[str]:
 def _sources(settings: Settings) -> str:
     if not settings.sources:
         return "sources: none are listed, so anybody may send; `radnode sources` shows who does"
-    if settings.receive.learning:
-        return f"sources: {len(settings.sources)} listed, but receive.learning lets in anybody"
+    if settings.receive.accept_unlisted:
+        return (
+            f"sources: {len(settings.sources)} listed, but receive.accept_unlisted lets in anybody"
+        )
     return f"sources: {len(settings.sources)} listed, all others are rejected"

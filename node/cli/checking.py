@@ -13,10 +13,13 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Check the settings, the rules, and every destination."""
     from node.check import readiness
     from node.deliver.build import build
+    from node.settings import renamed_keys
 
     with told():
         settings = sound(config)
         console.print(f"{config}: {len(settings.rules)} rules, settings valid")
+        for line in renamed_keys(config):
+            console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
         failed = 0
         for line, in_order in readiness.look(settings):
             failed += not in_order

@@ -117,9 +117,12 @@ def usable(config: Path) -> "Settings":
     import structlog
 
     from node.check.soundness import problems
+    from node.settings import renamed_keys
 
     log = structlog.get_logger()
     settings = checked(config)
+    for line in renamed_keys(config):
+        log.warning("settings", renamed=line)
     for one in problems(settings, datetime.now(UTC)):
         log.error("settings", wrong=one)
     return settings

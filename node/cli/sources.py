@@ -37,8 +37,10 @@ def sources(config: ConfigFile = DEFAULT_CONFIG) -> None:
         return
     if not settings.sources:
         console.print("The settings list no sources: everybody may send. To let in only these:\n")
-    elif settings.receive.learning:
-        console.print("receive.learning is on: everybody may send. To list those who are not:\n")
+    elif settings.receive.accept_unlisted:
+        console.print(
+            "receive.accept_unlisted is on: everybody may send. To list those who are not:\n"
+        )
     else:
         console.print("To let in whom the settings do not list (look at each first):\n")
     console.print(wanted, markup=False, highlight=False, soft_wrap=True)

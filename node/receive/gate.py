@@ -78,7 +78,7 @@ class Gate:
         Who may send; empty: everybody.
     ae_title : str
         What a caller must call, where its source says nothing else.
-    learning : bool
+    accept_unlisted : bool
         Let in whom `sources` does not list, so that the list can be made from who came.
     maximum : int
         Associations at once, of all together.
@@ -86,7 +86,7 @@ class Gate:
 
     sources: Sequence[Source]
     ae_title: str
-    learning: bool
+    accept_unlisted: bool
     maximum: int
 
     def judge(self, caller: Caller, associated: Mapping[str, int]) -> Refusal | None:
@@ -99,9 +99,9 @@ class Gate:
             How many associations each calling AE title has now.
         """
         found = next((one for one in self.sources if one.ae_title == caller.calling_ae), None)
-        if found is None and self.sources and not self.learning:
+        if found is None and self.sources and not self.accept_unlisted:
             return Refusal(Reject.CALLING_AE_NOT_RECOGNISED, "not among the sources")
-        if found is not None and (because := _unlike(found, caller)) and not self.learning:
+        if found is not None and (because := _unlike(found, caller)) and not self.accept_unlisted:
             return Refusal(Reject.CALLING_AE_NOT_RECOGNISED, because)
         title = (found.called_ae if found else None) or self.ae_title
         if caller.called_ae != title:

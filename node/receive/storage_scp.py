@@ -85,7 +85,10 @@ class StorageScp:
         self._open: dict[Association, int] = {}
         self._tallies: dict[Association, Tally] = {}
         gate = Gate(
-            settings.sources, settings.node.ae_title, limits.learning, limits.maximum_associations
+            settings.sources,
+            settings.node.ae_title,
+            limits.accept_unlisted,
+            limits.maximum_associations,
         )
         self._keeper = Gatekeeper(gate, catalog, clock)
         self._listeners: dict[str, Listener] = {}

@@ -1,6 +1,6 @@
 """The one settings file (TOML): its sections, where secrets stand, and whom we trust."""
 
-from node.settings.loading import load
+from node.settings.loading import load, renamed_keys
 from node.settings.sections import (
     Destination,
     DicomwebDestination,
@@ -24,4 +24,5 @@ __all__ = [
     "Rule",
     "Settings",
     "load",
+    "renamed_keys",
 ]

@@ -55,7 +55,7 @@ class ReceiveSection(Section):
     network_timeout_s: Patience = 60.0
     warn_below_free_mib: Annotated[int, Field(ge=0)] = 10240
     refuse_below_free_mib: Annotated[int, Field(ge=0)] = 1024
-    learning: bool = False
+    accept_unlisted: bool = False
     maximum_instance_mib: Annotated[int, Field(ge=1, le=1 << 20)] = 4096
     memory_mib: Annotated[int, Field(ge=1, le=1 << 16)] = 64
 
@@ -81,7 +81,7 @@ class RetentionSection(Section):
     # At least as long as the pipeline keeps jobs: a batch that is replayed after its row has gone
     # begins with the number of its first job again.
     records_days: Annotated[float, Field(ge=31)] = 400.0
-    turns_days: Annotated[float, Field(ge=31)] = 60.0
+    batches_days: Annotated[float, Field(ge=31)] = 60.0
 
 
 class ModelsSection(Section):

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from node.app import open_storage
 from node.cli import radnode
+from node.cli.shown import usable
 from node.receive.encoded import file_head
 from node.settings import Settings, load
 from node.store.catalog import Catalog
@@ -34,6 +36,19 @@ def test_check_of_a_node_without_destinations_is_done(tmp_path: Path) -> None:
 
     assert result.exit_code == 0
     assert "settings valid" in result.output
+
+
+def test_check_and_a_role_name_a_renamed_key(tmp_path: Path) -> None:
+    """The settings of an earlier version work; whoever looks is told what to write now."""
+    file = config(tmp_path, "[receive]\nlearning = true\n")
+    told = "receive.learning (line 4) is called receive.accept_unlisted now"
+
+    result = runner.invoke(radnode, ["check", "--config", file])
+    assert result.exit_code == 0
+    assert told in result.output
+    with capture_logs() as logged:
+        assert usable(Path(file)).receive.accept_unlisted
+    assert [one["log_level"] for one in logged if told in one.get("renamed", "")] == ["warning"]
 
 
 def test_check_names_every_destination_that_does_not_answer(tmp_path: Path) -> None:

@@ -164,11 +164,11 @@ def test_radnode_sources_shows_who_came_and_how_to_let_them_in(tmp_path: Path) -
     assert 'networks = ["192.0.2.1/32"]' in shown.output
 
 
-def test_while_learning_a_stranger_is_let_in_and_shown(tmp_path: Path) -> None:
+def test_with_accept_unlisted_a_stranger_is_let_in_and_shown(tmp_path: Path) -> None:
     """The list is made from who came."""
     before = set(threading.enumerate())
     with running_receiver(
-        tmp_path, ReceiveSection(learning=True), sources=(Source(ae_title="CT1"),)
+        tmp_path, ReceiveSection(accept_unlisted=True), sources=(Source(ae_title="CT1"),)
     ) as node:
         assoc = node.associate()
         assert send(assoc, ct_slice(1)) == 0x0000

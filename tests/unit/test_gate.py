@@ -21,9 +21,9 @@ CT = Source(
 MR = Source(ae_title="MR1", called_ae="MRNODE", certificate="mr1.example.org")
 
 
-def gate(*sources: Source, learning: bool = False) -> Gate:
+def gate(*sources: Source, accept_unlisted: bool = False) -> Gate:
     """Return a gate of a node called RADNODE that takes three associations."""
-    return Gate(sources, "RADNODE", learning, 3)
+    return Gate(sources, "RADNODE", accept_unlisted, 3)
 
 
 def caller(calling: str, called: str = "RADNODE", address: str = "10.1.2.3") -> Caller:
@@ -70,9 +70,9 @@ def test_a_certificate_and_a_title_of_its_own() -> None:
     assert refusal.answer is Reject.CALLED_AE_NOT_RECOGNISED
 
 
-def test_without_sources_and_while_learning_everybody_gets_in() -> None:
+def test_without_sources_and_with_accept_unlisted_everybody_gets_in() -> None:
     """But must call us by our title, and wait while we are full."""
-    for open_gate in (gate(), gate(CT, learning=True)):
+    for open_gate in (gate(), gate(CT, accept_unlisted=True)):
         assert open_gate.judge(caller("XA1"), {}) is None
         assert open_gate.judge(caller("CT1", address="192.0.2.1"), {}) is None
         assert open_gate.judge(caller("XA1", "SOMEBODY"), {}) is not None

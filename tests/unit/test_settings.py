@@ -9,7 +9,8 @@ from node.check.readiness import look
 from node.check.soundness import problems
 from node.errors import ConfigError
 from node.route.rules import compile_rules
-from node.settings import FolderDestination, load
+from node.settings import FolderDestination, Settings, load, renamed_keys
+from node.settings.renamed import RENAMED
 
 FOLDER = '[[destinations]]\nname = "f"\nkind = "folder"\npath = "out"\n'
 PACS = (
@@ -239,3 +240,49 @@ def test_check_says_where_nothing_is_sent(tmp_path: Path, rules: str, told: str)
     lines = [line for line, _ in look(load(written(tmp_path, FOLDER + rules)))]
 
     assert [line for line in lines if line.startswith("rules")] == ([told] if told else [])
+
+
+RENAMED_KEYS = [
+    ("receive", "learning", "accept_unlisted", True),
+    ("retention", "turns_days", "batches_days", 45.0),
+]
+
+
+@pytest.mark.parametrize(("section", "old", "new", "value"), RENAMED_KEYS)
+def test_a_renamed_key_is_still_read_and_the_key_of_today_is_named(
+    tmp_path: Path, section: str, old: str, new: str, value: object
+) -> None:
+    """An upgrade must not keep a node from starting, nor change what it was set to."""
+    file = written(tmp_path, f"[{section}]\n{old} = {str(value).lower()}\n")
+
+    assert getattr(getattr(load(file), section), new) == value
+    assert getattr(getattr(Settings(), section), new) != value
+    (line,) = renamed_keys(file)
+    assert f"{section}.{old}" in line
+    assert f"{section}.{new}" in line
+
+
+def test_every_renamed_key_is_tried_here() -> None:
+    """A key added to the table has its case above."""
+    assert set(RENAMED) == {(section, old) for section, old, _, _ in RENAMED_KEYS}
+
+
+def test_a_key_under_both_its_names_is_refused(tmp_path: Path) -> None:
+    """Nobody can tell which of the two was meant."""
+    file = written(tmp_path, "[receive]\nlearning = true\naccept_unlisted = false\n")
+
+    with pytest.raises(ConfigError, match=r"receive\.accept_unlisted.*receive\.learning"):
+        load(file)
+
+
+def test_a_mistake_in_a_renamed_key_is_named_with_its_line(tmp_path: Path) -> None:
+    """The operator looks for what is written in the file."""
+    file = written(tmp_path, '[receive]\nmemory_mib = 64\nlearning = "sometimes"\n')
+
+    with pytest.raises(ConfigError, match=r"receive\.accept_unlisted \(line 3\).*sometimes"):
+        load(file)
+
+
+def test_settings_of_today_name_no_renamed_key() -> None:
+    """The shipped file is what operators copy from."""
+    assert renamed_keys(SHIPPED) == []
