@@ -15,6 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
 from node.deliver.turns import Terms
+from node.model.records import Revision
 from node.pipeline import workflows
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
@@ -31,7 +32,6 @@ from node.series.completeness import Policy
 from node.settings import Rule
 from node.store.catalog import Catalog
 from node.store.instances import DERIVED, InstanceFiles
-from node.store.records import Revision
 from node.upkeep.clockwatch import ClockWatch
 from radnet.inference.classifier import Prediction
 from radnet.labels.vocabulary import Contrast, Plane, Region

@@ -12,12 +12,13 @@ from node.deliver.association import Peer
 from node.deliver.destination import Destination
 from node.deliver.dimse import DimseSender
 from node.deliver.turns import Terms
+from node.model.records import Delivery, StoredInstance
+from node.model.states import Origin
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import Dispatcher
 from node.pipeline.workflows import Workflows
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
-from node.store.records import Delivery, StoredInstance
 from tests.outbound import STUDY, ct_slice, written
 
 Job = Callable[[], None]
@@ -97,7 +98,7 @@ class Desk:
             stored = StoredInstance(
                 item.sop_instance_uid, series_uid, STUDY, item.sop_class_uid,
                 item.transfer_syntax_uid, item.path.relative_to(self.folder),
-                item.path.stat().st_size, f"{len(uids):064}", "SCANNER", None, "received",
+                item.path.stat().st_size, f"{len(uids):064}", "SCANNER", None, Origin.RECEIVED,
                 self.now,
             )  # fmt: skip
             self.catalog.record(stored, self.now)

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from node.model.records import StoredInstance
+from node.model.states import Origin
 from node.store.catalog import Catalog
-from node.store.records import Origin, StoredInstance
 from node.store.tables import metadata
 
 STUDY = "1.2.3"
@@ -19,7 +20,7 @@ def stored(
     association_id: int | None = None,
     at: float = 100.0,
     series: str = SERIES,
-    origin: Origin = "received",
+    origin: Origin = Origin.RECEIVED,
 ) -> StoredInstance:
     """Return the record of a made-up instance."""
     uid = f"{series}.{number}"

@@ -10,12 +10,12 @@ from pydicom.filereader import read_file_meta_info
 
 from node.audit.expected import Expected, expected
 from node.errors import StoreError
+from node.model.records import Conflict, StoredInstance
 from node.store.catalog import Catalog
 from node.store.custody import Standing
 from node.store.instances import InstanceFiles, file_sha256
 from node.store.ledger import Entry, Proof
 from node.store.reception import series_key
-from node.store.records import Conflict, StoredInstance
 from node.store.results import findings_sha256
 
 LOOKS: Final = 5  # a node at work writes on between reading the ledger and reading the rows

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from node.store.records import Finding
+from node.model.records import Finding
 from radnet.inference.classifier import Prediction
 from radnet.inference.fusion import CLASS_HEADS, Fused, fuse_witnesses
 from radnet.labels.evidence import Label, SeriesLabels

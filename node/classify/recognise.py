@@ -1,7 +1,7 @@
 """Recognise one series from its files: headers always, pixels where they make a volume."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -10,8 +10,8 @@ from pydicom import Dataset
 
 from node.classify.fuse import fuse
 from node.identity import is_own_output
-from node.store.reasons import MIXED, UNREADABLE
-from node.store.records import Finding
+from node.model.failures import Failure, FailureKind, failure
+from node.model.records import Finding
 from radnet.errors import MixedSeriesError, UnusableVolumeError
 from radnet.inference.classifier import Prediction
 from radnet.labels.header import read_header, text_of
@@ -42,10 +42,10 @@ class SeriesClassifier(Protocol):
 
 @dataclass(frozen=True)
 class Recognition:
-    """Findings of a series, and why its pixels could not be used ('' where they could)."""
+    """Findings of a series, and why its pixels could not be used, if they could not."""
 
     findings: list[Finding]
-    unusable: str = ""
+    unusable: Failure = field(default_factory=Failure)
 
 
 def own_output_among(paths: Sequence[Path]) -> frozenset[Path]:
@@ -77,13 +77,13 @@ def recognise(
     try:
         headers, unreadable = readable_headers(paths)
     except UnusableVolumeError as error:
-        return Recognition([], unusable=f"{UNREADABLE}{error}")
+        return Recognition([], unusable=failure(FailureKind.UNREADABLE, str(error)))
     if not headers:
-        return Recognition([], unusable=f"{UNREADABLE}{unreadable[0]}")
+        return Recognition([], unusable=failure(FailureKind.UNREADABLE, str(unreadable[0])))
     picked, unusable = _picked(paths, headers)
     if unreadable and not unusable:
         some = f"{len(unreadable)} of {len(paths)} instances"
-        unusable = f"{UNREADABLE}{some}, first: {unreadable[0]}"
+        unusable = failure(FailureKind.UNREADABLE, f"{some}, first: {unreadable[0]}")
     labels = read_header(picked.headers)
     remarks = _remarks(picked)
     if unusable:
@@ -92,7 +92,9 @@ def recognise(
         volume = read_volume(picked.paths, tolerant=True)
         prediction = classifier.classify(volume, text_of(picked.headers[0], "Modality"))
     except UnusableVolumeError as error:
-        return Recognition([*fuse(labels, None, unknown_below), *remarks], unusable=str(error))
+        return Recognition(
+            [*fuse(labels, None, unknown_below), *remarks], unusable=Failure(str(error))
+        )
     return Recognition([*fuse(labels, prediction, unknown_below), *remarks])
 
 
@@ -104,9 +106,9 @@ def _remarks(picked: Picked) -> list[Finding]:
     return [Finding(REMARKS, list(picked.remarks), 1.0, "header", evidence)]
 
 
-def _picked(paths: Sequence[Path], headers: Sequence[Dataset]) -> tuple[Picked, str]:
+def _picked(paths: Sequence[Path], headers: Sequence[Dataset]) -> tuple[Picked, Failure]:
     """Return the images of the volume, or all of them and why they do not belong together."""
     try:
-        return pick(paths, headers), ""
+        return pick(paths, headers), Failure()
     except MixedSeriesError as error:
-        return Picked(tuple(paths), tuple(headers)), f"{MIXED}{error}"
+        return Picked(tuple(paths), tuple(headers)), failure(FailureKind.MIXED, str(error))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from node.store.records import Finding
+from node.model.records import Finding
 from radnet.labels.vocabulary import Sequence
 
 _LABELLED: Final = ("sequence", "plane", "contrast", "coverage", "localizer", "derived")

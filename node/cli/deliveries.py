@@ -99,8 +99,8 @@ def show(
     """Show what stands where, what holds it up, and when it is tried next."""
     from node import app
     from node.deliver.build import terms_of
+    from node.model.states import DeliveryState
     from node.settings import load
-    from node.store.records import DeliveryState
     from node.watch import deliveries as views
 
     states: tuple[DeliveryState, ...] = get_args(DeliveryState)

@@ -10,19 +10,26 @@ from rich.table import Table
 from rich.text import Text
 
 from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, told
+from node.model.states import HoldState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from node.app import Storage
-    from node.store.records import Held, HoldState
+    from node.model.records import Held
+    from node.model.states import HoldState
     from node.upkeep.quarantine import Quarantine
 
 commands = typer.Typer(
     no_args_is_help=True, help="What could not be processed: look at it, and decide about it."
 )
 
-ENDED: Final[tuple["HoldState", ...]] = ("replayed", "released", "discarding", "discarded")
+ENDED: Final[tuple[HoldState, ...]] = (
+    HoldState.REPLAYED,
+    HoldState.RELEASED,
+    HoldState.DISCARDING,
+    HoldState.DISCARDED,
+)
 
 Ids = Annotated[list[str], typer.Argument(help="Ids, as `radnode quarantine list` shows them.")]
 
@@ -36,7 +43,9 @@ def list_held(
 ) -> None:
     """List what is held, the oldest first."""
     with told():
-        states: tuple[HoldState, ...] = ("held", *ENDED) if everything else ("held",)
+        states: tuple[HoldState, ...] = (
+            (HoldState.HELD, *ENDED) if everything else (HoldState.HELD,)
+        )
         found = _storage(config).catalog.held(states)
     table = Table("id", "kind", "since (UTC)", "series", "what", "reason", "state")
     for one in found:

@@ -18,6 +18,7 @@ from node.cli.shown import (
     fail,
     told,
 )
+from node.model.states import Origin
 
 if TYPE_CHECKING:
     from node.app import Storage
@@ -140,7 +141,7 @@ def _draw(storage: "Storage", study: str, folder: Path) -> list[Path]:
         uid = summary.series_instance_uid
         made = [one for kind, one in storage.catalog.derived(uid) if kind == "segmentation"]
         if made:
-            stored = storage.catalog.instances(uid, origin="received")
+            stored = storage.catalog.instances(uid, origin=Origin.RECEIVED)
             sources = [storage.files.absolute(one.path) for one in stored]
             picture = folder / f"{made[-1].sop_instance_uid}.png"
             pictures.draw(sources, storage.files.absolute(made[-1].path), picture)

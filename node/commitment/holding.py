@@ -6,10 +6,10 @@ from typing import Final
 
 from node.commitment.messages import FailureReason
 from node.errors import StoreError
+from node.model.records import StoredInstance
 from node.store.catalog import Catalog
 from node.store.commitments import Failed, Reference
 from node.store.instances import InstanceFiles, data_set_sha256
-from node.store.records import StoredInstance
 
 _AT_ONCE: Final = 500
 

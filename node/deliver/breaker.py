@@ -18,7 +18,8 @@ from dataclasses import replace
 from typing import Final
 
 from node.deliver.attempts import doubled
-from node.store.records import Circuit
+from node.model.records import Circuit
+from node.model.states import CircuitState
 
 FIRST_PROBE_S: Final = 30.0
 LONGEST_PROBE_S: Final = 900.0
@@ -69,7 +70,7 @@ def probing(circuit: Circuit, now: float) -> Circuit:
     asked = replace(circuit, probes=circuit.probes + 1)
     if not probe_due(circuit, now):
         return asked
-    return replace(asked, state="probing", until=now + PROBE_LEASE_S)
+    return replace(asked, state=CircuitState.PROBING, until=now + PROBE_LEASE_S)
 
 
 def probe_failed(
@@ -85,7 +86,7 @@ def probe_answered(circuit: Circuit) -> Circuit:
     Attempts may go on. Should they fail all the same (it answers C-ECHO and its disk is full),
     it opens again, and for longer: `openings` is forgotten only when it takes something.
     """
-    return replace(circuit, state="closed", failures=0, until=0.0, reason="")
+    return replace(circuit, state=CircuitState.CLOSED, failures=0, until=0.0, reason="")
 
 
 def hastened(circuit: Circuit, now: float) -> Circuit:
@@ -96,10 +97,12 @@ def hastened(circuit: Circuit, now: float) -> Circuit:
     """
     if circuit.state == "closed":
         return circuit
-    return replace(circuit, state="open", openings=0, until=now)
+    return replace(circuit, state=CircuitState.OPEN, openings=0, until=now)
 
 
 def _opened(circuit: Circuit, reason: str, now: float, random: Callable[[], float]) -> Circuit:
     openings = circuit.openings + 1
     wait_s = doubled(openings, FIRST_PROBE_S, LONGEST_PROBE_S, random)
-    return replace(circuit, state="open", openings=openings, until=now + wait_s, reason=reason)
+    return replace(
+        circuit, state=CircuitState.OPEN, openings=openings, until=now + wait_s, reason=reason
+    )

@@ -7,9 +7,9 @@ from functools import partial
 
 from node.deliver import breaker
 from node.deliver.turns import Terms, held_because
+from node.model.records import Outlet
 from node.store.catalog import Catalog
 from node.store.orders import Scope
-from node.store.records import Outlet
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from datetime import time
 from typing import Final, Literal
 
 from node.deliver.attempts import Retries
-from node.store.records import Dispatch, Outlet
+from node.model.records import Dispatch, Outlet
 
 Priority = Literal["high", "normal", "low"]
 _RANK: Final[Mapping[Priority, int]] = {"high": 0, "normal": 1, "low": 2}

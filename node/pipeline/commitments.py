@@ -17,10 +17,10 @@ from node.deliver.association import Peer
 from node.deliver.attempts import LONGEST_DELAY_S, MAXIMUM_ATTEMPTS, next_delay
 from node.errors import DeliveryError
 from node.identity import derived_uid
+from node.model.records import Outlet
 from node.pipeline.engine import Engine, Queue
 from node.store.catalog import Catalog
 from node.store.commitments import Reference
-from node.store.records import Outlet
 
 log = structlog.get_logger()
 

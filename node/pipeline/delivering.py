@@ -25,9 +25,10 @@ from node.deliver.destination import (
 )
 from node.deliver.turns import Terms, held_because, is_open
 from node.errors import DeliveryError
+from node.model.records import Circuit, Dispatch, StoredInstance
+from node.model.states import DeliveryState
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
-from node.store.records import Circuit, DeliveryState, Dispatch, StoredInstance
 
 log = structlog.get_logger()
 
@@ -35,9 +36,9 @@ Tag = Callable[[TaggingDestination, str], bool]
 """Writes the findings of a batch to a destination; tells whether that is done."""
 
 _AFTER: Final[dict[State, DeliveryState]] = {
-    "delivered": "delivered",
-    "refused": "parked",
-    "retry": "pending",
+    "delivered": DeliveryState.DELIVERED,
+    "refused": DeliveryState.PARKED,
+    "retry": DeliveryState.PENDING,
 }
 _NO_OUTCOME: Final = "the attempt ended without a word on this instance"
 
@@ -209,7 +210,9 @@ class Delivering:
             uid = one.sop_instance_uid
             reason = f"{because}: {reasons[uid]}" if reasons.get(uid) else because
             now = self.clock()
-            self.catalog.put_delivery(uid, job.destination, "parked", reason, now, job.batch)
+            self.catalog.put_delivery(
+                uid, job.destination, DeliveryState.PARKED, reason, now, job.batch
+            )
         log.error("delivery given up", destination=job.destination, batch=job.batch, why=because)
         self.catalog.close_dispatch(job, self.clock())
 

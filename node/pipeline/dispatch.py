@@ -13,11 +13,11 @@ import structlog
 
 from node.deliver import breaker
 from node.deliver.turns import Terms, chosen, held_because
+from node.model.records import Dispatch, Outlet
 from node.pipeline.delivering import Delivering
 from node.pipeline.engine import Fate
 from node.pipeline.workflows import Workflows, delivery_job
 from node.store.catalog import Catalog
-from node.store.records import Dispatch, Outlet
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from node.classify.recognise import own_output_among
-from node.store.records import Finding, StoredInstance
+from node.model.records import Finding, StoredInstance
 
 OWN_OUTPUT: Final = "own_output"
 MADE_BY_A_NODE: Final = "made by a radnet-node"

@@ -13,6 +13,8 @@ from typing import Final
 import structlog
 
 from node.identity import is_own_output
+from node.model.failures import Failure
+from node.model.states import RevisionState
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
 from node.store.orders import CANCEL, Scope
@@ -72,16 +74,16 @@ def mixed_study(catalog: Catalog, files: InstanceFiles, study_instance_uid: str)
     return several_patients(named, len({series for series, _ in received}))
 
 
-def hold_others(catalog: Catalog, series_instance_uid: str, reason: str, now: float) -> None:
+def hold_others(catalog: Catalog, series_instance_uid: str, why: Failure, now: float) -> None:
     """Have the series of a study held that were through before this one came.
 
     What was made of them and is not on its way yet stays here; an operator may replay it.
     """
     for other in catalog.series_of(catalog.study_of(series_instance_uid)):
         uid = other.series_instance_uid
-        if other.state != "done" or uid == series_instance_uid:
+        if other.state != RevisionState.DONE or uid == series_instance_uid:
             continue
         for _, made in catalog.derived(uid):
             catalog.order(CANCEL, Scope(uid=made.sop_instance_uid), now)
-        catalog.finish(uid, other.revision, "unusable", reason)
-        log.warning("series of a mixed study", series=uid, because=reason)
+        catalog.finish(uid, other.revision, RevisionState.UNUSABLE, why.reason, why.kind)
+        log.warning("series of a mixed study", series=uid, because=why.reason)

@@ -8,6 +8,8 @@ import structlog
 
 from node.classify.recognise import A_SLICE, REMARKS
 from node.deliver.origin import Origins
+from node.model.keys import Batch
+from node.model.records import Finding, StoredInstance
 from node.pipeline.own_output import OWN_OUTPUT
 from node.route.explain import because
 from node.route.facts import Facts, header_facts
@@ -15,7 +17,6 @@ from node.route.rules import CompiledRules, Decision, decide
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
 from node.store.orders import REPLAY_DELIVERED, Scope
-from node.store.records import Finding, StoredInstance
 from radnet.volume.headers import first_readable
 
 log = structlog.get_logger()
@@ -41,7 +42,7 @@ class Sending:
     send_again: bool = False
 
     def send(
-        self, batch: str, group: list[StoredInstance], findings: Mapping[str, Finding]
+        self, batch: Batch, group: list[StoredInstance], findings: Mapping[str, Finding]
     ) -> tuple[Decision, list[str]]:
         """Note where instances have to go; return what the rules say, and what there is to tell.
 
@@ -62,25 +63,24 @@ class Sending:
                 reasons.append(f"{back} came from {destination} and are not sent back there")
             if uids:
                 urgent = destination in decision.urgent
-                self.catalog.add_deliveries(batch, destination, uids, self.clock(), urgent)
+                self.catalog.add_deliveries(str(batch), destination, uids, self.clock(), urgent)
                 if self.send_again:
-                    once_more(self.catalog, destination, [_series(batch)], self.clock())
+                    once_more(self.catalog, destination, [batch.subject], self.clock())
         if not decision.deliver:
             reasons.append(NOWHERE)
         return decision, reasons
 
     def _tell(
-        self, batch: str, group: list[StoredInstance], facts: Facts, decision: Decision
+        self, batch: Batch, group: list[StoredInstance], facts: Facts, decision: Decision
     ) -> None:
         """Note in ledger and log which rules matched, why, and what follows."""
-        series, revision = _series(batch), batch.rpartition("/")[2]
         matched = {
             entry.rule.name: because(entry, facts)
             for entry in self.rules.rules
             if entry.rule.name in decision.matched
         }
         told = {
-            "revision": int(revision),
+            "revision": batch.number,
             "of": "own output" if is_own(facts) else "images",
             "instances": len(group),
             "matched": matched,
@@ -90,8 +90,9 @@ class Sending:
             "results_to": list(decision.results_to),
             "urgent": list(decision.urgent),
         }
-        self.catalog.put_judged(series, told, self.clock())
-        log.info("judged by the rules", study=group[0].study_instance_uid, series=series, **told)
+        self.catalog.put_judged(batch.subject, told, self.clock())
+        study = group[0].study_instance_uid
+        log.info("judged by the rules", study=study, series=batch.subject, **told)
 
     def _origins(self, group: list[StoredInstance]) -> dict[str, frozenset[str]]:
         """Return the destinations that each instance came from."""
@@ -103,11 +104,6 @@ class Sending:
         }
         known = {caller: self.origins.of(*caller) for caller in set(callers.values())}
         return {uid: known[caller] for uid, caller in callers.items()}
-
-
-def _series(batch: str) -> str:
-    """Return the Series Instance UID in the name of a batch."""
-    return batch.split("/")[1]
 
 
 def once_more(catalog: Catalog, destination: str, uids: Sequence[str], now: float) -> None:

@@ -24,6 +24,10 @@ from node.errors import (
     TransientDeliveryError,
     UidTakenError,
 )
+from node.model.failures import Failure, FailureKind, failure
+from node.model.keys import Batch, BatchKind, result_batch, source_batch
+from node.model.records import Finding, StoredInstance
+from node.model.states import Origin, RevisionState
 from node.pipeline.own_output import (
     MADE_BY_A_NODE,
     OWN_OUTPUT,
@@ -40,8 +44,6 @@ from node.segment.liver import LiverModel, LiverResult, segment_liver
 from node.store.catalog import Catalog
 from node.store.editions import Making, ResultKey, ResultRow
 from node.store.instances import InstanceFiles
-from node.store.reasons import CERTIFICATE_REFUSED, MIXED, NOT_SEGMENTED
-from node.store.records import Finding, RevisionState, StoredInstance
 from radnet.errors import MixedSeriesError, UnusableVolumeError
 
 log = structlog.get_logger()
@@ -71,40 +73,49 @@ class Stages:
     zone: tzinfo | None = None
     origins: Origins = NO_ORIGINS
 
-    def classify(self, series_instance_uid: str, revision: int) -> str:
+    def classify(self, series_instance_uid: str, revision: int) -> dict[str, str | None]:
         """Recognise a series and keep its findings.
 
         Returns
         -------
-        str
-            Why its pixels could not be used; '' where they could.
+        dict
+            Why its pixels could not be used, if they could not: a `Failure` as JSON.
         """
         stored = self._received(series_instance_uid, revision)
         own = self._read_own(stored)
         paths = self._images(stored, own)
-        known = Recognition([], MADE_BY_A_NODE)
+        known = Recognition([], Failure(MADE_BY_A_NODE))
         if paths:
             known = recognise(paths, self.classifier, self.unknown_below)
         findings, unusable = [*known.findings, *own_finding(own, len(stored))], known.unusable
         if paths and (mixed := self._mixed_study(series_instance_uid)):
-            hold_others(self.catalog, series_instance_uid, f"{MIXED}{mixed}", self.clock())
-            unusable = unusable if unusable.startswith(MIXED) else f"{MIXED}{mixed}"
+            of_study = failure(FailureKind.MIXED, mixed)
+            hold_others(self.catalog, series_instance_uid, of_study, self.clock())
+            unusable = unusable if unusable.kind is FailureKind.MIXED else of_study
         self.catalog.put_findings(
             series_instance_uid, revision, findings, self.clock(), self.classifier.digest
         )
         if unusable:
-            log.info("series unusable", series=series_instance_uid, because=unusable)
-        return unusable
+            log.info("series unusable", series=series_instance_uid, because=unusable.reason)
+        return unusable.as_json()
 
-    def route(self, series_instance_uid: str, revision: int, unusable: str) -> dict[str, Any]:
+    def route(
+        self, series_instance_uid: str, revision: int, unrecognised: dict[str, Any] | str
+    ) -> dict[str, Any]:
         """Ask the rules, and note where every instance has to go.
+
+        Parameters
+        ----------
+        unrecognised : dict
+            What `classify` returned; text where that ran under an older version.
 
         Returns
         -------
         dict
             ``segment`` (bool), ``results_to`` and ``urgent`` (names of destinations).
         """
-        batch = f"source/{series_instance_uid}/{revision}"
+        unusable = Failure.from_json(unrecognised)
+        batch = source_batch(series_instance_uid, revision)
         stored = self._received(series_instance_uid, revision)
         findings = self._fused(series_instance_uid, revision)
         own = own_by_finding(findings, stored) if findings else self._read_own(stored)
@@ -112,7 +123,7 @@ class Stages:
         made = [one for one in stored if one.sop_instance_uid in own]
         again = self.catalog.is_sent_again(series_instance_uid, revision)
         sending = Sending(self.catalog, self.files, self.rules, self.origins, self.clock, again)
-        decision, reasons = Decision(), [unusable] if unusable else []
+        decision, reasons = Decision(), [unusable.reason] if unusable else []
         if made:
             _, told = sending.send(batch, made, UNRECOGNISED)
             reasons += told
@@ -123,10 +134,12 @@ class Stages:
             decision, told = sending.send(batch, images, findings)
             reasons += [one for one in told if one not in reasons]
         segment = "liver" in decision.segment and not unusable
-        state: RevisionState = "queued" if segment else "done"
-        if unusable and unusable != MADE_BY_A_NODE:
-            state = "unusable"
-        self.catalog.finish(series_instance_uid, revision, state, "; ".join(reasons))
+        state = RevisionState.QUEUED if segment else RevisionState.DONE
+        if unusable and unusable.reason != MADE_BY_A_NODE:
+            state = RevisionState.UNUSABLE
+        self.catalog.finish(
+            series_instance_uid, revision, state, "; ".join(reasons), unusable.kind
+        )
         return {
             "segment": segment,
             "results_to": list(decision.results_to),
@@ -142,7 +155,7 @@ class Stages:
         """
         if self.catalog.revisions(series_instance_uid)[-1].revision > revision:
             reason = self._reason(series_instance_uid, revision, "superseded by a later revision")
-            self.catalog.finish(series_instance_uid, revision, "done", reason)
+            self.catalog.finish(series_instance_uid, revision, RevisionState.DONE, reason)
             return
         stored = self._received(series_instance_uid, revision)
         own = own_by_finding(self._fused(series_instance_uid, revision), stored)
@@ -150,18 +163,21 @@ class Stages:
         try:
             uids = self._segmented(series_instance_uid, revision, paths)
         except (UnusableVolumeError, CertificateError) as error:
-            reason = self._reason(series_instance_uid, revision, _refusal(error))
-            self.catalog.finish(series_instance_uid, revision, "unusable", reason)
+            why = _refusal(error)
+            reason = self._reason(series_instance_uid, revision, why.reason)
+            self.catalog.finish(
+                series_instance_uid, revision, RevisionState.UNUSABLE, reason, why.kind
+            )
             log.warning("liver not segmented", series=series_instance_uid, because=str(error))
             return
-        batch = f"result/{series_instance_uid}/{revision}"
+        batch = str(result_batch(series_instance_uid, revision))
         for destination in results_to:
             now = self.clock()
             self.catalog.add_deliveries(batch, destination, uids, now, destination in urgent)
             if self.catalog.is_sent_again(series_instance_uid, revision):
                 once_more(self.catalog, destination, uids, now)
         reason = self._reason(series_instance_uid, revision, "")
-        self.catalog.finish(series_instance_uid, revision, "done", reason)
+        self.catalog.finish(series_instance_uid, revision, RevisionState.DONE, reason)
 
     def _mixed_study(self, series_instance_uid: str) -> str:
         """Return why nothing may be measured in the study of a series; '' where it may."""
@@ -173,9 +189,9 @@ class Stages:
 
         Other batches than those of a source series have none.
         """
-        kind, series_instance_uid, number = batch.split("/")
-        revision = int(number)
-        if kind != "source":
+        key = Batch.parse(batch)
+        series_instance_uid, revision = key.subject, key.number
+        if key.kind is not BatchKind.SOURCE:
             return True
         findings, labels = tags(self._fused(series_instance_uid, revision))
         study = self.catalog.study_of(series_instance_uid)  # its files may have been deleted
@@ -199,11 +215,11 @@ class Stages:
         ]
         if reason and row.reason.startswith(reason):
             return row.reason
-        noted = row.reason if row.state != "unusable" else ""
+        noted = row.reason if row.state != RevisionState.UNUSABLE else ""
         return "; ".join(one for one in (reason, noted) if one)
 
     def _received(self, series_instance_uid: str, revision: int) -> list[StoredInstance]:
-        return self.catalog.instances(series_instance_uid, "received", revision)
+        return self.catalog.instances(series_instance_uid, Origin.RECEIVED, revision)
 
     def _read_own(self, stored: list[StoredInstance]) -> frozenset[str]:
         return own_among({self.files.absolute(one.path): one for one in stored})
@@ -277,13 +293,13 @@ class Stages:
                 self.files.remove(one.path)
 
 
-def _refusal(error: UnusableVolumeError | CertificateError) -> str:
-    """Return why there is no result, as the quarantine tells kinds apart."""
+def _refusal(error: UnusableVolumeError | CertificateError) -> Failure:
+    """Return why there is no result."""
     if isinstance(error, MixedSeriesError):
-        return f"{MIXED}{error}"
-    return (
-        f"{CERTIFICATE_REFUSED if isinstance(error, CertificateError) else NOT_SEGMENTED}{error}"
-    )
+        return failure(FailureKind.MIXED, str(error))
+    refused = isinstance(error, CertificateError)
+    kind = FailureKind.CERTIFICATE if refused else FailureKind.SEGMENTATION
+    return failure(kind, str(error))
 
 
 def _edition(revision: int, row: ResultRow) -> Edition:

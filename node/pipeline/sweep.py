@@ -11,13 +11,14 @@ from typing import Final, Protocol
 import structlog
 from pydicom.dataset import Dataset
 
+from node.model.failures import SEGMENTATION_DIED, Failure, FailureKind, failure
+from node.model.records import SeriesProgress
+from node.model.states import Origin, RevisionState
 from node.pipeline.engine import DeadJob, Fate
 from node.pipeline.workflows import Workflows, segment_job, series_job
 from node.series.completeness import Policy, Verdict, due, judge
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
-from node.store.reasons import RECOGNITION_DIED, ROUTING_DIED, SEGMENTATION_DIED
-from node.store.records import SeriesProgress
 from node.upkeep.leftovers import remove_leftovers
 from radnet.errors import UnusableVolumeError
 
@@ -114,7 +115,7 @@ class Sweep:
 
     def _judged(self, progress: SeriesProgress, now: float) -> Verdict:
         """Judge one series; one whose files cannot be read is judged by its rows alone."""
-        stored = self._catalog.instances(progress.series_instance_uid, origin="received")
+        stored = self._catalog.instances(progress.series_instance_uid, origin=Origin.RECEIVED)
         try:
             headers = self._read_headers([self._files.absolute(one.path) for one in stored])
             return judge(progress, headers, self._policy, now)
@@ -158,21 +159,24 @@ class Sweep:
     def _rescue(self, job: DeadJob, workflows: Workflows) -> None:
         match job.workflow, job.arguments:
             case "series", (str(uid), int(revision), "", *rest):
-                died = f"{RECOGNITION_DIED}{job.reason}"
+                died = failure(FailureKind.RECOGNITION, job.reason).reason
                 workflows.take_series(uid, revision, died, _round(rest))
             case "segment", (str(uid), int(revision), *rest):
-                self._give_up(uid, revision, _round(rest), f"{SEGMENTATION_DIED}{job.reason}")
+                died = f"{SEGMENTATION_DIED}{job.reason}"
+                gave_up = Failure(died, FailureKind.SEGMENTATION)
+                self._give_up(uid, revision, _round(rest), gave_up)
             case "series", (str(uid), int(revision), str(), *rest):
-                self._give_up(uid, revision, _round(rest), f"{ROUTING_DIED}{job.reason}")
+                gave_up = failure(FailureKind.ROUTING, job.reason)
+                self._give_up(uid, revision, _round(rest), gave_up)
             case "deliver" | "probe" | "commit", _:
                 pass
             case _:
                 log.error("job died", job=job.workflow_id, reason=job.reason)
 
-    def _give_up(self, uid: str, revision: int, again: int, reason: str) -> None:
+    def _give_up(self, uid: str, revision: int, again: int, why: Failure) -> None:
         """Note why a revision has no result; a job of an earlier round has nothing to say."""
         if again == self._catalog.rounds(uid, revision):
-            self._catalog.finish(uid, revision, "unusable", reason)
+            self._catalog.finish(uid, revision, RevisionState.UNUSABLE, why.reason, why.kind)
             remove_leftovers(self._catalog, self._files, uid)
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.classify.recognise import SeriesClassifier, own_output_among, recognise
+from node.model.records import Finding, StoredInstance
+from node.model.states import Origin
 from node.pipeline.own_output import (
     OWN_OUTPUT,
     UNRECOGNISED,
@@ -15,7 +17,6 @@ from node.pipeline.sending import a_slice_first, facts_of, findings_facts
 from node.route.facts import Facts, header_facts
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
-from node.store.records import Finding, StoredInstance
 from radnet.errors import UnusableVolumeError
 from radnet.volume.headers import first_readable, read_file
 
@@ -33,7 +34,7 @@ def groups_of(
     catalog: Catalog, files: InstanceFiles, series_instance_uid: str, revision: int
 ) -> list[Group]:
     """Return what the rules see of a revision, as `Stages.route` asks them."""
-    stored = catalog.instances(series_instance_uid, "received", revision)
+    stored = catalog.instances(series_instance_uid, Origin.RECEIVED, revision)
     found = catalog.findings(series_instance_uid, revision)
     fused = {one.name: one for one in found if one.source == "fused" or one.name == OWN_OUTPUT}
     in_files = {files.absolute(one.path): one for one in stored}

@@ -99,8 +99,8 @@ def _define_series(engine: Engine, stages: Stages, segment: _Segment) -> _TakeSe
 
     @engine.workflow("series")
     def series(series_instance_uid: str, revision: int, died: str, again: int = 0) -> None:
-        unusable = died or classify(series_instance_uid, revision)
-        plan = route(series_instance_uid, revision, unusable)
+        unrecognised = died or classify(series_instance_uid, revision)
+        plan = route(series_instance_uid, revision, unrecognised)
         if plan["segment"]:
             segment(series_instance_uid, revision, plan, again)
 

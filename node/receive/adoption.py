@@ -19,11 +19,12 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 
 from node.errors import StoreError
+from node.model.records import StoredInstance
+from node.model.states import Origin
 from node.receive.header import identify
 from node.store.catalog import Catalog
 from node.store.instances import Identity, InstanceFiles, data_set_start, file_sha256
 from node.store.private import private_folder
-from node.store.records import StoredInstance
 from node.store.sameness import End
 
 log = structlog.get_logger()
@@ -137,7 +138,7 @@ class Adoption:
             sha256=sha256,
             calling_ae=ADOPTED,
             association_id=None,
-            origin="received",
+            origin=Origin.RECEIVED,
             received_at=self._clock(),
             head_sha256=head_sha256,
         )

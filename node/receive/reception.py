@@ -10,13 +10,14 @@ from typing import Final
 import structlog
 
 from node.errors import StoreError
+from node.model.records import StoredInstance
+from node.model.states import Origin, Recorded
 from node.receive.header import Found, identify
 from node.receive.spool import Spool
 from node.receive.statuses import StoreStatus
 from node.receive.tally import Tally
 from node.store.catalog import Catalog
 from node.store.instances import Identity, InstanceFiles, afresh, apart, of_our_own
-from node.store.records import Recorded, StoredInstance
 
 log = structlog.get_logger()
 
@@ -187,7 +188,7 @@ class Reception:
             sha256=sha256,
             calling_ae=arrival.calling_ae,
             association_id=arrival.association_id,
-            origin="received",
+            origin=Origin.RECEIVED,
             received_at=self._clock(),
             head_sha256=hashlib.sha256(arrival.content.head).hexdigest(),
         )

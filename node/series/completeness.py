@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from node.store.records import SeriesProgress
+from node.model.records import SeriesProgress
 from radnet.volume.selection import slices_of
 
 # Images of this acquisition, of the series as its archive counts it, of a PET or NM stack.

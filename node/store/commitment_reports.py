@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from node.model.keys import Batch, BatchKind
 from node.store.commitments import (
     UNANSWERED,
     Commitments,
@@ -124,7 +125,7 @@ class CommitmentReports(Commitments):
         if then.then == "park":
             values = parked(then.told, now)
         elif then.then == "send":
-            batch = f"again/{transaction_uid}/{row.commitment_attempts}"
+            batch = str(Batch(BatchKind.AGAIN, transaction_uid, row.commitment_attempts))
             job = first_dispatch(row.destination, batch, now) | {"next_at": due_at}
             connection.execute(self._insert(dispatch).on_conflict_do_nothing(), job)
             values = {

@@ -16,8 +16,8 @@ from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
+from node.model.records import StoredInstance
 from node.store.ledger import Event, Happening, Ledger
-from node.store.records import StoredInstance
 from node.store.rows import instance_columns, instance_of
 from node.store.tables import commitment_part, commitment_request, delivery, instance
 

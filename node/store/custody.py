@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from node.model.records import Conflict, Delivery, StoredInstance
 from node.store.instances import INSTANCES
 from node.store.ledger import Entry, Ledger
-from node.store.records import Conflict, Delivery, StoredInstance
 from node.store.results import findings_sha256
 from node.store.rows import conflict_of, finding_of, instance_columns, instance_of
 from node.store.tables import conflict, deletion, delivery, derived, finding, instance, series

@@ -5,18 +5,19 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from node.model.records import Delivery, StoredInstance
+from node.model.states import DeliveryState
 from node.store.dispatches import first_dispatch
 from node.store.ledger import Event, Happening, Ledger
-from node.store.records import Delivery, DeliveryState, StoredInstance
 from node.store.rows import instance_columns, instance_of
 from node.store.tables import delivery, dispatch, instance, outlet
 
 EVENTS: Final[dict[DeliveryState, Event]] = {
-    "delivered": "sent",
-    "parked": "parked",
-    "pending": "retried",
-    "paused": "paused",
-    "cancelled": "cancelled",
+    DeliveryState.DELIVERED: "sent",
+    DeliveryState.PARKED: "parked",
+    DeliveryState.PENDING: "retried",
+    DeliveryState.PAUSED: "paused",
+    DeliveryState.CANCELLED: "cancelled",
 }
 
 

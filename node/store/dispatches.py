@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from node.model.records import Dispatch
 from node.store.database import Database
-from node.store.records import Dispatch
 from node.store.tables import delivery, dispatch
 
 _COLUMNS = [

@@ -7,9 +7,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from node.errors import StoreError
+from node.model.records import REVISION, Conflict, FailedRevision, Held, Hold
+from node.model.states import REVISION_AGAIN, HoldState, RevisionState
 from node.store.ledger import Event, Happening, Ledger
-from node.store.reasons import KINDS
-from node.store.records import REVISION, Conflict, Held, Hold, HoldState
 from node.store.rows import conflict_of
 from node.store.tables import (
     commitment_part,
@@ -21,25 +21,24 @@ from node.store.tables import (
     series,
 )
 
-OPEN: Final[tuple[HoldState, ...]] = ("held",)
+OPEN: Final[tuple[HoldState, ...]] = (HoldState.HELD,)
 TOLD: Final[dict[HoldState, Event]] = {
-    "replayed": "replayed",
-    "released": "released",
-    "discarding": "discarded",
+    HoldState.REPLAYED: "replayed",
+    HoldState.RELEASED: "released",
+    HoldState.DISCARDING: "discarded",
 }
 
 
 def went_wrong() -> list[sa.ColumnElement[bool]]:
     """Select revisions that ended as somebody ought to look at."""
-    begins = [revision.c.reason.startswith(text, autoescape=True) for text in KINDS]
-    return [revision.c.state == "unusable", sa.or_(*begins)]
+    return [revision.c.state == RevisionState.UNUSABLE, revision.c.failure_kind.is_not(None)]
 
 
 class Holds(Ledger):
     """The catalog as the quarantine sees it."""
 
-    def failed_revisions(self) -> list[tuple[str, str, int, str]]:
-        """Return (study, series, revision, reason) of what went wrong and is not held (again)."""
+    def failed_revisions(self) -> list[FailedRevision]:
+        """Return the revisions that went wrong and are not held (again)."""
         held = sa.exists().where(
             quarantine.c.series_instance_uid == revision.c.series_instance_uid,
             quarantine.c.what == sa.literal(REVISION) + sa.cast(revision.c.revision, sa.String),
@@ -50,13 +49,14 @@ class Holds(Ledger):
                 series.c.study_instance_uid,
                 revision.c.series_instance_uid,
                 revision.c.revision,
+                revision.c.failure_kind,
                 revision.c.reason,
             )
             .join(series, series.c.series_instance_uid == revision.c.series_instance_uid)
             .where(*went_wrong(), ~held)
         )
         with self._read() as connection:
-            return [tuple(row) for row in connection.execute(query)]
+            return [FailedRevision(**row._mapping) for row in connection.execute(query)]
 
     def unheld_conflicts(self) -> list[Conflict]:
         """Return what came under a known UID with other bytes and is not held (again)."""
@@ -214,7 +214,7 @@ class Holds(Ledger):
         """
         hold = held.hold
         with self._write() as connection:
-            self._move(connection, held, "replayed", now)
+            self._move(connection, held, HoldState.REPLAYED, now)
             connection.execute(
                 sa.update(quarantine)
                 .where(*_same_revision(hold.series_instance_uid, hold.revision))
@@ -226,7 +226,7 @@ class Holds(Ledger):
                     revision.c.series_instance_uid == hold.series_instance_uid,
                     revision.c.revision == hold.revision,
                 )
-                .values(state="complete", reason="")
+                .values(state=REVISION_AGAIN.to, reason="", failure_kind=None)
             )
             self._tell(connection, [_happening("replayed", hold)], now)
 
@@ -244,7 +244,7 @@ class Holds(Ledger):
             If either is no longer there.
         """
         with self._write() as connection:
-            self._move(connection, held, "released", now)
+            self._move(connection, held, HoldState.RELEASED, now)
             other = connection.execute(sa.select(conflict).where(*_other(held.hold))).one()
             uid = other.sop_instance_uid
             of_instance = instance.c.sop_instance_uid == uid

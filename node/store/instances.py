@@ -25,8 +25,9 @@ from pydicom.dataset import Dataset
 
 from node.errors import StoreError, UidTakenError
 from node.identity import SOFTWARE_VERSION
+from node.model.records import StoredInstance
+from node.model.states import Origin
 from node.store.private import FILE, private_folder
-from node.store.records import StoredInstance
 
 Octets = bytes | memoryview
 
@@ -335,7 +336,7 @@ class InstanceFiles:
             sha256=sha256,
             calling_ae=f"radnet-node {SOFTWARE_VERSION}"[:16],
             association_id=None,
-            origin="derived",
+            origin=Origin.DERIVED,
             received_at=now,
             head_sha256=head_sha256,
         )

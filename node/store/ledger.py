@@ -14,8 +14,8 @@ from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
+from node.model.records import StoredInstance
 from node.store.database import WRITTEN, Database
-from node.store.records import StoredInstance
 from node.store.sameness import End, holds
 from node.store.tables import ledger
 

@@ -11,9 +11,10 @@ from typing import Any, Final, TypeAlias
 import sqlalchemy as sa
 
 from node.errors import StoreError
+from node.model.records import Delivery
+from node.model.states import DeliveryState
 from node.store.dispatches import first_dispatch
 from node.store.ledger import Event, Happening, Ledger
-from node.store.records import Delivery, DeliveryState
 from node.store.tables import delivery, dispatch, instance, series
 
 _Row: TypeAlias = sa.Row[*tuple[Any, ...]]
@@ -43,14 +44,26 @@ class Order:
     """Whether what is pending anyway is due at once, too."""
 
 
-PAUSE: Final = Order(("pending",), "paused", "paused")
-RESUME: Final = Order(("paused",), "pending", "resumed", hastens=True)
-CANCEL: Final = Order(("pending", "paused", "parked"), "cancelled", "cancelled")
+PAUSE: Final = Order((DeliveryState.PENDING,), DeliveryState.PAUSED, "paused")
+RESUME: Final = Order((DeliveryState.PAUSED,), DeliveryState.PENDING, "resumed", hastens=True)
+CANCEL: Final = Order(
+    (DeliveryState.PENDING, DeliveryState.PAUSED, DeliveryState.PARKED),
+    DeliveryState.CANCELLED,
+    "cancelled",
+)
 REPLAY: Final = Order(
-    ("parked", "cancelled"), "pending", "replayed", attempts_anew=True, hastens=True
+    (DeliveryState.PARKED, DeliveryState.CANCELLED),
+    DeliveryState.PENDING,
+    "replayed",
+    attempts_anew=True,
+    hastens=True,
 )
 REPLAY_DELIVERED: Final = Order(
-    ("parked", "cancelled", "delivered"), "pending", "replayed", attempts_anew=True, hastens=True
+    (DeliveryState.PARKED, DeliveryState.CANCELLED, DeliveryState.DELIVERED),
+    DeliveryState.PENDING,
+    "replayed",
+    attempts_anew=True,
+    hastens=True,
 )
 
 

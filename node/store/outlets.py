@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from node.model.records import Circuit, Outlet
 from node.store.database import Database
-from node.store.records import Circuit, Outlet
 from node.store.tables import outlet
 
 

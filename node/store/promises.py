@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from node.model.records import StoredInstance
 from node.store.commitments import Reference
 from node.store.ledger import Happening, Ledger
-from node.store.records import StoredInstance
 from node.store.rows import instance_columns, instance_of
 from node.store.tables import commitment_promise, conflict, instance
 

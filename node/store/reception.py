@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningInsert
 
 from node.identity import derived_uid
+from node.model.records import Conflict, StoredInstance
+from node.model.states import Origin, Recorded
 from node.store.ledger import Event, Happening, Ledger, particulars
-from node.store.records import Conflict, Origin, Recorded, StoredInstance
 from node.store.rows import conflict_of, instance_columns, instance_of, instance_values
 from node.store.tables import association, conflict, delivery, derived, instance, series
 
@@ -83,23 +84,23 @@ class Reception(Ledger):
             if added.one_or_none() is not None:
                 self._count(connection, stored, now)
                 self._tell(connection, [_happening("received", stored)], now)
-                return "new"
+                return Recorded.NEW
             known = connection.execute(_KNOWN, {"sop": stored.sop_instance_uid}).one()
             if known.deleted_at is not None:
                 if known.path == stored.path.as_posix():
-                    return "deleted"
+                    return Recorded.DELETED
                 if known.sha256 == stored.sha256:
                     self._revive(connection, stored, known.origin, now)
-                    return "new"
+                    return Recorded.NEW
             if known.sha256 == stored.sha256:
                 self._see_again(connection, stored, known)
                 self._tell(connection, [_happening("repeated", stored)], now)
-                return "repeated"
+                return Recorded.REPEATED
             connection.execute(
                 self._insert(conflict).on_conflict_do_nothing(), _conflict_values(stored)
             )
             self._tell(connection, [_happening("conflict", stored)], now)
-            return "conflict"
+            return Recorded.CONFLICT
 
     def instance(self, sop_instance_uid: str) -> StoredInstance | None:
         """Return one instance, received or derived, or its tombstone, or None."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from node.errors import UidTakenError
+from node.model.records import Finding, StoredInstance
 from node.store.ledger import Happening, Ledger, particulars
-from node.store.records import Finding, StoredInstance
 from node.store.rows import finding_of, instance_columns, instance_of, instance_values
 from node.store.tables import deletion, derived, finding, instance, series
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from node.model.records import REVISION
 from node.store.holds import went_wrong
 from node.store.ledger import Happening, Ledger
-from node.store.records import REVISION
 from node.store.tables import (
     conflict,
     deletion,

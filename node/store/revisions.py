@@ -4,14 +4,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from node.model.failures import FailureKind
+from node.model.records import Revision, SeriesProgress, SeriesSummary, StudySummary
+from node.model.states import RevisionState
 from node.store.database import Database
-from node.store.records import (
-    Revision,
-    RevisionState,
-    SeriesProgress,
-    SeriesSummary,
-    StudySummary,
-)
 from node.store.tables import association, instance, revision, series
 
 
@@ -131,10 +127,21 @@ class Revisions(Database):
             )
 
     def finish(
-        self, series_instance_uid: str, number: int, state: RevisionState, reason: str = ""
+        self,
+        series_instance_uid: str,
+        number: int,
+        state: RevisionState,
+        reason: str = "",
+        kind: FailureKind | None = None,
     ) -> None:
-        """Note how a revision ended: "done", or "unusable" with the reason."""
-        ended: dict[str, Any] = {"state": state, "reason": reason}
+        """Note how a revision ended: "done", or "unusable" with the reason.
+
+        Parameters
+        ----------
+        kind : FailureKind or None
+            What went wrong; None where the series is what it is.
+        """
+        ended: dict[str, Any] = {"state": state, "reason": reason, "failure_kind": kind}
         if state != "queued":
             ended |= {"send_again": False}  # it was, in this round
         with self._write() as connection:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from node.model.records import REVISION, Hold
 from node.store.ledger import Happening, Ledger
-from node.store.records import REVISION, Hold
 from node.store.tables import ledger, quarantine, revision, series
 
 Standing = Literal["through", "in work", "coming in", "deleted"]
@@ -84,6 +84,7 @@ class Rounds(Ledger):
                 .values(
                     state="complete",
                     reason="",
+                    failure_kind=None,
                     rounds=revision.c.rounds + 1,
                     send_again=send_again,
                 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from node.store.records import Conflict, Finding, StoredInstance
+from node.model.records import Conflict, Finding, StoredInstance
 from node.store.tables import instance
 
 _TOLD_ONLY = frozenset({"head_sha256"})  # goes into the ledger; no row needs it

@@ -1,5 +1,8 @@
 """The catalog's tables; `migrations` makes them, this is what the code reads and writes."""
 
+from enum import StrEnum
+from typing import Any, Final, Generic, TypeVar
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -12,12 +15,48 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     false,
 )
+
+from node.model.failures import FailureKind, HoldKind
+from node.model.states import (
+    CircuitState,
+    CommitmentState,
+    DeliveryState,
+    DispatchState,
+    HoldState,
+    Origin,
+    PromiseState,
+    RequestState,
+    RevisionState,
+)
+
+Value = TypeVar("Value", bound=StrEnum)
 
 UID = String(64)  # VR UI, PS3.5 Section 6.2
 AE = String(16)  # VR AE
 NAME = String(64)
+
+
+class EnumText(TypeDecorator[Any], Generic[Value]):
+    """Text of a vocabulary: members of an enum in Python, their values in the column."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, members: type[Value], length: int = 16) -> None:
+        super().__init__(length)
+        self.members: Final = members
+
+    def process_bind_param(self, value: Any, dialect: object) -> str | None:
+        """Return what the column holds."""
+        return None if value is None else str(self.members(value))
+
+    def process_result_value(self, value: Any, dialect: object) -> Value | None:
+        """Return the member that a column holds."""
+        return None if value is None else self.members(value)
+
 
 metadata = MetaData()
 
@@ -46,7 +85,7 @@ instance = Table(
     Column("sha256", String(64), nullable=False),
     Column("calling_ae", AE, nullable=False),
     Column("association_id", Integer),
-    Column("origin", String(8), nullable=False),
+    Column("origin", EnumText(Origin, 8), nullable=False),
     Column("received_at", Float(53), nullable=False),
     Column("revision", Integer),  # the first revision of its series that holds it
     Column("deleted_at", Float(53)),  # set: the file went, the row stays as a tombstone
@@ -79,13 +118,14 @@ revision = Table(
     metadata,
     Column("series_instance_uid", UID, primary_key=True),
     Column("revision", Integer, primary_key=True),
-    Column("state", String(16), nullable=False),
+    Column("state", EnumText(RevisionState), nullable=False),
     Column("reason", Text, nullable=False),
     Column("evidence", JSON, nullable=False),
     Column("completed_at", Float(53), nullable=False),
     Column("instance_count", Integer, nullable=False),
     Column("rounds", Integer, nullable=False, server_default="0"),  # run again by an operator
     Column("send_again", Boolean, nullable=False, server_default=false()),
+    Column("failure_kind", EnumText(FailureKind)),  # NULL: nothing went wrong
     Index("revision_state", "state"),
 )
 
@@ -157,12 +197,12 @@ delivery = Table(
     Column("sop_instance_uid", UID, primary_key=True),
     Column("destination", NAME, primary_key=True),
     Column("batch", String(255), nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("state", EnumText(DeliveryState), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("reason", Text, nullable=False),
     Column("added_at", Float(53), nullable=False),
     Column("changed_at", Float(53), nullable=False),
-    Column("commitment", String(16)),  # see `node.store.commitments`
+    Column("commitment", EnumText(CommitmentState)),  # NULL: not asked since it was sent
     Column("commitment_due", Float(53)),
     Column("commitment_attempts", Integer, nullable=False, server_default="0"),
     Column("transaction_uid", UID),  # of the request that was made last
@@ -176,7 +216,7 @@ commitment_request = Table(  # what we ask of others
     metadata,
     Column("transaction_uid", UID, primary_key=True),
     Column("destination", NAME, nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("state", EnumText(RequestState), nullable=False),
     Column("reason", Text, nullable=False),
     Column("asked_at", Float(53), nullable=False),
     Index("commitment_request_state", "state"),
@@ -196,7 +236,7 @@ commitment_promise = Table(  # what others ask of us
     Column("transaction_uid", UID, primary_key=True),
     Column("calling_ae", AE, primary_key=True),
     Column("wanted", JSON, nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("state", EnumText(PromiseState), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("reason", Text, nullable=False),
     Column("asked_at", Float(53), nullable=False),
@@ -215,7 +255,7 @@ dispatch = Table(
     metadata,
     Column("destination", NAME, primary_key=True),
     Column("batch", String(255), primary_key=True),
-    Column("state", String(8), nullable=False),
+    Column("state", EnumText(DispatchState, 8), nullable=False),
     Column("serial", Integer, nullable=False),  # of the job that makes the next attempt
     Column("attempts", Integer, nullable=False),  # that failed
     Column("urgent", Boolean, nullable=False),
@@ -229,7 +269,7 @@ outlet = Table(
     metadata,
     Column("destination", NAME, primary_key=True),
     Column("paused", Boolean, nullable=False),
-    Column("circuit", String(8), nullable=False),
+    Column("circuit", EnumText(CircuitState, 8), nullable=False),
     Column("failures", Integer, nullable=False),
     Column("openings", Integer, nullable=False),
     Column("probes", Integer, nullable=False),
@@ -255,13 +295,13 @@ quarantine = Table(
     "quarantine",
     metadata,
     Column("id", String(12), primary_key=True),
-    Column("kind", String(16), nullable=False),
+    Column("kind", EnumText(HoldKind), nullable=False),
     Column("study_instance_uid", UID, nullable=False),
     Column("series_instance_uid", UID, nullable=False),
-    Column("what", String(160), nullable=False),  # see `node.store.records.Held`
+    Column("what", String(160), nullable=False),  # see `node.model.records.Held`
     Column("reason", Text, nullable=False),
     Column("folder", Text, nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("state", EnumText(HoldState), nullable=False),
     Column("rounds", Integer, nullable=False),
     Column("held_at", Float(53), nullable=False),
     Column("changed_at", Float(53), nullable=False),

@@ -25,11 +25,12 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from node.errors import StoreError
+from node.model.failures import HELD_AS, HoldKind
+from node.model.records import REVISION, Conflict, FailedRevision, Held, Hold
+from node.model.states import DeliveryState, HoldState, Origin
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
 from node.store.orders import Order, Scope
-from node.store.reasons import kind_of
-from node.store.records import REVISION, Conflict, Held, Hold
 
 log = structlog.get_logger()
 
@@ -38,7 +39,9 @@ _CHOICES: Final = {
     "conflict": ["release: it takes the place of the first one", "discard"],
     "delivery": ["replay: send again", "release: leave it parked", "discard"],
 }
-PARKED_AGAIN: Final = Order(("parked",), "pending", "replayed", attempts_anew=True, hastens=True)
+PARKED_AGAIN: Final = Order(
+    (DeliveryState.PARKED,), DeliveryState.PENDING, "replayed", attempts_anew=True, hastens=True
+)
 _OF_A_SERIES: Final = ["replay: run again", "release: leave it as it is", "discard"]
 
 
@@ -48,19 +51,24 @@ def choices(kind: str) -> list[str]:
 
 
 def wanted(
-    failed: Iterable[tuple[str, str, int, str]],
+    failed: Iterable[FailedRevision],
     conflicts: Iterable[Conflict],
     parked: Iterable[tuple[str, str, str, str]],
 ) -> list[Hold]:
     """Return what has to be held; what is merely no volume, such as a localizer, has not."""
     holds = [
-        Hold(kind, study, series, f"{REVISION}{revision}", reason)
-        for study, series, revision, reason in failed
-        if (kind := kind_of(reason)) is not None
+        Hold(
+            HELD_AS[one.failure_kind],
+            one.study_instance_uid,
+            one.series_instance_uid,
+            f"{REVISION}{one.revision}",
+            one.reason,
+        )
+        for one in failed
     ]
     holds += [
         Hold(
-            "conflict",
+            HoldKind.CONFLICT,
             one.study_instance_uid,
             one.series_instance_uid,
             f"{one.sop_instance_uid}.{one.sha256}",
@@ -69,7 +77,7 @@ def wanted(
         for one in conflicts
     ]
     holds += [
-        Hold("delivery", study, series, destination, f"parked: {reason}")
+        Hold(HoldKind.DELIVERY, study, series, destination, f"parked: {reason}")
         for study, series, destination, reason in parked
     ]
     return holds
@@ -104,10 +112,10 @@ class Quarantine:
                 self._keep(hold)
             except OSError as error:  # the disk is full: the rows still say what went wrong
                 log.error("not quarantined", hold=hold.id, because=error.strerror)  # noqa: TRY400
-        for held in catalog.held(("discarding",)):
+        for held in catalog.held((HoldState.DISCARDING,)):
             self._clear(held)
         for held in catalog.spent_deliveries():
-            catalog.decide(held, "replayed", self._clock())
+            catalog.decide(held, HoldState.REPLAYED, self._clock())
             self._remove_links(held.hold)
 
     def replay(self, held: Held) -> None:
@@ -125,7 +133,7 @@ class Quarantine:
         if hold.kind == "delivery":
             scope = Scope(hold.what, hold.series_instance_uid)
             self._catalog.order(PARKED_AGAIN, scope, self._clock())
-            self._catalog.decide(held, "replayed", self._clock())
+            self._catalog.decide(held, HoldState.REPLAYED, self._clock())
         else:
             self._catalog.start_again(held, self._clock())
         self._remove_links(hold)
@@ -140,7 +148,7 @@ class Quarantine:
         """
         _require_held(held)
         if held.hold.kind != "conflict":
-            self._catalog.decide(held, "released", self._clock())
+            self._catalog.decide(held, HoldState.RELEASED, self._clock())
             self._remove_links(held.hold)
             return
         (path,) = self._paths(held.hold)
@@ -160,15 +168,15 @@ class Quarantine:
             If it is no longer held.
         """
         _require_held(held)
-        self._catalog.decide(held, "discarding", self._clock())
-        self._clear(replace(held, state="discarding"))
+        self._catalog.decide(held, HoldState.DISCARDING, self._clock())
+        self._clear(replace(held, state=HoldState.DISCARDING))
 
     def _clear(self, held: Held) -> None:
         if held.hold.kind == "conflict":
             for path in self._paths(held.hold):
                 self._files.absolute(path).unlink(missing_ok=True)
         self._remove_links(held.hold)
-        self._catalog.decide(held, "discarded", self._clock())
+        self._catalog.decide(held, HoldState.DISCARDED, self._clock())
 
     def _remove_links(self, hold: Hold) -> None:
         """Remove the folder of what was decided: its links would outlive retention.
@@ -183,7 +191,7 @@ class Quarantine:
             return self._catalog.conflict_paths(hold)
         if hold.kind == "delivery":
             return self._catalog.parked_paths(hold.series_instance_uid, hold.what)
-        stored = self._catalog.instances(hold.series_instance_uid, "received", hold.revision)
+        stored = self._catalog.instances(hold.series_instance_uid, Origin.RECEIVED, hold.revision)
         return [one.path for one in stored]
 
     def _keep(self, hold: Hold) -> None:

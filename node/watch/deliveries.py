@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from node.deliver.turns import Terms, held_because
+from node.model.records import Delivery, Outlet
 from node.store.catalog import Catalog
 from node.store.orders import Scope
-from node.store.records import Delivery, Outlet
 
 _STATES = ("delivered", "pending", "paused", "parked", "cancelled")
 

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from node.classify.recognise import REMARKS
+from node.model.records import Delivery, Finding, SeriesSummary
 from node.store.catalog import Catalog
-from node.store.records import Delivery, Finding, SeriesSummary
 
 _SHOWN = (
     "sequence",

@@ -73,7 +73,7 @@ def seconds(paths: Sequence[Path], classifier: Classifier, *, isolated: bool) ->
         known = recognise(paths, classifier, 0.6)
         took = time.perf_counter() - start
     if known.unusable:
-        raise SystemExit(known.unusable)
+        raise SystemExit(known.unusable.reason)
     return took
 
 

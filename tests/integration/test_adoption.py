@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from node import app
 from node.audit.custody import changed_files
 from node.cli import radnode
+from node.model.states import Origin
 from node.receive.adoption import Adopted, Adoption, is_another, shown
 from node.receive.statuses import StoreStatus
 from node.settings import NodeSection, Settings
@@ -88,7 +89,7 @@ def test_what_is_on_the_disk_is_taken_in_once(tmp_path: Path) -> None:
     catalog, done = adopted(tmp_path)
 
     assert (done.outcomes, done.refused) == ({"new": 3, "conflict": 1}, {})
-    assert len(catalog.instances(SERIES, "received")) == 3
+    assert len(catalog.instances(SERIES, Origin.RECEIVED)) == 3
     assert len(catalog.conflicts(STUDY)) == 1
     assert [one.series_instance_uid for one in catalog.unsettled()] == [SERIES]
     assert list(changed_files(catalog, InstanceFiles(tmp_path), catalog.history(STUDY))) == []
@@ -139,7 +140,7 @@ def test_what_the_node_made_is_left_alone_and_made_anew(bench: Bench) -> None:
     catalog, done = adopted(folder)
 
     assert (done.outcomes, done.refused) == ({"new": 6}, {})
-    assert catalog.instances(SERIES, "derived") == []
+    assert catalog.instances(SERIES, Origin.DERIVED) == []
     assert all(path.name.endswith(DERIVED) and path.exists() for path in made)
     assert held.read_bytes() == b"held"
     catalog.close()

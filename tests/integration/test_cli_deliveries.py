@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 
 from node.cli import radnode
 from node.deliver.breaker import probe_due
+from node.model.records import Circuit
+from node.model.states import CircuitState, DeliveryState
 from node.store.catalog import Catalog
-from node.store.records import Circuit
 from tests.store_rows import SERIES, STUDY, stored
 
 runner = CliRunner()
@@ -68,7 +69,7 @@ def test_a_paused_destination_says_so_and_goes_on(catalog: Catalog, config: str)
 
 def test_what_holds_a_destination_up_is_listed(catalog: Catalog, config: str) -> None:
     """An open circuit with its reason; a destination that rows name and the settings do not."""
-    opened = Circuit("open", 5, 1, 0, 130.0, "no connection")
+    opened = Circuit(CircuitState.OPEN, 5, 1, 0, 130.0, "no connection")
     catalog.change_circuit("pacs", lambda _: opened, 100.0)
     catalog.add_deliveries("c", "gone", UIDS, 100.0)
 
@@ -102,7 +103,7 @@ def test_instances_are_paused_one_by_one(catalog: Catalog, config: str) -> None:
 def test_what_was_delivered_is_sent_again_only_when_asked(catalog: Catalog, config: str) -> None:
     """A PACS that lost its disk."""
     for uid in UIDS:
-        catalog.put_delivery(uid, "pacs", "delivered", "", 101.0)
+        catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", 101.0)
 
     assert "0 instance(s) replayed" in _said(config, "replay", "pacs")
     assert "3 instance(s) replayed" in _said(config, "replay", "pacs", "--delivered")
@@ -114,7 +115,7 @@ def _fail(catalog: Catalog, destination: str = "pacs") -> None:
     job = catalog.job(destination, "b", 0)
     assert job is not None
     catalog.put_back(job, 9, 9e12, 100.0)
-    shut = Circuit("open", 5, 9, 3, 9e12, "no connection")
+    shut = Circuit(CircuitState.OPEN, 5, 9, 3, 9e12, "no connection")
     catalog.change_circuit(destination, lambda _: shut, 100.0)
 
 
@@ -161,7 +162,7 @@ def test_now_by_uid_is_now_at_every_destination_that_lacks_it(
 def test_now_where_nothing_is_pending(catalog: Catalog, config: str) -> None:
     """Not a word of what was delivered."""
     for uid in UIDS:
-        catalog.put_delivery(uid, "pacs", "delivered", "", 101.0)
+        catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", 101.0)
 
     assert "nothing is pending" in _said(config, "now", "pacs")
 

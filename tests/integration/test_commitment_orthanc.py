@@ -13,9 +13,10 @@ from pydicom.dataset import Dataset
 from node.deliver.association import Peer
 from node.deliver.destination import OutboundInstance
 from node.deliver.dimse import DimseSender
+from node.model.records import Delivery
+from node.model.states import DeliveryState
 from node.pipeline.commitments import Commitments, Committing
 from node.settings.trust import Source
-from node.store.records import Delivery
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
 from tests.peers import RunningOrthanc, free_port, running_orthanc
@@ -72,7 +73,9 @@ def delivered(node: Node, orthanc: RunningOrthanc, slices: list[Dataset]) -> Non
     node.catalog.add_deliveries("b", "pacs", [o.sop_instance_uid for o in outbound], 1.0)
     for outcome in DimseSender("pacs", peer).send(outbound):
         assert outcome.state == "delivered"
-        node.catalog.put_delivery(outcome.sop_instance_uid, "pacs", "delivered", "", 2.0)
+        node.catalog.put_delivery(
+            outcome.sop_instance_uid, "pacs", DeliveryState.DELIVERED, "", 2.0
+        )
 
 
 def asked(node: Node, orthanc: RunningOrthanc) -> None:

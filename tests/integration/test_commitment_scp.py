@@ -23,6 +23,7 @@ from node.commitment.messages import (
     report_of,
     request_of,
 )
+from node.model.states import DeliveryState
 from node.receive.negotiation import PLAIN
 from node.settings.tls import server_context
 from node.settings.trust import ClientTlsTable, Source
@@ -426,7 +427,7 @@ def delivered_and_asked(node: Node) -> Reference:
     (one,) = stored(node, scanner, 1)
     uid = one.sop_instance_uid
     node.catalog.add_deliveries("b", "pacs", [uid], 1.0)
-    node.catalog.put_delivery(uid, "pacs", "delivered", "", 2.0)
+    node.catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", 2.0)
     assert node.catalog.open_request("pacs", TRANSACTION, 10, 1000.0, 2000.0) == 1
     return one
 

@@ -13,11 +13,12 @@ from node.commitment.ask import ask
 from node.commitment.messages import PUSH_MODEL
 from node.commitment.reports import Reports
 from node.deliver.association import Peer, associated
+from node.model.records import Circuit, Delivery
+from node.model.states import CircuitState, DeliveryState
 from node.pipeline.commitments import QUEUES, Commitments, Committing
 from node.pipeline.engine import Engine
 from node.store.catalog import Catalog
 from node.store.commitments import Failed, Reference
-from node.store.records import Circuit, Delivery
 from tests.commitment_peer import (
     CommitmentPeer,
     Request,
@@ -43,7 +44,9 @@ class Node:
             one = stored(number)
             self.catalog.record(one, 100.0)
             self.catalog.add_deliveries("b", "pacs", [one.sop_instance_uid], 101.0)
-            self.catalog.put_delivery(one.sop_instance_uid, "pacs", "delivered", "", 102.0)
+            self.catalog.put_delivery(
+                one.sop_instance_uid, "pacs", DeliveryState.DELIVERED, "", 102.0
+            )
         peer = Peer("PACS", "127.0.0.1", port, "RADNODE", connect_s=10, response_s=10)
         self.commitments = Commitments(
             self.catalog,
@@ -128,7 +131,7 @@ def test_a_destination_that_is_held_up_is_not_asked(
     if held == "paused":
         node.catalog.set_paused("pacs", True, node.now)
     else:
-        node.catalog.change_circuit("pacs", lambda _: Circuit(state="open"), node.now)
+        node.catalog.change_circuit("pacs", lambda _: Circuit(state=CircuitState.OPEN), node.now)
     for _ in range(40):
         node.tick(86_400)
 

@@ -10,9 +10,9 @@ from node.deliver.destination import (
     TaggingDestination,
 )
 from node.errors import CertificateError
+from node.model.failures import WORDS, FailureKind
 from node.route.rules import compile_rules
 from node.settings import Rule
-from node.store.reasons import CERTIFICATE_REFUSED
 from tests.bench import Bench, slices
 from tests.made_ct import SERIES, STUDY
 from tests.node_process import wait_for
@@ -133,7 +133,7 @@ def test_the_first_failed_attempt_waits_at_least_thirty_seconds(bench: Bench) ->
     wait_for(lambda: len(bench.pacs.sent) == 5 and bench.nothing_pending(), "everything", 60)
 
 
-@pytest.mark.parametrize("refused", ["", f"{CERTIFICATE_REFUSED}5 voxels differ; "])
+@pytest.mark.parametrize("refused", ["", f"{WORDS[FailureKind.CERTIFICATE]}5 voxels differ; "])
 def test_why_images_go_nowhere_is_told_of_a_series_that_is_segmented(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, refused: str
 ) -> None:

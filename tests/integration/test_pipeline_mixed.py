@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
 from rich.console import Console
 
-from node.store.reasons import MIXED
+from node.model.failures import WORDS, Failure, FailureKind
 from node.upkeep.quarantine import Quarantine
 from node.watch.status import study_table
 from tests.bench import Bench, slices
@@ -18,6 +18,7 @@ from tests.made_ct import SERIES, STUDY, Edit, MadeModel, lopsided
 from tests.made_headers import SAGITTAL
 from tests.node_process import wait_for
 
+MIXED = WORDS[FailureKind.MIXED]
 OTHER = f"{SERIES}.77"
 OTHER_STUDY = f"{STUDY}.88"
 
@@ -123,8 +124,9 @@ def test_a_second_patient_who_comes_while_the_liver_is_sought_is_seen(bench: Ben
     bench.now += 3
     bench.sweep.settle()
 
-    assert bench.stages.classify(SERIES, 1) == ""
-    assert bench.stages.route(SERIES, 1, "")["segment"]
+    unrecognised = bench.stages.classify(SERIES, 1)
+    assert unrecognised == Failure().as_json()
+    assert bench.stages.route(SERIES, 1, unrecognised)["segment"]
     bench.stages.segment(SERIES, 1, ["pacs"], [])
 
     row = bench.last()

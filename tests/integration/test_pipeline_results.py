@@ -9,8 +9,8 @@ from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 
 from node.audit.custody import changed_files
+from node.model.records import StoredInstance
 from node.store.instances import DERIVED
-from node.store.records import StoredInstance
 from node.upkeep.leftovers import remove_leftovers
 from node.upkeep.quarantine import Quarantine
 from tests.bench import Bench, slices

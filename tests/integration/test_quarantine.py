@@ -10,11 +10,12 @@ from typer.testing import CliRunner
 from node.audit.custody import changed_files
 from node.cli import radnode
 from node.errors import CertificateError, StoreError
+from node.model.failures import HELD_AS, WORDS, FailureKind
+from node.model.records import FailedRevision, Held
+from node.model.states import DeliveryState, HoldState, Origin, RevisionState
 from node.pipeline import stages
 from node.pipeline.engine import DeadJob
 from node.segment.liver import segment_liver
-from node.store.reasons import CERTIFICATE_REFUSED, KINDS
-from node.store.records import Held
 from node.upkeep.quarantine import Quarantine, wanted
 from tests.bench import Bench, Dead, slices
 from tests.made_ct import SERIES, STUDY
@@ -40,14 +41,16 @@ def whole(bench: Bench) -> list[str]:
     return [*changed_files(bench.catalog, bench.files, entries), *([broken] if broken else [])]
 
 
-def test_what_is_no_volume_is_not_held() -> None:
-    """A localizer is no defect; each kind of failure is."""
-    failed = [("1", f"1.{n}", 1, f"{begins}for a reason") for n, begins in enumerate(KINDS)]
-    harmless = [("1", "2", 1, "Series 2: a localizer"), ("1", "3", 1, "made by a radnet-node")]
+def test_each_kind_of_failure_is_held() -> None:
+    """What is no volume has no kind, and `failed_revisions` does not return it."""
+    failed = [
+        FailedRevision("1", f"1.{n}", 1, kind, "for a reason")
+        for n, kind in enumerate(FailureKind)
+    ]
 
-    holds = wanted([*failed, *harmless], [], [])
+    holds = wanted(failed, [], [])
 
-    assert [one.kind for one in holds] == list(KINDS.values())
+    assert [one.kind for one in holds] == [HELD_AS[kind] for kind in FailureKind]
 
 
 def test_a_series_whose_recognition_died_is_held_and_replayed(
@@ -153,7 +156,7 @@ def test_a_refused_segmentation_is_held(
     held = only(bench)
     assert (held.hold.kind, held.hold.reason) == (
         "certificate",
-        f"{CERTIFICATE_REFUSED}5 voxels differ",
+        f"{WORDS[FailureKind.CERTIFICATE]}5 voxels differ",
     )
 
     monkeypatch.setattr(stages, "segment_liver", segment_liver)
@@ -246,13 +249,15 @@ def test_a_discard_that_was_killed_is_finished_by_the_next_look(
     other.PatientPosition = "FFS"
     bench.receive(other)
     quarantine.look()
-    bench.catalog.decide(only(bench), "discarding", bench.now)
+    bench.catalog.decide(only(bench), HoldState.DISCARDING, bench.now)
 
     quarantine.look()
 
     assert bench.catalog.conflicts(STUDY) == []
     assert len(list((bench.files.root / "instances").rglob("*.dcm"))) == 3
-    assert [one.state for one in bench.catalog.held(("discarding", "discarded"))] == ["discarded"]
+    assert [
+        one.state for one in bench.catalog.held((HoldState.DISCARDING, HoldState.DISCARDED))
+    ] == ["discarded"]
 
 
 def test_parked_deliveries_are_held_and_sent_again(bench: Bench, quarantine: Quarantine) -> None:
@@ -262,8 +267,10 @@ def test_parked_deliveries_are_held_and_sent_again(bench: Bench, quarantine: Qua
     bench.tick(3)
     wait_for(bench.ends("done"), "the verdict", 60)
     wait_for(bench.at_rest, "an attempt with images, and one with results", 60)
-    for one in bench.catalog.instances(SERIES, "received"):
-        bench.catalog.put_delivery(one.sop_instance_uid, "pacs", "parked", "refused", bench.now)
+    for one in bench.catalog.instances(SERIES, Origin.RECEIVED):
+        bench.catalog.put_delivery(
+            one.sop_instance_uid, "pacs", DeliveryState.PARKED, "refused", bench.now
+        )
     quarantine.look()
     (held,) = [one for one in bench.catalog.held() if one.hold.series_instance_uid == SERIES]
     assert (held.hold.kind, held.hold.what) == ("delivery", "pacs")
@@ -324,7 +331,7 @@ def test_retention_keeps_what_went_wrong_until_somebody_decides(
         return bench.catalog.kept_because(SERIES, later, ()) == ""
 
     assert goes()
-    bench.catalog.finish(SERIES, 1, "unusable", "segmentation died: ERROR")
+    bench.catalog.finish(SERIES, 1, RevisionState.UNUSABLE, "ERROR", FailureKind.SEGMENTATION)
     assert not goes()
     quarantine.look()
     assert not goes()

@@ -22,9 +22,9 @@ from pydicom.uid import (
 from node.deliver.association import Peer
 from node.deliver.destination import OutboundInstance
 from node.deliver.dimse import DimseSender
+from node.model.records import StoredInstance
 from node.receive.statuses import StoreStatus
 from node.store.instances import data_set_sha256
-from node.store.records import StoredInstance
 from tests.outbound import STUDY, ct_slice
 from tests.peers import free_port, running_storescp
 from tests.receiver import Node, encoded

@@ -7,6 +7,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from node.audit.custody import changed_files
+from node.model.states import DeliveryState, RevisionState
 from node.store.instances import data_set_sha256
 from node.upkeep.retention import Keeper
 from tests.outbound import SERIES, STUDY, ct_slice
@@ -39,9 +40,9 @@ def settle_and_deliver(node: Node) -> None:
     """Do what the worker does with a series that "outbox" takes."""
     number = node.catalog.settle(SERIES, {}, node.now)
     assert number is not None
-    node.catalog.finish(SERIES, number, "done")
+    node.catalog.finish(SERIES, number, RevisionState.DONE)
     node.catalog.add_deliveries(f"source/{SERIES}/{number}", "outbox", [UID], node.now)
-    node.catalog.put_delivery(UID, "outbox", "delivered", "", node.now)
+    node.catalog.put_delivery(UID, "outbox", DeliveryState.DELIVERED, "", node.now)
 
 
 def remove(node: Node) -> None:
@@ -120,7 +121,7 @@ def test_a_late_slice_of_a_deleted_series_makes_it_come_in_again(node: Node) -> 
     assert len(node.catalog.instances(SERIES)) == 1
     assert node.catalog.settle(SERIES, {}, node.now) == 2
     assert "worked on" in node.catalog.kept_because(SERIES, 1e12, ())
-    node.catalog.finish(SERIES, 2, "done")
+    node.catalog.finish(SERIES, 2, RevisionState.DONE)
     assert "no destination" in node.catalog.kept_because(SERIES, 1e12, ())
 
 

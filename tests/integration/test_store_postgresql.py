@@ -12,10 +12,12 @@ from alembic.migration import MigrationContext
 
 from node.audit.custody import changed_files
 from node.errors import StoreError
+from node.model.failures import FailureKind, HoldKind
+from node.model.records import Finding
+from node.model.states import DeliveryState, Origin, RevisionState
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
 from node.store.looking import look_at_catalog
-from node.store.records import Finding
 from node.store.rejections import Rejected
 from node.store.tables import metadata
 from node.upkeep.quarantine import wanted
@@ -66,15 +68,15 @@ def test_findings_deliveries_and_derived_objects_are_kept(catalog: Catalog) -> N
     catalog.record(stored(1), 100.0)
     finding = Finding("coverage", ["liver"], 0.9, "fused", {"liver": 0.9})
     catalog.put_findings(SERIES, 1, [finding], 101.0, "f" * 64)
-    catalog.put_derived(SERIES, 1, {"report": stored(9, origin="derived")}, 102.0)
+    catalog.put_derived(SERIES, 1, {"report": stored(9, origin=Origin.DERIVED)}, 102.0)
     catalog.add_deliveries("b", "pacs", [stored(1).sop_instance_uid], 103.0)
     assert [one.sop_instance_uid for one in catalog.pending("b", "pacs")] == [
         stored(1).sop_instance_uid
     ]
-    catalog.put_delivery(stored(1).sop_instance_uid, "pacs", "delivered", "", 104.0)
+    catalog.put_delivery(stored(1).sop_instance_uid, "pacs", DeliveryState.DELIVERED, "", 104.0)
 
     assert catalog.findings(SERIES) == [finding]
-    assert catalog.derived(SERIES) == [("report", stored(9, origin="derived"))]
+    assert catalog.derived(SERIES) == [("report", stored(9, origin=Origin.DERIVED))]
     assert catalog.pending("b", "pacs") == []
     assert [one.event for one in catalog.history(STUDY)] == [
         "received", "classified", "derived", "routed", "sent",
@@ -141,9 +143,9 @@ def test_quarantine_finds_what_went_wrong(catalog: Catalog) -> None:
     catalog.record(first, 100.0)
     catalog.record(other, 101.0)
     assert catalog.settle(SERIES, {}, 102.0) == 1
-    catalog.finish(SERIES, 1, "unusable", "segmentation died: ERROR")
+    catalog.finish(SERIES, 1, RevisionState.UNUSABLE, "ERROR", FailureKind.SEGMENTATION)
     catalog.add_deliveries("b", "pacs", [first.sop_instance_uid], 103.0)
-    catalog.put_delivery(first.sop_instance_uid, "pacs", "parked", "refused", 104.0)
+    catalog.put_delivery(first.sop_instance_uid, "pacs", DeliveryState.PARKED, "refused", 104.0)
 
     for hold in wanted(
         catalog.failed_revisions(), catalog.unheld_conflicts(), catalog.unheld_parked()
@@ -155,15 +157,15 @@ def test_quarantine_finds_what_went_wrong(catalog: Catalog) -> None:
     assert catalog.failed_revisions() == []
     assert catalog.unheld_conflicts() == []
     assert catalog.unheld_parked() == []
-    catalog.start_again(held["segmentation"], 106.0)
+    catalog.start_again(held[HoldKind.SEGMENTATION], 106.0)
     assert catalog.rounds(SERIES, 1) == 1
     assert catalog.unqueued() == [(SERIES, 1)]
-    catalog.take_other(held["conflict"], first.transfer_syntax_uid, 107.0)
+    catalog.take_other(held[HoldKind.CONFLICT], first.transfer_syntax_uid, 107.0)
     known = catalog.instance(first.sop_instance_uid)
     assert known is not None
     assert known.sha256 == other.sha256
-    assert [one.hold for one in catalog.spent_deliveries()] == [held["delivery"].hold]
-    folders = {held[kind].hold.folder for kind in ("conflict", "segmentation")}
+    assert [one.hold for one in catalog.spent_deliveries()] == [held[HoldKind.DELIVERY].hold]
+    folders = {held[kind].hold.folder for kind in (HoldKind.CONFLICT, HoldKind.SEGMENTATION)}
     assert set(catalog.decided_folders(SERIES)) == folders
     assert catalog.kept_because(SERIES, 1000.0, ()) == "it is still coming in"
     assert [one.sha256 for one in catalog.unheld_conflicts()] == [first.sha256]

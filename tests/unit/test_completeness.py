@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
+from node.model.records import SeriesProgress
 from node.series.completeness import (
     Policy,
     due,
@@ -18,7 +19,6 @@ from node.series.completeness import (
     judge,
     position_problems,
 )
-from node.store.records import SeriesProgress
 
 POLICY = Policy(settle_s=2.0, quiet_s=60.0)
 RELEASED = SeriesProgress(

@@ -11,19 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.audit.custody import changed_files
+from node.model.failures import HoldKind
+from node.model.records import Finding, Hold
+from node.model.states import DeliveryState, HoldState, Origin, RevisionState
 from node.store.catalog import Catalog
 from node.store.commitments import Failed, Reference, Remedied
 from node.store.instances import InstanceFiles
 from node.store.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME, Scope
-from node.store.records import DeliveryState, Finding, Hold
 from node.store.tables import metadata
 from tests.store_rows import SERIES, STUDY, stored, uid
 
 NUMBERS: Final = (0, 1, 2)
 CT: Final = stored(0).sop_class_uid
-SEG: Final = stored(9, series="1.2.3.5", origin="derived")
+SEG: Final = stored(9, series="1.2.3.5", origin=Origin.DERIVED)
 ORDERS: Final = (PAUSE, RESUME, CANCEL, REPLAY, REPLAY_DELIVERED)
-OUTCOMES: Final[tuple[DeliveryState, ...]] = ("delivered", "pending", "parked")
+OUTCOMES: Final[tuple[DeliveryState, ...]] = (
+    DeliveryState.DELIVERED,
+    DeliveryState.PENDING,
+    DeliveryState.PARKED,
+)
 Step = Callable[[Catalog, float], object]
 
 
@@ -70,7 +76,7 @@ def settled(catalog: Catalog, now: float) -> None:
     for one in catalog.unsettled():
         revision = catalog.settle(one.series_instance_uid, {}, now)
         if revision is not None:
-            catalog.finish(one.series_instance_uid, revision, "done")
+            catalog.finish(one.series_instance_uid, revision, RevisionState.DONE)
 
 
 def decided(state: str) -> Step:
@@ -79,15 +85,15 @@ def decided(state: str) -> Step:
     def step(catalog: Catalog, now: float) -> None:
         for other in catalog.conflicts(STUDY)[:1]:
             what = f"{other.sop_instance_uid}.{other.sha256}"
-            hold = Hold("conflict", STUDY, other.series_instance_uid, what, "other bytes")
+            hold = Hold(HoldKind.CONFLICT, STUDY, other.series_instance_uid, what, "other bytes")
             catalog.hold(hold, now)
             held = catalog.held_as(hold.id)
             assert held is not None
             if state == "released":
                 catalog.take_other(held, stored(0).transfer_syntax_uid, now)
             else:
-                catalog.decide(held, "discarding", now)
-                catalog.decide(catalog.held(("discarding",))[0], "discarded", now)
+                catalog.decide(held, HoldState.DISCARDING, now)
+                catalog.decide(catalog.held((HoldState.DISCARDING,))[0], HoldState.DISCARDED, now)
 
     return step
 
@@ -115,7 +121,7 @@ STEPS: Final[list[Step]] = [
     decided("discarded"),
     classified,
     lambda catalog, now: catalog.put_derived(SERIES, 1, {"seg": SEG}, now),
-    lambda catalog, now: catalog.record(replace(SEG, origin="received"), now),
+    lambda catalog, now: catalog.record(replace(SEG, origin=Origin.RECEIVED), now),
 ]
 
 

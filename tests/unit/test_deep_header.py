@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from node.classify.recognise import recognise
-from node.store.reasons import UNREADABLE
+from node.model.failures import FailureKind
 from radnet.errors import UnusableVolumeError
 from radnet.volume import elements, header_file
 from radnet.volume.headers import first_readable, read_file
@@ -111,9 +111,9 @@ def test_the_others_of_a_series_are_recognised_and_it_is_routed_by_them(tmp_path
     known = recognise(paths, AbdomenClassifier(), 0.6)
     header = first_readable(paths)
 
-    assert known.unusable.startswith(UNREADABLE)
-    assert "1 of 6 instances" in known.unusable
-    assert paths[0].name in known.unusable
+    assert known.unusable.kind is FailureKind.UNREADABLE
+    assert "1 of 6 instances" in known.unusable.reason
+    assert paths[0].name in known.unusable.reason
     assert {found.name: found.value for found in known.findings}["sequence"] == "CT"
     assert header is not None
     assert header.SOPInstanceUID.endswith(".2")

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from node.deliver import breaker
-from node.store.records import Circuit
+from node.model.records import Circuit
+from node.model.states import CircuitState
 
 BREAK_AFTER = 3
 
@@ -78,7 +79,7 @@ def test_late_news_changes_nothing() -> None:
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 40))
 def test_the_wait_is_bounded(fraction: float, openings: int) -> None:
     """However long it has been away, it is asked every quarter of an hour."""
-    circuit = Circuit("probing", BREAK_AFTER, openings)
+    circuit = Circuit(CircuitState.PROBING, BREAK_AFTER, openings)
 
     after = breaker.probe_failed(circuit, "away", 0.0, lambda: fraction)
 

@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.deliver.turns import Priority, Terms, chosen, held_because, is_open, window_of
-from node.store.records import Circuit, Dispatch, Outlet
+from node.model.records import Circuit, Dispatch, Outlet
+from node.model.states import CircuitState, DispatchState
 
 NAMES = ["a", "b", "c", "d"]
 PRIORITIES = st.sampled_from(("high", "normal", "low"))
 
 
 def _job(name: str, number: int, urgent: bool = False) -> Dispatch:
-    return Dispatch(name, f"{name}{number}", "waiting", 0, 0, urgent, float(number))
+    return Dispatch(name, f"{name}{number}", DispatchState.WAITING, 0, 0, urgent, float(number))
 
 
 @given(
@@ -89,7 +90,7 @@ def test_a_window_may_reach_over_midnight(window: str, at: time, open_: bool) ->
 def test_what_holds_a_batch_is_told() -> None:
     """Pause before circuit before window; only the window lets urgent things through."""
     night = Terms(window=window_of("22:00-06:00"))
-    noon, broken = time(12), Circuit("open", reason="no connection")
+    noon, broken = time(12), Circuit(CircuitState.OPEN, reason="no connection")
 
     assert held_because(night, Outlet(True, broken), noon, True) == "paused by the operator"
     assert held_because(night, Outlet(False, broken), noon, True) == "circuit open: no connection"

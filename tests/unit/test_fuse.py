@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from node.classify.fuse import fuse
 from node.classify.tags import tags
-from node.store.records import Finding
+from node.model.records import Finding
 from radnet.inference.classifier import Prediction
 from radnet.inference.fusion import fuse_classes, fuse_odds
 from radnet.labels.evidence import Evidence, Label, SeriesLabels

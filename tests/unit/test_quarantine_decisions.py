@@ -15,12 +15,13 @@ from node.audit import custody
 from node.audit.custody import changed_files
 from node.cli import radnode
 from node.errors import StoreError
+from node.model.failures import FailureKind
+from node.model.records import Held, StoredInstance
+from node.model.states import DeliveryState, HoldState, Origin, RevisionState
 from node.store.catalog import Catalog
 from node.store.commitments import Reference, Remedied
 from node.store.instances import Identity, InstanceFiles, apart, data_set_sha256
 from node.store.orders import CANCEL, REPLAY, Order, Scope
-from node.store.reasons import RECOGNITION_DIED
-from node.store.records import DeliveryState, Held, StoredInstance
 from node.upkeep.quarantine import Quarantine
 from node.upkeep.retention import DAY_S, Keeper
 from tests.outbound import SERIES, STUDY, ct_slice, written
@@ -51,7 +52,7 @@ class Desk:
         out.path.rename(self.files.absolute(path))
         stored = StoredInstance(
             out.sop_instance_uid, SERIES, STUDY, out.sop_class_uid, out.transfer_syntax_uid,
-            path, size, sha256, "SCANNER", None, "received", self.now,
+            path, size, sha256, "SCANNER", None, Origin.RECEIVED, self.now,
         )  # fmt: skip
         assert self.catalog.record(stored, self.now) == ("conflict" if other else "new")
         return stored
@@ -66,7 +67,7 @@ class Desk:
         self,
         *stored: StoredInstance,
         batch: str = "source/1/1",
-        state: DeliveryState = "delivered",
+        state: DeliveryState = DeliveryState.DELIVERED,
     ) -> None:
         """Deliver instances to "pacs", or park them."""
         uids = [one.sop_instance_uid for one in stored]
@@ -106,7 +107,7 @@ def failed_series(desk: Desk) -> Held:
     """Receive a series whose recognition died, deliver it, and return its hold."""
     desk.delivered(desk.receive(ct_slice(0)))
     desk.catalog.settle(SERIES, {}, desk.now)
-    desk.catalog.finish(SERIES, 1, "unusable", f"{RECOGNITION_DIED}it fell over")
+    desk.catalog.finish(SERIES, 1, RevisionState.UNUSABLE, "it fell over", FailureKind.RECOGNITION)
     return desk.only()
 
 
@@ -142,7 +143,7 @@ def test_other_bytes_that_take_the_place_of_what_was_deleted_leave_no_empty_conf
     """The first ones are delivered and gone: there is nothing to be kept apart."""
     desk.delivered(desk.receive(ct_slice(0)))
     desk.catalog.settle(SERIES, {}, desk.now)
-    desk.catalog.finish(SERIES, 1, "done")
+    desk.catalog.finish(SERIES, 1, RevisionState.DONE)
     desk.keep()
     desk.receive_other()
 
@@ -209,7 +210,7 @@ def test_what_was_decided_takes_no_room_any_more(desk: Desk, decision: str) -> N
     getattr(desk.quarantine, decision)(held)
 
     assert desk.links() == []
-    desk.catalog.finish(SERIES, 1, "done")
+    desk.catalog.finish(SERIES, 1, RevisionState.DONE)
     desk.keep()
     assert list(desk.folder.rglob("*.dcm")) == []
     assert desk.wrong() == []
@@ -218,7 +219,7 @@ def test_what_was_decided_takes_no_room_any_more(desk: Desk, decision: str) -> N
 def test_links_of_an_earlier_version_go_with_their_series(desk: Desk) -> None:
     """So does what a kill between a decision and its folder left."""
     held = failed_series(desk)
-    desk.catalog.decide(held, "released", desk.now)
+    desk.catalog.decide(held, HoldState.RELEASED, desk.now)
     assert len(desk.links()) == 1
 
     desk.keep()
@@ -231,21 +232,23 @@ def test_a_result_that_is_held_keeps_its_series(desk: Desk) -> None:
     image = desk.receive(ct_slice(0))
     desk.delivered(image)
     desk.catalog.settle(SERIES, {}, desk.now)
-    desk.catalog.finish(SERIES, 1, "done")
+    desk.catalog.finish(SERIES, 1, RevisionState.DONE)
     seg = replace(
         image,
         sop_instance_uid=f"{SEG_SERIES}.1",
         series_instance_uid=SEG_SERIES,
-        origin="derived",
+        origin=Origin.DERIVED,
     )
     desk.catalog.put_derived(SERIES, 1, {"segmentation": seg}, desk.now)
     desk.catalog.add_deliveries("result/1/1", "pacs", [seg.sop_instance_uid], desk.now)
-    desk.catalog.put_delivery(seg.sop_instance_uid, "pacs", "parked", "refused", desk.now)
+    desk.catalog.put_delivery(
+        seg.sop_instance_uid, "pacs", DeliveryState.PARKED, "refused", desk.now
+    )
     held = desk.only()
     assert held.hold.series_instance_uid == SEG_SERIES
 
     desk.catalog.order(REPLAY, Scope(), desk.now)
-    desk.catalog.put_delivery(seg.sop_instance_uid, "pacs", "delivered", "", desk.now)
+    desk.catalog.put_delivery(seg.sop_instance_uid, "pacs", DeliveryState.DELIVERED, "", desk.now)
 
     later = desk.now + DAY_S
     assert desk.catalog.kept_because(SERIES, later, ()) == "something of it is in quarantine"
@@ -283,7 +286,7 @@ def test_an_attempt_under_way_does_not_speak_for_bytes_that_came_in_their_place(
     desk.catalog.add_deliveries("source/1/2", "pacs", [uid], desk.now)
 
     assert not desk.catalog.is_wanted(uid, "pacs", "source/1/1")
-    desk.catalog.put_delivery(uid, "pacs", "delivered", "", desk.now, "source/1/1")
+    desk.catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", desk.now, "source/1/1")
 
     assert [one.state for one in desk.catalog.deliveries(STUDY)] == ["pending"]
     assert desk.catalog.is_wanted(uid, "pacs", "source/1/2")
@@ -328,13 +331,13 @@ def test_bytes_that_were_kept_apart_are_proven_too(desk: Desk, what: str) -> Non
 @pytest.mark.parametrize("decision", ["release", "discard"])
 def test_what_is_parked_after_a_decision_is_held_again(desk: Desk, decision: str) -> None:
     """The decision was about the instances that were parked then."""
-    desk.delivered(desk.receive(ct_slice(0)), state="parked")
+    desk.delivered(desk.receive(ct_slice(0)), state=DeliveryState.PARKED)
     getattr(desk.quarantine, decision)(desk.only())
     desk.quarantine.look()
     assert desk.catalog.held() == []
 
     desk.now += 1
-    desk.delivered(desk.receive(ct_slice(1)), batch="source/1/2", state="parked")
+    desk.delivered(desk.receive(ct_slice(1)), batch="source/1/2", state=DeliveryState.PARKED)
 
     assert desk.only().hold.kind == "delivery"
 
@@ -343,7 +346,7 @@ def test_what_is_parked_after_a_decision_is_held_again(desk: Desk, decision: str
 def test_a_hold_ends_when_nothing_of_it_is_parked_any_more(desk: Desk, order: Order) -> None:
     """`radnode deliveries replay PACS` after an outage: retention must not wait for ever."""
     image = desk.receive(ct_slice(0))
-    desk.delivered(image, desk.receive(ct_slice(1)), state="parked")
+    desk.delivered(image, desk.receive(ct_slice(1)), state=DeliveryState.PARKED)
     held = desk.only()
     desk.catalog.order(order, Scope("pacs", image.sop_instance_uid), desk.now)
     assert desk.only() == held

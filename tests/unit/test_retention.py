@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.model.failures import HoldKind
+from node.model.records import REVISION, Hold, StoredInstance
+from node.model.states import DeliveryState, Origin, RevisionState
 from node.store.catalog import Catalog
 from node.store.commitments import Reference, Remedied
 from node.store.instances import InstanceFiles
 from node.store.orders import CANCEL, REPLAY_DELIVERED, Scope
-from node.store.records import REVISION, Hold, StoredInstance
 from node.store.retention import Member, Standing, Unit, kept_because
 from node.upkeep.retention import DAY_S, Keeper
 from node.watch.status import whereabouts
@@ -108,15 +110,15 @@ class Node:
         for number in (1, 2):
             self.catalog.record(stored(number, at=OLD), OLD)
         self.catalog.settle(SERIES, {}, OLD)
-        self.seg = stored(9, at=OLD, series=SEG, origin="derived")
+        self.seg = stored(9, at=OLD, series=SEG, origin=Origin.DERIVED)
         self.catalog.put_derived(SERIES, 1, {"segmentation": self.seg}, OLD)
-        self.catalog.finish(SERIES, 1, "done")
+        self.catalog.finish(SERIES, 1, RevisionState.DONE)
         for one in self.all():
             self.files.write(one.path, b"bytes")
         uids = [one.sop_instance_uid for one in self.all()]
         self.catalog.add_deliveries("b", "pacs", uids, OLD)
         for uid in uids:
-            self.catalog.put_delivery(uid, "pacs", "delivered", "", OLD)
+            self.catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", OLD)
 
     def all(self) -> list[StoredInstance]:
         """Return the three instances."""
@@ -160,7 +162,7 @@ def test_nothing_goes_a_moment_too_soon(node: Node) -> None:
     """The time counts from the last thing that happened, a delivery here."""
     uid = stored(1).sop_instance_uid
     node.catalog.order(REPLAY_DELIVERED, Scope("pacs", uid), OLD + 50)
-    node.catalog.put_delivery(uid, "pacs", "delivered", "", OLD + 50)
+    node.catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", OLD + 50)
 
     node.now = OLD + 50 + DAYS * DAY_S - 1
     node.keeper().tick()
@@ -198,7 +200,7 @@ def test_what_is_not_through_stays(node: Node, what: str) -> None:
     uid = stored(1).sop_instance_uid
     if what == "parked":
         node.catalog.order(REPLAY_DELIVERED, Scope("pacs", uid), OLD)
-        node.catalog.put_delivery(uid, "pacs", "parked", "refused", OLD)
+        node.catalog.put_delivery(uid, "pacs", DeliveryState.PARKED, "refused", OLD)
     elif what == "cancelled":
         node.catalog.order(REPLAY_DELIVERED, Scope("pacs", uid), OLD)
         node.catalog.order(CANCEL, Scope("pacs", uid), OLD)
@@ -206,7 +208,7 @@ def test_what_is_not_through_stays(node: Node, what: str) -> None:
         apart = replace(stored(1, sha256="1" * 64, at=OLD), path=Path("apart.dcm"))
         assert node.catalog.record(apart, OLD) == "conflict"
     elif what == "held":
-        hold = Hold("unreadable", STUDY, SERIES, f"{REVISION}1", "torn")
+        hold = Hold(HoldKind.UNREADABLE, STUDY, SERIES, f"{REVISION}1", "torn")
         node.catalog.hold(hold, OLD)
     elif what == "late":
         node.catalog.record(stored(3, at=OLD), OLD)

@@ -9,9 +9,11 @@ from typer.testing import CliRunner
 
 from node.cli import radnode
 from node.cli.proving import history_table
+from node.model.failures import HoldKind
+from node.model.records import REVISION, Circuit, Hold
+from node.model.states import CircuitState, DeliveryState, RevisionState
 from node.store.catalog import Catalog
 from node.store.ledger import Entry
-from node.store.records import REVISION, Circuit, Hold
 from node.watch import deliveries
 from node.watch.status import studies_table, study_table
 from tests.store_rows import SERIES, STUDY, stored
@@ -26,12 +28,12 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     made.upgrade()
     made.record(stored(1), 1.0)
     made.settle(SERIES, {}, 1.0)
-    made.finish(SERIES, 1, "unusable", ODD)
+    made.finish(SERIES, 1, RevisionState.UNUSABLE, ODD)
     uid = stored(1).sop_instance_uid
     made.add_deliveries("b", "pacs", [uid], 1.0)
-    made.put_delivery(uid, "pacs", "pending", ODD, 1.0)
-    made.change_circuit("pacs", lambda _: Circuit("open", reason=ODD), 1.0)
-    made.hold(Hold("unreadable", STUDY, SERIES, f"{REVISION}1", ODD), 1.0)
+    made.put_delivery(uid, "pacs", DeliveryState.PENDING, ODD, 1.0)
+    made.change_circuit("pacs", lambda _: Circuit(CircuitState.OPEN, reason=ODD), 1.0)
+    made.hold(Hold(HoldKind.UNREADABLE, STUDY, SERIES, f"{REVISION}1", ODD), 1.0)
     yield made
     made.close()
 

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from node.model.records import Delivery
+from node.model.states import DeliveryState
 from node.store.catalog import Catalog
 from node.store.commitments import Failed, Reference, Remedied
 from node.store.orders import REPLAY_DELIVERED, Scope
-from node.store.records import Delivery
 from node.store.rows import instance_values
 from node.store.tables import delivery, instance
 from tests.store_rows import STUDY, stored, uid
@@ -35,7 +36,7 @@ def catalog(empty_catalog: Catalog) -> Catalog:
         empty_catalog.record(stored(number), 100.0)
     empty_catalog.add_deliveries("b", "pacs", [uid(n) for n in range(3)], 101.0)
     for number in range(3):
-        empty_catalog.put_delivery(uid(number), "pacs", "delivered", "", 102.0)
+        empty_catalog.put_delivery(uid(number), "pacs", DeliveryState.DELIVERED, "", 102.0)
     return empty_catalog
 
 
@@ -124,7 +125,7 @@ def test_instances_the_request_did_not_name_are_ignored(catalog: Catalog) -> Non
     catalog.record(stored(3), 100.0)
     catalog.add_deliveries("c", "pacs", [uid(3)], 101.0)
     ask(catalog, T1, 103.0)
-    catalog.put_delivery(uid(3), "pacs", "delivered", "", 104.0)
+    catalog.put_delivery(uid(3), "pacs", DeliveryState.DELIVERED, "", 104.0)
 
     catalog.take_report(
         T1, [ref(3), ref(0, "1.2.3"), ref(77)], [Failed(ref(78), 1)], decide, 105.0
@@ -162,7 +163,7 @@ def test_what_failed_is_sent_again_and_asked_for_anew(catalog: Catalog) -> None:
     assert [one.sop_instance_uid for one in catalog.pending(again.batch, "pacs")] == [uid(1)]
     assert [(s, d["then"]) for s, d in told(catalog, "commitment failed")] == [(uid(1), "send")]
 
-    catalog.put_delivery(uid(1), "pacs", "delivered", "", 150.0)
+    catalog.put_delivery(uid(1), "pacs", DeliveryState.DELIVERED, "", 150.0)
 
     assert catalog.open_request("pacs", T2, 1000, 151.0, 251.0) == 1
     catalog.take_report(T1, [ref(1)], [], decide, 152.0)  # it has said the contrary in T1
@@ -250,6 +251,6 @@ def test_a_replay_is_asked_for_anew(catalog: Catalog) -> None:
     ask(catalog, T1, 103.0)
     catalog.take_report(T1, [ref(0)], [], decide, 104.0)
     catalog.order(REPLAY_DELIVERED, Scope("pacs", uid(0)), 105.0)
-    catalog.put_delivery(uid(0), "pacs", "delivered", "", 106.0)
+    catalog.put_delivery(uid(0), "pacs", DeliveryState.DELIVERED, "", 106.0)
 
     assert catalog.open_request("pacs", T2, 1000, 107.0, 200.0) == 1

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from node.model.records import Circuit, Outlet
+from node.model.states import CircuitState, DeliveryState
 from node.store.catalog import Catalog
 from node.store.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME, Scope
-from node.store.records import Circuit, Outlet
 from node.store.tables import delivery, dispatch
 from tests.store_rows import SERIES, STUDY, stored
 
@@ -66,11 +67,11 @@ def test_a_batch_with_something_pending_is_not_closed(catalog: Catalog) -> None:
     job = catalog.job("pacs", "b", 0)
     assert job is not None
     for uid in UIDS:
-        catalog.put_delivery(uid, "pacs", "delivered", "", 102.0)
+        catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", 102.0)
     catalog.order(REPLAY_DELIVERED, Scope(uid=UIDS[1]), 103.0)
 
     assert not catalog.close_dispatch(job, 104.0)
-    catalog.put_delivery(UIDS[1], "pacs", "delivered", "", 105.0)
+    catalog.put_delivery(UIDS[1], "pacs", DeliveryState.DELIVERED, "", 105.0)
     assert catalog.close_dispatch(job, 106.0)
 
 
@@ -81,7 +82,7 @@ def test_cancelled_is_not_wanted_and_not_brought_back(catalog: Catalog, uid: str
 
     assert count == (1 if uid == UIDS[0] else 3)
     assert not catalog.is_wanted(UIDS[0], "pacs")
-    catalog.put_delivery(UIDS[0], "pacs", "pending", "no answer", 102.0)
+    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.PENDING, "no answer", 102.0)
     catalog.put_untried([UIDS[0]], "pacs", "nobody there", 102.0)
     catalog.add_deliveries("b", "pacs", UIDS, 103.0)
     assert _states(catalog)[0] == "cancelled"
@@ -96,7 +97,7 @@ def test_what_arrived_all_the_same_is_told(catalog: Catalog) -> None:
     """It was on the line when the order came: no pretending."""
     catalog.order(CANCEL, Scope("pacs"), 101.0)
 
-    catalog.put_delivery(UIDS[0], "pacs", "delivered", "", 102.0)
+    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.DELIVERED, "", 102.0)
 
     assert _states(catalog) == ["delivered", "cancelled", "cancelled"]
 
@@ -106,7 +107,7 @@ def test_pause_holds_instances_and_resume_gives_them_back_with_their_past(
 ) -> None:
     """Pause is not replay: the attempts they had are counted on."""
     for uid in UIDS:
-        catalog.put_delivery(uid, "pacs", "pending", "busy", 101.0)
+        catalog.put_delivery(uid, "pacs", DeliveryState.PENDING, "busy", 101.0)
 
     assert catalog.order(PAUSE, Scope(uid=SERIES), 102.0) == 3
     assert catalog.due_destinations(200.0) == []
@@ -121,8 +122,8 @@ def test_pause_holds_instances_and_resume_gives_them_back_with_their_past(
 
 def test_replay_gives_all_attempts_back(catalog: Catalog) -> None:
     """Parked and cancelled ones; what was delivered only where that is asked for."""
-    catalog.put_delivery(UIDS[0], "pacs", "delivered", "", 101.0)
-    catalog.put_delivery(UIDS[1], "pacs", "parked", "refused", 101.0)
+    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.DELIVERED, "", 101.0)
+    catalog.put_delivery(UIDS[1], "pacs", DeliveryState.PARKED, "refused", 101.0)
     catalog.order(CANCEL, Scope(uid=UIDS[2]), 102.0)
     assert catalog.due_destinations(200.0) == []
 
@@ -138,7 +139,7 @@ def test_replay_gives_all_attempts_back(catalog: Catalog) -> None:
 
 def test_replay_finds_what_was_parked_before_there_were_batches(catalog: Catalog) -> None:
     """Only what was pending got one from the migration; the rest must not wait for ever."""
-    catalog.put_delivery(UIDS[0], "pacs", "parked", "refused", 101.0)
+    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.PARKED, "refused", 101.0)
     with catalog.engine.begin() as connection:
         connection.execute(dispatch.delete())
 
@@ -149,7 +150,7 @@ def test_replay_finds_what_was_parked_before_there_were_batches(catalog: Catalog
 
 def test_replay_of_what_was_committed_to_asks_for_commitment_anew(catalog: Catalog) -> None:
     """The promise was about what the peer has lost since."""
-    catalog.put_delivery(UIDS[0], "pacs", "delivered", "", 101.0)
+    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.DELIVERED, "", 101.0)
     with catalog.engine.begin() as connection:
         connection.execute(
             delivery.update()
@@ -197,7 +198,7 @@ def test_replay_ends_the_wait_of_what_is_pending(catalog: Catalog) -> None:
 def test_an_attempt_that_never_came_to_an_instance_is_not_its_own(catalog: Catalog) -> None:
     """The reason is told; who failed comes last the next time."""
     catalog.put_untried(UIDS[1:], "pacs", "nobody there", 101.0)
-    catalog.put_delivery(UIDS[0], "pacs", "pending", "no answer", 101.0)
+    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.PENDING, "no answer", 101.0)
 
     assert [one.attempts for one in catalog.deliveries(STUDY)] == [1, 0, 0]
     assert catalog.deliveries(STUDY)[1].reason == "nobody there"
@@ -208,9 +209,9 @@ def test_an_attempt_that_never_came_to_an_instance_is_not_its_own(catalog: Catal
 
 def test_delivered_stays_delivered(catalog: Catalog) -> None:
     """A job that was taken for dead may come back with old news."""
-    catalog.put_delivery(UIDS[0], "pacs", "delivered", "", 101.0)
+    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.DELIVERED, "", 101.0)
 
-    catalog.put_delivery(UIDS[0], "pacs", "pending", "no answer", 102.0)
+    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.PENDING, "no answer", 102.0)
 
     assert _states(catalog)[0] == "delivered"
 
@@ -219,7 +220,7 @@ def test_pause_and_circuit_stand_side_by_side(catalog: Catalog) -> None:
     """Two processes change one row: neither undoes the other."""
     other = Catalog(str(catalog.engine.url.render_as_string(hide_password=False)))
     assert catalog.outlet("pacs") == Outlet()
-    opened = Circuit("open", 5, 1, 0, 130.0, "nobody there")
+    opened = Circuit(CircuitState.OPEN, 5, 1, 0, 130.0, "nobody there")
 
     catalog.set_paused("pacs", True, 101.0)
     other.change_circuit("pacs", lambda known: replace(opened, probes=known.probes), 102.0)

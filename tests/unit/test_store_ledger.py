@@ -7,9 +7,10 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.model.records import Finding
+from node.model.states import DeliveryState, Origin
 from node.store.catalog import Catalog
 from node.store.ledger import GENESIS, Entry
-from node.store.records import Finding
 from node.store.tables import ledger
 from tests.store_rows import SERIES, STUDY, stored
 
@@ -20,7 +21,9 @@ def catalog(empty_catalog: Catalog) -> Catalog:
     for number in range(4):
         empty_catalog.record(stored(number), 100.0 + number)
     empty_catalog.add_deliveries("b", "pacs", [stored(1).sop_instance_uid], 105.0)
-    empty_catalog.put_delivery(stored(1).sop_instance_uid, "pacs", "delivered", "", 106.0)
+    empty_catalog.put_delivery(
+        stored(1).sop_instance_uid, "pacs", DeliveryState.DELIVERED, "", 106.0
+    )
     return empty_catalog
 
 
@@ -29,10 +32,12 @@ def test_everything_that_happens_is_told(catalog: Catalog) -> None:
     catalog.record(stored(0), 107.0)
     catalog.record(stored(0, sha256="1" * 64), 108.0)
     catalog.put_findings(SERIES, 1, [Finding("plane", "axial", 1.0, "fused")], 109.0, "f" * 64)
-    catalog.put_derived(SERIES, 1, {"report": stored(9, origin="derived")}, 110.0)
+    catalog.put_derived(SERIES, 1, {"report": stored(9, origin=Origin.DERIVED)}, 110.0)
     catalog.add_deliveries("b", "pacs", [stored(2).sop_instance_uid], 111.0)
-    catalog.put_delivery(stored(2).sop_instance_uid, "pacs", "pending", "busy", 112.0)
-    catalog.put_delivery(stored(2).sop_instance_uid, "pacs", "parked", "refused", 113.0)
+    catalog.put_delivery(stored(2).sop_instance_uid, "pacs", DeliveryState.PENDING, "busy", 112.0)
+    catalog.put_delivery(
+        stored(2).sop_instance_uid, "pacs", DeliveryState.PARKED, "refused", 113.0
+    )
 
     told = catalog.history(STUDY)
 

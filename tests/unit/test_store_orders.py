@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from node.errors import StoreError
+from node.model.states import DeliveryState
 from node.store import orders
 from node.store.catalog import Catalog
 from node.store.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, Scope
@@ -120,11 +121,11 @@ def test_a_replay_looks_at_nothing_twice(
     """A worker that is quick has delivered the first ones before the last ones are pending."""
     uids = [stored(number).sop_instance_uid for number in range(COUNT)]
     for uid in uids:
-        catalog.put_delivery(uid, "pacs", "delivered", "", 101.0)
+        catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", 101.0)
 
     def deliver() -> None:
         for uid in uids:
-            catalog.put_delivery(uid, "pacs", "delivered", "", 102.0)
+            catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", 102.0)
 
     monkeypatch.setattr(catalog, "_give_way", deliver)
 

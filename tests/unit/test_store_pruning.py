@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from node.model.states import CommitmentState, DeliveryState
 from node.store import pruning, tables
 from node.store.catalog import Catalog
 from node.store.commitments import Reference, Remedied
@@ -44,7 +45,7 @@ def _delivered(catalog: Catalog, *numbers: int, batch: str = "b") -> None:
         catalog.record(stored(number), OLD)
     catalog.add_deliveries(batch, "pacs", [uid(n) for n in numbers], OLD)
     for number in numbers:
-        catalog.put_delivery(uid(number), "pacs", "delivered", "", OLD)
+        catalog.put_delivery(uid(number), "pacs", DeliveryState.DELIVERED, "", OLD)
 
 
 def _done(catalog: Catalog, batch: str, at: float) -> None:
@@ -135,7 +136,9 @@ def test_requests_go_with_their_parts_where_nobody_waits_for_an_answer(catalog: 
     assert set(_ids(catalog, tables.commitment_part.c.transaction_uid)) == set(kept)
     late = [Reference(CT, uid) for uid in _parts(catalog, "2.25.4")]
     assert catalog.take_report("2.25.4", late, [], lambda *_: Remedied("ask", 0, ""), BEFORE)
-    assert [one.commitment for one in catalog.deliveries(STUDY)].count("committed") == 10
+    assert [one.commitment for one in catalog.deliveries(STUDY)].count(
+        CommitmentState.COMMITTED
+    ) == 10
 
 
 def _parts(catalog: Catalog, transaction_uid: str) -> list[str]:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from node.errors import StoreError, UidTakenError
+from node.model.records import Finding, StoredInstance
+from node.model.states import Origin
 from node.store.catalog import Catalog
 from node.store.editions import Making, ResultKey, ResultRow
-from node.store.records import Finding, Origin, StoredInstance
 from tests.store_rows import SERIES, STUDY, stored
 
 OTHER_STUDY = "1.2.9"
@@ -76,10 +77,10 @@ def test_our_own_object_coming_back_starts_nothing(catalog: Catalog) -> None:
     """A PACS that forwards results to us must not start a loop; changed bytes are kept apart."""
     catalog.record(stored(1), 100.0)
     catalog.settle(SERIES, {}, 150.0)
-    seg = stored(9, series="1.2.3.5", origin="derived")
+    seg = stored(9, series="1.2.3.5", origin=Origin.DERIVED)
     catalog.put_derived(SERIES, 1, {"seg": seg}, 160.0)
 
-    back = replace(seg, origin="received", association_id=7)
+    back = replace(seg, origin=Origin.RECEIVED, association_id=7)
 
     assert catalog.record(back, 200.0) == "repeated"
     assert catalog.conflicts(STUDY) == []
@@ -100,8 +101,8 @@ def test_a_derived_object_never_takes_a_uid_of_other_bytes(
         catalog.record(first, 110.0)
     else:
         catalog.put_derived(SERIES, 1, {"seg": first}, 110.0)
-    report = stored(8, series="1.2.3.6", origin="derived")
-    other = replace(first, origin="derived", sha256="1" * 64, path=Path("elsewhere.dcm"))
+    report = stored(8, series="1.2.3.6", origin=Origin.DERIVED)
+    other = replace(first, origin=Origin.DERIVED, sha256="1" * 64, path=Path("elsewhere.dcm"))
 
     with pytest.raises(UidTakenError, match=first.sop_instance_uid):
         catalog.put_derived(SERIES, 2, {"report": report, "seg": other}, 120.0)
@@ -109,7 +110,7 @@ def test_a_derived_object_never_takes_a_uid_of_other_bytes(
     assert catalog.instance(first.sop_instance_uid) == first
     assert catalog.instance(report.sop_instance_uid) is None
     assert catalog.derived(SERIES, 2) == []
-    catalog.put_derived(SERIES, 2, {"seg": replace(first, origin="derived")}, 130.0)
+    catalog.put_derived(SERIES, 2, {"seg": replace(first, origin=Origin.DERIVED)}, 130.0)
     assert catalog.instance(first.sop_instance_uid) == first
     assert catalog.derived(SERIES, 2) == [("seg", first)]
 
@@ -135,11 +136,11 @@ def test_instances_of_a_series_by_origin(catalog: Catalog) -> None:
     """In the order of their UIDs."""
     for number in (2, 1):
         catalog.record(stored(number), 100.0)
-    catalog.put_derived(SERIES, 1, {"seg": stored(3, origin="derived")}, 160.0)
+    catalog.put_derived(SERIES, 1, {"seg": stored(3, origin=Origin.DERIVED)}, 160.0)
 
     assert [i.size for i in catalog.instances(SERIES)] == [1001, 1002, 1003]
-    assert [i.size for i in catalog.instances(SERIES, "received")] == [1001, 1002]
-    assert [i.size for i in catalog.instances(SERIES, "derived")] == [1003]
+    assert [i.size for i in catalog.instances(SERIES, Origin.RECEIVED)] == [1001, 1002]
+    assert [i.size for i in catalog.instances(SERIES, Origin.DERIVED)] == [1003]
     assert catalog.instances("9.9") == []
     assert catalog.instance("9.9") is None
 

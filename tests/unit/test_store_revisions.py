@@ -3,8 +3,9 @@
 import pytest
 
 from node.errors import StoreError
+from node.model.records import Delivery, Finding
+from node.model.states import DeliveryState, Origin, RevisionState
 from node.store.catalog import Catalog
-from node.store.records import Delivery, Finding
 from tests.store_rows import SERIES, STUDY, stored
 
 
@@ -48,7 +49,7 @@ def test_settling_twice_is_settling_once(catalog: Catalog) -> None:
 def test_a_late_instance_makes_another_revision(catalog: Catalog) -> None:
     """Of all instances, not only of the late one; progress is about the late one."""
     catalog.settle(SERIES, {}, 200.0)
-    catalog.finish(SERIES, 1, "done")
+    catalog.finish(SERIES, 1, RevisionState.DONE)
     catalog.record(stored(4, at=300.0), 300.0)
 
     (progress,) = catalog.unsettled()
@@ -78,7 +79,7 @@ def test_a_revision_is_queued_once(catalog: Catalog) -> None:
     catalog.mark_queued(SERIES, 1)
     assert catalog.unqueued() == []
 
-    catalog.finish(SERIES, 1, "unusable", "no pixels")
+    catalog.finish(SERIES, 1, RevisionState.UNUSABLE, "no pixels")
     catalog.mark_queued(SERIES, 1)
     (summary,) = catalog.series_of(STUDY)
     assert (summary.state, summary.reason) == ("unusable", "no pixels")
@@ -115,8 +116,8 @@ def test_findings_are_replaced_per_revision(catalog: Catalog) -> None:
 
 def test_derived_objects_belong_to_a_revision(catalog: Catalog) -> None:
     """A second attempt replaces the row; another revision has its own objects."""
-    seg, again, late = (stored(n, series="1.2.3.5", origin="derived") for n in (1, 2, 3))
-    report = stored(1, series="1.2.3.6", origin="derived")
+    seg, again, late = (stored(n, series="1.2.3.5", origin=Origin.DERIVED) for n in (1, 2, 3))
+    report = stored(1, series="1.2.3.6", origin=Origin.DERIVED)
 
     catalog.put_derived(SERIES, 1, {"seg": seg}, 200.0)
     catalog.put_derived(SERIES, 1, {"seg": again}, 201.0)
@@ -133,7 +134,7 @@ def test_a_derived_object_does_not_make_its_series_receive(catalog: Catalog) -> 
     """Results are no input: nothing to settle, nothing to classify."""
     catalog.settle(SERIES, {}, 200.0)
 
-    catalog.put_derived(SERIES, 1, {"seg": stored(9, origin="derived")}, 201.0)
+    catalog.put_derived(SERIES, 1, {"seg": stored(9, origin=Origin.DERIVED)}, 201.0)
 
     assert catalog.unsettled() == []
     (summary,) = catalog.series_of(STUDY)
@@ -146,19 +147,19 @@ def test_a_delivery_is_pending_until_it_is_not(catalog: Catalog) -> None:
     catalog.add_deliveries("batch", "pacs", uids, 200.0)
     catalog.add_deliveries("batch", "archive", uids[:1], 200.0)
 
-    catalog.put_delivery(uids[0], "pacs", "delivered", "", 201.0)
-    catalog.put_delivery(uids[1], "pacs", "pending", "no answer", 201.0)
-    catalog.put_delivery(uids[1], "pacs", "pending", "A700", 202.0)
-    catalog.put_delivery(uids[2], "pacs", "parked", "C000", 201.0)
+    catalog.put_delivery(uids[0], "pacs", DeliveryState.DELIVERED, "", 201.0)
+    catalog.put_delivery(uids[1], "pacs", DeliveryState.PENDING, "no answer", 201.0)
+    catalog.put_delivery(uids[1], "pacs", DeliveryState.PENDING, "A700", 202.0)
+    catalog.put_delivery(uids[2], "pacs", DeliveryState.PARKED, "C000", 201.0)
 
     assert [i.sop_instance_uid for i in catalog.pending("batch", "pacs")] == [uids[1]]
     assert [i.sop_instance_uid for i in catalog.pending("batch", "archive")] == [uids[0]]
     assert catalog.pending("other", "pacs") == []
     assert catalog.deliveries(STUDY) == [
-        Delivery(uids[0], "archive", "batch", "pending", 0, "", None, SERIES),
-        Delivery(uids[0], "pacs", "batch", "delivered", 1, "", None, SERIES),
-        Delivery(uids[1], "pacs", "batch", "pending", 2, "A700", None, SERIES),
-        Delivery(uids[2], "pacs", "batch", "parked", 1, "C000", None, SERIES),
+        Delivery(uids[0], "archive", "batch", DeliveryState.PENDING, 0, "", None, SERIES),
+        Delivery(uids[0], "pacs", "batch", DeliveryState.DELIVERED, 1, "", None, SERIES),
+        Delivery(uids[1], "pacs", "batch", DeliveryState.PENDING, 2, "A700", None, SERIES),
+        Delivery(uids[2], "pacs", "batch", DeliveryState.PARKED, 1, "C000", None, SERIES),
     ]
 
 
@@ -166,7 +167,7 @@ def test_what_was_delivered_is_not_asked_for_again(catalog: Catalog) -> None:
     """A step that runs again, or a later revision, keeps the rows that exist."""
     uids = [stored(n).sop_instance_uid for n in (1, 2)]
     catalog.add_deliveries("first", "pacs", uids[:1], 200.0)
-    catalog.put_delivery(uids[0], "pacs", "delivered", "", 201.0)
+    catalog.put_delivery(uids[0], "pacs", DeliveryState.DELIVERED, "", 201.0)
 
     catalog.add_deliveries("first", "pacs", uids[:1], 202.0)
     catalog.add_deliveries("second", "pacs", uids, 300.0)

@@ -2,9 +2,11 @@
 
 import pytest
 
+from node.model.failures import HoldKind
+from node.model.records import REVISION, Hold
+from node.model.states import DeliveryState, RevisionState
 from node.receive.tally import MOST, Tally
 from node.store.catalog import Catalog
-from node.store.records import REVISION, Hold
 from tests.store_rows import SERIES, STUDY, stored
 
 
@@ -13,7 +15,7 @@ def through(catalog: Catalog) -> Catalog:
     """Give a catalog with a series that was recognised and routed."""
     catalog.record(stored(1), 100.0)
     catalog.settle(SERIES, {}, 101.0)
-    catalog.finish(SERIES, 1, "done")
+    catalog.finish(SERIES, 1, RevisionState.DONE)
     return catalog
 
 
@@ -25,12 +27,12 @@ def test_rounds_of_quarantine_and_of_reprocessing_add_up(through: Catalog) -> No
         assert through.begin_round(one, again, 200.0)
         assert through.is_sent_again(SERIES, 1) is again
         seen.append(through.rounds(SERIES, 1))
-        through.finish(SERIES, 1, "unusable", "recognition died")
-        through.hold(Hold("recognition", STUDY, SERIES, f"{REVISION}1", "x"), 201.0)
+        through.finish(SERIES, 1, RevisionState.UNUSABLE, "recognition died")
+        through.hold(Hold(HoldKind.RECOGNITION, STUDY, SERIES, f"{REVISION}1", "x"), 201.0)
         (held,) = through.held()
         through.start_again(held, 202.0)
         seen.append(through.rounds(SERIES, 1))
-        through.finish(SERIES, 1, "done")
+        through.finish(SERIES, 1, RevisionState.DONE)
 
     assert seen == sorted(set(seen))
     assert not through.is_sent_again(SERIES, 1)
@@ -50,9 +52,9 @@ def test_send_again_lasts_until_the_results_are_noted(through: Catalog) -> None:
     (one,) = through.candidates(STUDY)
     through.begin_round(one, True, 200.0)
 
-    through.finish(SERIES, 1, "queued")
+    through.finish(SERIES, 1, RevisionState.QUEUED)
     assert through.is_sent_again(SERIES, 1)
-    through.finish(SERIES, 1, "done")
+    through.finish(SERIES, 1, RevisionState.DONE)
     assert not through.is_sent_again(SERIES, 1)
 
 
@@ -62,7 +64,7 @@ def test_what_is_new_in_a_batch_that_was_through_is_due_at_once(through: Catalog
     batch, (first, second) = f"source/{SERIES}/1", (stored(n).sop_instance_uid for n in (1, 2))
     through.add_deliveries(batch, "pacs", [first], 120.0)
     (job,) = through.due("pacs", 120.0, 5, urgent=False)
-    through.put_delivery(first, "pacs", "delivered", "", 121.0, batch)
+    through.put_delivery(first, "pacs", DeliveryState.DELIVERED, "", 121.0, batch)
     through.mark_dispatched("pacs", batch, job.serial, 121.0)
     assert through.close_dispatch(job, 121.0)
 

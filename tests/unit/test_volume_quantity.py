@@ -177,7 +177,7 @@ def test_such_a_series_is_recognised_by_its_header_and_never_segmented(
 
     fused = {one.name: one.value for one in known.findings if one.source == "fused"}
     assert (fused["sequence"], fused["plane"]) == ("CT", "axial")
-    assert "not measured" in known.unusable
+    assert "not measured" in known.unusable.reason
     with pytest.raises(UnusableVolumeError, match="not measured"):
         read_source(paths)
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from pydicom.filereader import read_file_meta_info
 
+from node.model.records import StoredInstance
 from node.store.instances import data_set_sha256
-from node.store.records import StoredInstance
 from tests.acceptance.fuzz.cases import Case, made
 from tests.node_process import wait_for
 from tests.outbound import ct_slice

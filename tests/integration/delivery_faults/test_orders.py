@@ -6,8 +6,9 @@ import pytest
 
 from node.deliver.hurry import hurry
 from node.deliver.turns import Terms, window_of
+from node.model.records import Circuit
+from node.model.states import CircuitState
 from node.store.orders import CANCEL, PAUSE, REPLAY, RESUME, Scope
-from node.store.records import Circuit
 from tests.delivery_desk import MakeDesk
 from tests.fault_peer import FaultPeer
 
@@ -95,7 +96,7 @@ def test_what_is_held_after_its_job_was_queued_is_not_even_called(
     if held == "paused":
         desk.catalog.set_paused("pacs", True, desk.now)
     else:
-        shut = Circuit("open", 5, 1, 0, desk.now + 60, "no connection")
+        shut = Circuit(CircuitState.OPEN, 5, 1, 0, desk.now + 60, "no connection")
         desk.catalog.change_circuit("pacs", lambda _: shut, desk.now)
 
     desk.look()

@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from node.store.reasons import Kind
-
-Origin = Literal["received", "derived"]
-Recorded = Literal["new", "repeated", "conflict", "deleted"]
-RevisionState = Literal["complete", "queued", "done", "unusable"]
-DeliveryState = Literal["pending", "delivered", "parked", "paused", "cancelled"]
-DispatchState = Literal["waiting", "queued", "done"]
-CircuitState = Literal["closed", "open", "probing"]
+from node.model.failures import FailureKind, HoldKind
+from node.model.states import (
+    CircuitState,
+    CommitmentState,
+    DeliveryState,
+    DispatchState,
+    HoldState,
+    Origin,
+    RevisionState,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Finding:
 class Delivery:
     """Where one instance stands at one destination.
 
-    `commitment` is as in `node.store.commitments`; `deleted`: it is not here any more.
+    `commitment` is None where it was not asked for; `deleted`: it is not here any more.
     """
 
     sop_instance_uid: str
@@ -68,7 +70,7 @@ class Delivery:
     state: DeliveryState
     attempts: int
     reason: str
-    commitment: str | None = None
+    commitment: CommitmentState | None = None
     series_instance_uid: str = ""
     deleted: bool = False
 
@@ -98,7 +100,7 @@ class Circuit:
     `until` when it is asked next.
     """
 
-    state: CircuitState = "closed"
+    state: CircuitState = CircuitState.CLOSED
     failures: int = 0
     openings: int = 0
     probes: int = 0
@@ -138,7 +140,7 @@ class Revision:
     """One verdict that a series was whole, and what became of it.
 
     `rounds` counts how often an operator had it run again; with `send_again`, what it delivered
-    before is sent again in this round.
+    before is sent again in this round. `failure_kind` is None where nothing went wrong.
     """
 
     series_instance_uid: str
@@ -150,6 +152,18 @@ class Revision:
     instance_count: int
     rounds: int = 0
     send_again: bool = False
+    failure_kind: FailureKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRevision:
+    """A revision that went wrong."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    revision: int
+    failure_kind: FailureKind
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +207,6 @@ class Conflict:
     received_at: float
 
 
-HoldState = Literal["held", "replayed", "released", "discarding", "discarded"]
-"""Discarding: its files may not be gone yet."""
-
 REVISION = "revision-"
 
 
@@ -210,7 +221,7 @@ class Hold:
         of a parked delivery the destination.
     """
 
-    kind: Kind
+    kind: HoldKind
     study_instance_uid: str
     series_instance_uid: str
     what: str

@@ -1,0 +1,57 @@
+"""Keys that are made of several values, and their one way into a column of text and back."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class BatchKind(StrEnum):
+    """What a batch of deliveries holds."""
+
+    SOURCE = "source"
+    """Instances of a received series."""
+    RESULT = "result"
+    """What the node made of one."""
+    AGAIN = "again"
+    """What a destination took and does not hold; `subject` is a Transaction UID."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is sent to a destination in one job.
+
+    Attributes
+    ----------
+    subject : str
+        The catalog's key of a series, or a Transaction UID.
+    number : int
+        The revision of the series, or how often was asked.
+    """
+
+    kind: BatchKind
+    subject: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.subject}/{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Batch":
+        """Return the batch of a key.
+
+        Raises
+        ------
+        ValueError
+            If it is not the key of a batch.
+        """
+        kind, subject, number = text.split("/")
+        return cls(BatchKind(kind), subject, int(number))
+
+
+def source_batch(series: str, revision: int) -> Batch:
+    """Return the batch of a revision's received instances."""
+    return Batch(BatchKind.SOURCE, series, revision)
+
+
+def result_batch(series: str, revision: int) -> Batch:
+    """Return the batch of what was made of a revision."""
+    return Batch(BatchKind.RESULT, series, revision)

@@ -1,0 +1,239 @@
+"""Every state of a row, and every move from one to another. Rows change by these moves alone.
+
+A state is told from its first column of the tables below to its last; whoever writes one asks for
+a `Move`, whose UPDATE changes only rows that stand where the move begins.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Generic, TypeVar
+
+State = TypeVar("State", bound=StrEnum)
+
+
+@dataclass(frozen=True)
+class Move(Generic[State]):
+    """From which states a row may go to which.
+
+    Attributes
+    ----------
+    of : collection of State
+        Rows in any other state stay as they are.
+    to : State
+    """
+
+    of: Collection[State]
+    to: State
+
+
+class Origin(StrEnum):
+    """Where an instance came from."""
+
+    RECEIVED = "received"
+    DERIVED = "derived"
+
+
+class Recorded(StrEnum):
+    """What became of an instance that was to be recorded; see `Studies.record`."""
+
+    NEW = "new"
+    REPEATED = "repeated"
+    CONFLICT = "conflict"
+    DELETED = "deleted"
+
+
+class RevisionState(StrEnum):
+    """Where a revision of a series stands."""
+
+    COMPLETE = "complete"
+    """It was judged whole, and no job was queued for it yet."""
+    QUEUED = "queued"
+    """Its job is queued or at work: recognition, routing, segmentation."""
+    DONE = "done"
+    UNUSABLE = "unusable"
+    """It has no result; the reason and its kind stand beside it."""
+
+
+_ANY_REVISION: Final = tuple(RevisionState)  # a step that runs again after a crash ends as before
+REVISION_QUEUED: Final = Move((RevisionState.COMPLETE,), RevisionState.QUEUED)
+REVISION_LOST: Final = Move((RevisionState.QUEUED,), RevisionState.COMPLETE)
+"""Its job is gone with the pipeline's database."""
+REVISION_ROUTED: Final = Move(_ANY_REVISION, RevisionState.QUEUED)
+"""Its images are on their way, and a segmentation follows."""
+REVISION_DONE: Final = Move(_ANY_REVISION, RevisionState.DONE)
+REVISION_UNUSABLE: Final = Move(_ANY_REVISION, RevisionState.UNUSABLE)
+REVISION_AGAIN: Final = Move((RevisionState.DONE, RevisionState.UNUSABLE), RevisionState.COMPLETE)
+"""An operator has it run again."""
+
+REVISION_MOVES: Final = (
+    REVISION_QUEUED,
+    REVISION_LOST,
+    REVISION_ROUTED,
+    REVISION_DONE,
+    REVISION_UNUSABLE,
+    REVISION_AGAIN,
+)
+
+
+class DeliveryState(StrEnum):
+    """Where one instance stands at one destination."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    PARKED = "parked"
+    """Only a person can help; the reason stands beside it."""
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+
+
+_NOT_SENT: Final = (DeliveryState.PENDING, DeliveryState.PAUSED, DeliveryState.CANCELLED)
+DELIVERY_TAKEN: Final = Move(_NOT_SENT, DeliveryState.DELIVERED)
+"""The destination has it: also where it was paused or cancelled while it was on the line."""
+DELIVERY_REFUSED: Final = Move((DeliveryState.PENDING,), DeliveryState.PARKED)
+DELIVERY_FAILED: Final = Move((DeliveryState.PENDING,), DeliveryState.PENDING)
+"""An attempt failed; the next one follows."""
+DELIVERY_PAUSED: Final = Move((DeliveryState.PENDING,), DeliveryState.PAUSED)
+DELIVERY_RESUMED: Final = Move((DeliveryState.PAUSED,), DeliveryState.PENDING)
+DELIVERY_CANCELLED: Final = Move(
+    (DeliveryState.PENDING, DeliveryState.PAUSED, DeliveryState.PARKED), DeliveryState.CANCELLED
+)
+DELIVERY_UNPARKED: Final = Move((DeliveryState.PARKED,), DeliveryState.PENDING)
+DELIVERY_REPLAYED: Final = Move(
+    (DeliveryState.PARKED, DeliveryState.CANCELLED), DeliveryState.PENDING
+)
+DELIVERY_SENT_AGAIN: Final = Move(
+    (DeliveryState.PARKED, DeliveryState.CANCELLED, DeliveryState.DELIVERED), DeliveryState.PENDING
+)
+DELIVERY_COMMITTED: Final = Move(tuple(DeliveryState), DeliveryState.DELIVERED)
+"""The destination answers for it: however late, it has it."""
+DELIVERY_NOT_COMMITTED: Final = Move((DeliveryState.DELIVERED,), DeliveryState.PARKED)
+DELIVERY_LOST_THERE: Final = Move((DeliveryState.DELIVERED,), DeliveryState.PENDING)
+"""The destination does not hold what it took: it is sent again."""
+
+DELIVERY_MOVES: Final = (
+    DELIVERY_TAKEN,
+    DELIVERY_REFUSED,
+    DELIVERY_FAILED,
+    DELIVERY_PAUSED,
+    DELIVERY_RESUMED,
+    DELIVERY_CANCELLED,
+    DELIVERY_UNPARKED,
+    DELIVERY_REPLAYED,
+    DELIVERY_SENT_AGAIN,
+    DELIVERY_COMMITTED,
+    DELIVERY_NOT_COMMITTED,
+    DELIVERY_LOST_THERE,
+)
+
+
+class CommitmentState(StrEnum):
+    """How far a delivered instance is committed to; no state: not asked since it was sent last."""
+
+    ASKED = "asked"
+    """In an open request; ``commitment_due`` is when to ask again."""
+    AGAIN = "again"
+    """No request came through; ask at ``commitment_due``."""
+    COMMITTED = "committed"
+
+
+COMMITMENT_ASKED: Final = Move(
+    (CommitmentState.ASKED, CommitmentState.AGAIN), CommitmentState.ASKED
+)
+COMMITMENT_AGAIN: Final = Move((CommitmentState.ASKED,), CommitmentState.AGAIN)
+COMMITMENT_GIVEN: Final = Move(tuple(CommitmentState), CommitmentState.COMMITTED)
+
+COMMITMENT_MOVES: Final = (COMMITMENT_ASKED, COMMITMENT_AGAIN, COMMITMENT_GIVEN)
+
+
+class RequestState(StrEnum):
+    """Where one of our requests for storage commitment stands."""
+
+    NEW = "new"
+    QUEUED = "queued"
+    ASKED = "asked"
+    FAILED = "failed"
+    ANSWERED = "answered"
+
+
+REQUEST_QUEUED: Final = Move((RequestState.NEW,), RequestState.QUEUED)
+REQUEST_ASKED: Final = Move((RequestState.NEW, RequestState.QUEUED), RequestState.ASKED)
+REQUEST_FAILED: Final = Move(tuple(RequestState), RequestState.FAILED)
+REQUEST_ANSWERED: Final = Move(tuple(RequestState), RequestState.ANSWERED)
+
+REQUEST_MOVES: Final = (REQUEST_QUEUED, REQUEST_ASKED, REQUEST_FAILED, REQUEST_ANSWERED)
+
+
+class PromiseState(StrEnum):
+    """Where a report stands that another application entity is owed."""
+
+    OWED = "owed"
+    REPORTED = "reported"
+    PARKED = "parked"
+
+
+PROMISE_OWED: Final = Move(tuple(PromiseState), PromiseState.OWED)
+PROMISE_REPORTED: Final = Move(tuple(PromiseState), PromiseState.REPORTED)
+PROMISE_PARKED: Final = Move(tuple(PromiseState), PromiseState.PARKED)
+
+PROMISE_MOVES: Final = (PROMISE_OWED, PROMISE_REPORTED, PROMISE_PARKED)
+
+
+class HoldState(StrEnum):
+    """Where something stands that is or was held in the quarantine."""
+
+    HELD = "held"
+    REPLAYED = "replayed"
+    RELEASED = "released"
+    DISCARDING = "discarding"
+    """Its files may not be gone yet."""
+    DISCARDED = "discarded"
+
+
+HOLD_AGAIN: Final = Move(tuple(HoldState), HoldState.HELD)
+"""It was run again in vain, or the same went wrong once more."""
+HOLD_REPLAYED: Final = Move((HoldState.HELD,), HoldState.REPLAYED)
+HOLD_RELEASED: Final = Move((HoldState.HELD,), HoldState.RELEASED)
+HOLD_DISCARDING: Final = Move((HoldState.HELD,), HoldState.DISCARDING)
+HOLD_DISCARDED: Final = Move((HoldState.DISCARDING,), HoldState.DISCARDED)
+
+HOLD_MOVES: Final = (
+    HOLD_AGAIN,
+    HOLD_REPLAYED,
+    HOLD_RELEASED,
+    HOLD_DISCARDING,
+    HOLD_DISCARDED,
+)
+
+
+class DispatchState(StrEnum):
+    """Where the next attempt with a batch stands."""
+
+    WAITING = "waiting"
+    QUEUED = "queued"
+    DONE = "done"
+
+
+DISPATCH_QUEUED: Final = Move((DispatchState.WAITING,), DispatchState.QUEUED)
+DISPATCH_BACK: Final = Move((DispatchState.QUEUED,), DispatchState.WAITING)
+DISPATCH_DUE: Final = Move((DispatchState.WAITING, DispatchState.DONE), DispatchState.WAITING)
+"""Something of it is pending again, or is to be tried at once."""
+DISPATCH_CLOSED: Final = Move((DispatchState.QUEUED,), DispatchState.DONE)
+DISPATCH_EMPTIED: Final = Move(tuple(DispatchState), DispatchState.DONE)
+"""Nothing of it is pending any more: it was cancelled or paused."""
+
+DISPATCH_MOVES: Final = (
+    DISPATCH_QUEUED,
+    DISPATCH_BACK,
+    DISPATCH_DUE,
+    DISPATCH_CLOSED,
+    DISPATCH_EMPTIED,
+)
+
+
+class CircuitState(StrEnum):
+    """Whether a destination is talked to; `node.deliver.breaker` moves it."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    PROBING = "probing"
