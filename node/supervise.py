@@ -31,7 +31,7 @@ _ORPHAN_S: Final = 3.0  # that a child has to end in good order when its supervi
 
 
 @dataclass
-class _Child:
+class _RoleProcess:
     role: str
     process: subprocess.Popen[bytes]
     started: float
@@ -55,12 +55,12 @@ class Supervisor:
         self._read, self._write = os.pipe()
         self._children = [self._start(role) for role in roles]
 
-    def _start(self, role: str) -> _Child:
+    def _start(self, role: str) -> _RoleProcess:
         process = subprocess.Popen(
             self._command(role, self._read), pass_fds=[self._read], stdin=subprocess.DEVNULL
         )
         log.info("process started", role=role, pid=process.pid)
-        return _Child(role, process, time.monotonic())
+        return _RoleProcess(role, process, time.monotonic())
 
     @property
     def pids(self) -> dict[str, int]:
@@ -73,7 +73,7 @@ class Supervisor:
             self._children = [self._looked_after(child) for child in self._children]
         self.close()
 
-    def _looked_after(self, child: _Child) -> _Child:
+    def _looked_after(self, child: _RoleProcess) -> _RoleProcess:
         now = time.monotonic()
         if child.restart_at is not None:
             if now < child.restart_at:

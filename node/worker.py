@@ -14,7 +14,7 @@ from node.audit.reporting import audited
 from node.deliver.build import build, peer_of, terms_of
 from node.deliver.origin import Origins
 from node.pipeline import commitments, workflows
-from node.pipeline.commitments import Commitments, Committing
+from node.pipeline.commitments import CommitmentRequests, Committing
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
 from node.pipeline.engine import Engine
@@ -95,7 +95,7 @@ def _pruner(settings: Settings, storage: Storage) -> Pruner:
     return Pruner(storage.catalog, kept.records_days, kept.batches_days, time.time)
 
 
-def _commitments(settings: Settings, storage: Storage) -> Commitments:
+def _commitments(settings: Settings, storage: Storage) -> CommitmentRequests:
     listed = {source.ae_title for source in settings.sources}
     asked = {
         one.name: Committing(
@@ -107,7 +107,7 @@ def _commitments(settings: Settings, storage: Storage) -> Commitments:
     for name, committing in asked.items():
         if listed and committing.peer.ae_title not in listed:
             log.warning("not in [[sources]]: may report while we wait only", destination=name)
-    return Commitments(storage.catalog, asked, time.time, random.SystemRandom().random)
+    return CommitmentRequests(storage.catalog, asked, time.time, random.SystemRandom().random)
 
 
 def work(settings: Settings, stop: threading.Event) -> None:

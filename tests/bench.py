@@ -23,9 +23,9 @@ from node.pipeline.engine import LIVE_STATES, DeadJob, Engine
 from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
 from node.pipeline.ticker import Ticker
+from node.receive.disk_space import DiskSpace
 from node.receive.reception import Arrival, Reception
-from node.receive.room import Room
-from node.receive.spool import Budget, Intake
+from node.receive.spool import Intake, MemoryBudget
 from node.receive.statuses import StoreStatus
 from node.route.rules import compile_rules
 from node.series.completeness import Policy
@@ -126,8 +126,8 @@ class Bench:
         self.liver = SwitchableModel()
         self.pacs = RecordingDestination()
         self.reception = Reception(self.catalog, self.files, self.clock)
-        room = Room(lambda: 1 << 40, 0, 0)
-        self.intake = Intake(self.files, room, Budget(1 << 20), 1 << 30)
+        disk_space = DiskSpace(lambda: 1 << 40, 0, 0)
+        self.intake = Intake(self.files, disk_space, MemoryBudget(1 << 20), 1 << 30)
         self.stages = Stages(
             catalog=self.catalog,
             files=self.files,

@@ -16,8 +16,8 @@ from node.audit.message import (
     REPORT,
     SECURITY_RESOURCE,
     Code,
+    EventOutcome,
     Message,
-    Outcome,
     Participant,
     Subject,
 )
@@ -30,13 +30,13 @@ log = structlog.get_logger()
 BATCH: Final = 1000
 
 _INCOMING: Final = {
-    "received": ("C", Outcome.SUCCESS, ""),
-    "repeated": ("R", Outcome.SUCCESS, ""),
-    "conflict": ("C", Outcome.MINOR_FAILURE, "a known instance with other bytes, kept apart"),
+    "received": ("C", EventOutcome.SUCCESS, ""),
+    "repeated": ("R", EventOutcome.SUCCESS, ""),
+    "conflict": ("C", EventOutcome.MINOR_FAILURE, "a known instance with other bytes, kept apart"),
 }
 _OUTGOING: Final = {
-    "sent": (Outcome.SUCCESS, ""),
-    "parked": (Outcome.SERIOUS_FAILURE, "not accepted by the destination"),
+    "sent": (EventOutcome.SUCCESS, ""),
+    "parked": (EventOutcome.SERIOUS_FAILURE, "not accepted by the destination"),
 }
 _ACCESS: Final = {"derived": "C", "classified": "R", "deleted": "D", "discarded": "D"}
 
@@ -174,12 +174,12 @@ class Narrator:
                 )
             ],
             Code.NODE_AUTHENTICATION,
-            Outcome.MINOR_FAILURE,
+            EventOutcome.MINOR_FAILURE,
             peer.reason,
         )
 
 
-class Spool(Protocol):
+class AuditQueue(Protocol):
     """What the auditor needs of the catalog."""
 
     def audit_backlog(self, limit: int) -> Backlog:
@@ -204,7 +204,7 @@ class Auditor:
 
     def __init__(
         self,
-        spool: Spool,
+        spool: AuditQueue,
         narrator: Narrator,
         collector: Collector,
         source: tuple[str, str],

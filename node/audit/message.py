@@ -42,7 +42,7 @@ class Code(Enum):
     NODE_ID = ("110182", "Node ID")
 
 
-class Outcome(IntEnum):
+class EventOutcome(IntEnum):
     """Event Outcome Indicator; PS3.15 Section A.5.1."""
 
     SUCCESS = 0
@@ -110,7 +110,7 @@ class Message:
     participants: Sequence[Participant]
     subjects: Sequence[Subject] = ()
     event_type: Code | None = None
-    outcome: Outcome = Outcome.SUCCESS
+    outcome: EventOutcome = EventOutcome.SUCCESS
     because: str = ""
 
     def xml(self, source_id: str, site: str) -> bytes:

@@ -23,7 +23,7 @@ from node.cli.shown import (
 
 if TYPE_CHECKING:
     from node.app import Storage
-    from node.route.explain import Verdict
+    from node.route.explain import RuleVerdict
     from node.route.facts import Facts
     from node.settings import Rule, Settings
     from node.store.rounds import Candidate
@@ -80,7 +80,7 @@ def try_rules(
             console.print(_table(verdicts(rules, one.facts)))
 
 
-def _table(found: "list[Verdict]") -> Table:
+def _table(found: "list[RuleVerdict]") -> Table:
     table = Table()
     for heading in ("rule", "matches", "would", "why"):
         table.add_column(heading, overflow="fold")

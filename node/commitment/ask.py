@@ -24,7 +24,7 @@ _MESSAGE_ID: Final = 1
 
 
 @dataclass
-class _Line:
+class _ReportLine:
     """Takes reports of one association, and knows when an answer to one has left."""
 
     reports: Reports
@@ -85,7 +85,7 @@ def ask(
     PermanentDeliveryError
         If it does not take storage commitment, or refuses this request.
     """
-    line = _Line(reports, peer.ae_title)
+    line = _ReportLine(reports, peer.ae_title)
     handlers: list[evt.EventHandlerType] = [
         (evt.EVT_N_EVENT_REPORT, line.report),
         (evt.EVT_DIMSE_RECV, line.message_received),
@@ -104,7 +104,7 @@ def ask(
 
 def _stay(
     association: Association,
-    line: _Line,
+    line: _ReportLine,
     through: Callable[[], bool],
     looks: int,
     more: int = 1200,

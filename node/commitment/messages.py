@@ -85,7 +85,7 @@ class UnreadableMessageError(ValueError):
 
 
 @dataclass(frozen=True)
-class Report:
+class CommitmentReport:
     """What an N-EVENT-REPORT says; an instance named in both sequences has failed."""
 
     transaction_uid: str
@@ -128,7 +128,7 @@ def report_of(
     return (SOME_FAILED if failed else ALL_COMMITTED), made
 
 
-def read_report(event: Dataset) -> Report:
+def read_report(event: Dataset) -> CommitmentReport:
     """Return what a report says.
 
     Raises
@@ -146,7 +146,7 @@ def read_report(event: Dataset) -> Report:
     )
     gone = {one.reference.sop_instance_uid for one in failed}
     committed = _references(event, "ReferencedSOPSequence")
-    return Report(
+    return CommitmentReport(
         _transaction(event),
         tuple(one for one in committed if one.sop_instance_uid not in gone),
         failed,

@@ -12,7 +12,7 @@ from node.commitment.messages import (
     ALL_COMMITTED,
     PUSH_MODEL_INSTANCE,
     SOME_FAILED,
-    Report,
+    CommitmentReport,
     Status,
     UnreadableMessageError,
     read_report,
@@ -104,7 +104,7 @@ class Reports:
             return Status.INVALID_ARGUMENT
         return self._kept(report, sender)
 
-    def _kept(self, report: Report, sender: str) -> Status:
+    def _kept(self, report: CommitmentReport, sender: str) -> Status:
         transaction = report.transaction_uid
         try:
             known = self._catalog.take_report(

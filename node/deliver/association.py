@@ -51,7 +51,7 @@ class Peer:
 
 
 @dataclass
-class _Line:
+class _Connection:
     """Whether the TCP connection came about: pynetdicom reports its failure as an abort."""
 
     connect_s: float
@@ -185,7 +185,7 @@ def _requested(
     handlers: Sequence[evt.EventHandlerType],
     provide: Sequence[str],
 ) -> Association:
-    line = _Line(peer.connect_s, peer.response_s)
+    line = _Connection(peer.connect_s, peer.response_s)
     context = _secured(peer)
     entity = ApplicationEntity(peer.calling_ae)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID

@@ -16,7 +16,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything, untried
 from node.deliver.http import OPEN, Access, meaning, raise_for, told, was_connected
-from node.deliver.statuses import StoreStatus, verdict
+from node.deliver.statuses import PeerStatus, verdict
 from node.deliver.stored import pieces, size
 from node.deliver.stow_answer import holds, statuses
 from node.deliver.talk import ANSWER_S, Talk
@@ -223,7 +223,7 @@ def _is_syntax_refused(
     compressed = UID(item.transfer_syntax_uid).is_transfer_syntax and (
         UID(item.transfer_syntax_uid).is_compressed
     )
-    return compressed and (status == StoreStatus.TRANSFER_SYNTAX_NOT_SUPPORTED or unsupported)
+    return compressed and (status == PeerStatus.TRANSFER_SYNTAX_NOT_SUPPORTED or unsupported)
 
 
 def _unnamed(

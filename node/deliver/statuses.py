@@ -11,8 +11,8 @@ from typing import Final
 from node.deliver.destination import State
 
 
-class StoreStatus(IntEnum):
-    """Statuses (0000,0900) with a meaning of their own."""
+class PeerStatus(IntEnum):
+    """Statuses (0000,0900) of a peer that have a meaning of their own; ours: `StoreStatus`."""
 
     SUCCESS = 0x0000
     ATTRIBUTE_LIST_ERROR = 0x0107
@@ -49,15 +49,13 @@ _RANGES: Final = (
 )
 _DELIVERED: Final = frozenset(
     {
-        StoreStatus.SUCCESS,
-        StoreStatus.ATTRIBUTE_LIST_ERROR,
-        StoreStatus.DUPLICATE_SOP_INSTANCE,
-        StoreStatus.ATTRIBUTE_VALUE_OUT_OF_RANGE,
+        PeerStatus.SUCCESS,
+        PeerStatus.ATTRIBUTE_LIST_ERROR,
+        PeerStatus.DUPLICATE_SOP_INSTANCE,
+        PeerStatus.ATTRIBUTE_VALUE_OUT_OF_RANGE,
     }
 )
-_REFUSED: Final = frozenset(
-    {StoreStatus.INVALID_SOP_INSTANCE, StoreStatus.SOP_CLASS_NOT_SUPPORTED}
-)
+_REFUSED: Final = frozenset({PeerStatus.INVALID_SOP_INSTANCE, PeerStatus.SOP_CLASS_NOT_SUPPORTED})
 
 
 def verdict(status: int) -> tuple[State, str]:
@@ -72,7 +70,7 @@ def verdict(status: int) -> tuple[State, str]:
     status : int
         Status (0000,0900), or Failure Reason (0008,1197) or Warning Reason (0008,1196).
     """
-    if status == StoreStatus.SUCCESS:
+    if status == PeerStatus.SUCCESS:
         return "delivered", ""
     reason = f"status {status:04X}: {_meaning(status)}"
     if status in _DELIVERED or 0xB000 <= status <= 0xBFFF:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 from xml.etree import ElementTree
 
-from node.deliver.statuses import StoreStatus
+from node.deliver.statuses import PeerStatus
 
 _REFERENCED: Final = "00081199"
 _FAILED: Final = "00081198"
@@ -75,14 +75,14 @@ def _of_sequence(ds: Any, values: Values, sequence: str) -> Iterator[tuple[str, 
     for item in values(ds, sequence):
         (uid,) = values(item, _INSTANCE)
         tag, otherwise = (
-            (_FAILURE_REASON, StoreStatus.PROCESSING_FAILURE)
+            (_FAILURE_REASON, PeerStatus.PROCESSING_FAILURE)
             if sequence == _FAILED
-            else (_WARNING_REASON, StoreStatus.SUCCESS)
+            else (_WARNING_REASON, PeerStatus.SUCCESS)
         )
         reasons = [int(one) for one in values(item, tag)]
         reason = reasons[0] if reasons else int(otherwise)
-        if sequence == _FAILED and reason == StoreStatus.SUCCESS:
-            reason = StoreStatus.PROCESSING_FAILURE
+        if sequence == _FAILED and reason == PeerStatus.SUCCESS:
+            reason = PeerStatus.PROCESSING_FAILURE
         yield str(uid), reason
 
 

@@ -45,7 +45,7 @@ class Committing:
     wait_s: float
 
 
-class Commitments:
+class CommitmentRequests:
     """Storage Commitment SCU (PS3.4 Annex J) for all destinations.
 
     Parameters

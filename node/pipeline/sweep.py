@@ -16,7 +16,7 @@ from node.model.records import SeriesProgress
 from node.model.states import Origin, RevisionState
 from node.pipeline.engine import DeadJob, Fate
 from node.pipeline.workflows import Workflows, segment_job, series_job
-from node.series.completeness import Policy, Verdict, due, judge
+from node.series.completeness import CompletenessVerdict, Policy, due, judge
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
 from node.upkeep.leftovers import remove_leftovers
@@ -113,7 +113,7 @@ class Sweep:
         latest = max(progress.last_instance_at, progress.last_released_at or 0.0)
         return max(self._clock(), latest + self._steady() - since)
 
-    def _judged(self, progress: SeriesProgress, now: float) -> Verdict:
+    def _judged(self, progress: SeriesProgress, now: float) -> CompletenessVerdict:
         """Judge one series; one whose files cannot be read is judged by its rows alone."""
         stored = self._catalog.instances(progress.series_instance_uid, origin=Origin.RECEIVED)
         try:

@@ -22,7 +22,7 @@ from radnet.volume.headers import first_readable, read_file
 
 
 @dataclass(frozen=True)
-class Group:
+class InstanceGroup:
     """Instances of a series that the rules judge together, and what they see of them."""
 
     of: str
@@ -32,7 +32,7 @@ class Group:
 
 def groups_of(
     catalog: Catalog, files: InstanceFiles, series_instance_uid: str, revision: int
-) -> list[Group]:
+) -> list[InstanceGroup]:
     """Return what the rules see of a revision, as `Stages.route` asks them."""
     stored = catalog.instances(series_instance_uid, Origin.RECEIVED, revision)
     found = catalog.findings(series_instance_uid, revision)
@@ -47,7 +47,7 @@ def groups_of(
         ("images", images, fused),
     ]
     return [
-        Group(name, len(group), facts_of(catalog, files, group, findings))
+        InstanceGroup(name, len(group), facts_of(catalog, files, group, findings))
         for name, group, findings in asked
         if group
     ]

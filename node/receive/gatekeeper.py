@@ -16,7 +16,7 @@ from node.store.instances import is_uid
 from node.store.rejections import Rejected
 from node.wire.acceptor import refused_of, reject, request_of
 from node.wire.listener import note_request, peer_certificate
-from node.wire.request import NO_ABSTRACT_SYNTAX, NO_TRANSFER_SYNTAX, Answer
+from node.wire.request import NO_ABSTRACT_SYNTAX, NO_TRANSFER_SYNTAX, ContextAnswer
 
 log = structlog.get_logger()
 
@@ -124,7 +124,7 @@ def caller_of(assoc: Association) -> Caller:
     )
 
 
-def _told(one: Answer) -> str:
+def _told(one: ContextAnswer) -> str:
     """Say what was refused; a peer may send anything where a UID should be."""
     named = one.abstract_syntax if is_uid(one.abstract_syntax) else "no UID"
     return f"{named}: {_RESULTS[one.result]}"

@@ -22,7 +22,7 @@ from node.receive.elements import (
     head_of,
 )
 from node.receive.negotiation import NON_PATIENT
-from node.receive.octets import Inflated, NotDeflatedError, Plain, Seekable, Window
+from node.receive.octets import Inflated, NotDeflatedError, PlainWindow, Seekable, Window
 from node.receive.walk import MOST_ELEMENTS, SERIES, SOP_CLASS, SOP_INSTANCE, STUDY, WANTED, Walk
 from node.store.instances import Identity
 
@@ -111,7 +111,7 @@ def identify(file: Seekable, transfer_syntax: UID) -> Found:
 
 def _plain(file: Seekable, transfer_syntax: UID) -> Found:
     """Walk over a data set as it seems to be encoded, and where that fails, as negotiated."""
-    window = Plain(file)
+    window = PlainWindow(file)
     start = _beginning(window)
     negotiated = _ENCODINGS.get(transfer_syntax, EXPLICIT)
     window.go_to(start)

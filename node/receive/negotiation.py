@@ -21,7 +21,7 @@ from node.wire.request import (
     ACCEPTED,
     NO_ABSTRACT_SYNTAX,
     NO_TRANSFER_SYNTAX,
-    Answer,
+    ContextAnswer,
     Negotiation,
     Proposal,
     Request,
@@ -97,13 +97,13 @@ def negotiate(request: Request) -> Negotiation:
     return Negotiation(tuple(answers), granted(answers, request.roles))
 
 
-def answered(proposals: Sequence[Proposal]) -> list[Answer]:
+def answered(proposals: Sequence[Proposal]) -> list[ContextAnswer]:
     """Return what becomes of each proposed presentation context (PS3.8 Section 9.3.3.2)."""
     return [_answer(one) for one in proposals]
 
 
 def granted(
-    answers: Sequence[Answer], roles: Mapping[str, tuple[bool, bool]]
+    answers: Sequence[ContextAnswer], roles: Mapping[str, tuple[bool, bool]]
 ) -> dict[str, tuple[bool, bool]]:
     """Return the roles that are answered, by SOP Class (PS3.7 Section D.3.3.4).
 
@@ -114,7 +114,7 @@ def granted(
     return {uid: both for uid, both in roles.items() if uid in served and any(both)}
 
 
-def _answer(one: Proposal) -> Answer:
+def _answer(one: Proposal) -> ContextAnswer:
     if one.abstract_syntax in SERVICES:
         fitting = [uid for uid in one.transfer_syntaxes if uid in PLAIN]
     elif is_stored(one.abstract_syntax):
@@ -123,9 +123,9 @@ def _answer(one: Proposal) -> Answer:
         return _refused(one, NO_ABSTRACT_SYNTAX)
     if not fitting:
         return _refused(one, NO_TRANSFER_SYNTAX)
-    return Answer(one.context_id, one.abstract_syntax, fitting[0], ACCEPTED)
+    return ContextAnswer(one.context_id, one.abstract_syntax, fitting[0], ACCEPTED)
 
 
-def _refused(one: Proposal, result: int) -> Answer:
+def _refused(one: Proposal, result: int) -> ContextAnswer:
     """Refuse; a transfer syntax is named all the same, and means nothing (Table 9-18)."""
-    return Answer(one.context_id, one.abstract_syntax, str(ImplicitVRLittleEndian), result)
+    return ContextAnswer(one.context_id, one.abstract_syntax, str(ImplicitVRLittleEndian), result)

@@ -80,7 +80,7 @@ class Window:
         raise NotImplementedError
 
 
-class Plain(Window):
+class PlainWindow(Window):
     """A data set as it lies in a file, from where the file stands."""
 
     def __init__(self, file: Seekable) -> None:

@@ -15,7 +15,7 @@ from node.model.states import Origin, Recorded
 from node.receive.header import Found, identify
 from node.receive.spool import Spool
 from node.receive.statuses import StoreStatus
-from node.receive.tally import Tally
+from node.receive.tally import AssociationTally
 from node.store.catalog import Catalog
 from node.store.instances import Identity, InstanceFiles, afresh, apart, of_our_own
 
@@ -32,14 +32,14 @@ class Arrival:
     ----------
     content : Spool
         The data set as encoded by the sender, and what the command says of it.
-    tally : Tally
+    tally : AssociationTally
         Counts what comes over the association.
     """
 
     content: Spool
     calling_ae: str
     association_id: int | None
-    tally: Tally = field(default_factory=Tally)
+    tally: AssociationTally = field(default_factory=AssociationTally)
 
 
 class Reception:

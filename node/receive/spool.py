@@ -17,19 +17,19 @@ from typing import Final
 import structlog
 from pydicom.uid import UID
 
+from node.receive.disk_space import MIB, DiskSpace
 from node.receive.encoded import file_head
 from node.receive.octets import Seekable
-from node.receive.room import MIB, Room
 from node.receive.statuses import StoreStatus
-from node.store.instances import InstanceFiles, Octets, Part
+from node.store.instances import InstanceFiles, Octets, PartFile
 
 log = structlog.get_logger()
 
 _KEPT: Final = 1 << 20  # octets of one data set in memory
-_STEP: Final = 4 << 20  # octets of room that are reserved at a time
+_STEP: Final = 4 << 20  # octets of the disk that are reserved at a time
 
 
-class Budget:
+class MemoryBudget:
     """Octets that all data sets in memory may take together."""
 
     def __init__(self, octets: int) -> None:
@@ -61,8 +61,8 @@ class Intake:
     """
 
     files: InstanceFiles
-    room: Room
-    budget: Budget
+    disk_space: DiskSpace
+    budget: MemoryBudget
     largest: int
 
     def begin(self, sop_class: str, sop_instance: str, transfer_syntax: UID) -> "Spool":
@@ -91,7 +91,7 @@ class Spool:
         self.refused: StoreStatus | None = None
         self._intake = intake
         self._memory = BytesIO()
-        self._part: Part | None = None
+        self._part: PartFile | None = None
         self._reserved = 0
         self._front = b""  # what came in front of the data set and is no part of it
         self._digest = hashlib.sha256()
@@ -155,9 +155,9 @@ class Spool:
         if octets > self._reserved:
             step = max(octets, _STEP if self.size > _KEPT else octets)
             try:
-                because = "" if self._intake.room.reserve(step) else "the disk is full"
+                because = "" if self._intake.disk_space.reserve(step) else "the disk is full"
             except OSError as error:  # a share that went away
-                because = f"the disk cannot be asked for room: {error.strerror}"
+                because = f"the free space of the disk cannot be read: {error.strerror}"
             if because:
                 self._refuse(because)
                 return False
@@ -166,7 +166,7 @@ class Spool:
 
     def _release(self, octets: int) -> None:
         self._reserved -= octets
-        self._intake.room.release(octets)
+        self._intake.disk_space.release(octets)
 
     def settle(self) -> bool:
         """Reserve room for what is still in memory; tell whether the data set can be kept."""
@@ -198,7 +198,7 @@ class Spool:
         self._memory = BytesIO(self._memory.getbuffer()[start:])
         return True
 
-    def _rewrite(self, old: Part, at: int) -> bool:
+    def _rewrite(self, old: PartFile, at: int) -> bool:
         with old, old.path.open("rb") as file:
             file.seek(at)
             self._part = self._intake.files.part(self.head)
@@ -220,7 +220,7 @@ class Spool:
             file.seek(len(self.head))
             yield file
 
-    def part(self) -> Part:
+    def part(self) -> PartFile:
         """Return the unnamed file that holds the whole data set, made now where there is none.
 
         Raises
@@ -231,7 +231,7 @@ class Spool:
         return self._part or self._intake.files.part(self.head, self._memory.getbuffer())
 
     def discard(self) -> None:
-        """Let go of memory, room and an unnamed file; twice is as good as once."""
+        """Let go of memory, room and an unnamed file; idempotent."""
         self._forget()
         self._release(self._reserved)
         if self._part is not None:

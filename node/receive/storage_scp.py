@@ -20,13 +20,13 @@ from node.errors import ConfigError, StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.receive.adoption import Adoption, is_another, note_ledger
 from node.receive.commitment_scp import CommitmentScp
+from node.receive.disk_space import MIB, DiskSpace, free_under
 from node.receive.gate import Gate
 from node.receive.gatekeeper import Gatekeeper, caller_of
 from node.receive.negotiation import negotiate
 from node.receive.reception import Arrival, Reception
-from node.receive.room import MIB, Room, free_under
-from node.receive.spool import Budget, Intake, Spool
-from node.receive.tally import Tally
+from node.receive.spool import Intake, MemoryBudget, Spool
+from node.receive.tally import AssociationTally
 from node.settings import Settings
 from node.settings.tls import Renewed
 from node.store.catalog import Catalog
@@ -73,17 +73,17 @@ class StorageScp:
         self._catalog = catalog
         self._clock = clock
         limits = settings.receive
-        room = Room(
+        disk_space = DiskSpace(
             free_under(files.root), limits.warn_below_free_mib, limits.refuse_below_free_mib
         )
-        budget = Budget(limits.memory_mib * MIB)
-        self._intake = Intake(files, room, budget, limits.maximum_instance_mib * MIB)
+        budget = MemoryBudget(limits.memory_mib * MIB)
+        self._intake = Intake(files, disk_space, budget, limits.maximum_instance_mib * MIB)
         self._reception = Reception(catalog, files, clock)
         title = settings.node.ae_title
         sources = {one.ae_title: peer_of(one, title) for one in settings.sources if one.host}
         self._commitment = CommitmentScp(catalog, files, sources, clock)
         self._open: dict[Association, int] = {}
-        self._tallies: dict[Association, Tally] = {}
+        self._tallies: dict[Association, AssociationTally] = {}
         gate = Gate(
             settings.sources,
             settings.node.ae_title,
@@ -173,7 +173,7 @@ class StorageScp:
             # Its instances will fail one by one and be sent again; do not answer for them here.
             log.error("association not recorded", because=str(error))  # noqa: TRY400
             return
-        self._tallies[event.assoc] = Tally()
+        self._tallies[event.assoc] = AssociationTally()
         log.info("association opened", calling_ae=caller.calling_ae, address=address)
 
     def _released(self, event: Event) -> None:
@@ -191,7 +191,7 @@ class StorageScp:
             self._catalog.close_association(association_id, released, self._clock())
         except StoreError as error:
             log.error("end of association not recorded", because=str(error))  # noqa: TRY400
-        told = self._tallies.pop(assoc, Tally()).told()
+        told = self._tallies.pop(assoc, AssociationTally()).told()
         log.info(
             "association ended", calling_ae=assoc.requestor.ae_title, released=released, **told
         )
@@ -202,7 +202,7 @@ class StorageScp:
                 content=cast("Spool", received(event)),  # what `self._intake` began
                 calling_ae=event.assoc.requestor.ae_title,
                 association_id=self._open.get(event.assoc),
-                tally=self._tallies.get(event.assoc) or Tally(),
+                tally=self._tallies.get(event.assoc) or AssociationTally(),
             )
         )
 

@@ -9,7 +9,7 @@ MOST: Final = 20
 
 
 @dataclass
-class Tally:
+class AssociationTally:
     """Counts of one association; its one thread writes them."""
 
     kept: Counter[str] = field(default_factory=Counter)

@@ -18,7 +18,7 @@ _IDENTIFYING: Final = frozenset({"AccessionNumber"})
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RuleVerdict:
     """What one rule says of one series, and why; None where a rule above it stopped."""
 
     rule: CompiledRule
@@ -35,7 +35,7 @@ def because(rule: CompiledRule, facts: Facts) -> str:
     return ", ".join(told) or ALWAYS
 
 
-def verdicts(rules: CompiledRules, facts: Facts) -> list[Verdict]:
+def verdicts(rules: CompiledRules, facts: Facts) -> list[RuleVerdict]:
     """Return what each rule says, in the order of the table, for whoever asks at a terminal.
 
     Of a rule that does not match, the parts that fail are told, with what stands there.
@@ -43,17 +43,17 @@ def verdicts(rules: CompiledRules, facts: Facts) -> list[Verdict]:
     told, found, stopped = context(facts), [], ""
     for entry in rules.rules:
         if stopped:
-            found.append(Verdict(entry, None, f"not asked: {stopped} stops"))
+            found.append(RuleVerdict(entry, None, f"not asked: {stopped} stops"))
             continue
         holds = evaluated(entry.program, told)
         if isinstance(holds, str):
-            found.append(Verdict(entry, False, f"cannot be evaluated: {holds}"))
+            found.append(RuleVerdict(entry, False, f"cannot be evaluated: {holds}"))
         elif holds:
             seen = [_seen(*one, facts, quoted=True) for one in looked_at(entry.tree)]
-            found.append(Verdict(entry, True, ", ".join(seen) or ALWAYS))
+            found.append(RuleVerdict(entry, True, ", ".join(seen) or ALWAYS))
             stopped = entry.rule.name if entry.rule.stop else ""
         else:
-            found.append(Verdict(entry, False, _why_not(entry, facts, told)))
+            found.append(RuleVerdict(entry, False, _why_not(entry, facts, told)))
     return found
 
 

@@ -35,7 +35,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CompletenessVerdict:
     """Whether a series is whole, and why.
 
     Attributes
@@ -73,7 +73,7 @@ def due(progress: SeriesProgress, policy: Policy, now: float) -> bool:
 
 def judge(
     progress: SeriesProgress, headers: Sequence[Dataset], policy: Policy, now: float
-) -> Verdict:
+) -> CompletenessVerdict:
     """Return whether a series is whole.
 
     Parameters
@@ -104,7 +104,7 @@ def judge(
         evidence["because"] = "the association was released and nothing is missing"
     elif quiet:
         evidence["because"] = f"nothing came for {policy.quiet_s:g} s"
-    return Verdict("because" in evidence, evidence, problems)
+    return CompletenessVerdict("because" in evidence, evidence, problems)
 
 
 def expected_count(headers: Sequence[Dataset]) -> int | None:

@@ -104,7 +104,7 @@ class Writing:
             raise
 
 
-class Part:
+class PartFile:
     """A file that is being written and has no name yet.
 
     Left as a context manager it is closed, and gone unless it was renamed meanwhile; one of
@@ -168,7 +168,7 @@ class InstanceFiles:
             path.unlink(missing_ok=True)
         return len(left)
 
-    def part(self, *chunks: Octets) -> "Part":
+    def part(self, *chunks: Octets) -> "PartFile":
         """Begin a file that gets its name later, by `name` or `name_new`.
 
         Raises
@@ -178,7 +178,7 @@ class InstanceFiles:
         """
         incoming = self.root / INCOMING
         private_folder(incoming)
-        part = Part(incoming / f"{uuid.uuid4().hex}.part")
+        part = PartFile(incoming / f"{uuid.uuid4().hex}.part")
         try:
             for chunk in chunks:
                 part.write(chunk)
@@ -187,7 +187,7 @@ class InstanceFiles:
             raise
         return part
 
-    def name(self, part: "Part", path: Path) -> None:
+    def name(self, part: "PartFile", path: Path) -> None:
         """Give a file its name, durably: all of it under that name, or no such file.
 
         Data are fsynced before the file gets its name, and the name is fsynced after, so that
@@ -205,7 +205,7 @@ class InstanceFiles:
             part.path.replace(final)
         _sync_folder(final.parent)
 
-    def name_new(self, part: "Part", path: Path) -> "Writing":
+    def name_new(self, part: "PartFile", path: Path) -> "Writing":
         """Begin to give a file a name that no row names yet.
 
         The file gets its name first; data and name are then fsynced at the same time, which

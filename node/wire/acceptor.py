@@ -15,12 +15,12 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, MaximumLengthNotification
 from pynetdicom.presentation import PresentationContext
 
-from node.wire.request import ACCEPTED, Answer, Negotiation, Request, acceptance
+from node.wire.request import ACCEPTED, ContextAnswer, Negotiation, Request, acceptance
 
 _APPLICATION_CONTEXT: UID = UID("1.2.840.10008.3.1.1.1")
 
 
-class _Asked(A_ASSOCIATE):
+class _HandedOn(A_ASSOCIATE):
     """A request, as pynetdicom's threads hand it on."""
 
     request: Request
@@ -38,7 +38,7 @@ class AssociateRequest:
         """Return what the state machine hands to the association's thread."""
         longest = MaximumLengthNotification()
         longest.maximum_length_received = self._request.maximum_length
-        asked = _Asked()
+        asked = _HandedOn()
         asked.user_information = [longest]
         asked.request = self._request
         return asked
@@ -47,10 +47,10 @@ class AssociateRequest:
 def request_of(assoc: Association) -> Request:
     """Return the request for an association; an empty one before it has come."""
     primitive = assoc.requestor.primitive
-    return primitive.request if isinstance(primitive, _Asked) else Request()
+    return primitive.request if isinstance(primitive, _HandedOn) else Request()
 
 
-def refused_of(assoc: Association) -> list[Answer]:
+def refused_of(assoc: Association) -> list[ContextAnswer]:
     """Return the presentation contexts of an accepted association that were not accepted."""
     answers = cast("AcceptorAcse", assoc.acse).answers
     return [answer for answer in answers if answer.result != ACCEPTED]
@@ -66,7 +66,7 @@ class AcceptorAcse(ACSE):
 
     negotiate: Callable[[Request], Negotiation]
     acceptance: bytes
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[ContextAnswer, ...] = ()
 
     def _negotiate_as_acceptor(self) -> None:
         assoc, request = self.assoc, request_of(self.assoc)
@@ -98,7 +98,7 @@ class AcceptorAcse(ACSE):
         evt.trigger(assoc, evt.EVT_ESTABLISHED, {})
 
 
-def _context(answer: Answer) -> PresentationContext:
+def _context(answer: ContextAnswer) -> PresentationContext:
     """Return a context that is accepted; its id may be even, which pynetdicom would refuse."""
     context: Any = PresentationContext()
     context._context_id = answer.context_id

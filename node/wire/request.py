@@ -47,7 +47,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ContextAnswer:
     """What becomes of a presentation context (PS3.8 Table 9-18)."""
 
     context_id: int
@@ -62,14 +62,14 @@ class Negotiation:
 
     Attributes
     ----------
-    answers : tuple of Answer
+    answers : tuple of ContextAnswer
         To each presentation context, in the order of the request.
     roles : mapping of str to tuple of bool
         SCU and SCP role that are granted, by the SOP Classes that are answered to (PS3.7
         Section D.3.3.4).
     """
 
-    answers: tuple[Answer, ...]
+    answers: tuple[ContextAnswer, ...]
     roles: Mapping[str, tuple[bool, bool]]
 
 
@@ -241,6 +241,6 @@ def _granted(sop_class: str, roles: tuple[bool, bool]) -> bytes:
     return struct.pack(">H", len(uid)) + uid + bytes(roles)
 
 
-def _answered(answer: Answer) -> bytes:
+def _answered(answer: ContextAnswer) -> bytes:
     syntax = _item(_TRANSFER_SYNTAX, answer.transfer_syntax.encode("ascii"))
     return _item(_CONTEXT_ANSWER, bytes((answer.context_id, 0, answer.result, 0)) + syntax)

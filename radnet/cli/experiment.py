@@ -56,7 +56,7 @@ def freeze(  # noqa: PLR0913 (typer wants one parameter per option)
     """Which parts of the transferred encoder to keep fixed (Table 2)."""
     from radnet.training import experiments as ex
 
-    budget = ex.shortened(ex.QUICK if quick else ex.Budget(), steps, seeds, preset)
+    budget = ex.shortened(ex.QUICK if quick else ex.TrainingBudget(), steps, seeds, preset)
     _run("Table 2: frozen part", chosen(ex.FREEZE, arm or []), data, classifier, budget)
 
 
@@ -74,7 +74,7 @@ def fraction(  # noqa: PLR0913 (typer wants one parameter per option)
     """How much labelled data a frozen, transferred encoder needs (Table 3)."""
     from radnet.training import experiments as ex
 
-    budget = ex.shortened(ex.QUICK if quick else ex.Budget(), steps, seeds, preset)
+    budget = ex.shortened(ex.QUICK if quick else ex.TrainingBudget(), steps, seeds, preset)
     _run("Table 3: share of the data", chosen(ex.FRACTION, arm or []), data, classifier, budget)
 
 
@@ -98,7 +98,7 @@ def _run(
     arms: "Sequence[ex.Arm]",
     data: Path | None,
     classifier: Path | None,
-    budget: "ex.Budget",
+    budget: "ex.TrainingBudget",
 ) -> None:
     from radnet.inference.preparation import LIVER_SPACING_MM
     from radnet.network.build import liver_network
@@ -145,7 +145,7 @@ def _show(bar: Bar, task: TaskID, done: float) -> None:
     bar.update(task, completed=done)
 
 
-def _table(title: str, rows: "list[ex.Row]") -> Table:
+def _table(title: str, rows: "list[ex.ArmScores]") -> Table:
     import numpy as np
 
     from radnet.training import experiments as ex
@@ -166,7 +166,7 @@ def _table(title: str, rows: "list[ex.Row]") -> Table:
     return table
 
 
-def _more(title: str, rows: "list[ex.Row]") -> Table:
+def _more(title: str, rows: "list[ex.ArmScores]") -> Table:
     """Return what the poster does not have: seeds apart, surface distance, volume error."""
     table = Table(
         title.split(": ")[1], "mean Dice by seed %", "HD95 mm", "livers missed",
@@ -177,7 +177,7 @@ def _more(title: str, rows: "list[ex.Row]") -> Table:
     return table
 
 
-def _figures(row: "ex.Row") -> tuple[str, ...]:
+def _figures(row: "ex.ArmScores") -> tuple[str, ...]:
     import numpy as np
 
     low, high = (100 * mean for mean in row.over_seeds("dice"))

@@ -24,7 +24,7 @@ from radnet.errors import UnusableVolumeError
 
 if TYPE_CHECKING:
     from radnet.data.fetch import Fetcher
-    from radnet.data.fetch_sets import Origin, Selection
+    from radnet.data.fetch_sets import SeriesChoice, SetOrigin
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -147,10 +147,10 @@ def _selection(
     body_part: list[str] | None,
     licence: list[str] | None,
     limit: int,
-) -> "Selection":
-    from radnet.data.fetch_sets import Selection
+) -> "SeriesChoice":
+    from radnet.data.fetch_sets import SeriesChoice
 
-    return Selection(
+    return SeriesChoice(
         tuple(collection or ()),
         tuple(name.upper() for name in modality or ()),
         tuple(name.upper() for name in body_part or ()),
@@ -160,7 +160,7 @@ def _selection(
     )
 
 
-def _told(series: "list[Origin]") -> None:
+def _told(series: "list[SetOrigin]") -> None:
     """Print what was chosen, by licence."""
     table = Table("licence", "series", "instances", "GB")
     for licence in sorted({one.licence for one in series}):

@@ -25,7 +25,7 @@ from radnet.errors import UnusableVolumeError
 from radnet.labels.evidence import HEADS, SeriesLabels
 
 if TYPE_CHECKING:
-    from radnet.data.label_report import Difference, Group, Report
+    from radnet.data.label_report import Difference, Report, TableGroup
     from radnet.data.label_scan import Scanned, Tick
 
 app = typer.Typer(no_args_is_help=True, help="Labels from DICOM metadata, with their reasons.")
@@ -143,10 +143,10 @@ def scan(
 ) -> None:
     """Label every series of an archive; the same command goes on where it was cut off."""
     from radnet.data.label_idc import index_file, scan_index
-    from radnet.data.label_scan import Scan, scan_series
+    from radnet.data.label_scan import LabelScan, scan_series
     from radnet.data.sources import open_source
 
-    asked = Scan(out, site, frozenset(name.upper() for name in modality or ()), force)
+    asked = LabelScan(out, site, frozenset(name.upper() for name in modality or ()), force)
     out.parent.mkdir(parents=True, exist_ok=True)
     with _progress("series" if source != "idc" else "distinct texts") as tick:
         if source == "idc":
@@ -208,7 +208,7 @@ def _values(found: "Report") -> None:
     said.print(table)
 
 
-def _groups(title: str, groups: "tuple[Group, ...]") -> None:
+def _groups(title: str, groups: "tuple[TableGroup, ...]") -> None:
     table = Table("", "series", *HEADS, title=title)
     for group in groups:
         shares = (f"{group.known[head]:.0%}" for head in HEADS)

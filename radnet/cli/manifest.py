@@ -41,11 +41,11 @@ def manifest(  # noqa: PLR0913 (typer wants one parameter per option)
     ] = None,
 ) -> None:
     """Choose series to train on and split them by patient: train, validation, test."""
-    from radnet.data.manifest import Wanted, make_manifest
+    from radnet.data.manifest import ManifestOrder, make_manifest
 
     if not labels.is_file():
         raise UnusableVolumeError(f"{labels}: no such file")
-    wanted = Wanted(
+    wanted = ManifestOrder(
         sure,
         per_patient,
         per_collection,

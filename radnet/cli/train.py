@@ -44,7 +44,7 @@ class Task(StrEnum):
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainingRequest:
     """What `radnet train` was asked for."""
 
     task: Task
@@ -155,7 +155,7 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
     """
     from radnet.training.ranks import joined
 
-    request = Request(
+    request = TrainingRequest(
         task,
         preset,
         minutes,
@@ -178,7 +178,7 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
             _train_liver(request, rank.first)
 
 
-def _refuse_paths(request: Request) -> None:
+def _refuse_paths(request: TrainingRequest) -> None:
     """Refuse before the work what could not be read in it or written after it."""
     if request.data and request.manifest is not None:
         raise UnusableVolumeError("--data and --manifest exclude each other")
@@ -191,7 +191,7 @@ def _refuse_paths(request: Request) -> None:
         )
 
 
-def _train_classifier(request: Request, first: bool) -> None:
+def _train_classifier(request: TrainingRequest, first: bool) -> None:
     from radnet.inference.preparation import CLASSIFIER_SPACING_MM
     from radnet.network.weights import save_weights
     from radnet.training import classify
@@ -232,7 +232,7 @@ def _train_classifier(request: Request, first: bool) -> None:
         tell_classifier(shown, request.out, record | last)
 
 
-def _archive(request: Request) -> tuple[Any, list[Any]]:
+def _archive(request: TrainingRequest) -> tuple[Any, list[Any]]:
     """Return the training series of a manifest as a pool, and its validation series."""
     from radnet.data.manifest import read_table
     from radnet.training.prepared import Archive, prepare
@@ -274,7 +274,7 @@ def _heads(found: dict[str, float]) -> dict[str, float]:
     return {name: found[name] for name in WATCHED if name in found}
 
 
-def _train_liver(request: Request, first: bool) -> None:
+def _train_liver(request: TrainingRequest, first: bool) -> None:
     from radnet.inference.preparation import LIVER_HU, LIVER_SPACING_MM, LIVER_WINDOW
     from radnet.network.weights import save_weights
     from radnet.training import liver_score, liver_sets, transfer
@@ -322,7 +322,7 @@ def _train_liver(request: Request, first: bool) -> None:
 
 
 @contextmanager
-def _journal(request: Request, record: dict[str, Any], first: bool) -> Iterator[Any]:
+def _journal(request: TrainingRequest, record: dict[str, Any], first: bool) -> Iterator[Any]:
     """Open the journal of a training, and MLflow's where it is asked for; close both."""
     from radnet.training.journal import Journal
 

@@ -34,7 +34,7 @@ Tick = Callable[[int], None]  # bytes that came
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedFile:
     """One file, and what its source says of it; size 0 and digest '' where it does not."""
 
     url: str
@@ -81,7 +81,7 @@ class Fetcher:
         """Close its connections."""
         self._client.close()
 
-    def files(self, wanted: Sequence[Wanted]) -> None:
+    def files(self, wanted: Sequence[WantedFile]) -> None:
         """Get several files, some at once; the first that fails ends it.
 
         Raises
@@ -97,7 +97,7 @@ class Fetcher:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def file(self, wanted: Wanted) -> None:
+    def file(self, wanted: WantedFile) -> None:
         """Get one file, unless it is there already.
 
         Raises
@@ -131,7 +131,7 @@ class Fetcher:
                 )
             self._wait(min(LONGEST_WAIT_S, 2.0**vain))
 
-    def _more(self, wanted: Wanted, part: Path) -> str:
+    def _more(self, wanted: WantedFile, part: Path) -> str:
         """Append what is missing to `part`; return what went wrong, '' when it is whole."""
         have = part.stat().st_size if part.is_file() else 0
         if wanted.size and have == wanted.size:

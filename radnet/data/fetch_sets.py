@@ -18,7 +18,7 @@ from typing import Final
 
 import duckdb
 
-from radnet.data.fetch import Fetcher, Wanted, md5
+from radnet.data.fetch import Fetcher, WantedFile, md5
 from radnet.data.label_scan import first_line, publish
 from radnet.data.public_sets import (
     BUCKET,
@@ -39,7 +39,7 @@ Done = Callable[[int, int], None]  # series, of how many
 
 
 @dataclass(frozen=True)
-class Origin:
+class SetOrigin:
     """One row of the table: a series, and whose it is."""
 
     series_instance_uid: str
@@ -53,7 +53,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Selection:
+class SeriesChoice:
     """Which series are wanted; an empty field takes all.
 
     Attributes
@@ -74,7 +74,7 @@ class Selection:
     limit: int = 0
 
 
-class Origins:
+class OriginTable:
     """The table of what is whole in a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -84,13 +84,13 @@ class Origins:
             content = self._path.read_bytes()
             if not content.endswith(b"\n"):  # the line that a crash cut off
                 os.truncate(self._path, content.rfind(b"\n") + 1)
-        names = [field.name for field in fields(Origin)]
+        names = [field.name for field in fields(SetOrigin)]
         if not self._path.is_file() or not self._path.stat().st_size:
             self._write(names)
         with self._path.open(newline="", encoding="utf-8") as file:
             self.done = {row["series_instance_uid"] for row in csv.DictReader(file)}
 
-    def add(self, origin: Origin) -> None:
+    def add(self, origin: SetOrigin) -> None:
         """Add one series, durably."""
         self._write(list(asdict(origin).values()))
         self.done.add(origin.series_instance_uid)
@@ -117,7 +117,7 @@ def require_room(folder: Path, needed: int) -> None:
         )
 
 
-def chosen(origins: Sequence[Origin], limit: int) -> list[Origin]:
+def chosen(origins: Sequence[SetOrigin], limit: int) -> list[SetOrigin]:
     """Return at most `limit` of them, the same ones each time."""
     order = sorted(
         origins, key=lambda one: hashlib.sha256(one.series_instance_uid.encode()).digest()
@@ -125,7 +125,7 @@ def chosen(origins: Sequence[Origin], limit: int) -> list[Origin]:
     return order[:limit] if limit else order
 
 
-def idc_series(index: Path, wanted: Selection, endpoint: str = BUCKET) -> list[Origin]:
+def idc_series(index: Path, wanted: SeriesChoice, endpoint: str = BUCKET) -> list[SetOrigin]:
     """Return the series of the IDC's index that are wanted.
 
     Raises
@@ -158,12 +158,12 @@ def idc_series(index: Path, wanted: Selection, endpoint: str = BUCKET) -> list[O
     found = []
     for uid, collection, modality, count, size, licence, doi, bucket, uuid in rows:
         url = f"{endpoint.format(bucket=bucket)}/{uuid}/"
-        found.append(Origin(uid, collection, modality, count, size, licence, doi, url))
+        found.append(SetOrigin(uid, collection, modality, count, size, licence, doi, url))
     found = [one for one in found if fits(one.licence, wanted.licences)]
     return chosen(found, wanted.limit)
 
 
-def fetch_idc(series: Sequence[Origin], out: Path, fetcher: Fetcher, done: Done) -> None:
+def fetch_idc(series: Sequence[SetOrigin], out: Path, fetcher: Fetcher, done: Done) -> None:
     """Get series of IDC from their public bucket into ``OUT/COLLECTION/SERIES/``.
 
     Raises
@@ -171,7 +171,7 @@ def fetch_idc(series: Sequence[Origin], out: Path, fetcher: Fetcher, done: Done)
     FetchError
         If the bucket cannot be reached, or holds another number of files than the index says.
     """
-    table = Origins(out)
+    table = OriginTable(out)
     todo = [one for one in series if one.series_instance_uid not in table.done]
     require_room(out, sum(one.bytes for one in todo))
     for number, one in enumerate(todo, start=1):
@@ -184,7 +184,9 @@ def fetch_idc(series: Sequence[Origin], out: Path, fetcher: Fetcher, done: Done)
         folder = series_folder(out, one)
         fetcher.files(
             [
-                Wanted(f"{endpoint}/{item.key}", folder / name_of(item.key), item.size, item.md5)
+                WantedFile(
+                    f"{endpoint}/{item.key}", folder / name_of(item.key), item.size, item.md5
+                )
                 for item in stored
             ]
         )
@@ -192,7 +194,7 @@ def fetch_idc(series: Sequence[Origin], out: Path, fetcher: Fetcher, done: Done)
         done(number, len(todo))
 
 
-def series_folder(out: Path, one: Origin) -> Path:
+def series_folder(out: Path, one: SetOrigin) -> Path:
     """Return where the files of a series go; a source's words cannot lead elsewhere."""
     return out / name_of(one.collection or "series") / name_of(one.series_instance_uid)
 
@@ -211,7 +213,7 @@ def name_of(text: str) -> str:
     return name
 
 
-def tcia_series(fetcher: Fetcher, wanted: Selection, base: str = NBIA) -> list[Origin]:
+def tcia_series(fetcher: Fetcher, wanted: SeriesChoice, base: str = NBIA) -> list[SetOrigin]:
     """Return the public series of TCIA that are wanted, by NBIA's search.
 
     Raises
@@ -219,11 +221,11 @@ def tcia_series(fetcher: Fetcher, wanted: Selection, base: str = NBIA) -> list[O
     FetchError
         If TCIA cannot be reached.
     """
-    found: list[Origin] = []
+    found: list[SetOrigin] = []
     for collection in wanted.collections:
         told = fetcher.json(f"{base}/getSeries", {"Collection": collection, "format": "json"})
         for row in told:
-            one = Origin(
+            one = SetOrigin(
                 str(row.get("SeriesInstanceUID", "")),
                 str(row.get("Collection", collection)),
                 str(row.get("Modality", "")),
@@ -239,7 +241,7 @@ def tcia_series(fetcher: Fetcher, wanted: Selection, base: str = NBIA) -> list[O
     return chosen(found, wanted.limit)
 
 
-def _wanted(one: Origin, part: str, wanted: Selection) -> bool:
+def _wanted(one: SetOrigin, part: str, wanted: SeriesChoice) -> bool:
     return (
         (not wanted.modalities or one.modality in wanted.modalities)
         and (not wanted.body_parts or part in wanted.body_parts)
@@ -248,7 +250,7 @@ def _wanted(one: Origin, part: str, wanted: Selection) -> bool:
     )
 
 
-def fetch_tcia(series: Sequence[Origin], out: Path, fetcher: Fetcher, done: Done) -> None:
+def fetch_tcia(series: Sequence[SetOrigin], out: Path, fetcher: Fetcher, done: Done) -> None:
     """Get series of TCIA as ZIP files and unpack them into ``OUT/COLLECTION/SERIES/``.
 
     NBIA makes each ZIP when it is asked for: a series that broke off begins anew.
@@ -258,13 +260,13 @@ def fetch_tcia(series: Sequence[Origin], out: Path, fetcher: Fetcher, done: Done
     FetchError
         If TCIA cannot be reached, or a ZIP holds other files than its list of digests says.
     """
-    table = Origins(out)
+    table = OriginTable(out)
     todo = [one for one in series if one.series_instance_uid not in table.done]
     require_room(out, 2 * sum(one.bytes for one in todo))
     for number, one in enumerate(todo, start=1):
         folder = series_folder(out, one)
         packed = folder.with_name(f"{folder.name}.zip")
-        fetcher.file(Wanted(one.url, packed))
+        fetcher.file(WantedFile(one.url, packed))
         try:
             _unpack(packed, folder, one)
         finally:
@@ -273,7 +275,7 @@ def fetch_tcia(series: Sequence[Origin], out: Path, fetcher: Fetcher, done: Done
         done(number, len(todo))
 
 
-def _unpack(packed: Path, folder: Path, one: Origin) -> None:
+def _unpack(packed: Path, folder: Path, one: SetOrigin) -> None:
     """Unpack a ZIP of NBIA; the folder is there when every file has its digest."""
     fresh = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -315,13 +317,13 @@ def fetch_lits(
     FetchError
         If they cannot be had, or the archive is not the one that was published.
     """
-    table = Origins(out)
+    table = OriginTable(out)
     packed = out / "Task03_Liver.tar"
     if "lits" in table.done:
         return
     if not packed.is_file():
         require_room(out, 2 * MSD_BYTES)
-        fetcher.file(Wanted(url, packed, 0, digest))
+        fetcher.file(WantedFile(url, packed, 0, digest))
     volumes = total = 0
     try:
         with tarfile.open(packed) as archive:
@@ -337,7 +339,7 @@ def fetch_lits(
     if not volumes or total != 2 * volumes:
         raise FetchError(f"{packed.name}: {volumes} volumes among {total} files; expected pairs")
     size = packed.stat().st_size
-    table.add(Origin("lits", "MSD Task03", "CT", volumes, size, MSD_LICENCE, MSD_DOI, url))
+    table.add(SetOrigin("lits", "MSD Task03", "CT", volumes, size, MSD_LICENCE, MSD_DOI, url))
     packed.unlink()
 
 

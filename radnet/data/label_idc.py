@@ -16,7 +16,7 @@ import duckdb
 
 from radnet.data.label_scan import (
     LABEL_TYPES,
-    Scan,
+    LabelScan,
     Scanned,
     Tick,
     connect,
@@ -63,8 +63,8 @@ def index_file() -> Path:
     return Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH))
 
 
-def scan_index(index: Path, scan: Scan, tick: Tick) -> Scanned:
-    """Label the series of an IDC index that ``scan.out`` does not hold yet; see `Scan`."""
+def scan_index(index: Path, scan: LabelScan, tick: Tick) -> Scanned:
+    """Label the series of an IDC index that ``scan.out`` does not hold yet; see `LabelScan`."""
     load_rules(scan.site)  # a mistake in the site's rules is told here, not by a worker
     size = index.stat()
     before = scan.old.stat().st_mtime_ns if scan.old else 0
@@ -82,7 +82,7 @@ def scan_index(index: Path, scan: Scan, tick: Tick) -> Scanned:
     return Scanned(todo, total - todo, stale)
 
 
-def _select(db: duckdb.DuckDBPyConnection, index: Path, scan: Scan) -> int:
+def _select(db: duckdb.DuckDBPyConnection, index: Path, scan: LabelScan) -> int:
     """Make the tables `todo` (series) and `texts` (distinct texts); return the series in all."""
     only = sorted(scan.modalities)
     texts = ", ".join(f"coalesce({theirs}, '') AS {ours}" for ours, theirs in TEXTS.items())
@@ -114,7 +114,7 @@ def _select(db: duckdb.DuckDBPyConnection, index: Path, scan: Scan) -> int:
     return int(total)
 
 
-def _label_all(db: duckdb.DuckDBPyConnection, scan: Scan, tick: Tick) -> list[Path]:
+def _label_all(db: duckdb.DuckDBPyConnection, scan: LabelScan, tick: Tick) -> list[Path]:
     """Label every chunk of `texts` that has no part file yet; return all part files."""
     (count,) = db.execute("SELECT count(*) FROM texts").fetchone() or (0,)
     chunks = range(0, max(count, 1), CHUNK)

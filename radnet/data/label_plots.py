@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from radnet.data.label_report import Group, Report
+from radnet.data.label_report import Report, TableGroup
 from radnet.labels.evidence import HEADS
 
 MOST_BARS: Final = 12
@@ -56,7 +56,7 @@ def _short(regions: str) -> str:
     )
 
 
-def _heat(groups: Sequence[Group], kind: str) -> Figure:
+def _heat(groups: Sequence[TableGroup], kind: str) -> Figure:
     figure = Figure(figsize=(8, 1.6 + 0.24 * len(groups)), layout="constrained")
     axis = figure.subplots()
     shares = np.array([[group.known[head] for head in HEADS] for group in groups])

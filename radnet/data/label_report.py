@@ -19,7 +19,7 @@ MOST_QUARRELS: Final = 25
 
 
 @dataclass(frozen=True)
-class Group:
+class TableGroup:
     """A part of the table and the share of its series of which each label is known."""
 
     name: str
@@ -74,9 +74,9 @@ class Report:
 
     series: int
     values: Mapping[str, Mapping[str, int]]
-    totals: tuple[Group, ...]
-    collections: tuple[Group, ...]
-    vendors: tuple[Group, ...]
+    totals: tuple[TableGroup, ...]
+    collections: tuple[TableGroup, ...]
+    vendors: tuple[TableGroup, ...]
     conflicts: Mapping[str, int]
     quarrels: tuple[Quarrel, ...] = ()
     differences: tuple[Difference, ...] = ()
@@ -133,12 +133,12 @@ def _known() -> str:
     return ", ".join(f"avg(({head} IS NOT NULL)::INT)" for head in HEADS)
 
 
-def _group(row: tuple[Any, ...]) -> Group:
+def _group(row: tuple[Any, ...]) -> TableGroup:
     name, series, *shares = row
-    return Group(name or "(none)", series, dict(zip(HEADS, shares, strict=True)))
+    return TableGroup(name or "(none)", series, dict(zip(HEADS, shares, strict=True)))
 
 
-def _groups(db: duckdb.DuckDBPyConnection, column: str) -> tuple[Group, ...]:
+def _groups(db: duckdb.DuckDBPyConnection, column: str) -> tuple[TableGroup, ...]:
     rows = db.execute(
         f"SELECT {column}, count(*), {_known()} FROM labels "  # noqa: S608
         "WHERE modality IN ('CT', 'MR') GROUP BY 1 "
@@ -147,8 +147,8 @@ def _groups(db: duckdb.DuckDBPyConnection, column: str) -> tuple[Group, ...]:
     return tuple(_group(row) for row in rows)
 
 
-def _totals(db: duckdb.DuckDBPyConnection) -> tuple[Group, ...]:
-    groups: list[Group] = []
+def _totals(db: duckdb.DuckDBPyConnection) -> tuple[TableGroup, ...]:
+    groups: list[TableGroup] = []
     for name, where in (
         ("all", "true"),
         ("CT", "modality = 'CT'"),

@@ -16,7 +16,7 @@ from typing import Any, Final
 import duckdb
 from pydicom import Dataset
 
-from radnet.data.sources import Listed, Source
+from radnet.data.sources import Listed, ScanSource
 from radnet.errors import RadnetError
 from radnet.labels.evidence import HEADS, SeriesLabels
 from radnet.labels.header import read_header
@@ -52,7 +52,7 @@ Tick = Callable[[int, int], None]  # done, of how many
 
 
 @dataclass(frozen=True)
-class Scan:
+class LabelScan:
     """What a scan is asked for.
 
     Attributes
@@ -142,7 +142,7 @@ def _text(header: Dataset, keyword: str) -> str:
     return "" if value is None else clean(str(value))
 
 
-def scan_series(source: Source, scan: Scan, tick: Tick) -> Scanned:
+def scan_series(source: ScanSource, scan: LabelScan, tick: Tick) -> Scanned:
     """Label the series of `source` that ``scan.out`` does not hold yet, and add them to it.
 
     Raises
@@ -218,7 +218,7 @@ def rules_digest(site: Path | None) -> str:
     return digest.hexdigest()
 
 
-def open_parts(scan: Scan, source: str) -> None:
+def open_parts(scan: LabelScan, source: str) -> None:
     """Make the folder of the part files; throw those away that another scan left there."""
     plan = json.dumps(
         {"source": source, "rules": rules_digest(scan.site), "only": sorted(scan.modalities)}
@@ -230,7 +230,7 @@ def open_parts(scan: Scan, source: str) -> None:
     told.write_text(plan, encoding="utf-8")
 
 
-def connect(scan: Scan) -> duckdb.DuckDBPyConnection:
+def connect(scan: LabelScan) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB of little memory that spills into the folder of the part files."""
     return duckdb.connect(
         config={
@@ -242,14 +242,14 @@ def connect(scan: Scan) -> duckdb.DuckDBPyConnection:
     )
 
 
-def lines(scan: Scan) -> Iterator[dict[str, Any]]:
+def lines(scan: LabelScan) -> Iterator[dict[str, Any]]:
     """Yield the rows of all part files, oldest first."""
     for path in part_files(scan.parts):
         with path.open(encoding="utf-8") as file:
             yield from map(json.loads, file)
 
 
-def _counts(scan: Scan) -> dict[str, int]:
+def _counts(scan: LabelScan) -> dict[str, int]:
     """Return how many instances each series had when it was labelled."""
     done: dict[str, int] = {}
     if scan.old:
@@ -276,7 +276,7 @@ def json_columns(types: dict[str, str]) -> str:
     return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in types.items()) + "}"
 
 
-def is_stale(scan: Scan) -> bool:
+def is_stale(scan: LabelScan) -> bool:
     """Tell whether the table to be completed was labelled by other rules."""
     if not scan.old:
         return False
@@ -289,7 +289,7 @@ def is_stale(scan: Scan) -> bool:
 
 
 def write_table(
-    scan: Scan, db: duckdb.DuckDBPyConnection, rows: str, values: Sequence[object]
+    scan: LabelScan, db: duckdb.DuckDBPyConnection, rows: str, values: Sequence[object]
 ) -> None:
     """Write the rows of a query and those of the old table beside them; drop the parts."""
     columns = ", ".join(TYPES)
@@ -311,7 +311,7 @@ def write_table(
     shutil.rmtree(scan.parts)
 
 
-def _merge(scan: Scan) -> None:
+def _merge(scan: LabelScan) -> None:
     """Write all part files and the old table into one; the last row of a series holds."""
     if not part_files(scan.parts):
         write_part(scan.parts / "000000.jsonl", [])

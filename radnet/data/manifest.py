@@ -43,7 +43,7 @@ NEEDED: Final = frozenset(TYPES) - {"mask", "manufacturer", "license_short_name"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ManifestOrder:
     """What a manifest is made of.
 
     Attributes
@@ -124,7 +124,7 @@ ORDER BY series_instance_uid
 def make_manifest(
     labels: Path,
     out: Path,
-    wanted: Wanted,
+    wanted: ManifestOrder,
     files: Mapping[str, Sequence[Path]] | None = None,
     masks: Mapping[str, Path] | None = None,
 ) -> dict[str, int]:
@@ -182,7 +182,7 @@ def make_manifest(
     return {"train": 0, "validation": 0, "test": 0} | dict(counts)
 
 
-def _values(labels: Path, wanted: Wanted, licences: list[str]) -> dict[str, object]:
+def _values(labels: Path, wanted: ManifestOrder, licences: list[str]) -> dict[str, object]:
     return {
         "labels": str(labels),
         "seed": f"radnet-{wanted.seed}-",
@@ -197,7 +197,7 @@ def _values(labels: Path, wanted: Wanted, licences: list[str]) -> dict[str, obje
     }
 
 
-def _licences(db: duckdb.DuckDBPyConnection, labels: Path, wanted: Wanted) -> list[str]:
+def _licences(db: duckdb.DuckDBPyConnection, labels: Path, wanted: ManifestOrder) -> list[str]:
     """Return the licences of the table that fit the wanted patterns; empty where any will do."""
     if not wanted.licences:
         return []

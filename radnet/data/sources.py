@@ -57,7 +57,7 @@ class Listed:
     collection: str = ""
 
 
-class Source(Protocol):
+class ScanSource(Protocol):
     """What a scan needs of a place that holds series.
 
     Attributes
@@ -75,7 +75,7 @@ class Source(Protocol):
         """Return the headers of one series; empty, and told in `broken`, if unreadable."""
 
 
-def open_source(name: str) -> Source:
+def open_source(name: str) -> ScanSource:
     """Return the source called ``FOLDER``, ``orthanc+http://...`` or ``dicomweb+http://...``.
 
     Raises

@@ -58,7 +58,7 @@ class GateRefusedError(RadnetError):
 
 
 @dataclass(frozen=True)
-class Gate:
+class ExportGate:
     """How far an exported network is from torch in fp32.
 
     Attributes
@@ -126,7 +126,7 @@ def decisions(task: Task, outputs: list[Array]) -> NDArray[np.int64]:
     return np.array([int(head.argmax()) for head in heads] + regions.tolist(), np.int64)
 
 
-def gate(task: Task, exact: Run, other: Run, precision: str, cases: list[Array]) -> Gate:
+def gate(task: Task, exact: Run, other: Run, precision: str, cases: list[Array]) -> ExportGate:
     """Compare two runs of one network on `cases`."""
     error, changed, total, both, either = 0.0, 0, 0, 0, 0
     for case in cases:
@@ -139,10 +139,10 @@ def gate(task: Task, exact: Run, other: Run, precision: str, cases: list[Array])
         if task == "liver":
             both += 2 * int((first & second).sum())
             either += int(first.sum() + second.sum())
-    return Gate(precision, error, changed / total, both / either if either else 1.0, total)
+    return ExportGate(precision, error, changed / total, both / either if either else 1.0, total)
 
 
-def export(task: Task, weights: Path, out: Path, cases: int = 0) -> list[Gate]:
+def export(task: Task, weights: Path, out: Path, cases: int = 0) -> list[ExportGate]:
     """Write ``model.onnx``, ``model.xml`` with ``model.bin`` and ``gates.json`` under `out`.
 
     Parameters
@@ -185,7 +185,7 @@ def export(task: Task, weights: Path, out: Path, cases: int = 0) -> list[Gate]:
 
 def _through_gates(
     task: Task, net: nn.Module, fresh: Path, cases: int, weights: str
-) -> list[Gate]:
+) -> list[ExportGate]:
     """Write ``model.onnx`` and return how far it is from `net`, if that is near enough."""
     side = CLASSIFIER_SIDE if task == "classifier" else LIVER_WINDOW[1]
     _write_onnx(net, fresh / "model.onnx", side)

@@ -14,7 +14,7 @@ from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.fusion import CLASS_HEADS, Fused, fuse_witnesses
 from radnet.inference.refusals import not_hounsfield
 from radnet.labels.evidence import SeriesLabels
-from radnet.labels.facts import Facts
+from radnet.labels.facts import HeaderFacts
 from radnet.labels.header import own_rules, read_header, text_of
 from radnet.labels.judge import judge
 from radnet.labels.vocabulary import Region
@@ -142,7 +142,7 @@ def _geometry(volume: hd.Volume, modality: str, *, oriented: bool) -> SeriesLabe
     step = float(np.linalg.norm(axes[:, 0]))
     normal = np.cross(axes[:, 1], axes[:, 2])
     normal = normal / np.linalg.norm(normal)
-    facts = Facts(
+    facts = HeaderFacts(
         modality,
         {},
         normals=[(float(normal[0]), float(normal[1]), float(normal[2]))] if oriented else [],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from radnet.labels.evidence import THRESHOLD, Evidence, Label
-from radnet.labels.facts import Facts
+from radnet.labels.facts import HeaderFacts
 from radnet.labels.rules import Rules
 from radnet.labels.vocabulary import ELSEWHERE, UNTOLD, Region
 
@@ -38,7 +38,7 @@ class _Claim:
     evidence: Evidence
 
 
-def _claims(facts: Facts, rules: Rules, context: str) -> list[_Claim]:
+def _claims(facts: HeaderFacts, rules: Rules, context: str) -> list[_Claim]:
     claims: list[_Claim] = []
     for attribute, trust in rules.trust["coverage"].items():
         text = facts.texts.get(attribute, "")
@@ -63,7 +63,7 @@ def in_order(regions: Iterable[str]) -> str:
     return ";".join(region for region in Region if region in named) or ELSEWHERE
 
 
-def covered(facts: Facts, rules: Rules, context: str) -> tuple[Label, dict[str, float]]:
+def covered(facts: HeaderFacts, rules: Rules, context: str) -> tuple[Label, dict[str, float]]:
     """Let the first attribute that names a region decide, the less surely the more others differ.
 
     BodyPartExamined is wrong in every sixth header (Gueld 2002), so it never beats the
@@ -107,7 +107,7 @@ def _said(claim: _Claim) -> str:
     return f"{told.attribute} says {told.value} ('{told.found}', rule {told.rule})"
 
 
-def _foremost(claims: list[_Claim], facts: Facts) -> _Claim:
+def _foremost(claims: list[_Claim], facts: HeaderFacts) -> _Claim:
     """Return the first claim; where the slices are too few for it, the next that is part of it.
 
     "LIVER 3 PHASE (A/P)" names the examination; its reconstruction of the liver alone says so
@@ -120,7 +120,7 @@ def _foremost(claims: list[_Claim], facts: Facts) -> _Claim:
     return next((part for part in parts if not _too_short(part.regions, facts)), first)
 
 
-def _too_short(regions: frozenset[str], facts: Facts) -> bool:
+def _too_short(regions: frozenset[str], facts: HeaderFacts) -> bool:
     """Tell whether axial slices cannot reach from amid the first region to amid the last.
 
     One organ of the abdomen names them all, and may be scanned alone.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Facts:
+class HeaderFacts:
     """What a series says of itself, of whatever source.
 
     Attributes

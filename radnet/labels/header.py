@@ -18,7 +18,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from radnet.labels.evidence import SeriesLabels
-from radnet.labels.facts import Facts
+from radnet.labels.facts import HeaderFacts
 from radnet.labels.judge import judge
 from radnet.labels.rules import Rules, load_rules
 
@@ -233,7 +233,7 @@ def _injected(headers: Listing[Dataset]) -> bool | None:
     return True if start < min(times) else None
 
 
-def facts_of(headers: Listing[Dataset]) -> Facts:
+def facts_of(headers: Listing[Dataset]) -> HeaderFacts:
     """Return what the headers of one series say, in the order the images were read."""
     parts = list(_nested(headers[0]))
     texts = {keyword: _first_text(parts, keyword) for keyword in TEXTS}
@@ -251,7 +251,7 @@ def facts_of(headers: Listing[Dataset]) -> Facts:
         numbers["b"] = weighted  # the first image of a series is often the one of b 0
     normals, spacing, extent = _geometry(headers)
     modality = text_of(headers[0], "Modality").strip().upper()
-    return Facts(modality, texts, numbers, normals, spacing, extent, _injected(headers))
+    return HeaderFacts(modality, texts, numbers, normals, spacing, extent, _injected(headers))
 
 
 @cache

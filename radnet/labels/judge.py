@@ -7,7 +7,7 @@ from typing import Final
 
 from radnet.labels.evidence import Evidence, Label, SeriesLabels, weigh
 from radnet.labels.extent import covered
-from radnet.labels.facts import Facts
+from radnet.labels.facts import HeaderFacts
 from radnet.labels.rules import Rules
 from radnet.labels.text import plain
 from radnet.labels.vocabulary import Contrast, Plane
@@ -19,7 +19,7 @@ SMALL_FLIP_DEGREES: Final = 30.0  # no spin echo excites by less
 SHORT_ECHO_MS: Final = 5.0  # no spin echo comes sooner
 
 
-def judge(facts: Facts, rules: Rules) -> SeriesLabels:
+def judge(facts: HeaderFacts, rules: Rules) -> SeriesLabels:
     """Return all labels that `facts` give under `rules`."""
     context = plain(" ".join(facts.texts.values()))
     told = {
@@ -42,7 +42,7 @@ def judge(facts: Facts, rules: Rules) -> SeriesLabels:
     )
 
 
-def _read_all(head: str, facts: Facts, rules: Rules, context: str) -> list[Evidence]:
+def _read_all(head: str, facts: HeaderFacts, rules: Rules, context: str) -> list[Evidence]:
     found: list[Evidence] = []
     for attribute in rules.sources(head):
         text = facts.modality if attribute == "Modality" else facts.texts.get(attribute, "")
@@ -54,7 +54,7 @@ def _read_all(head: str, facts: Facts, rules: Rules, context: str) -> list[Evide
     return found
 
 
-def _physics(facts: Facts, rules: Rules) -> list[Evidence]:
+def _physics(facts: HeaderFacts, rules: Rules) -> list[Evidence]:
     """Read the MR weighting from the timing; of rows for one value the strongest counts."""
     if facts.modality != "MR":
         return []
@@ -70,7 +70,7 @@ def _physics(facts: Facts, rules: Rules) -> list[Evidence]:
     return list(best.values())
 
 
-def _scanning(facts: Facts) -> set[str]:
+def _scanning(facts: HeaderFacts) -> set[str]:
     """Return Scanning Sequence, with GR where the timing shows that no spin echo was made.
 
     GE writes RM (research mode) for GR, others IR alone: an MPRAGE is then told from a T1-FLAIR
@@ -88,7 +88,7 @@ def _scanning(facts: Facts) -> set[str]:
     return said | {"GR"} if small or echo < SHORT_ECHO_MS else said
 
 
-def _timing(facts: Facts) -> list[Evidence]:
+def _timing(facts: HeaderFacts) -> list[Evidence]:
     if facts.injected is None:
         return []
     value = Contrast.CONTRAST if facts.injected else Contrast.NONCONTRAST
@@ -111,7 +111,7 @@ def _degrees(cosine: float) -> float:
 
 
 def _plane(
-    facts: Facts, words: list[Evidence], *, several: list[Evidence]
+    facts: HeaderFacts, words: list[Evidence], *, several: list[Evidence]
 ) -> tuple[Label, float | None]:
     """Return the plane and how oblique it is: from the orientation, else from words.
 

@@ -6,7 +6,7 @@ from typing import Final
 from radnet.labels.agent import settled
 from radnet.labels.evidence import Evidence
 from radnet.labels.reach import ranged
-from radnet.labels.rule import DEFAULT_WEIGHT, Rule
+from radnet.labels.rule import DEFAULT_WEIGHT, LabelRule
 
 OPAQUE: Final = {"collection", "implied"}  # no descriptions: read only by rules that name them
 SHOWN: Final = 64  # characters of a text that evidence repeats
@@ -16,7 +16,7 @@ SHOWN: Final = 64  # characters of a text that evidence repeats
 class Reader:
     """Applies the rules that were chosen for one attribute to its `plain` text."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[LabelRule, ...]
     attribute: str
     context: str
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from radnet.labels.evidence import SeriesLabels
-from radnet.labels.facts import Facts
+from radnet.labels.facts import HeaderFacts
 from radnet.labels.judge import judge
 from radnet.labels.rules import Rules
 from radnet.labels.vocabulary import ELSEWHERE, Sequence
@@ -28,7 +28,7 @@ def label_row(row: TableRow, rules: Rules) -> SeriesLabels:
         "StudyDescription": row.study_description,
         "collection": row.collection,
     }
-    return judge(Facts(row.modality.strip().upper(), texts), rules)
+    return judge(HeaderFacts(row.modality.strip().upper(), texts), rules)
 
 
 def row_columns(labels: SeriesLabels) -> dict[str, str]:

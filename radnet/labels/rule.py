@@ -29,7 +29,7 @@ Words = Annotated[re.Pattern[str], BeforeValidator(_compiled)]
 Bounds = Annotated[list[float], Field(min_length=2, max_length=2)] | None
 
 
-class Rule(BaseModel):
+class LabelRule(BaseModel):
     """One row of a table of words.
 
     Attributes
@@ -63,7 +63,7 @@ class Rule(BaseModel):
     unlike: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _value_of_the_head(self) -> "Rule":
+    def _value_of_the_head(self) -> "LabelRule":
         allowed: set[str] = {"1", "0"}
         if self.head == "coverage":
             allowed = {*Region, ELSEWHERE, UNTOLD}

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from radnet.errors import UnusableVolumeError
 from radnet.labels.evidence import Evidence
 from radnet.labels.reader import OPAQUE, Reader
-from radnet.labels.rule import Physics, Rule
+from radnet.labels.rule import LabelRule, Physics
 from radnet.labels.text import plain
 
 TABLES: Final = ("sequence", "plane", "contrast", "coverage", "kind", "physics", "attributes")
@@ -38,7 +38,7 @@ class _Table(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    rule: list[Rule] = []
+    rule: list[LabelRule] = []
     physics: list[Physics] = []
     disable: list[str] = []
 
@@ -47,11 +47,13 @@ class _Table(BaseModel):
 class Rules:
     """All rules in force, and the memory of the texts they have read."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[LabelRule, ...]
     physics: tuple[Physics, ...]
     trust: Mapping[str, Mapping[str, float]]
     _read: dict[tuple[str, ...], tuple[Evidence, ...]] = field(default_factory=dict, repr=False)
-    _chosen: dict[tuple[str, str, str], tuple[Rule, ...]] = field(default_factory=dict, repr=False)
+    _chosen: dict[tuple[str, str, str], tuple[LabelRule, ...]] = field(
+        default_factory=dict, repr=False
+    )
 
     def sources(self, head: str) -> tuple[str, ...]:
         """Return the attributes that can speak of a head, the most trusted first."""
@@ -85,7 +87,7 @@ class Rules:
                 self._read[key] = read.rules_of(line, line)
         return self._read[key]
 
-    def _for(self, head: str, attribute: str, modality: str) -> tuple[Rule, ...]:
+    def _for(self, head: str, attribute: str, modality: str) -> tuple[LabelRule, ...]:
         key = (head, attribute, modality)
         if key not in self._chosen:
             described = attribute in self.trust[head] and attribute not in OPAQUE
@@ -125,7 +127,7 @@ def load_rules(site: Path | None = None) -> Rules:
         If the file of the site is missing, no TOML, or holds a row that cannot be a rule.
     """
     folder = files("radnet.labels") / "tables"
-    rules: list[Rule] = []
+    rules: list[LabelRule] = []
     physics: list[Physics] = []
     for name in TABLES:
         head = name if name not in ("kind", "physics", "attributes") else ""
@@ -139,8 +141,8 @@ def load_rules(site: Path | None = None) -> Rules:
 
 
 def _with_site(
-    rules: list[Rule], physics: list[Physics], site: Path
-) -> tuple[list[Rule], list[Physics]]:
+    rules: list[LabelRule], physics: list[Physics], site: Path
+) -> tuple[list[LabelRule], list[Physics]]:
     try:
         table = _parsed(site.read_text("utf-8"), str(site))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

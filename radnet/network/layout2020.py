@@ -29,7 +29,7 @@ def _activated(channels: int, convolution: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.BatchNorm3d(channels), nn.ReLU(), convolution)
 
 
-class Unit(nn.Module):
+class ConvolutionUnit(nn.Module):
     """BN-ReLU-1x1x1, BN-ReLU-3x3x3, BN-ReLU-1x1x1 beside a projected shortcut.
 
     Parameters
@@ -56,8 +56,8 @@ class Unit(nn.Module):
 
 
 def _block(units: int, incoming: int, outgoing: int, shortcut: int | None = None) -> nn.Sequential:
-    first = Unit(incoming, outgoing, shortcut)
-    return nn.Sequential(first, *(Unit(outgoing, outgoing) for _ in range(units - 1)))
+    first = ConvolutionUnit(incoming, outgoing, shortcut)
+    return nn.Sequential(first, *(ConvolutionUnit(outgoing, outgoing) for _ in range(units - 1)))
 
 
 class Encoder2020(nn.Module):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from radnet.inference.preparation import padded_slices
 from radnet.training.augment import augmented
-from radnet.training.samples import LONGEST, Batch, Sample, collate
+from radnet.training.samples import LONGEST, Sample, SampleBatch, collate
 
 REAL_SHARE: Final = 0.3  # of a batch, where the real scans are a handful
 ALIKE: Final = 16  # slices by which stacks of one batch may differ
@@ -34,7 +34,7 @@ class Pool(Protocol):
         ...
 
 
-class Held:
+class HeldSamples:
     """Samples in memory, each drawn as often as the others."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
@@ -61,7 +61,7 @@ def batches(
     *,
     first: int = 0,
     real_share: float = REAL_SHARE,
-) -> Iterator[Batch]:
+) -> Iterator[SampleBatch]:
     """Yield batches for ever, of samples of like length; about `real_share` are real.
 
     Batch number i depends on `seed` and i alone; `first` is the number to begin with.

@@ -18,7 +18,7 @@ from radnet.inference.strangeness import outside
 from radnet.labels.vocabulary import Region
 from radnet.network.heads import Heads
 from radnet.training.classify import known
-from radnet.training.samples import Batch
+from radnet.training.samples import SampleBatch
 
 CLASS_HEADS: Final = ("sequence", "plane", "contrast")
 WANTED: Final = 0.95  # share of the answers that must be right
@@ -30,7 +30,7 @@ REAL_WEIGHT: Final = 0.25  # of the real scans, which are few beside the phantom
 USUAL: Final = 0.975  # share of known scans that are not called strange
 
 
-def temperatures(heads: Heads, truth: Batch) -> dict[str, float]:
+def temperatures(heads: Heads, truth: SampleBatch) -> dict[str, float]:
     """Return the temperature of every head that makes its probabilities fit `truth` best.
 
     1 for a head of which `truth` knows nothing.
@@ -62,14 +62,16 @@ def temperatures(heads: Heads, truth: Batch) -> dict[str, float]:
     return found
 
 
-def halves(heads: Heads, truth: Batch) -> tuple[tuple[Heads, Batch], tuple[Heads, Batch]]:
+def halves(
+    heads: Heads, truth: SampleBatch
+) -> tuple[tuple[Heads, SampleBatch], tuple[Heads, SampleBatch]]:
     """Return every second scan, to choose on, and the others, to state on."""
     return _part(heads, truth, 0), _part(heads, truth, 1)
 
 
-def _part(heads: Heads, truth: Batch, first: int) -> tuple[Heads, Batch]:
+def _part(heads: Heads, truth: SampleBatch, first: int) -> tuple[Heads, SampleBatch]:
     said = Heads(*(getattr(heads, one.name)[first::2] for one in fields(Heads)))
-    return said, Batch(*(getattr(truth, one.name)[first::2] for one in fields(Batch)))
+    return said, SampleBatch(*(getattr(truth, one.name)[first::2] for one in fields(SampleBatch)))
 
 
 def at_least(right: int, answered: int) -> float:
@@ -113,7 +115,7 @@ def threshold(sure: NDArray[np.float64], right: NDArray[np.bool_], wanted: float
 
 
 def abstention(
-    heads: Heads, truth: Batch, heat: dict[str, float], wanted: float = WANTED
+    heads: Heads, truth: SampleBatch, heat: dict[str, float], wanted: float = WANTED
 ) -> dict[str, dict[str, float]]:
     """Return per head from which probability on its answers are right often enough.
 
@@ -134,7 +136,7 @@ def abstention(
 
 
 def _answers(
-    heads: Heads, truth: Batch, heat: dict[str, float]
+    heads: Heads, truth: SampleBatch, heat: dict[str, float]
 ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]:
     """Return per head how sure it is of what it says, and whether that is right."""
     found = {}
@@ -147,7 +149,7 @@ def _answers(
 
 
 def coverage(
-    heads: Heads, truth: Batch, heat: dict[str, float], wanted: float = WANTED
+    heads: Heads, truth: SampleBatch, heat: dict[str, float], wanted: float = WANTED
 ) -> dict[str, dict[str, Any]]:
     """Return per region from where it is covered, up to where it is not; between: unknown.
 
@@ -175,7 +177,7 @@ def coverage(
 
 
 def _region(
-    heads: Heads, truth: Batch, index: int, heat: float
+    heads: Heads, truth: SampleBatch, index: int, heat: float
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     seen = truth.scan[:, index] >= 0
     p = torch.sigmoid(heads.cells[seen, 0, index].double() / heat)
@@ -213,7 +215,7 @@ def usual(features: torch.Tensor, real: torch.Tensor) -> dict[str, Any]:
     }
 
 
-def scores(heads: Heads, truth: Batch) -> dict[str, float]:
+def scores(heads: Heads, truth: SampleBatch) -> dict[str, float]:
     """Return the share of right answers per head, over the samples whose truth is known.
 
     A head or region of which `truth` knows nothing has none.

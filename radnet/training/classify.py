@@ -16,13 +16,13 @@ from radnet.network.layout2020 import RadNet2020
 from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
 from radnet.network.weights import fill, load_weights
 from radnet.training.balance import EVEN, Balance
-from radnet.training.batches import REAL_SHARE, Held, Pool, batches
+from radnet.training.batches import REAL_SHARE, HeldSamples, Pool, batches
 from radnet.training.loading import ahead
 from radnet.training.loop import Progress, optimise
 from radnet.training.ranks import here
-from radnet.training.samples import Batch, Sample, collate, phantom_samples, real_samples
+from radnet.training.samples import Sample, SampleBatch, collate, phantom_samples, real_samples
 
-Batches = Callable[[int], Iterator[Batch]]
+Batches = Callable[[int], Iterator[SampleBatch]]
 ARCHIVE_SHARE: Final = 0.8  # real series of a batch, where there is an archive
 HELD_OUT_SEED: Final = 900_000_000
 
@@ -49,7 +49,7 @@ def known(loss: Tensor, target: Tensor) -> Tensor:
     return (loss * mask).sum() / mask.sum().clamp(min=1)
 
 
-def masked_loss(heads: Heads, batch: Batch, weigh: Balance = EVEN) -> Tensor:
+def masked_loss(heads: Heads, batch: SampleBatch, weigh: Balance = EVEN) -> Tensor:
     """Return the sum of the losses of the heads, each over the samples whose truth is known.
 
     Parameters
@@ -86,10 +86,10 @@ def masked_loss(heads: Heads, batch: Batch, weigh: Balance = EVEN) -> Tensor:
     )
 
 
-def batch_loss(net: nn.Module, batch: Batch, half: bool, weigh: Balance = EVEN) -> Tensor:
+def batch_loss(net: nn.Module, batch: SampleBatch, half: bool, weigh: Balance = EVEN) -> Tensor:
     """Return the loss of one batch, in bf16 where `half`."""
     device = next(net.parameters()).device
-    batch = Batch(*(getattr(batch, part.name).to(device) for part in fields(batch)))
+    batch = SampleBatch(*(getattr(batch, part.name).to(device) for part in fields(batch)))
     stack = batch.stack.contiguous(memory_format=torch.channels_last_3d)
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
         scan, cells = net(stack)
@@ -107,14 +107,14 @@ def train(
     return optimise(net, data, partial(batch_loss, weigh=weigh), plan, checkpoint)
 
 
-def predict(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads, Batch]:
+def predict(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads, SampleBatch]:
     """Return what `net` says of `samples` one by one, cells as the scan's maximum, and truth."""
     heads, truth, _ = look(net, samples)
     return heads, truth
 
 
 @torch.inference_mode()
-def look(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads, Batch, Tensor]:
+def look(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads, SampleBatch, Tensor]:
     """Return what `predict` returns, and the features of every sample, (N, C)."""
     described = WithFeatures(net).eval()
     device = next(net.parameters()).device
@@ -133,7 +133,7 @@ def look(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads, Ba
         torch.cat([h.log_spacing for h, _ in said]),
         torch.cat([scan for _, scan in said])[:, None],
     )
-    batch = Batch(
+    batch = SampleBatch(
         torch.zeros(0),
         torch.cat([b.sequence for b in truth]),
         torch.cat([b.plane for b in truth]),
@@ -174,11 +174,11 @@ def start(
     elif weights:
         fill(net, load_weights(weights, "classifier"), weights.name)
     seed = here().seed(plan.seed)
-    phantoms = Held(phantom_samples(plan.phantoms, seed=1_000_000 * (seed + 1)))
-    real = archive or Held(real_samples(data))
+    phantoms = HeldSamples(phantom_samples(plan.phantoms, seed=1_000_000 * (seed + 1)))
+    real = archive or HeldSamples(real_samples(data))
     share = ARCHIVE_SHARE if archive else REAL_SHARE
 
-    def following(first: int) -> Iterator[Batch]:
+    def following(first: int) -> Iterator[SampleBatch]:
         return ahead(batches(phantoms, real, plan.batch, seed, first=first, real_share=share))
 
     return net, following

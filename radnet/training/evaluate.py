@@ -30,7 +30,7 @@ UNKNOWN_BELOW: Final = 0.6  # as `radnet classify` where nothing else is asked f
 
 
 @dataclass(frozen=True)
-class Verdict:
+class HeadVerdict:
     """One head on one scan: what is true, what was said and how surely."""
 
     head: str
@@ -71,7 +71,7 @@ class ScanReport:
     """
 
     scan: Scan
-    verdicts: list[Verdict]
+    verdicts: list[HeadVerdict]
     liver: LiverScore | None
     prediction: Prediction
     vendor: str = ""
@@ -98,7 +98,7 @@ def volume_of(stack: Stack) -> hd.Volume:
     return hd.Volume(stack.array, affine=stack.affine, coordinate_system="PATIENT")
 
 
-def verdicts(scan: Scan, prediction: Prediction) -> list[Verdict]:
+def verdicts(scan: Scan, prediction: Prediction) -> list[HeadVerdict]:
     """Compare `prediction` with what the manifest knows of `scan`."""
     found = []
     for head, truth, said in (
@@ -108,11 +108,13 @@ def verdicts(scan: Scan, prediction: Prediction) -> list[Verdict]:
     ):
         if truth is not None:
             best = max(said.items(), key=lambda item: item[1])
-            found.append(Verdict(head, truth, best[0], best[1]))
+            found.append(HeadVerdict(head, truth, best[0], best[1]))
     if scan.coverage_whole:
         for region, p in prediction.coverage.items():
             there = "covered" if region in scan.coverage else "not"
-            found.append(Verdict(region, there, "covered" if p > 0.5 else "not", max(p, 1 - p)))
+            found.append(
+                HeadVerdict(region, there, "covered" if p > 0.5 else "not", max(p, 1 - p))
+            )
     return found
 
 

@@ -77,7 +77,7 @@ POSTER: Final = {
 
 
 @dataclass(frozen=True)
-class Row:
+class ArmScores:
     """All held-out cases of all seeds of one arm, seed by seed."""
 
     arm: Arm
@@ -109,7 +109,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Budget:
+class TrainingBudget:
     """How long each arm is trained, how often, and on how many phantoms where there is no set."""
 
     steps: int = 1500
@@ -118,10 +118,10 @@ class Budget:
     preset: str = "radnet10-tiny"
 
 
-QUICK: Final = Budget(steps=2, seeds=1, phantoms=4)
+QUICK: Final = TrainingBudget(steps=2, seeds=1, phantoms=4)
 
 
-def cases_of(data: Path | None, budget: Budget) -> list[Case]:
+def cases_of(data: Path | None, budget: TrainingBudget) -> list[Case]:
     """Return the cases of a set, or phantoms with a liver.
 
     Raises
@@ -145,7 +145,7 @@ def _manifest_cases(data: Path) -> Iterator[Case]:
             )
 
 
-def sides(data: Path | None, budget: Budget) -> tuple[list[Case], list[Case]]:
+def sides(data: Path | None, budget: TrainingBudget) -> tuple[list[Case], list[Case]]:
     """Return the cases to train on and those held out: a manifest says, else every fourth."""
     if data is not None and data.suffix == PARQUET:
         return table_cases(data, "train"), table_cases(data, "test")
@@ -171,10 +171,10 @@ def transfer_encoder(net: LiverNet | LiverNet2020, weights: Path) -> None:
 def run_arm(
     arm: Arm,
     cases: tuple[Sequence[Case], Sequence[Case]],
-    budget: Budget,
+    budget: TrainingBudget,
     classifier: Path,
     tick: Callable[[float], None],
-) -> Row:
+) -> ArmScores:
     """Train one arm with every seed and score it on the held-out cases.
 
     Parameters
@@ -195,7 +195,7 @@ def run_arm(
         for progress in transfer.train(net, _batches(chosen, plan), plan):
             tick((seed + progress.share) / budget.seeds)
         scores += [score(net, case) for case in held_out]
-    return Row(arm, count, tuple(scores), budget.seeds)
+    return ArmScores(arm, count, tuple(scores), budget.seeds)
 
 
 def _batches(chosen: list[Case], plan: transfer.Plan) -> transfer.Batches:
@@ -205,6 +205,6 @@ def _batches(chosen: list[Case], plan: transfer.Plan) -> transfer.Batches:
     return following
 
 
-def shortened(budget: Budget, steps: int, seeds: int, preset: str) -> Budget:
+def shortened(budget: TrainingBudget, steps: int, seeds: int, preset: str) -> TrainingBudget:
     """Return `budget` with what the caller gave; 0 leaves a figure as it is."""
     return replace(budget, steps=steps or budget.steps, seeds=seeds or budget.seeds, preset=preset)

@@ -44,7 +44,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Batch:
+class SampleBatch:
     """Tensors of several samples of one length."""
 
     stack: Tensor  # (B, 1, Z, 96, 96)
@@ -139,7 +139,7 @@ def real_samples(folders: Iterable[Path]) -> list[Sample]:
     ]
 
 
-def collate(samples: list[Sample]) -> Batch:
+def collate(samples: list[Sample]) -> SampleBatch:
     """Return `samples` padded to the longest of them."""
     length = max(padded_slices(sample.image.shape[0]) for sample in samples)
     stack = np.empty((len(samples), 1, length, *samples[0].image.shape[1:]), np.float32)
@@ -158,7 +158,7 @@ def collate(samples: list[Sample]) -> Batch:
     def whole(values: list[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.int64)
 
-    return Batch(
+    return SampleBatch(
         torch.from_numpy(stack),
         whole([sample.sequence for sample in samples]),
         whole([sample.plane for sample in samples]),

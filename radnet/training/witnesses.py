@@ -20,7 +20,7 @@ PUBLISHED: Final = "published: a network alone 72.7 %, fused with headers 92.7 %
 
 
 @dataclass(frozen=True)
-class Tally:
+class WitnessTally:
     """How often one witness was right, wrong or had no answer in one head."""
 
     head: str
@@ -35,7 +35,7 @@ class Tally:
         return self.right + self.wrong + self.unknown
 
 
-def tallies(found: Sequence[ScanReport]) -> list[Tally]:
+def tallies(found: Sequence[ScanReport]) -> list[WitnessTally]:
     """Return the tallies of every head, then of all together, as `radnet classify` answers.
 
     Each witness alone is heard by the same rules as both: the other one is silent.
@@ -49,7 +49,7 @@ def tallies(found: Sequence[ScanReport]) -> list[Tally]:
                 outcomes.setdefault((head, witness), []).append(right)
                 outcomes.setdefault(("all", witness), []).append(right)
     return [
-        Tally(head, witness, said.count(True), said.count(False), said.count(None))
+        WitnessTally(head, witness, said.count(True), said.count(False), said.count(None))
         for head in (*HEADS, "all")
         for witness in WITNESSES
         if (said := outcomes.get((head, witness)))

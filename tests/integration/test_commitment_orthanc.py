@@ -15,7 +15,7 @@ from node.deliver.destination import OutboundInstance
 from node.deliver.dimse import DimseSender
 from node.model.records import Delivery
 from node.model.states import DeliveryState
-from node.pipeline.commitments import Commitments, Committing
+from node.pipeline.commitments import CommitmentRequests, Committing
 from node.settings.trust import Source
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
@@ -82,7 +82,7 @@ def asked(node: Node, orthanc: RunningOrthanc) -> None:
     """Ask Orthanc to commit to what it took."""
     peer = Peer("ORTHANC", "127.0.0.1", orthanc.dicom_port, "RADNODE")
     asking = {"pacs": Committing(peer, timeout_s=1000.0, wait_s=30.0)}
-    commitments = Commitments(node.catalog, asking, lambda: node.now, SystemRandom().random)
+    commitments = CommitmentRequests(node.catalog, asking, lambda: node.now, SystemRandom().random)
     commitments.tick()
     with node.catalog.engine.connect() as connection:
         rows = connection.exec_driver_sql(

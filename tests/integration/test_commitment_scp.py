@@ -18,7 +18,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 from node.commitment.messages import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
-    Report,
+    CommitmentReport,
     read_report,
     report_of,
     request_of,
@@ -43,7 +43,7 @@ TRANSACTION = "2.25.4711"
 class Scanner:
     """A Storage Commitment SCU: sends, asks, and hears reports on either association."""
 
-    heard: list[tuple[int, Report]] = field(default_factory=list)
+    heard: list[tuple[int, CommitmentReport]] = field(default_factory=list)
     answer: int = 0x0000
     port: int = 0
     patience: Callable[[], object] = lambda: None

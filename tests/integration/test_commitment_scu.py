@@ -15,7 +15,7 @@ from node.commitment.reports import Reports
 from node.deliver.association import Peer, associated
 from node.model.records import Circuit, Delivery
 from node.model.states import CircuitState, DeliveryState
-from node.pipeline.commitments import QUEUES, Commitments, Committing
+from node.pipeline.commitments import QUEUES, CommitmentRequests, Committing
 from node.pipeline.engine import Engine
 from node.store.catalog import Catalog
 from node.store.commitments import Failed, Reference
@@ -48,7 +48,7 @@ class Node:
                 one.sop_instance_uid, "pacs", DeliveryState.DELIVERED, "", 102.0
             )
         peer = Peer("PACS", "127.0.0.1", port, "RADNODE", connect_s=10, response_s=10)
-        self.commitments = Commitments(
+        self.commitments = CommitmentRequests(
             self.catalog,
             {"pacs": Committing(peer, TIMEOUT_S, wait_s)},
             lambda: self.now,

@@ -11,8 +11,15 @@ import duckdb
 import pytest
 
 from radnet.data import fetch_sets
-from radnet.data.fetch import TRIES, Fetcher, Wanted
-from radnet.data.fetch_sets import Origin, Origins, Selection, fetch_idc, fetch_lits, fetch_tcia
+from radnet.data.fetch import TRIES, Fetcher, WantedFile
+from radnet.data.fetch_sets import (
+    OriginTable,
+    SeriesChoice,
+    SetOrigin,
+    fetch_idc,
+    fetch_lits,
+    fetch_tcia,
+)
 from radnet.data.label_scan import quoted
 from radnet.errors import FetchError, RadnetError, UnusableVolumeError
 from tests.archive_server import Archive, digest, serving
@@ -52,7 +59,7 @@ def test_a_broken_connection_is_resumed(
     archive.files["a.bin"] = BLOB
     archive.cut["a.bin"] = [300_000, 500_000]
 
-    fetcher.file(Wanted(f"{archive.url}/a.bin", tmp_path / "a.bin", 0, digest(BLOB)))
+    fetcher.file(WantedFile(f"{archive.url}/a.bin", tmp_path / "a.bin", 0, digest(BLOB)))
 
     assert (tmp_path / "a.bin").read_bytes() == BLOB
     assert archive.ranges == [("a.bin", "bytes=300000-"), ("a.bin", "bytes=800000-")]
@@ -66,7 +73,7 @@ def test_what_another_day_left_is_gone_on_with(
     archive.files["a.bin"] = BLOB
     (tmp_path / "a.bin.part").write_bytes(BLOB[:700_000])
 
-    fetcher.file(Wanted(f"{archive.url}/a.bin", tmp_path / "a.bin", len(BLOB), digest(BLOB)))
+    fetcher.file(WantedFile(f"{archive.url}/a.bin", tmp_path / "a.bin", len(BLOB), digest(BLOB)))
 
     assert (tmp_path / "a.bin").read_bytes() == BLOB
     assert archive.ranges == [("a.bin", "bytes=700000-")]
@@ -79,7 +86,7 @@ def test_a_server_without_ranges_begins_anew(
     archive.files["a.bin"], archive.takes_ranges = BLOB, False
     (tmp_path / "a.bin.part").write_bytes(b"begin")
 
-    fetcher.file(Wanted(f"{archive.url}/a.bin", tmp_path / "a.bin", len(BLOB), digest(BLOB)))
+    fetcher.file(WantedFile(f"{archive.url}/a.bin", tmp_path / "a.bin", len(BLOB), digest(BLOB)))
 
     assert (tmp_path / "a.bin").read_bytes() == BLOB
 
@@ -91,7 +98,7 @@ def test_a_part_of_other_bytes_is_thrown_away(
     archive.files["a.bin"] = BLOB
     (tmp_path / "a.bin.part").write_bytes(b"x" * 1000)
 
-    fetcher.file(Wanted(f"{archive.url}/a.bin", tmp_path / "a.bin", len(BLOB), digest(BLOB)))
+    fetcher.file(WantedFile(f"{archive.url}/a.bin", tmp_path / "a.bin", len(BLOB), digest(BLOB)))
 
     assert (tmp_path / "a.bin").read_bytes() == BLOB
 
@@ -101,7 +108,7 @@ def test_a_wrong_digest_is_no_file(archive: Archive, fetcher: Fetcher, tmp_path:
     archive.files["a.bin"] = BLOB
 
     with pytest.raises(FetchError, match=f"MD5 {digest(BLOB)}, expected {'0' * 32}"):
-        fetcher.file(Wanted(f"{archive.url}/a.bin", tmp_path / "a.bin", 0, "0" * 32))
+        fetcher.file(WantedFile(f"{archive.url}/a.bin", tmp_path / "a.bin", 0, "0" * 32))
 
     assert not list(tmp_path.iterdir())
 
@@ -112,12 +119,12 @@ def test_a_busy_server_is_waited_for(
     """Longer each time; in the end it is an error that says what to do."""
     archive.files["a.bin"], archive.busy["a.bin"] = b"1234", 3
 
-    fetcher.file(Wanted(f"{archive.url}/a.bin", tmp_path / "a.bin"))
+    fetcher.file(WantedFile(f"{archive.url}/a.bin", tmp_path / "a.bin"))
 
     assert waits == [2, 4, 8]
     archive.busy["b.bin"] = 99
     with pytest.raises(FetchError, match=r"HTTP 503, 6 times; the same command goes on later"):
-        fetcher.file(Wanted(f"{archive.url}/b.bin", tmp_path / "b.bin"))
+        fetcher.file(WantedFile(f"{archive.url}/b.bin", tmp_path / "b.bin"))
     assert archive.asked["b.bin"] == TRIES
 
 
@@ -126,7 +133,7 @@ def test_what_is_not_there_is_not_asked_for_again(
 ) -> None:
     """A 404 stays one."""
     with pytest.raises(FetchError, match="404"):
-        fetcher.file(Wanted(f"{archive.url}/none", tmp_path / "none"))
+        fetcher.file(WantedFile(f"{archive.url}/none", tmp_path / "none"))
 
     assert archive.asked["none"] == 1
 
@@ -136,7 +143,7 @@ def test_no_way_there_is_an_honest_error(fetcher: Fetcher, tmp_path: Path) -> No
     url = f"http://127.0.0.1:{free_port()}"
 
     with pytest.raises(FetchError, match=r"127\.0\.0\.1.*ConnectError"):
-        fetcher.file(Wanted(f"{url}/a", tmp_path / "a"))
+        fetcher.file(WantedFile(f"{url}/a", tmp_path / "a"))
     with pytest.raises(FetchError, match="is there a way to it from here"):
         list(fetcher.listing(url, "x/"))
 
@@ -182,7 +189,7 @@ def test_series_of_idc_come_with_their_licence(
     """Listed over several pages, cut off once; what is there is not fetched again."""
     out = tmp_path / "out"
     archive.cut["u1/3.dcm"] = [100]
-    series = fetch_sets.idc_series(bucket, Selection(licences=("CC BY ?.0",)), archive.url)
+    series = fetch_sets.idc_series(bucket, SeriesChoice(licences=("CC BY ?.0",)), archive.url)
 
     fetch_idc(series, out, fetcher, nothing)
     before = sum(archive.asked.values())
@@ -205,7 +212,7 @@ def test_a_series_that_is_not_whole_has_no_row(
 ) -> None:
     """A file too few, or one of other bytes than its ETag says."""
     out = tmp_path / "out"
-    series = fetch_sets.idc_series(bucket, Selection(modalities=("MR",)), archive.url)
+    series = fetch_sets.idc_series(bucket, SeriesChoice(modalities=("MR",)), archive.url)
     archive.etags["u2/1.dcm"] = "f" * 32
     with pytest.raises(FetchError, match="MD5"):
         fetch_idc(series, out, fetcher, nothing)
@@ -219,14 +226,14 @@ def test_a_series_that_is_not_whole_has_no_row(
 
 def test_the_choice_is_the_same_each_time(bucket: Path) -> None:
     """By collection, modality, body part, licence and number."""
-    assert len(fetch_sets.idc_series(bucket, Selection())) == 3
+    assert len(fetch_sets.idc_series(bucket, SeriesChoice())) == 3
     assert [
         one.series_instance_uid
-        for one in fetch_sets.idc_series(bucket, Selection(collections=("closed",)))
+        for one in fetch_sets.idc_series(bucket, SeriesChoice(collections=("closed",)))
     ] == ["1.2.3"]
-    assert fetch_sets.idc_series(bucket, Selection(body_parts=("BRAIN",))) == []
-    two = fetch_sets.idc_series(bucket, Selection(limit=2))
-    assert two == fetch_sets.idc_series(bucket, Selection(limit=2))
+    assert fetch_sets.idc_series(bucket, SeriesChoice(body_parts=("BRAIN",))) == []
+    two = fetch_sets.idc_series(bucket, SeriesChoice(limit=2))
+    assert two == fetch_sets.idc_series(bucket, SeriesChoice(limit=2))
     assert len(two) == 2
 
 
@@ -259,7 +266,7 @@ def test_series_of_tcia_are_unpacked_and_checked(
     archive.series = [tcia_row("1.1", 2), tcia_row("1.9", 2, "CC BY-NC 3.0")]
     archive.files["1.1"] = zipped({"1-1.dcm": b"one", "../../1-2.dcm": b"two"})
     archive.cut["1.1"] = [60]
-    wanted = Selection(collections=("TCGA-LIHC",), licences=("CC BY ?.0",))
+    wanted = SeriesChoice(collections=("TCGA-LIHC",), licences=("CC BY ?.0",))
     series = fetch_sets.tcia_series(fetcher, wanted, archive.url)
 
     fetch_tcia(series, tmp_path / "out", fetcher, nothing)
@@ -286,7 +293,7 @@ def test_a_wrong_zip_of_tcia_is_refused(
 ) -> None:
     """No folder, no row."""
     archive.series, archive.files["1.1"] = [tcia_row("1.1", 2)], content
-    series = fetch_sets.tcia_series(fetcher, Selection(("TCGA-LIHC",)), archive.url)
+    series = fetch_sets.tcia_series(fetcher, SeriesChoice(("TCGA-LIHC",)), archive.url)
 
     with pytest.raises(FetchError, match=why):
         fetch_tcia(series, tmp_path, fetcher, nothing)
@@ -326,13 +333,13 @@ def test_lits_comes_in_its_layout(archive: Archive, fetcher: Fetcher, tmp_path: 
 
 def test_a_torn_row_of_the_table_is_dropped(tmp_path: Path) -> None:
     """A crash in the middle of a line: that series is fetched again."""
-    one = Origin("1.2", "C", "CT", 3, 10, "CC0", "d", "u")
-    Origins(tmp_path).add(one)
+    one = SetOrigin("1.2", "C", "CT", 3, 10, "CC0", "d", "u")
+    OriginTable(tmp_path).add(one)
     with (tmp_path / "SOURCES.csv").open("a") as file:
         file.write("1.3,C,CT")
 
-    table = Origins(tmp_path)
-    table.add(Origin("1.4", "C", "CT", 3, 10, "CC0", "d", "u"))
+    table = OriginTable(tmp_path)
+    table.add(SetOrigin("1.4", "C", "CT", 3, 10, "CC0", "d", "u"))
 
     assert table.done == {"1.2", "1.4"}
     assert [row["series_instance_uid"] for row in told(tmp_path)] == ["1.2", "1.4"]

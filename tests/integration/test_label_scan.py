@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from radnet.cli import app, main
 from radnet.data.label_idc import scan_index
 from radnet.data.label_report import Quarrel, report
-from radnet.data.label_scan import Scan, scan_series
+from radnet.data.label_scan import LabelScan, scan_series
 from radnet.data.phantom_study import write_phantom_study
 from radnet.data.sources import Folder, Listed, open_source
 from radnet.errors import RadnetError, UnusableVolumeError
@@ -79,7 +79,7 @@ class CutOff(Folder):
 
 def test_scan_goes_on_where_it_was_cut_off(study: Path, tmp_path: Path) -> None:
     """What was labelled before is not asked for again."""
-    scan = Scan(tmp_path / "labels.parquet")
+    scan = LabelScan(tmp_path / "labels.parquet")
     with pytest.raises(RadnetError, match="gone"):
         scan_series(CutOff(study, after=2), scan, quiet)
 
@@ -113,7 +113,7 @@ def test_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
     source = open_source(f"orthanc+http://127.0.0.1:{free_port()}")
 
     with pytest.raises(RadnetError, match=r"127\.0\.0\.1.*cannot list"):
-        scan_series(source, Scan(tmp_path / "labels.parquet"), quiet)
+        scan_series(source, LabelScan(tmp_path / "labels.parquet"), quiet)
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "ftp+http://x", "orthanc+http://a:b@host"])
@@ -146,7 +146,7 @@ def index(tmp_path: Path) -> Path:
 def test_index_is_labelled_by_distinct_text(index: Path, tmp_path: Path) -> None:
     """A million series have far fewer texts: each is labelled once."""
     ticks: list[tuple[int, int]] = []
-    scan = Scan(tmp_path / "labels.parquet")
+    scan = LabelScan(tmp_path / "labels.parquet")
 
     done = scan_index(index, scan, lambda *tick: ticks.append(tick))
     again = scan_index(index, scan, quiet)
@@ -172,10 +172,10 @@ def test_site_rules_reach_the_scan(index: Path, tmp_path: Path) -> None:
     site = tmp_path / "site.toml"
     site.write_text('disable = ["nlst-protocol"]\n', encoding="utf-8")
     out = tmp_path / "labels.parquet"
-    scan_index(index, Scan(out), quiet)
+    scan_index(index, LabelScan(out), quiet)
 
-    assert scan_index(index, Scan(out, site), quiet).stale
-    scan_index(index, Scan(out, site, force=True), quiet)
+    assert scan_index(index, LabelScan(out, site), quiet).stale
+    scan_index(index, LabelScan(out, site, force=True), quiet)
 
     assert report(out).values["contrast"] == {"": 4, "contrast": 1}
 
@@ -183,7 +183,7 @@ def test_site_rules_reach_the_scan(index: Path, tmp_path: Path) -> None:
 def test_report_counts_and_draws(index: Path, tmp_path: Path) -> None:
     """Known, unknown and in conflict; by collection and by vendor; with pictures."""
     out = tmp_path / "labels.parquet"
-    scan_index(index, Scan(out), quiet)
+    scan_index(index, LabelScan(out), quiet)
 
     found = report(out)
     result = runner.invoke(app, ["labels", "report", str(out), "--out", str(tmp_path / "plots")])
@@ -201,7 +201,7 @@ def test_report_counts_and_draws(index: Path, tmp_path: Path) -> None:
 def test_report_tells_where_header_and_truth_differ(index: Path, tmp_path: Path) -> None:
     """What a person sees, against what the header says."""
     out, truth = tmp_path / "labels.parquet", tmp_path / "truth.csv"
-    scan_index(index, Scan(out), quiet)
+    scan_index(index, LabelScan(out), quiet)
     truth.write_text("id,sequence,coverage\nispy2,T1,lung\nupenn_gbm,T2-FLAIR,brain\n")
 
     found = report(out, truth)
@@ -307,7 +307,7 @@ def test_report_names_what_headers_quarrel_about(index: Path, tmp_path: Path) ->
             f"'ABDOMEN' AS BodyPartExamined) FROM '{index}' WHERE Modality = 'CT') "
             f"TO '{tmp_path / 'other.parquet'}'"
         )
-    scan_index(tmp_path / "other.parquet", Scan(out), quiet)
+    scan_index(tmp_path / "other.parquet", LabelScan(out), quiet)
 
     result = runner.invoke(app, ["labels", "report", str(out)])
 

@@ -18,7 +18,7 @@ from torch.distributed.run import get_args_parser
 
 from radnet.network.heads import RadNet
 from radnet.training import classify
-from radnet.training.batches import Held, batches
+from radnet.training.batches import HeldSamples, batches
 from radnet.training.loop import LARGEST_GRADIENT, POWER, WARM_UP
 from radnet.training.ranks import SEED_STEP
 from radnet.training.samples import phantom_sample
@@ -39,7 +39,7 @@ from safetensors.torch import save_file
 from radnet.network.heads import RadNet
 from radnet.network.presets import Preset
 from radnet.training import arithmetic, classify, loop
-from radnet.training.batches import Held, batches
+from radnet.training.batches import HeldSamples, batches
 from radnet.training.ranks import joined
 from radnet.training.samples import phantom_sample
 
@@ -52,9 +52,9 @@ with joined() as rank:
     torch.manual_seed(SEED := {SEED} + 100 * rank.number)  # rank 0's weights are to win
     net = RadNet(SMALL)
     plan = classify.Plan(SMALL.name, minutes=0, seed={SEED}, steps={STEPS}, batch=2)
-    pool = Held([phantom_sample(seed) for seed in (4, 5)])
+    pool = HeldSamples([phantom_sample(seed) for seed in (4, 5)])
     def following(first):
-        return batches(pool, Held([]), plan.batch, rank.seed(plan.seed), first=first)
+        return batches(pool, HeldSamples([]), plan.batch, rank.seed(plan.seed), first=first)
     for progress in classify.train(net, following, plan, folder / "c.checkpoint"):
         print(f"step {{progress.step}}", flush=True)
         if slow and progress.step == 2:
@@ -91,9 +91,9 @@ def expected() -> dict[str, torch.Tensor]:
     net = RadNet(SMALL)
     net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     plan = classify.Plan(SMALL.name, minutes=0, seed=SEED, steps=STEPS, batch=2)
-    pool = Held([phantom_sample(seed) for seed in (4, 5)])
+    pool = HeldSamples([phantom_sample(seed) for seed in (4, 5)])
     streams = [
-        batches(pool, Held([]), plan.batch, plan.seed + SEED_STEP * rank) for rank in (0, 1)
+        batches(pool, HeldSamples([]), plan.batch, plan.seed + SEED_STEP * rank) for rank in (0, 1)
     ]
     optimizer = torch.optim.AdamW(net.parameters(), lr=plan.rate, weight_decay=plan.decay)
     after: list[dict[str, torch.Tensor]] = []

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
-from node.receive.room import MIB, Room, free_under
+from node.receive.disk_space import MIB, DiskSpace, free_under
 from node.receive.statuses import StoreStatus
 from node.settings import ReceiveSection
 from tests.outbound import ct_slice
@@ -20,7 +20,7 @@ def test_full_disk_is_refused_before_damage_and_taken_up_again(tmp_path: Path) -
     free = 2000 * MIB
     watermarks = ReceiveSection(warn_below_free_mib=500, refuse_below_free_mib=100)
     with running_receiver(tmp_path, watermarks) as node:
-        node.scp._intake.room._free = lambda: free
+        node.scp._intake.disk_space._free = lambda: free
         assoc = node.associate()
         assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
         free = 99 * MIB
@@ -37,15 +37,15 @@ def test_a_disk_that_cannot_be_asked_for_room_is_out_of_resources(
 ) -> None:
     """A share that went away: the peer tries again, as it would not after C000."""
     with running_receiver(tmp_path) as node:
-        measured = node.scp._intake.room._free
+        measured = node.scp._intake.disk_space._free
 
         def gone() -> int:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
-        node.scp._intake.room._free = gone
+        node.scp._intake.disk_space._free = gone
         assoc = node.associate()
         assert send(assoc, ct_slice(1, side=side)) == StoreStatus.OUT_OF_RESOURCES
-        node.scp._intake.room._free = measured
+        node.scp._intake.disk_space._free = measured
         assert send(assoc, ct_slice(1, side=side)) == StoreStatus.SUCCESS
         assoc.release()
 
@@ -53,7 +53,7 @@ def test_a_disk_that_cannot_be_asked_for_room_is_out_of_resources(
 def test_each_watermark_is_told_once() -> None:
     """A thousand refusals are one line, and the way back is another."""
     free = [2000, 400, 400, 90, 90, 90, 2000]
-    room = Room(lambda: free.pop(0) * MIB, 500, 100)
+    room = DiskSpace(lambda: free.pop(0) * MIB, 500, 100)
 
     with capture_logs() as logs:
         taken = [room.reserve(1) for _ in range(7)]
@@ -64,7 +64,7 @@ def test_each_watermark_is_told_once() -> None:
 
 def test_an_instance_that_does_not_fit_counts_itself() -> None:
     """What is about to be written is part of the sum."""
-    room = Room(lambda: 150 * MIB, 500, 100)
+    room = DiskSpace(lambda: 150 * MIB, 500, 100)
 
     assert room.reserve(40 * MIB)
     assert not room.reserve(60 * MIB)

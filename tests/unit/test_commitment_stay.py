@@ -1,9 +1,9 @@
 """How long we stay for a report: until all is answered for, and our answer has left."""
 
-from node.commitment.ask import _Line, _stay
+from node.commitment.ask import _ReportLine, _stay
 
 
-class Line(_Line):
+class Line(_ReportLine):
     """A line on which nothing is sent."""
 
     def __init__(self) -> None:

@@ -11,18 +11,18 @@ from rich.console import Console
 
 from radnet.cli.experiment import PRESET, _more, _table, chosen
 from radnet.training import experiments, transfer
-from radnet.training.experiments import FRACTION, FREEZE, POSTER, Poster, Row
+from radnet.training.experiments import FRACTION, FREEZE, POSTER, ArmScores, Poster
 from radnet.training.liver_cases import LEAST_ML, VOXEL_ML, Case
 from radnet.training.liver_score import Score
 
 
-def row(name: str, scores: Sequence[Score], seeds: int = 1) -> Row:
+def row(name: str, scores: Sequence[Score], seeds: int = 1) -> ArmScores:
     """Return the row of a table."""
     (arm,) = (one for one in (*FREEZE, *FRACTION) if one.name == name)
-    return Row(arm, 3, tuple(scores), seeds)
+    return ArmScores(arm, 3, tuple(scores), seeds)
 
 
-def printed(rows: list[Row]) -> str:
+def printed(rows: list[ArmScores]) -> str:
     """Return both tables as they are printed where the output is no terminal."""
     console = Console(width=130)
     with console.capture() as shown:
@@ -97,7 +97,7 @@ def test_seeds_are_told_apart() -> None:
 
 def test_phantoms_to_measure_on_show_a_liver() -> None:
     """A held-out phantom with 12 mL of liver at its edge measures nothing."""
-    cases = experiments.cases_of(None, experiments.Budget(phantoms=2))
+    cases = experiments.cases_of(None, experiments.TrainingBudget(phantoms=2))
 
     assert len(cases) == 2
     for case in cases:
@@ -106,7 +106,7 @@ def test_phantoms_to_measure_on_show_a_liver() -> None:
 
 def test_the_preset_that_the_help_names_is_the_budgets() -> None:
     """The help does not import torch to ask for it."""
-    assert experiments.Budget().preset == PRESET
+    assert experiments.TrainingBudget().preset == PRESET
 
 
 def a_case(name: str) -> Case:
@@ -138,7 +138,7 @@ def test_an_arm_learns_from_its_share_of_the_cases(
     monkeypatch.setattr(experiments, "transfer_encoder", lambda net, weights: None)
     monkeypatch.setattr(transfer, "train", lambda net, batches, plan: iter(()))
     cases = [a_case(str(number)) for number in range(10)]
-    budget = experiments.Budget(steps=1, seeds=2)
+    budget = experiments.TrainingBudget(steps=1, seeds=2)
 
     found = experiments.run_arm(arm, (cases, []), budget, tmp_path / "none", lambda _: None)
 

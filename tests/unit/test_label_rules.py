@@ -7,14 +7,14 @@ import pytest
 
 from radnet.errors import UnusableVolumeError
 from radnet.labels.row import TableRow, label_row
-from radnet.labels.rule import Physics, Rule
+from radnet.labels.rule import LabelRule, Physics
 from radnet.labels.rules import Rules, load_rules
 from radnet.labels.text import plain
 
 RULES = load_rules()
 
 
-def match(rule: Rule, example: str) -> re.Match[str] | None:
+def match(rule: LabelRule, example: str) -> re.Match[str] | None:
     """Return where a rule fits an example; ``[breast]`` in it stands for the other texts."""
     text, _, context = example.partition(" [")
     return rule.finds(plain(text), plain(f"{text} {context}"))
@@ -23,9 +23,9 @@ def match(rule: Rule, example: str) -> re.Match[str] | None:
 @pytest.mark.parametrize(
     ("rule", "example"),
     [(rule, example) for rule in RULES.rules for example in rule.example],
-    ids=lambda value: value.id if isinstance(value, Rule) else str(value)[:40],
+    ids=lambda value: value.id if isinstance(value, LabelRule) else str(value)[:40],
 )
-def test_rule_finds_its_example(rule: Rule, example: str) -> None:
+def test_rule_finds_its_example(rule: LabelRule, example: str) -> None:
     """The example of a row is what an administrator reads it by."""
     assert match(rule, example)
 
@@ -33,9 +33,9 @@ def test_rule_finds_its_example(rule: Rule, example: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "example"),
     [(rule, example) for rule in RULES.rules for example in rule.unlike],
-    ids=lambda value: value.id if isinstance(value, Rule) else str(value)[:40],
+    ids=lambda value: value.id if isinstance(value, LabelRule) else str(value)[:40],
 )
-def test_rule_passes_by_what_it_is_unlike(rule: Rule, example: str) -> None:
+def test_rule_passes_by_what_it_is_unlike(rule: LabelRule, example: str) -> None:
     """A trap named in a row is held open by nobody."""
     hidden = [r for r in RULES.rules if r.head == rule.head and r.hides and not rule.hides]
     rest = plain(example)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from radnet.data.label_scan import TYPES, quoted
-from radnet.data.manifest import Wanted, make_manifest, read_table
+from radnet.data.manifest import ManifestOrder, make_manifest, read_table
 from radnet.errors import UnusableVolumeError
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 from radnet.training import prepared
 from radnet.training.balance import balance
-from radnet.training.batches import Held, batches
+from radnet.training.batches import HeldSamples, batches
 from radnet.training.prepared import Archive, prepare
 from radnet.training.seen import UNKNOWN
 
@@ -63,11 +63,11 @@ def test_no_patient_stands_on_two_sides(tmp_path: Path) -> None:
     ]
     first, grown = tmp_path / "m.parquet", tmp_path / "n.parquet"
 
-    counts = make_manifest(table(tmp_path / "l.parquet", rows), first, Wanted())
+    counts = make_manifest(table(tmp_path / "l.parquet", rows), first, ManifestOrder())
     make_manifest(
         table(tmp_path / "l2.parquet", [*rows, *(labelled(n) for n in range(400, 500))]),
         grown,
-        Wanted(),
+        ManifestOrder(),
     )
 
     found = read_table(first)
@@ -82,7 +82,9 @@ def test_no_patient_is_named_in_a_manifest(tmp_path: Path) -> None:
     """A digest tells patients apart; their numbers stay in the table of labels."""
     out = tmp_path / "m.parquet"
 
-    make_manifest(table(tmp_path / "l", [labelled(1, patient_id="MEIER^EVA")]), out, Wanted())
+    make_manifest(
+        table(tmp_path / "l", [labelled(1, patient_id="MEIER^EVA")]), out, ManifestOrder()
+    )
 
     assert b"MEIER" not in out.read_bytes()
 
@@ -94,7 +96,7 @@ def test_neither_a_patient_nor_a_collection_dominates(tmp_path: Path) -> None:
     rows += [labelled(100 + n, collection="big") for n in range(80)]
     out = tmp_path / "m.parquet"
 
-    make_manifest(table(tmp_path / "l", rows), out, Wanted(per_collection=30))
+    make_manifest(table(tmp_path / "l", rows), out, ManifestOrder(per_collection=30))
 
     found = read_table(out)
     assert Counter(row.collection for row in found) == {"C": 6, "big": 30}
@@ -109,7 +111,7 @@ def test_only_sure_labels_are_known(tmp_path: Path) -> None:
     ]
     out = tmp_path / "m.parquet"
 
-    make_manifest(table(tmp_path / "l", rows), out, Wanted())
+    make_manifest(table(tmp_path / "l", rows), out, ManifestOrder())
     one, two = read_table(out)
 
     assert one.sequence is None
@@ -129,11 +131,11 @@ def test_localizers_other_modalities_and_licences_are_left_out(tmp_path: Path) -
     ]
     labels, out = table(tmp_path / "l", rows), tmp_path / "m.parquet"
 
-    make_manifest(labels, out, Wanted(licences=("CC BY ?.0",)))
+    make_manifest(labels, out, ManifestOrder(licences=("CC BY ?.0",)))
 
     assert [row.series_instance_uid for row in read_table(out)] == ["1.2.1"]
     with pytest.raises(UnusableVolumeError, match="no series of it is left"):
-        make_manifest(labels, out, Wanted(licences=("CC0",)))
+        make_manifest(labels, out, ManifestOrder(licences=("CC0",)))
 
 
 def test_what_is_no_manifest_is_told(tmp_path: Path) -> None:
@@ -143,7 +145,7 @@ def test_what_is_no_manifest_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(UnusableVolumeError, match="no manifest"):
         read_table(labels)
-    make_manifest(labels, out, Wanted())
+    make_manifest(labels, out, ManifestOrder())
     with pytest.raises(UnusableVolumeError, match="oblique"):
         read_table(out)
 
@@ -166,7 +168,7 @@ def test_an_archive_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     files = scans(tmp_path, 4)
     out = tmp_path / "m.parquet"
     rows = [labelled(n, coverage="liver" if n else None) for n in range(5)]
-    make_manifest(table(tmp_path / "l", rows), out, Wanted(test=0, validation=0), files)
+    make_manifest(table(tmp_path / "l", rows), out, ManifestOrder(test=0, validation=0), files)
     manifest = read_table(out, "train")
     assert len(manifest) == 4  # of the fifth there is no file
 
@@ -188,7 +190,7 @@ def test_an_archive_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert second.contrast == UNKNOWN
     assert np.all(second.slices[:, liver] == UNKNOWN)
     assert np.all(np.delete(second.slices, liver, axis=1) == 0)
-    batch = next(batches(Held([]), archive, 3, seed=0))
+    batch = next(batches(HeldSamples([]), archive, 3, seed=0))
     assert batch.stack.shape[0] == 3
 
 
@@ -198,7 +200,10 @@ def test_relative_paths_follow_the_manifest(tmp_path: Path) -> None:
     home.mkdir()
     files = scans(home, 2)
     make_manifest(
-        table(tmp_path / "l", [labelled(0), labelled(1)]), home / "m.parquet", Wanted(), files
+        table(tmp_path / "l", [labelled(0), labelled(1)]),
+        home / "m.parquet",
+        ManifestOrder(),
+        files,
     )
 
     home.rename(tmp_path / "b")

@@ -125,7 +125,7 @@ def test_an_experiment_transfers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("radnet.training.transfer.train", lambda *_: iter(()))
     cases: Any = ([object()], [object()])
     for arm in (experiments.FREEZE[0], experiments.FREEZE[-1]):
-        budget = experiments.Budget(steps=1, seeds=1, preset="radnet10")
+        budget = experiments.TrainingBudget(steps=1, seeds=1, preset="radnet10")
         experiments.run_arm(arm, cases, budget, path, lambda _: None)
 
     theirs = state["module.layer1.0.conv1.weight"]

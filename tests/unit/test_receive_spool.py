@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from node.receive.disk_space import MIB, DiskSpace
 from node.receive.encoded import file_head
-from node.receive.room import MIB, Room
-from node.receive.spool import Budget, Intake, Spool
+from node.receive.spool import Intake, MemoryBudget, Spool
 from node.receive.statuses import StoreStatus
 from node.store.instances import InstanceFiles
 from tests.disk import full
@@ -21,8 +21,8 @@ class Disk:
 
     def __init__(self, folder: Path, budget: int = 8 * MIB, largest: int = 64 * MIB) -> None:
         self.free = 1000 * MIB
-        self.room = Room(lambda: self.free, 20, 10)
-        self.budget = Budget(budget)
+        self.room = DiskSpace(lambda: self.free, 20, 10)
+        self.budget = MemoryBudget(budget)
         self.files = InstanceFiles(folder)
         self.intake = Intake(self.files, self.room, self.budget, largest)
 

@@ -5,7 +5,7 @@ import pytest
 from node.model.failures import HoldKind
 from node.model.records import REVISION, Hold
 from node.model.states import DeliveryState, RevisionState
-from node.receive.tally import MOST, Tally
+from node.receive.tally import MOST, AssociationTally
 from node.store.catalog import Catalog
 from tests.store_rows import SERIES, STUDY, stored
 
@@ -79,7 +79,7 @@ def test_what_is_new_in_a_batch_that_was_through_is_due_at_once(through: Catalog
 
 def test_an_association_is_counted_by_study_within_bounds() -> None:
     """A peer that sends a million studies fills no memory and no line of the log."""
-    tally = Tally()
+    tally = AssociationTally()
     for number in range(MOST + 3):
         tally.keep(f"1.{number}")
         tally.keep("1.0")

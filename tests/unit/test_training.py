@@ -17,10 +17,10 @@ from radnet.network.presets import preset
 from radnet.network.weights import save_weights
 from radnet.training import calibration, classify, transfer
 from radnet.training.augment import augmented
-from radnet.training.batches import Held, batches
+from radnet.training.batches import HeldSamples, batches
 from radnet.training.liver_cases import Case, make_case
 from radnet.training.liver_patches import PATCH, patches
-from radnet.training.samples import Batch, Sample, collate, phantom_sample
+from radnet.training.samples import Sample, SampleBatch, collate, phantom_sample
 from radnet.training.scans import read_manifest, read_nifti
 from radnet.training.seen import UNKNOWN
 from radnet.training.soundness import finite
@@ -180,7 +180,7 @@ def test_the_encoder_is_transferred(tmp_path: Path) -> None:
 def test_training_lowers_the_loss_of_one_batch() -> None:
     """The loop learns: one phantom by heart in a few steps."""
     torch.manual_seed(0)
-    one = next(batches(Held([phantom_sample(4)]), Held([]), 2, seed=0))
+    one = next(batches(HeldSamples([phantom_sample(4)]), HeldSamples([]), 2, seed=0))
     plan = classify.Plan(SMALL.name, minutes=5, seed=0)
 
     losses = [
@@ -201,7 +201,7 @@ def test_temperature_cools_an_overconfident_head() -> None:
     flat = torch.zeros(500, 1, 9)
     heads = Heads(torch.zeros(500, 7), logits, torch.zeros(500, 2), truth.float(), flat)
     unknown = torch.full((500,), UNKNOWN)
-    batch = Batch(
+    batch = SampleBatch(
         torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(500, 9), flat
     )
 
@@ -213,7 +213,7 @@ def test_a_head_of_which_nothing_is_known_is_left_as_it_is() -> None:
     unknown = torch.full((20,), -1)
     sequence, plane, contrast = (torch.randn(20, count) for count in (7, 3, 2))
     heads = Heads(sequence, plane, contrast, torch.zeros(20), torch.randn(20, 1, 9))
-    batch = Batch(
+    batch = SampleBatch(
         torch.zeros(0), unknown, unknown, unknown, torch.zeros(20), torch.full((20, 9), -1.0),
         torch.zeros(0),
     )  # fmt: skip
@@ -240,7 +240,7 @@ def test_abstention_keeps_what_is_right_often_enough() -> None:
     flat = torch.zeros(100, 1, 9)
     unknown = torch.full((100,), UNKNOWN)
     heads = Heads(torch.zeros(100, 7), sure, torch.zeros(100, 2), truth.float(), flat)
-    batch = Batch(
+    batch = SampleBatch(
         torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(100, 9), flat
     )
 
@@ -262,7 +262,7 @@ def test_a_threshold_is_stated_on_scans_that_had_no_say_in_it() -> None:
     unknown = torch.full((100,), UNKNOWN)
     flat = torch.zeros(100, 1, 9)
     heads = Heads(torch.zeros(100, 7), sure, torch.zeros(100, 2), truth.float(), flat)
-    batch = Batch(
+    batch = SampleBatch(
         torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(100, 9), torch.zeros(0)
     )
 
@@ -281,7 +281,9 @@ def test_a_head_of_which_nothing_is_known_has_no_score() -> None:
     scan[:2, 0] = torch.tensor([1.0, 0.0])
     cells = torch.ones(4, 1, 9)
     heads = Heads(torch.zeros(4, 7), torch.eye(4)[:, :3], torch.zeros(4, 2), torch.zeros(4), cells)
-    batch = Batch(torch.zeros(0), unknown, plane, unknown, torch.zeros(4), scan, torch.zeros(0))
+    batch = SampleBatch(
+        torch.zeros(0), unknown, plane, unknown, torch.zeros(4), scan, torch.zeros(0)
+    )
 
     found = calibration.scores(heads, batch)
 
@@ -299,7 +301,7 @@ def test_a_region_has_a_threshold_for_either_answer() -> None:
     cells, scan = logits[:, None, None].expand(-1, 1, 9), truth[:, None].expand(-1, 9)
     none = torch.zeros(160)
     heads = Heads(none[:, None], none[:, None], none[:, None], none, cells)
-    batch = Batch(none, none, none, none, none, scan, none)
+    batch = SampleBatch(none, none, none, none, none, scan, none)
 
     found = calibration.coverage(heads, batch, {"coverage": 1.0})["liver"]
 

@@ -17,11 +17,11 @@ from radnet.network.heads import RadNet
 from radnet.network.presets import PRESETS
 from radnet.network.weights import save_weights
 from radnet.training import classify, experiments, liver_sets, transfer
-from radnet.training.batches import Held, batches
+from radnet.training.batches import HeldSamples, batches
 from radnet.training.fingerprint import fingerprint
 from radnet.training.liver_cases import VOXEL_ML, Case, phantom_case
 from radnet.training.liver_patches import Patches
-from radnet.training.samples import Batch, Sample, phantom_sample
+from radnet.training.samples import Sample, SampleBatch, phantom_sample
 from tests.lits_set import lits
 from tests.small_network import SMALL
 
@@ -52,8 +52,8 @@ def trained(
         SMALL.name, minutes=0, seed=3, steps=steps, batch=2, sources={"--data": data}
     )
 
-    def following(first: int) -> Iterator[Batch]:
-        return batches(Held(samples), Held([]), plan.batch, plan.seed, first=first)
+    def following(first: int) -> Iterator[SampleBatch]:
+        return batches(HeldSamples(samples), HeldSamples([]), plan.batch, plan.seed, first=first)
 
     training = classify.train(net, following, plan, checkpoint)
     losses = [progress.loss for progress in islice(training, stop_after or None)]

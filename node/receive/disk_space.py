@@ -1,4 +1,4 @@
-"""Room on the disk: two watermarks, so that we refuse before damage and warn before we refuse."""
+"""Disk space: two watermarks, so that we refuse before damage and warn before we refuse."""
 
 import shutil
 import threading
@@ -13,7 +13,7 @@ log = structlog.get_logger()
 MIB: Final = 1 << 20
 
 
-class Room:
+class DiskSpace:
     """Says whether an instance may be taken; warns once each time a watermark is passed.
 
     Unsent data is never removed to make room: the peer keeps what we refuse and tries again.
@@ -68,7 +68,7 @@ class Room:
                 return
             before, self._state = self._state, state
         say = log.info if state == "enough" else log.warning
-        say("room on disk", state=state, before=before, free_mib=left // MIB)
+        say("free disk space", state=state, before=before, free_mib=left // MIB)
 
 
 def free_under(folder: Path) -> Callable[[], int]:

@@ -1,0 +1,37 @@
+"""One name of a class means one thing in the whole tree."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+KNOWN: dict[str, str] = {
+    "Fates": "a protocol of the dispatcher and one of the sweep: both go with due work",
+    "Plan": "loops of the trainings, which become one",
+    "Reception": "the receiver's, and the store's that becomes an owner",
+    "Source": "of settings, and the series that is segmented",
+    "Stack": "two forms of a volume, which become one",
+    "Standing": "rows of a study, and a member at a destination",
+}
+"""Why a name is defined more than once."""
+
+
+def defined_twice(files: Iterable[Path]) -> dict[str, list[str]]:
+    """Return names of classes that several files define, with the places."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for file in sorted(files):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(f"{file.relative_to(ROOT)}:{node.lineno}")
+    return {name: where for name, where in places.items() if len(where) > 1}
+
+
+def test_a_class_name_is_defined_once() -> None:
+    """Whoever searches for a name finds the thing; a name that is free again leaves KNOWN."""
+    sources = [file for room in ("node", "radnet") for file in (ROOT / room).rglob("*.py")]
+
+    found = defined_twice(sources)
+
+    assert {name: where for name, where in found.items() if name not in KNOWN} == {}
+    assert sorted(found) == sorted(KNOWN)
