@@ -48,13 +48,17 @@ class StoredInstance:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was recognised about a series; `value` None means unknown."""
+    """One thing that was recognised about a series; `value` None means unknown.
+
+    `model_sha256` is the digest of the weights that spoke for it, '' where only the header did.
+    """
 
     name: str
     value: str | list[str] | None
     probability: float
     source: Literal["header", "pixels", "fused"]
     evidence: dict[str, Any] = field(default_factory=dict)
+    model_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

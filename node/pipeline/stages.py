@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 
 from node.classify.recognise import Recognition, SeriesClassifier, recognise
 from node.classify.tags import tags
+from node.classify.weights import with_weights
 from node.deliver.destination import TaggingDestination
 from node.deliver.origin import NO_ORIGINS, Origins
 from node.errors import (
@@ -92,6 +93,7 @@ class Stages:
             of_study = failure(FailureKind.MIXED, mixed)
             hold_others(self.catalog, series_instance_uid, of_study, self.clock())
             unusable = unusable if unusable.kind is FailureKind.MIXED else of_study
+        findings = with_weights(findings, self.classifier.digest)
         self.catalog.put_findings(
             series_instance_uid, revision, findings, self.clock(), self.classifier.digest
         )
@@ -276,7 +278,7 @@ class Stages:
             self._remove_unnamed(kept.values())
             raise
         self._remove_unnamed(kept.values())
-        told = _liver_findings(result)
+        told = with_weights(_liver_findings(result), self.liver.digest)
         said = {one.name for one in told}  # by a run that was cut short after it
         before = self.catalog.findings(series_instance_uid, revision)
         findings = [*(one for one in before if one.name not in said), *told]

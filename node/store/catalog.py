@@ -1,5 +1,7 @@
 """The catalog: every row of the node, one method for one transaction."""
 
+from functools import cached_property
+
 from node.store.audits import Audits
 from node.store.clock import ClockChanges
 from node.store.commitment_reports import CommitmentReports
@@ -18,6 +20,7 @@ from node.store.results import Results
 from node.store.retention import Retention
 from node.store.revisions import Revisions
 from node.store.rounds import Rounds
+from node.store.snapshots import Snapshots
 
 
 class Catalog(
@@ -52,3 +55,8 @@ class Catalog(
     url : str
         ``sqlite:///path`` or ``postgresql+psycopg://…``; call `upgrade` once before use.
     """
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """What the headers of each series say."""
+        return Snapshots(self)

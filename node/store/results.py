@@ -38,7 +38,8 @@ class Results(Ledger):
         Parameters
         ----------
         model_sha256
-            Digest of the weights that spoke; '' where only the header did.
+            Digest of the weights that ran, for the ledger; which findings they spoke for, each of
+            them says itself.
         """
         rows = [
             {
@@ -50,6 +51,7 @@ class Results(Ledger):
                 "value": one.value,
                 "probability": one.probability,
                 "evidence": one.evidence,
+                "model_sha256": one.model_sha256,
             }
             for position, one in enumerate(findings)
         ]

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from node.model.records import REVISION
 from node.store.holds import went_wrong
 from node.store.ledger import Happening, Ledger
+from node.store.snapshots import forget
 from node.store.tables import (
     conflict,
     deletion,
@@ -174,6 +175,7 @@ class Retention(Ledger):
                 self._insert(deletion).on_conflict_do_nothing(),
                 [{"path": one.path} for one in unit.members],
             )
+            forget(connection, uid)
             self._tell(connection, _told(unit), now)
         return len(uids)
 

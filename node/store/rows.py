@@ -35,7 +35,9 @@ def instance_values(stored: StoredInstance) -> dict[str, Any]:
 
 def finding_of(row: sa.Row[*tuple[Any, ...]]) -> Finding:
     """Return the record of a row."""
-    return Finding(row.name, row.value, row.probability, row.source, row.evidence)
+    return Finding(
+        row.name, row.value, row.probability, row.source, row.evidence, row.model_sha256
+    )
 
 
 def conflict_of(row: sa.RowMapping) -> Conflict:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     false,
+    text,
 )
 
 from node.model.failures import FailureKind, HoldKind
@@ -129,6 +130,43 @@ revision = Table(
     Index("revision_state", "state"),
 )
 
+series_header = Table(  # see `node.store.snapshots`, which says what of it names the patient
+    "series_header",
+    metadata,
+    Column("series_instance_uid", UID, primary_key=True),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("revision", Integer, nullable=False),  # of the series, that it was taken for
+    Column("taken_at", Float(53), nullable=False),
+    Column("header_count", Integer, nullable=False),
+    Column("own_output", Boolean, nullable=False),
+    Column("differing", JSON, nullable=False),
+    Column("patient_id", String(256)),
+    Column("issuer_of_patient_id", String(256)),
+    Column("patient_name", String(256)),
+    Column("patient_name_folded", String(1024)),
+    Column("patient_birth_date", String(8)),
+    Column("patient_sex", String(16)),
+    Column("accession_number", String(64)),
+    Column("study_id", String(64)),
+    Column("study_date", String(8)),
+    Column("study_time", String(16)),
+    Column("study_description", String(256)),
+    Column("modality", String(16)),
+    Column("series_number", Integer),
+    Column("series_date", String(8)),
+    Column("series_time", String(16)),
+    Column("series_description", String(256)),
+    Column("body_part_examined", String(16)),
+    Column("protocol_name", String(256)),
+    Column("station_name", String(64)),
+    Column("manufacturer", String(256)),
+    Column("manufacturer_model_name", String(256)),
+    Index("series_header_of_study", "study_instance_uid"),
+    Index("series_header_patient", "patient_id"),
+    Index("series_header_accession", "accession_number"),
+    Index("series_header_date", "study_date"),
+)
+
 conflict = Table(
     "conflict",
     metadata,
@@ -154,6 +192,7 @@ finding = Table(
     Column("value", JSON),
     Column("probability", Float(53), nullable=False),
     Column("evidence", JSON, nullable=False),
+    Column("model_sha256", String(64), nullable=False, server_default=""),
 )
 
 derived = Table(
@@ -209,6 +248,12 @@ delivery = Table(
     Index("delivery_of_batch", "batch", "destination", "state"),
     Index("delivery_commitment", "destination", "state", "commitment", "commitment_due"),
     Index("delivery_of_destination", "destination", "state"),
+    Index(
+        "delivery_open",
+        "state",
+        sqlite_where=text("state <> 'delivered'"),
+        postgresql_where=text("state <> 'delivered'"),
+    ),
 )
 
 commitment_request = Table(  # what we ask of others

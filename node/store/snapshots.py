@@ -1,0 +1,127 @@
+"""What the headers of each series say, kept in rows: searched and shown without reading a file.
+
+A study has no row of its own: what it is called is what its series agree on (`node.views`), so
+that there is no copy to go wrong when a series comes late, changes, or is deleted.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from node.model.headers import HeaderSnapshot
+from node.store.database import Database
+from node.store.tables import series, series_header
+
+FOLDED: Final = 1024
+"""Characters of a folded name: taken apart, one of them may be several."""
+
+SNAPSHOT_COLUMNS: Final = tuple(HeaderSnapshot.__dataclass_fields__)
+
+
+def folded(name: str) -> str:
+    """Return a name as it is searched: without case, accents and what parts its components.
+
+    Databases fold case each in their own way, SQLite that of ASCII only; so it is done here.
+    """
+    apart = unicodedata.normalize("NFKD", name).casefold()
+    bare = "".join(one for one in apart if not unicodedata.combining(one))
+    return " ".join("".join(" " if one in "^=," else one for one in bare).split())
+
+
+class Snapshots:
+    """The owner of table ``series_header``.
+
+    Parameters
+    ----------
+    database : Database
+        Where the rows are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(
+        self, series_instance_uid: str, revision: int, snapshot: HeaderSnapshot, now: float
+    ) -> None:
+        """Keep what the headers of a revision say, in the place of what earlier ones said.
+
+        Nothing is written of a series that was deleted meanwhile.
+        """
+        table = series_header
+        alive = (
+            sa.select(series.c.study_instance_uid)
+            .where(
+                series.c.series_instance_uid == series_instance_uid, series.c.deleted_at.is_(None)
+            )
+            .with_for_update()
+        )
+        with self._database._write() as connection:
+            study = connection.execute(alive).scalar_one_or_none()
+            if study is None:
+                return
+            row: dict[str, Any] = asdict(snapshot) | {
+                "series_instance_uid": series_instance_uid,
+                "study_instance_uid": study,
+                "revision": revision,
+                "taken_at": now,
+                "differing": list(snapshot.differing),
+                "patient_name_folded": folded(snapshot.patient_name or "")[:FOLDED] or None,
+            }
+            insert = self._database._insert(table)
+            connection.execute(
+                insert.on_conflict_do_update(
+                    index_elements=[table.c.series_instance_uid],
+                    set_=row,
+                    where=table.c.revision <= insert.excluded.revision,
+                ),
+                row,
+            )
+
+    def missing(self, limit: int) -> list[tuple[str, int]]:
+        """Return series and last revision of what has no snapshot of that, the newest first."""
+        query = (
+            sa.select(series.c.series_instance_uid, series.c.revision)
+            .outerjoin(
+                series_header,
+                series_header.c.series_instance_uid == series.c.series_instance_uid,
+            )
+            .where(
+                series.c.deleted_at.is_(None),
+                series.c.revision > sa.func.coalesce(series_header.c.revision, 0),
+            )
+            .order_by(series.c.last_instance_at.desc(), series.c.series_instance_uid)
+            .limit(limit)
+        )
+        with self._database._read() as connection:
+            return [(row[0], row[1]) for row in connection.execute(query)]
+
+    def of_series(self, series_instance_uid: str) -> HeaderSnapshot | None:
+        """Return what the headers of a series said when it was settled last; None before that."""
+        query = sa.select(*snapshot_columns()).where(
+            series_header.c.series_instance_uid == series_instance_uid
+        )
+        with self._database._read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else snapshot_of_row(row)
+
+
+def snapshot_columns() -> list[sa.Column[Any]]:
+    """Return the columns that make a `HeaderSnapshot`."""
+    return [series_header.c[name] for name in SNAPSHOT_COLUMNS]
+
+
+def snapshot_of_row(row: Iterable[Any]) -> HeaderSnapshot:
+    """Return the record of a row that begins with `snapshot_columns`."""
+    values = dict(zip(SNAPSHOT_COLUMNS, row, strict=False))
+    values["differing"] = tuple(values["differing"])
+    return HeaderSnapshot(**values)
+
+
+def forget(connection: sa.Connection, series_instance_uid: str) -> None:
+    """Forget a series that is deleted, in the transaction that does it; its UIDs stay."""
+    connection.execute(
+        sa.delete(series_header).where(series_header.c.series_instance_uid == series_instance_uid)
+    )

@@ -1,0 +1,135 @@
+"""A catalog of the version before, with data in it, goes on where it was."""
+
+from collections.abc import Iterator
+from dataclasses import astuple
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from node.model.records import Finding
+from node.store.catalog import Catalog
+from node.store.database import migrations
+from node.store.results import findings_sha256
+from tests.store_rows import SERIES, STUDY
+
+BEFORE = "0011"
+NETWORK, LIVER = "a" * 64, "b" * 64
+RECOGNISED = [
+    Finding("plane", "axial", 0.98, "fused", {"because": ["x"]}),
+    Finding("plane", "axial", 0.97, "header", {"because": ["x"]}),
+    Finding("plane", "axial", 0.9, "pixels", {"axial": 0.9}),
+    Finding("localizer", "0", 1.0, "fused", {}),
+    Finding("strange", "0", 0.1, "fused", {"above": 0.5}),
+]
+SEGMENTED = [
+    Finding("liver", "present", 0.97, "pixels", {}),
+    Finding("liver_volume_ml", "1500.0", 0.97, "pixels", {}),
+]
+WEIGHTS = [NETWORK, "", NETWORK, "", NETWORK, LIVER, LIVER]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def url(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[str]:
+    """Give a database of its own on either server: others do not want the old tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+        return
+    server = request.getfixturevalue("postgresql_server").url
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE DATABASE before")
+    yield server.replace("/postgres?", "/before?")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("DROP DATABASE before WITH (FORCE)")
+    engine.dispose()
+
+
+def old(
+    url: str, findings: dict[str, list[Finding]], told: list[tuple[str, list[Any], str]]
+) -> None:
+    """Make a catalog of the version before, with findings of series, and what the ledger says."""
+    engine = sa.create_engine(url)
+    config: Config = migrations()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, BEFORE)
+        tables = sa.MetaData()
+        tables.reflect(connection)
+        for series, found in findings.items():
+            connection.execute(
+                sa.insert(tables.tables["series"]),
+                {
+                    "series_instance_uid": series, "study_instance_uid": STUDY,
+                    "instance_count": 2, "unsettled": False, "revision": 1,
+                    "first_instance_at": 100.0, "last_instance_at": 101.0,
+                },
+            )  # fmt: skip
+            for position, one in enumerate(found):
+                names = ("name", "value", "probability", "source", "evidence")
+                row = dict(zip(names, astuple(one), strict=False))
+                key = {"series_instance_uid": series, "revision": 1, "position": position}
+                connection.execute(sa.insert(tables.tables["finding"]), row | key)
+        for number, (series, found, weights) in enumerate(told, 1):
+            detail = {
+                "revision": 1, "model_sha256": weights, "findings_sha256": findings_sha256(found)
+            }  # fmt: skip
+            row = {
+                "number": number, "at": 1.0, "event": "classified", "subject": series,
+                "study_instance_uid": STUDY, "detail": detail, "previous": "", "sha256": "",
+            }  # fmt: skip
+            connection.execute(sa.insert(tables.tables["ledger"]), row)
+    engine.dispose()
+
+
+def migrated(url: str) -> Catalog:
+    """Return the catalog as this version opens it."""
+    made = Catalog(url)
+    made.upgrade()
+    return made
+
+
+def test_weights_are_named_where_the_ledger_proves_them(url: str) -> None:
+    """Those of the network beside what it saw, those of the liver beside what they measured."""
+    together = RECOGNISED + SEGMENTED
+    told = [(SERIES, RECOGNISED, "0" * 64), (SERIES, RECOGNISED, NETWORK)]
+    old(url, {SERIES: together}, [*told, (SERIES, together, LIVER)])
+
+    catalog = migrated(url)
+
+    found = catalog.findings(SERIES, 1)
+    assert [one.model_sha256 for one in found] == WEIGHTS
+    assert [one.value for one in found] == [one.value for one in together]
+    assert findings_sha256(found) == findings_sha256(together)
+    catalog.close()
+
+
+def test_where_the_ledger_tells_of_other_findings_nothing_is_claimed(url: str) -> None:
+    """Rows that no entry is about; an entry whose findings are not these."""
+    other = [*RECOGNISED[:2], Finding("plane", "coronal", 0.9, "pixels", {})]
+    old(
+        url,
+        {SERIES: RECOGNISED, "1.5": RECOGNISED, "1.6": RECOGNISED + SEGMENTED},
+        [(SERIES, other, NETWORK), ("1.6", RECOGNISED + SEGMENTED, LIVER)],
+    )
+
+    catalog = migrated(url)
+
+    assert [one.model_sha256 for one in catalog.findings(SERIES)] == [""] * 5
+    assert [one.model_sha256 for one in catalog.findings("1.5")] == [""] * 5
+    assert [one.model_sha256 for one in catalog.findings("1.6")] == [""] * 5 + [LIVER] * 2
+    catalog.close()
+
+
+def test_series_of_the_version_before_await_their_snapshot(url: str) -> None:
+    """A job of the worker reads their headers; until then they are shown without."""
+    old(url, {SERIES: RECOGNISED}, [])
+
+    catalog = migrated(url)
+
+    assert catalog.snapshots.missing(9) == [(SERIES, 1)]
+    assert catalog.snapshots.of_series(SERIES) is None
+    assert [one.series_instance_uid for one in catalog.series_of(STUDY)] == [SERIES]
+    catalog.close()
