@@ -231,6 +231,42 @@ DISPATCH_MOVES: Final = (
 )
 
 
+class WorkState(StrEnum):
+    """Where a piece of work that is due stands; see `node.store.work`."""
+
+    WAITING = "waiting"
+    """For its time, and for its turn."""
+    CLAIMED = "claimed"
+    """A process is at it, until its lease ends."""
+    DEAD = "dead"
+    """It raised, or killed its process too often: its kind decides what follows."""
+    DONE = "done"
+
+
+AT_WORK: Final = (WorkState.CLAIMED, WorkState.DEAD)
+"""Whoever has the serial of one of these may say how it ends."""
+
+WORK_ADDED: Final = Move((WorkState.DONE,), WorkState.WAITING)
+"""It is asked for again."""
+WORK_CLAIMED: Final = Move((WorkState.WAITING,), WorkState.CLAIMED)
+WORK_TAKEN_OVER: Final = Move(tuple(WorkState), WorkState.CLAIMED)
+"""By the process that asks for it; whoever was at it is stale."""
+WORK_LEASE_ENDED: Final = Move((WorkState.CLAIMED,), WorkState.WAITING)
+WORK_LATER: Final = Move(AT_WORK, WorkState.WAITING)
+WORK_DIED: Final = Move((WorkState.CLAIMED,), WorkState.DEAD)
+WORK_DONE: Final = Move(AT_WORK, WorkState.DONE)
+
+WORK_MOVES: Final = (
+    WORK_ADDED,
+    WORK_CLAIMED,
+    WORK_TAKEN_OVER,
+    WORK_LEASE_ENDED,
+    WORK_LATER,
+    WORK_DIED,
+    WORK_DONE,
+)
+
+
 class CircuitState(StrEnum):
     """Whether a destination is talked to; `node.deliver.breaker` moves it."""
 

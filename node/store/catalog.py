@@ -1,5 +1,6 @@
 """The catalog: every row of the node, one method for one transaction."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 from node.store.audits import Audits
@@ -8,6 +9,7 @@ from node.store.commitment_reports import CommitmentReports
 from node.store.custody import Custody
 from node.store.deliveries import Deliveries
 from node.store.dispatches import Dispatches
+from node.store.due_clock import DueClock
 from node.store.editions import Editions
 from node.store.holds import Holds
 from node.store.orders import Orders
@@ -21,6 +23,7 @@ from node.store.retention import Retention
 from node.store.revisions import Revisions
 from node.store.rounds import Rounds
 from node.store.snapshots import Snapshots
+from node.store.work import Work
 
 
 class Catalog(
@@ -54,7 +57,13 @@ class Catalog(
     ----------
     url : str
         ``sqlite:///path`` or ``postgresql+psycopg://…``; call `upgrade` once before use.
+    clock : callable, optional
+        Seconds since the epoch, in place of the database's clock, by which work is due.
     """
+
+    def __init__(self, url: str, clock: Callable[[], float] | None = None) -> None:
+        super().__init__(url)
+        self.work = Work(self, DueClock(clock))
 
     @cached_property
     def snapshots(self) -> Snapshots:

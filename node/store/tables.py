@@ -369,3 +369,31 @@ audit_cursor = Table(  # the last entry of the ledger that an audit message told
     Column("name", NAME, primary_key=True),
     Column("number", BigInteger, nullable=False),
 )
+
+work = Table(  # what is due; see `node.store.work`
+    "work",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("lane", NAME, primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("state", String(8), nullable=False),
+    Column("serial", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("begins", Integer, nullable=False),
+    Column("urgent", Boolean, nullable=False),
+    Column("due_at", Float(53), nullable=False),
+    Column("lease_until", Float(53)),
+    Column("holder", String(255), nullable=False, server_default=""),
+    Column("reason", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("changed_at", Float(53), nullable=False),
+    Index("work_due", "kind", "state", "lane", "urgent", "due_at"),
+    Index("work_lease", "state", "lease_until"),
+)
+
+due_clock = Table(  # when somebody last looked for work, by the database's clock; one row
+    "due_clock",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("seen_at", Float(53), nullable=False),
+)

@@ -1,0 +1,86 @@
+"""Rows of work that is due, read as what comes next."""
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from node.model.states import AT_WORK, WorkState
+from node.model.work import Kind, Task
+from node.store.tables import work
+
+_LANE: Final = sa.select(sa.func.min(work.c.lane)).where(
+    work.c.kind == sa.bindparam("kind"), work.c.state == WorkState.WAITING
+)
+_LANE_AFTER: Final = _LANE.where(work.c.lane > sa.bindparam("after"))
+
+COLUMNS: Final = (
+    work.c.kind,
+    work.c.lane,
+    work.c.key,
+    work.c.state,
+    work.c.serial,
+    work.c.attempts,
+    work.c.begins,
+    work.c.urgent,
+    work.c.due_at,
+    work.c.reason,
+    work.c.detail,
+)
+
+
+def task_of(row: Any) -> Task:
+    """Return what a row of these columns says."""
+    kind, lane, key, state, *rest = row
+    return Task(Kind(kind), lane, key, WorkState(state), *rest)
+
+
+class Waiting:
+    """What may be claimed now of one kind, and what is claimed already."""
+
+    def __init__(self, connection: sa.Connection, kind: Kind, now: float) -> None:
+        self._connection = connection
+        self._kind = kind
+        self._now = now
+
+    def lanes(self) -> list[str]:
+        """Return the lanes in which something is due.
+
+        From lane to lane along the index: a hundred thousand that wait in one are not read.
+        """
+        found: list[str] = []
+        lane: str | None = self._connection.execute(_LANE, {"kind": self._kind}).scalar()
+        while lane is not None:
+            if self.first(lane, 1):
+                found.append(lane)
+            after = {"kind": self._kind, "after": lane}
+            lane = self._connection.execute(_LANE_AFTER, after).scalar()
+        return found
+
+    def first(self, lane: str, limit: int, *, only_urgent: bool = False) -> list[Task]:
+        """Return what comes next in a lane, the urgent first."""
+        found: list[Task] = []
+        # One after the other: ordered by both, all that waits would be read.
+        for urgent in (True,) if only_urgent else (True, False):
+            query = (
+                sa.select(*COLUMNS)
+                .where(*_due(self._kind, self._now), work.c.lane == lane)
+                .where(work.c.urgent == urgent)
+                .order_by(work.c.due_at, work.c.key)
+                .limit(max(limit - len(found), 0))
+                .with_for_update(skip_locked=True)
+            )
+            found += [task_of(row) for row in self._connection.execute(query)]
+        return found
+
+    def claimed(self) -> dict[str, int]:
+        """Return how much is claimed or dead, by lane."""
+        query = (
+            sa.select(work.c.lane, sa.func.count())
+            .where(work.c.kind == self._kind, work.c.state.in_(AT_WORK))
+            .group_by(work.c.lane)
+        )
+        return {row[0]: row[1] for row in self._connection.execute(query)}
+
+
+def _due(kind: Kind, now: float) -> list[sa.ColumnElement[bool]]:
+    return [work.c.kind == kind, work.c.state == WorkState.WAITING, work.c.due_at <= now]

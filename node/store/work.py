@@ -1,0 +1,336 @@
+"""Work that is due: what is done next, when, and who is at it; the owner of table `work`.
+
+A piece of work waits until it is due and its turn comes; a process claims it, for as long as it
+says now and then that it is still there; it ends done, waiting for a later attempt, or dead. All
+of that by conditional UPDATEs: nothing is claimed twice, and who was overtaken changes nothing.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from node.model.states import (
+    WORK_ADDED,
+    WORK_CLAIMED,
+    WORK_DIED,
+    WORK_DONE,
+    WORK_LATER,
+    WORK_LEASE_ENDED,
+    WORK_TAKEN_OVER,
+    Move,
+    WorkState,
+)
+from node.model.work import Kind, Task, TaskKey
+from node.store.database import Database
+from node.store.due_clock import DueClock
+from node.store.tables import work
+from node.store.waiting import COLUMNS, Waiting, task_of
+
+LEASE_S: Final = 60.0
+RENEWED_S: Final = 15.0
+CLAIM_LOCK: Final = 0x574F524B  # any constant; PostgreSQL's lock name for claims
+
+Held = Mapping[TaskKey, int]
+"""What a process is at: serials by key."""
+
+
+Choose = Callable[[Waiting], Sequence[Task]]
+"""Picks what to claim."""
+
+
+class Work:
+    """The owner of what is due.
+
+    Parameters
+    ----------
+    database
+        Where the rows are.
+    clock : DueClock
+        By which they are due.
+    """
+
+    def __init__(self, database: Database, clock: DueClock) -> None:
+        self._database = database
+        self._clock = clock
+
+    # -- what is to be done: called within the transaction that makes it so
+
+    def add(
+        self,
+        connection: sa.Connection,
+        of: TaskKey,
+        *,
+        wait_s: float = 0.0,
+        urgent: bool = False,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Let something be done after a wait; what waits already, or is at work, is left alone.
+
+        Whoever is at it, and asks within its last transaction whether anything is left to do,
+        waits for the end of this one.
+        """
+        now = self._clock.now(connection)
+        values = {"state": WORK_ADDED.to, "due_at": now + wait_s, "changed_at": now} | _FRESH
+        insert = self._database._insert(work).values(
+            kind=of.kind, lane=of.lane, key=of.key, serial=0, urgent=urgent, detail=detail or {},
+            **values,
+        )  # fmt: skip
+        done = work.c.state.in_(WORK_ADDED.of)
+        again = {
+            name: sa.case((done, insert.excluded[name]), else_=work.c[name])
+            for name in ("state", "due_at", "attempts", "begins", "reason", "changed_at")
+        }
+        connection.execute(
+            insert.on_conflict_do_update(
+                index_elements=[work.c.kind, work.c.lane, work.c.key], set_=again
+            )
+        )
+
+    def claim_at_once(
+        self, connection: sa.Connection, of: TaskKey, holder: str, detail: Mapping[str, Any]
+    ) -> Task:
+        """Give something to the process that asks for it, whoever was at it; others are stale."""
+        now = self._clock.now(connection)
+        mine = {
+            "state": WORK_TAKEN_OVER.to, "holder": holder, "lease_until": now + LEASE_S,
+            "due_at": now, "changed_at": now, "detail": dict(detail),
+        } | _FRESH  # fmt: skip
+        insert = self._database._insert(work).values(
+            kind=of.kind, lane=of.lane, key=of.key, serial=1, urgent=False, **mine
+        )
+        claimed = insert.on_conflict_do_update(
+            index_elements=[work.c.kind, work.c.lane, work.c.key],
+            set_=mine | {"serial": work.c.serial + 1},
+        ).returning(*COLUMNS)
+        return task_of(connection.execute(claimed).one())
+
+    # -- who does it
+
+    def claim(
+        self,
+        kind: Kind,
+        choose: Choose,
+        holder: str,
+        held: Held | None = None,
+        *,
+        starting: bool = False,
+    ) -> list[Task]:
+        """Give a process what it may do next of a kind.
+
+        What is held by a process that has not been heard of for `LEASE_S` waits again. Where
+        nothing is due and nothing has to be noted, nothing is written.
+
+        Parameters
+        ----------
+        choose : callable
+            Picks among what is due.
+        holder : str
+            Name of the process.
+        held : mapping
+            What the process is at, of any kind.
+
+        Raises
+        ------
+        StoreError
+            If the rows cannot be read or changed.
+        """
+        if not starting and not self._is_something_to_do(kind, held or {}):
+            return []
+        with self._database._write() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CLAIM_LOCK)))
+            now, moved = self._clock.note(connection, starting=starting)
+            if moved:
+                self._move_due_times(connection, moved)
+            self._renew(connection, held or {}, now)
+            self._end_leases(connection, now)
+            chosen = choose(Waiting(connection, kind, now))
+            return [
+                task_of(row)
+                for one in chosen
+                for row in connection.execute(_claimed(one, holder, now))
+            ]
+
+    def resume(self, holder: str, kinds: Collection[Kind]) -> list[Task]:
+        """Return what a process of this name was at when it ended; its leases begin anew.
+
+        The caller knows that no other process has the name.
+        """
+        with self._database._write() as connection:
+            now = self._clock.now(connection)
+            renewed = (
+                sa.update(work)
+                .where(work.c.state == WorkState.CLAIMED, work.c.holder == holder)
+                .where(work.c.kind.in_(kinds))
+                .values(lease_until=now + LEASE_S)
+                .returning(*COLUMNS)
+            )
+            return [task_of(row) for row in connection.execute(renewed)]
+
+    def begin(self, of: TaskKey, serial: int, lives: int) -> Task | None:
+        """Return what is to be done, at the begin of its job; None where the job is stale.
+
+        Parameters
+        ----------
+        lives : int
+            Begun more often than this without an end, it is dead: it kills its process.
+        """
+        with self._database._write() as connection:
+            now = self._clock.now(connection)
+            begun = connection.execute(
+                sa.update(work)
+                .where(*_is(of, serial), work.c.state == WorkState.CLAIMED)
+                .values(begins=work.c.begins + 1, lease_until=now + LEASE_S)
+                .returning(*COLUMNS)
+            ).one_or_none()
+            if begun is None:
+                return None
+            if begun.begins <= lives:
+                return task_of(begun)
+            reason = f"its process died {lives} times"
+            self._end(connection, of, serial, WORK_DIED, {"reason": reason}, now)
+            return None
+
+    # -- how it ends; each does nothing where somebody else has claimed it since
+
+    def done(self, task: Task) -> bool:
+        """Note that something is done."""
+        with self._database._write() as connection:
+            return self.done_in(connection, task)
+
+    def done_in(self, connection: sa.Connection, task: Task) -> bool:
+        """Note within a transaction that something is done; tell whether it was ours."""
+        now = self._clock.now(connection)
+        return self._end(connection, task.of, task.serial, WORK_DONE, _FRESH, now)
+
+    def later(self, task: Task, wait_s: float, *, attempts: int, reason: str = "") -> bool:
+        """Let something be tried again after a wait."""
+        with self._database._write() as connection:
+            return self.later_in(connection, task, wait_s, attempts=attempts, reason=reason)
+
+    def later_in(
+        self,
+        connection: sa.Connection,
+        task: Task,
+        wait_s: float,
+        *,
+        attempts: int,
+        reason: str = "",
+    ) -> bool:
+        """Let something be tried again, within a transaction; tell whether it was ours."""
+        now = self._clock.now(connection)
+        values = {"due_at": now + wait_s, "attempts": attempts, "begins": 0, "reason": reason}
+        return self._end(connection, task.of, task.serial, WORK_LATER, values, now)
+
+    def die(self, of: TaskKey, serial: int, reason: str) -> bool:
+        """Note that the job of something raised what nobody foresaw."""
+        with self._database._write() as connection:
+            now = self._clock.now(connection)
+            return self._end(connection, of, serial, WORK_DIED, {"reason": reason}, now)
+
+    # -- what is there
+
+    def dead(self, kind: Kind) -> list[Task]:
+        """Return what died and has not been seen to."""
+        return self._found(work.c.kind == kind, work.c.state == WorkState.DEAD)
+
+    def task(self, of: TaskKey) -> Task | None:
+        """Return one piece of work."""
+        found = self._found(work.c.kind == of.kind, work.c.lane == of.lane, work.c.key == of.key)
+        return found[0] if found else None
+
+    def open(self, kind: Kind, lane: str) -> list[Task]:
+        """Return what is not done in a lane, the next first."""
+        return self._found(
+            work.c.kind == kind, work.c.lane == lane, work.c.state != WorkState.DONE
+        )
+
+    def _found(self, *where: sa.ColumnElement[bool]) -> list[Task]:
+        query = sa.select(*COLUMNS).where(*where).order_by(work.c.due_at, work.c.key)
+        with self._database._read() as connection:
+            return [task_of(row) for row in connection.execute(query)]
+
+    def _is_something_to_do(self, kind: Kind, held: Held) -> bool:
+        """Tell whether a look has to write: most have not, and each commit waits for a disk."""
+        with self._database._read() as connection:
+            reading = self._clock.read(connection)
+            if not reading.is_noted:
+                return True
+            until = reading.now + (LEASE_S - RENEWED_S if held else 0.0)
+            ageing = sa.select(work.c.serial).where(
+                work.c.state == WorkState.CLAIMED, work.c.lease_until < until
+            )
+            if connection.execute(ageing.limit(1)).first() is not None:
+                return True
+            return bool(Waiting(connection, kind, reading.now).lanes())
+
+    def _renew(self, connection: sa.Connection, held: Held, now: float) -> None:
+        old = work.c.lease_until < now + LEASE_S - RENEWED_S
+        for of, serial in held.items():
+            connection.execute(
+                sa.update(work)
+                .where(*_is(of, serial), work.c.state == WorkState.CLAIMED, old)
+                .values(lease_until=now + LEASE_S)
+            )
+
+    def _end_leases(self, connection: sa.Connection, now: float) -> None:
+        """Let wait again what a process was at that has not been heard of."""
+        connection.execute(
+            sa.update(work)
+            .where(work.c.state.in_(WORK_LEASE_ENDED.of), work.c.lease_until < now)
+            .values(
+                state=WORK_LEASE_ENDED.to, serial=work.c.serial + 1, due_at=now, changed_at=now,
+                holder="", lease_until=None, reason="its process was not heard of any more",
+            )
+        )  # fmt: skip
+
+    def _move_due_times(self, connection: sa.Connection, seconds: float) -> None:
+        """Let all be due as far ahead as it was before the clock was set."""
+        connection.execute(
+            sa.update(work)
+            .where(work.c.state != WorkState.DONE)
+            .values(due_at=work.c.due_at + seconds, lease_until=work.c.lease_until + seconds)
+        )
+
+    def _end(
+        self,
+        connection: sa.Connection,
+        of: TaskKey,
+        serial: int,
+        move: Move[WorkState],
+        values: Mapping[str, Any],
+        now: float,
+    ) -> bool:
+        ended = (
+            sa.update(work)
+            .where(*_is(of, serial), work.c.state.in_(move.of))
+            .values(state=move.to, holder="", lease_until=None, changed_at=now, **values)
+            .returning(work.c.serial)
+        )
+        return connection.execute(ended).first() is not None
+
+
+_FRESH: Final = {"attempts": 0, "begins": 0, "reason": ""}
+
+
+def _is(of: TaskKey, serial: int) -> list[sa.ColumnElement[bool]]:
+    return [
+        work.c.kind == of.kind,
+        work.c.lane == of.lane,
+        work.c.key == of.key,
+        work.c.serial == serial,
+    ]
+
+
+def _claimed(one: Task, holder: str, now: float) -> sa.Executable:
+    """Return the UPDATE that gives a piece of work to a process; none but one gets it."""
+    return (
+        sa.update(work)
+        .where(*_is(one.of, one.serial), work.c.state.in_(WORK_CLAIMED.of))
+        .values(
+            state=WORK_CLAIMED.to, serial=one.serial + 1, holder=holder,
+            lease_until=now + LEASE_S, changed_at=now,
+        )
+        .returning(*COLUMNS)
+    )  # fmt: skip
