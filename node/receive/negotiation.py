@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pynetdicom  # noqa: F401 - adds the transfer syntaxes that pydicom does not list yet
-from pydicom._uid_dict import UID_dictionary
+from pydicom.config import IGNORE  # a component that begins with 0 is no reason to refuse
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -71,24 +72,23 @@ def is_stored(sop_class: str) -> bool:
 
     Private classes are, and those of a later standard: what they hold is kept as it came.
     """
-    known = UID_dictionary.get(sop_class)
-    if known is None:
-        return is_uid(sop_class)
-    name, kind, *_ = known
-    named = "Storage" in name or not name  # two retired ones have lost their names
-    return kind == "SOP Class" and named and sop_class not in _NOT_STORED
+    if not is_uid(sop_class):
+        return False
+    known = UID(sop_class, IGNORE)
+    if not known.type:
+        return True
+    named = "Storage" in known.name or not known.name  # two retired ones have lost their names
+    return known.type == "SOP Class" and named and sop_class not in _NOT_STORED
 
 
 def is_walked(transfer_syntax: str) -> bool:
     """Tell whether the elements of a data set in a transfer syntax can be walked over."""
+    if not is_uid(transfer_syntax):
+        return False
     if transfer_syntax.startswith(_ENCAPSULATED):
-        return is_uid(transfer_syntax)
-    known = UID_dictionary.get(transfer_syntax)
-    return (
-        known is not None
-        and known[1] == "Transfer Syntax"
-        and not transfer_syntax.startswith(_NO_DATA_SET)
-    )
+        return True
+    known = UID(transfer_syntax, IGNORE).type == "Transfer Syntax"
+    return known and not transfer_syntax.startswith(_NO_DATA_SET)
 
 
 def negotiate(request: Request) -> Negotiation:
@@ -99,7 +99,7 @@ def negotiate(request: Request) -> Negotiation:
 
 def answered(proposals: Sequence[Proposal]) -> list[ContextAnswer]:
     """Return what becomes of each proposed presentation context (PS3.8 Section 9.3.3.2)."""
-    return [_answer(one) for one in proposals]
+    return [_answer(proposal) for proposal in proposals]
 
 
 def granted(
@@ -110,22 +110,24 @@ def granted(
     What is proposed is granted. Neither role is no proposal, and gets no answer: then the
     default holds, by which the requestor is the SCU.
     """
-    served = {one.abstract_syntax for one in answers if one.result == ACCEPTED}
+    served = {answer.abstract_syntax for answer in answers if answer.result == ACCEPTED}
     return {uid: both for uid, both in roles.items() if uid in served and any(both)}
 
 
-def _answer(one: Proposal) -> ContextAnswer:
-    if one.abstract_syntax in SERVICES:
-        fitting = [uid for uid in one.transfer_syntaxes if uid in PLAIN]
-    elif is_stored(one.abstract_syntax):
-        fitting = [uid for uid in one.transfer_syntaxes if is_walked(uid)]
+def _answer(proposal: Proposal) -> ContextAnswer:
+    if proposal.abstract_syntax in SERVICES:
+        fitting = [uid for uid in proposal.transfer_syntaxes if uid in PLAIN]
+    elif is_stored(proposal.abstract_syntax):
+        fitting = [uid for uid in proposal.transfer_syntaxes if is_walked(uid)]
     else:
-        return _refused(one, NO_ABSTRACT_SYNTAX)
+        return _refused(proposal, NO_ABSTRACT_SYNTAX)
     if not fitting:
-        return _refused(one, NO_TRANSFER_SYNTAX)
-    return ContextAnswer(one.context_id, one.abstract_syntax, fitting[0], ACCEPTED)
+        return _refused(proposal, NO_TRANSFER_SYNTAX)
+    return ContextAnswer(proposal.context_id, proposal.abstract_syntax, fitting[0], ACCEPTED)
 
 
-def _refused(one: Proposal, result: int) -> ContextAnswer:
+def _refused(proposal: Proposal, result: int) -> ContextAnswer:
     """Refuse; a transfer syntax is named all the same, and means nothing (Table 9-18)."""
-    return ContextAnswer(one.context_id, one.abstract_syntax, str(ImplicitVRLittleEndian), result)
+    return ContextAnswer(
+        proposal.context_id, proposal.abstract_syntax, str(ImplicitVRLittleEndian), result
+    )

@@ -12,7 +12,7 @@ UIDs are found nothing but too deep a nesting is held against a data set.
 from dataclasses import dataclass
 from typing import Final
 
-from pydicom._dicom_dict import DicomDictionary
+from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]
 
 from node.errors import StoreError
 from node.receive.elements import (
@@ -323,4 +323,5 @@ def _may_nest(one: Element) -> bool:
     """Tell whether a reader would look for items in an element."""
     if one.vr:
         return one.vr in _NESTING
+    # Not `dictionary_VR`: eight times slower, and a peer may send a million unknown tags.
     return DicomDictionary.get(one.tag, ("SQ",))[0] in ("SQ", "UN")
