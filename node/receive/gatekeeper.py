@@ -58,16 +58,16 @@ class Gatekeeper:
         if not refused:
             return
         caller = caller_of(event.assoc)
-        told = [_told(one) for one in refused]
+        reasons = [_reason(answer) for answer in refused]
         log.warning(
             "presentation contexts refused",
             calling_ae=caller.calling_ae,
             address=caller.address,
-            refused=told[:_SHOWN],
-            count=len(told),
+            refused=reasons[:_SHOWN],
+            count=len(reasons),
         )
         if not event.assoc.accepted_contexts:
-            because = f"nothing it proposes is served: {told[0]}"
+            because = f"nothing it proposes is served: {reasons[0]}"
             self._turned_away(
                 Rejected(caller.calling_ae, caller.called_ae, caller.address, because)
             )
@@ -91,8 +91,8 @@ class Gatekeeper:
 
     def _judged(self, caller: Caller, assoc: Association) -> Refusal | None:
         with self._lock:
-            for one in [one for one in self._inside if not one.is_alive()]:
-                del self._inside[one]
+            for ended in [inside for inside in self._inside if not inside.is_alive()]:
+                del self._inside[ended]
             refusal = self._gate.judge(caller, Counter(self._inside.values()))
             if refusal is None:
                 self._inside[assoc] = caller.calling_ae
@@ -124,7 +124,7 @@ def caller_of(assoc: Association) -> Caller:
     )
 
 
-def _told(one: ContextAnswer) -> str:
+def _reason(answer: ContextAnswer) -> str:
     """Say what was refused; a peer may send anything where a UID should be."""
-    named = one.abstract_syntax if is_uid(one.abstract_syntax) else "no UID"
-    return f"{named}: {_RESULTS[one.result]}"
+    named = answer.abstract_syntax if is_uid(answer.abstract_syntax) else "no UID"
+    return f"{named}: {_RESULTS[answer.result]}"

@@ -23,12 +23,12 @@ from node.errors import TransientDeliveryError
 log = structlog.get_logger()
 
 _LARGEST_PDU: Final = 1 << 18  # octets; larger ones are no faster
-_MOST_WAITING: Final = 8  # PDUs
+MOST_WAITING: Final = 8  # PDUs
 _LOOK_S: Final = 0.1  # how often it is noticed that the association is over
 _LARGEST_PDU_TAKEN: Final = 1 << 20  # octets; far more than we announce
 _LARGEST_MESSAGE_TAKEN: Final = 8 << 20  # octets; a report on 1000 instances has 0.2 million
 _MOST_UNASKED: Final = 64  # messages of the peer beyond one for each of ours
-_LEAST_PACE: Final = 4096  # octets a second that a peer must take of what we send
+LEAST_PACE: Final = 4096  # octets a second that a peer must take of what we send
 _LEAST_PDU: Final = 64  # octets that a peer must take at once
 _ESTABLISHED: Final = "Sta6"  # PS3.8 Table 9-3: ready for data
 _GRACE_S: Final = 1.0  # for an A-ABORT to leave
@@ -43,17 +43,17 @@ def pace(assoc: Association, connect_s: float, response_s: float) -> None:
         How long one PDU of the peer may take to arrive, in seconds: before the association is
         established, and then.
     """
-    assoc.dimse.__class__ = _SmallPieces
-    assoc.dul.to_provider_queue = _ShortQueue(assoc, response_s)
+    assoc.dimse.__class__ = _RequestorDimse
+    assoc.dul.to_provider_queue = BoundedQueue(assoc, response_s)
     if assoc.dul.socket is not None:
-        assoc.dul.socket.__class__ = _PatientSocket
-        cast("_PatientSocket", assoc.dul.socket).limits_s = (connect_s, response_s)
+        assoc.dul.socket.__class__ = _RequestorSocket
+        cast("_RequestorSocket", assoc.dul.socket).limits_s = (connect_s, response_s)
 
 
 def give_up(assoc: Association) -> None:
     """End an association, by an A-ABORT where that leaves in time; its threads and socket end."""
     waiting = assoc.dul.to_provider_queue
-    if isinstance(waiting, _ShortQueue):
+    if isinstance(waiting, BoundedQueue):
         waiting.until = time.monotonic()
     with suppress(TransientDeliveryError):
         if assoc.is_established and assoc.dul.state_machine.current_state == _ESTABLISHED:
@@ -64,7 +64,7 @@ def give_up(assoc: Association) -> None:
     assoc.kill()
 
 
-class _PatientSocket(AssociationSocket):
+class _RequestorSocket(AssociationSocket):
     """Reads a PDU that is neither too long nor too long on its way."""
 
     limits_s: tuple[float, float]
@@ -100,7 +100,7 @@ class _PatientSocket(AssociationSocket):
         return received
 
 
-class _SmallPieces(DIMSEServiceProvider):
+class _RequestorDimse(DIMSEServiceProvider):
     """Sends PDUs no larger than the peer takes, nor than we like to hold; takes no more either."""
 
     _octets = 0
@@ -130,7 +130,7 @@ class _SmallPieces(DIMSEServiceProvider):
             If the peer takes it too slowly.
         """
         self._sent += 1
-        if isinstance(self.dul.to_provider_queue, _ShortQueue):
+        if isinstance(self.dul.to_provider_queue, BoundedQueue):
             self.dul.to_provider_queue.begin()
         super().send_msg(primitive, context_id)
 
@@ -161,11 +161,11 @@ class _SmallPieces(DIMSEServiceProvider):
         self.msg_queue.put((None, None))
 
 
-class _ShortQueue(queue.Queue[Any]):
+class BoundedQueue(queue.Queue[Any]):
     """What is to be sent; who adds to it waits while it is full, as long as it is emptied."""
 
     def __init__(self, assoc: Association, patience_s: float) -> None:
-        super().__init__(_MOST_WAITING)
+        super().__init__(MOST_WAITING)
         self._assoc = assoc
         self._patience_s = patience_s
         self.until = float("inf")
@@ -187,7 +187,7 @@ class _ShortQueue(queue.Queue[Any]):
                 super().put(item, block, timeout or _LOOK_S)
                 if isinstance(item, P_DATA):
                     octets = sum(len(data) for _, data in item.presentation_data_value_list)
-                    self.until += octets / _LEAST_PACE
+                    self.until += octets / LEAST_PACE
                 return
             if time.monotonic() > self.until:
                 raise TransientDeliveryError("the peer takes what it is sent too slowly")

@@ -8,12 +8,12 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import P_DATA
 
 from node.errors import TransientDeliveryError
-from node.wire.pacing import _LEAST_PACE, _MOST_WAITING, _ShortQueue
+from node.wire.pacing import LEAST_PACE, MOST_WAITING, BoundedQueue
 
 
-def _queue(patience_s: float) -> _ShortQueue:
+def _queue(patience_s: float) -> BoundedQueue:
     dul = SimpleNamespace(is_alive=lambda: True)
-    made = _ShortQueue(cast("Association", SimpleNamespace(dul=dul)), patience_s)
+    made = BoundedQueue(cast("Association", SimpleNamespace(dul=dul)), patience_s)
     made.begin()
     return made
 
@@ -27,7 +27,7 @@ def _part(octets: int) -> P_DATA:
 def test_who_takes_nothing_in_time_is_given_up() -> None:
     """Not while there is room: what fits was not refused."""
     waiting = _queue(-1.0)
-    for _ in range(_MOST_WAITING):
+    for _ in range(MOST_WAITING):
         waiting.put(_part(1))
 
     with pytest.raises(TransientDeliveryError, match="too slowly"):
@@ -39,7 +39,7 @@ def test_a_long_message_may_take_longer() -> None:
     waiting = _queue(10.0)
     before = waiting.until
 
-    waiting.put(_part(3 * _LEAST_PACE))
+    waiting.put(_part(3 * LEAST_PACE))
 
     assert waiting.until == pytest.approx(before + 3.0)
 
@@ -48,7 +48,7 @@ def test_nothing_is_waited_for_before_a_message_began() -> None:
     """The request for an association has a time limit of its own."""
     waiting = _queue(0.0)
     waiting.until = float("inf")
-    for _ in range(_MOST_WAITING):
+    for _ in range(MOST_WAITING):
         waiting.put(_part(1))
 
     assert waiting.until == float("inf")
