@@ -105,7 +105,7 @@ def names_of(owner: str) -> Mapping[str, frozenset[str]]:
 
 
 @dataclass
-class Source:
+class SourceFile:
     """One file of ours."""
 
     module: str
@@ -136,10 +136,10 @@ class Source:
 
 
 @cache
-def sources() -> tuple[Source, ...]:
+def sources() -> tuple[SourceFile, ...]:
     """Return every file of the node."""
     return tuple(
-        Source(
+        SourceFile(
             ".".join(path.relative_to(ROOT).with_suffix("").parts),
             ast.parse(path.read_text(encoding="utf-8")),
         )
@@ -147,7 +147,7 @@ def sources() -> tuple[Source, ...]:
     )
 
 
-def bases(files: Iterable[Source]) -> dict[str, set[str]]:
+def bases(files: Iterable[SourceFile]) -> dict[str, set[str]]:
     """Return the classes of pynetdicom that each class of ours is derived from."""
     direct = {
         f"{source.module}.{node.name}": {source.path(base) for base in node.bases}
@@ -164,7 +164,7 @@ def bases(files: Iterable[Source]) -> dict[str, set[str]]:
     return {name: above(name) for name in direct}
 
 
-class Reader:
+class TouchReader:
     """Finds what one file touches.
 
     Our own private names are told from theirs by whose `self` they are looked up on: in a class
@@ -173,7 +173,7 @@ class Reader:
     defines it anywhere.
     """
 
-    def __init__(self, source: Source, classes: Mapping[str, set[str]]) -> None:
+    def __init__(self, source: SourceFile, classes: Mapping[str, set[str]]) -> None:
         self._source = source
         self._classes = classes
         self.touches: list[Touch] = []
@@ -258,9 +258,9 @@ class Reader:
             self._note(node, "", REPLACES)
 
 
-def touches(source: Source, classes: Mapping[str, set[str]]) -> list[Touch]:
+def touches(source: SourceFile, classes: Mapping[str, set[str]]) -> list[Touch]:
     """Return what one file touches."""
-    return Reader(source, classes).touches
+    return TouchReader(source, classes).touches
 
 
 def touched(within: bool) -> Iterator[Touch]:
@@ -283,7 +283,7 @@ def listed(touch: Touch) -> bool:
 
 def read(text: str) -> list[str]:
     """Return the names that one file of the node would touch, with these lines in it."""
-    source = Source("node.sample", ast.parse(textwrap.dedent(text)))
+    source = SourceFile("node.sample", ast.parse(textwrap.dedent(text)))
     return [touch.name for touch in touches(source, bases([source, *sources()]))]
 
 
