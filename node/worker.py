@@ -29,9 +29,10 @@ from node.upkeep.clockwatch import ClockWatch
 from node.upkeep.pruning import Pruner
 from node.upkeep.quarantine import Quarantine
 from node.upkeep.retention import Keeper
+from node.upkeep.snapshots import SnapshotFiller
 from radnet.inference.classifier import Classifier
 from radnet.inference.segmenter import LiverSegmenter
-from radnet.volume.series import read_headers
+from radnet.volume.headers import readable_headers
 
 log = structlog.get_logger()
 
@@ -41,6 +42,7 @@ COMMIT_S: Final = 2.0
 MEND_S: Final = 60.0
 RETAIN_S: Final = 600.0
 PRUNE_S: Final = 3600.0
+FILL_S: Final = 20.0
 JOBS_KEPT_S: Final = 30 * 86400.0
 
 
@@ -128,10 +130,14 @@ def work(settings: Settings, stop: threading.Event) -> None:
     dispatcher.adopt()
     engine.launch([*queues, *commitments.QUEUES])
     policy = Policy(settings.series.settle_s, settings.series.quiet_s)
-    sweep = Sweep(storage.catalog, storage.files, policy, read_headers, time.time, time.monotonic)
+    sweep = Sweep(
+        storage.catalog, storage.files, policy, readable_headers, time.time, time.monotonic
+    )
 
     watch = ClockWatch(storage.catalog, time.time, time.monotonic)
     quarantine = Quarantine(storage.catalog, storage.files, time.time)
+
+    filler = SnapshotFiller(storage.catalog, storage.files, time.time, time.monotonic)
 
     def settle_and_queue() -> None:
         sweep.settle()
@@ -151,6 +157,7 @@ def work(settings: Settings, stop: threading.Event) -> None:
         (committed.tick, COMMIT_S),
         (watch.look, SWEEP_S),
         (_pruner(settings, storage).tick, PRUNE_S),
+        (filler.tick, FILL_S),
     ]
     if settings.retention.delete:
         jobs.append((_keeper(settings, storage).tick, RETAIN_S))

@@ -36,7 +36,7 @@ from node.upkeep.clockwatch import ClockWatch
 from radnet.inference.classifier import Prediction
 from radnet.labels.vocabulary import Contrast, Plane, Region
 from radnet.labels.vocabulary import Sequence as Weighting
-from radnet.volume.series import read_headers
+from radnet.volume.headers import readable_headers
 from tests.made_ct import SERIES, STUDY, MadeModel, made_slice, nothing
 from tests.receiver import encoded
 
@@ -159,7 +159,7 @@ class Bench:
             self.catalog,
             self.files,
             Policy(settle_s=2, quiet_s=60),
-            read_headers,
+            readable_headers,
             self.clock,
             steady=lambda: self.steadily,
         )

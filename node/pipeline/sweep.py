@@ -12,11 +12,13 @@ import structlog
 from pydicom.dataset import Dataset
 
 from node.model.failures import SEGMENTATION_DIED, Failure, FailureKind, failure
+from node.model.headers import HeaderSnapshot
 from node.model.records import SeriesProgress
 from node.model.states import Origin, RevisionState
 from node.pipeline.engine import DeadJob, Fate
 from node.pipeline.workflows import Workflows, segment_job, series_job
 from node.series.completeness import CompletenessVerdict, Policy, due, judge
+from node.series.snapshot import snapshot_of
 from node.store.catalog import Catalog
 from node.store.instances import InstanceFiles
 from node.upkeep.leftovers import remove_leftovers
@@ -42,7 +44,7 @@ class Fates(Protocol):
 OVERDUE_S: Final = 60.0
 """A job that was queued long ago is asked for; before, it may be about to be queued."""
 
-HeaderReader = Callable[[Sequence[Path]], Sequence[Dataset]]
+HeaderReader = Callable[[Sequence[Path]], tuple[Sequence[Dataset], Sequence[UnusableVolumeError]]]
 
 
 class Sweep:
@@ -55,7 +57,7 @@ class Sweep:
     policy : Policy
         When a series counts as whole.
     read_headers
-        Reads headers of files, tolerating broken ones.
+        Reads headers of files: returns those that can be read, and why others cannot.
     clock
         Seconds since the epoch.
     steady
@@ -91,9 +93,12 @@ class Sweep:
             now = self._now(progress)
             if not due(progress, self._policy, now):
                 continue
-            verdict = self._judged(progress, now)
+            headers, unreadable = self._headers(progress)
+            verdict = self._judged(progress, headers, unreadable, now)
             if verdict.complete:
                 uid = progress.series_instance_uid
+                # First: whoever works on a settled series finds what its headers say.
+                self._keep(uid, progress.revision + 1, headers, now)
                 judged = progress.instance_count
                 revision = self._catalog.settle(uid, verdict.evidence, now, judged)
                 if revision is not None:
@@ -113,17 +118,37 @@ class Sweep:
         latest = max(progress.last_instance_at, progress.last_released_at or 0.0)
         return max(self._clock(), latest + self._steady() - since)
 
-    def _judged(self, progress: SeriesProgress, now: float) -> CompletenessVerdict:
-        """Judge one series; one whose files cannot be read is judged by its rows alone."""
+    def _headers(self, progress: SeriesProgress) -> tuple[Sequence[Dataset], str]:
+        """Return the headers of a series that can be read; why others cannot, or ''."""
         stored = self._catalog.instances(progress.series_instance_uid, origin=Origin.RECEIVED)
         try:
-            headers = self._read_headers([self._files.absolute(one.path) for one in stored])
-            return judge(progress, headers, self._policy, now)
+            headers, unreadable = self._read_headers(
+                [self._files.absolute(one.path) for one in stored]
+            )
         except Exception as error:  # noqa: BLE001 - one series must never stop all others
-            verdict = judge(progress, [], self._policy, now)
-            known = isinstance(error, UnusableVolumeError)
-            verdict.evidence["unreadable"] = str(error) if known else type(error).__name__
-            return verdict
+            return [], _named(error)
+        return headers, _named(unreadable[0]) if unreadable else ""
+
+    def _judged(
+        self, progress: SeriesProgress, headers: Sequence[Dataset], unreadable: str, now: float
+    ) -> CompletenessVerdict:
+        """Judge one series; one whose files cannot all be read is judged by its rows alone."""
+        try:
+            verdict = judge(progress, [] if unreadable else headers, self._policy, now)
+        except Exception as error:  # noqa: BLE001 - one series must never stop all others
+            verdict, unreadable = judge(progress, [], self._policy, now), _named(error)
+        if unreadable:
+            verdict.evidence["unreadable"] = unreadable
+        return verdict
+
+    def _keep(self, uid: str, revision: int, headers: Sequence[Dataset], now: float) -> None:
+        """Keep what the headers of a series say, or that they say nothing that can be read."""
+        try:
+            snapshot = snapshot_of(headers)
+        except Exception as error:  # noqa: BLE001 - its images must travel all the same
+            log.error("headers not kept", series=uid, because=type(error).__name__)  # noqa: TRY400
+            snapshot = HeaderSnapshot()
+        self._catalog.snapshots.put(uid, revision, snapshot, now)
 
     def queue(self, workflows: Workflows) -> None:
         """Queue every revision that no job was queued for."""
@@ -183,3 +208,8 @@ class Sweep:
 def _round(rest: Sequence[object]) -> int:
     """Return the round of a job, its last argument; those of an older version do not name it."""
     return rest[-1] if rest and isinstance(rest[-1], int) else 0
+
+
+def _named(error: Exception) -> str:
+    """Return what an error says where the text is ours; another may quote a header value."""
+    return str(error) if isinstance(error, UnusableVolumeError) else type(error).__name__

@@ -85,7 +85,8 @@ def snapshot_of(headers: Sequence[Dataset]) -> HeaderSnapshot:
         values: dict[str, Any] = {}
         differing = []
         for column in KEYWORDS:
-            found = {_value(header, column) for header in looked_at}
+            texts = {_text_of(header, column) for header in looked_at}
+            found = {_value(text, column) for text in texts}
             if column not in PATIENT_COLUMNS or column in _DESCRIPTIONS:
                 found -= {None}
             if len(found) > 1:
@@ -103,15 +104,19 @@ _DESCRIPTIONS: Final = frozenset({"study_description", "series_description", "pr
 """Of the columns that may name a patient, those that are not meant to."""
 
 
-def _value(header: Dataset, column: str) -> Value:
+def _text_of(header: Dataset, column: str) -> str:
     value = value_of(header, KEYWORDS[column])
     if column == "accession_number" and not value:  # as the rules see it: PS3.3 Table 10-9
         items = value_of(header, "RequestAttributesSequence")
         value = value_of(items[0], "AccessionNumber") if isinstance(items, Items) and items else ""
     if isinstance(value, MultiValue):
         value = "\\".join(map(str, value))
-    text = _clean(str(value)) if value is not None else ""
-    return _READ_COLUMN[column](text) if text else None
+    return str(value) if value is not None else ""
+
+
+def _value(text: str, column: str) -> Value:
+    plain = _clean(text)
+    return _READ_COLUMN[column](plain) if plain else None
 
 
 def _clean(text: str) -> str:

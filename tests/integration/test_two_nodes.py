@@ -19,7 +19,7 @@ from node.pipeline.sweep import Sweep
 from node.route.rules import compile_rules
 from node.series.completeness import Policy
 from node.settings import Rule
-from radnet.volume.series import read_headers
+from radnet.volume.headers import readable_headers
 from tests.bench import AbdomenClassifier, SwitchableModel, slices
 from tests.made_ct import SERIES, STUDY
 from tests.receiver import Node, running_receiver, send
@@ -95,7 +95,7 @@ def station(title: str, node: Node, other: tuple[str, Node], known: bool) -> Sta
         random=lambda: 0.0,
     )
     policy = Policy(settle_s=2, quiet_s=60)
-    sweep = Sweep(node.catalog, node.files, policy, read_headers, clock, lambda: 0.0)
+    sweep = Sweep(node.catalog, node.files, policy, readable_headers, clock, lambda: 0.0)
     return Station(title, node, stages, delivering, sweep)
 
 
