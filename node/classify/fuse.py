@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from node.model.findings import FindingName, typed
 from node.model.records import Finding
 from radnet.inference.classifier import Prediction
 from radnet.inference.fusion import CLASS_HEADS, Fused, fuse_witnesses
@@ -40,18 +41,20 @@ def _coverage_findings(
     sure = min((max(p, 1 - p) for p in fused.regions.values()), default=0.5)
     spread = {region: round(p, 4) for region, p in fused.regions.items()}
     found = [
-        Finding("coverage", fused.covered, sure, "fused", spread),
-        Finding("coverage_unknown", fused.regions_unknown, sure, "fused", {}),
+        Finding(FindingName.COVERAGE, fused.covered, sure, "fused", spread),
+        Finding(FindingName.COVERAGE_UNKNOWN, fused.regions_unknown, sure, "fused", {}),
     ]
     label = header.coverage
     if label:
         named = [part for part in label.value.split(";") if part != ELSEWHERE]
-        found.append(Finding("coverage", named, label.confidence, "header", _told(label)))
+        found.append(
+            Finding(FindingName.COVERAGE, named, label.confidence, "header", _told(label))
+        )
     if pixels is not None:
         seen = [str(region) for region, p in pixels.coverage.items() if p >= 0.5]
         shares = {str(region): round(p, 4) for region, p in pixels.coverage.items()}
         sure_pixels = min(max(p, 1 - p) for p in pixels.coverage.values())
-        found.append(Finding("coverage", seen, sure_pixels, "pixels", shares))
+        found.append(Finding(FindingName.COVERAGE, seen, sure_pixels, "pixels", shares))
     return found
 
 
@@ -64,7 +67,7 @@ def _strange_findings(pixels: Prediction | None) -> list[Finding]:
         "noise": pixels.noise,
     }
     how = 1.0 if pixels.noise else pixels.strangeness or 0.0
-    return [Finding("strange", "1" if pixels.strange else "0", how, "fused", told)]
+    return [Finding(FindingName.STRANGE, bool(pixels.strange), how, "fused", told)]
 
 
 def fuse(header: SeriesLabels, pixels: Prediction | None, unknown_below: float) -> list[Finding]:
@@ -72,7 +75,7 @@ def fuse(header: SeriesLabels, pixels: Prediction | None, unknown_below: float) 
 
     Where a header that speaks and pixels that are sure say different things, the heads are named
     in a finding called ``disagreement``. ``coverage_unknown`` names the regions that are neither
-    covered nor not; ``strange`` is 1 where the pixels are not of a kind that the network knows,
+    covered nor not; ``strange`` is true where the pixels are not of a kind that the network knows,
     and its probability is their strangeness, 1 where they are noise.
 
     Parameters
@@ -89,11 +92,13 @@ def fuse(header: SeriesLabels, pixels: Prediction | None, unknown_below: float) 
     for name in CLASS_HEADS:
         found += _class_findings(name, getattr(header, name), pixels, fused)
     found += _coverage_findings(header, pixels, fused)
-    for name in ("localizer", "derived"):
+    for name in (FindingName.LOCALIZER, FindingName.DERIVED):
         said: Label = getattr(header, name)
         if said:
-            found.append(Finding(name, said.value, said.confidence, "fused", _told(said)))
+            value = typed(name, said.value)
+            found.append(Finding(name, value, said.confidence, "fused", _told(said)))
     found += _strange_findings(pixels)
     if fused.disagreements:
-        found.append(Finding("disagreement", list(fused.disagreements), 1.0, "fused", {}))
+        heads = list(fused.disagreements)
+        found.append(Finding(FindingName.DISAGREEMENT, heads, 1.0, "fused", {}))
     return found

@@ -11,6 +11,7 @@ from pydicom import Dataset
 from node.classify.fuse import fuse
 from node.identity import is_own_output
 from node.model.failures import Failure, FailureKind, failure
+from node.model.findings import FindingName
 from node.model.records import Finding
 from radnet.errors import MixedSeriesError, UnusableVolumeError
 from radnet.inference.classifier import Prediction
@@ -19,10 +20,8 @@ from radnet.volume.headers import read_file, readable_headers
 from radnet.volume.selection import Picked, pick
 from radnet.volume.series import read_volume
 
-REMARKS: Final = "remarks"
-"""Name of the finding that tells what was left out of the volume, or taken for granted."""
 A_SLICE: Final = "slice"
-"""Key of its evidence: the SOP Instance UID of an image that was not left out."""
+"""Key of the evidence of remarks: the SOP Instance UID of an image that was not left out."""
 
 
 class SeriesClassifier(Protocol):
@@ -72,7 +71,7 @@ def recognise(
     A series that makes no volume (a localizer, one slice, no pixels, two patients) is still
     recognised from its header; the reason stands in `unusable`. So is one of which some headers
     cannot be read, from those that can. What was left out of the volume, or taken for granted, is
-    the finding `REMARKS`.
+    the finding `FindingName.REMARKS`.
     """
     try:
         headers, unreadable = readable_headers(paths)
@@ -103,7 +102,7 @@ def _remarks(picked: Picked) -> list[Finding]:
     if not picked.remarks:
         return []
     evidence = {A_SLICE: text_of(picked.headers[0], "SOPInstanceUID")}
-    return [Finding(REMARKS, list(picked.remarks), 1.0, "header", evidence)]
+    return [Finding(FindingName.REMARKS, list(picked.remarks), 1.0, "header", evidence)]
 
 
 def _picked(paths: Sequence[Path], headers: Sequence[Dataset]) -> tuple[Picked, Failure]:

@@ -4,9 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from node.model.findings import FindingName
 from node.model.records import Finding
 
-OF_ALL_PIXELS: Final = frozenset({"strange", "disagreement", "coverage_unknown"})
+OF_ALL_PIXELS: Final = frozenset(
+    {FindingName.STRANGE, FindingName.DISAGREEMENT, FindingName.COVERAGE_UNKNOWN}
+)
 """Fused findings that have no witness of their own name: whatever the pixels say is in them."""
 
 

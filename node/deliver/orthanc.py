@@ -21,6 +21,7 @@ from node.deliver.http import OPEN, Access, meaning, raise_for, told, was_connec
 from node.deliver.stored import pieces, size
 from node.deliver.talk import ANSWER_S, LARGEST_ANSWER, Talk
 from node.errors import PermanentDeliveryError, TransientDeliveryError
+from node.model.findings import FindingName
 
 log = structlog.get_logger()
 
@@ -28,12 +29,12 @@ SUMMARY_METADATA: Final = 4200
 """Series metadata that holds all findings and labels as JSON; read back to replace them."""
 
 FINDING_METADATA: Final = {
-    "sequence": 4201,
-    "plane": 4202,
-    "contrast": 4203,
-    "coverage": 4204,
-    "localizer": 4205,
-    "derived": 4206,
+    FindingName.SEQUENCE: 4201,
+    FindingName.PLANE: 4202,
+    FindingName.CONTRAST: 4203,
+    FindingName.COVERAGE: 4204,
+    FindingName.LOCALIZER: 4205,
+    FindingName.DERIVED: 4206,
 }
 """Numbers, since an Orthanc that does not know the names (orthanc/orthanc.json) takes those."""
 

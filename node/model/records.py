@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from node.model.failures import FailureKind, HoldKind
+from node.model.findings import FindingValue
 from node.model.states import (
     CircuitState,
     CommitmentState,
@@ -48,13 +49,14 @@ class StoredInstance:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was recognised about a series; `value` None means unknown.
+    """One thing that was recognised about a series; `node.model.findings` knows them all.
 
-    `model_sha256` is the digest of the weights that spoke for it, '' where only the header did.
+    `value` is of the type that the registry says, or None: unknown. `model_sha256` is the digest
+    of the weights that spoke for it, '' where only the header did.
     """
 
     name: str
-    value: str | list[str] | None
+    value: FindingValue
     probability: float
     source: Literal["header", "pixels", "fused"]
     evidence: dict[str, Any] = field(default_factory=dict)

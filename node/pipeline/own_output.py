@@ -4,19 +4,18 @@ It may be our own that an archive sent back, or another node's. Each instance is
 own header: one that is marked says nothing of its neighbours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from node.classify.recognise import own_output_among
+from node.model.findings import FINDINGS, SOME_INSTANCES, FindingName, Use, is_for
 from node.model.records import Finding, StoredInstance
 
-OWN_OUTPUT: Final = "own_output"
 MADE_BY_A_NODE: Final = "made by a radnet-node"
 UNRECOGNISED: Final = {
-    name: Finding(name, None, 0.0, "fused")
-    for name in ("sequence", "plane", "contrast", "coverage", "localizer", "derived")
-} | {OWN_OUTPUT: Finding(OWN_OUTPUT, "1", 1.0, "fused")}
+    name: Finding(name, None, 0.0, "fused") for name in FINDINGS if is_for(name, Use.LABEL)
+} | {FindingName.OWN_OUTPUT: Finding(FindingName.OWN_OUTPUT, True, 1.0, "fused")}
 """What rules see of own output: it was not looked at, so nothing about it is known."""
 
 
@@ -30,17 +29,26 @@ def own_finding(own: frozenset[str], count: int) -> list[Finding]:
     if not own:
         return []
     if len(own) == count:
-        return [Finding(OWN_OUTPUT, "1", 1.0, "fused", {"because": MADE_BY_A_NODE})]
-    told = {"because": MADE_BY_A_NODE, "instances": sorted(own)}
-    return [Finding(OWN_OUTPUT, "some", 1.0, "fused", told)]
+        return [Finding(FindingName.OWN_OUTPUT, True, 1.0, "fused", {"because": MADE_BY_A_NODE})]
+    told = {"because": MADE_BY_A_NODE, SOME_INSTANCES: sorted(own)}
+    return [Finding(FindingName.OWN_OUTPUT, True, 1.0, "fused", told)]
+
+
+def fused(found: Iterable[Finding]) -> dict[str, Finding]:
+    """Return the fused findings by name.
+
+    That of own output is among them, which an older version took from the header.
+    """
+    own = FindingName.OWN_OUTPUT
+    return {one.name: one for one in found if one.source == "fused" or one.name == own}
 
 
 def own_by_finding(
     findings: Mapping[str, Finding], stored: Sequence[StoredInstance]
 ) -> frozenset[str]:
     """Return the SOP Instance UIDs of own output as `own_finding` told them."""
-    told = findings.get(OWN_OUTPUT)
+    told = findings.get(FindingName.OWN_OUTPUT)
     if told is None:
         return frozenset()
     everything = [one.sop_instance_uid for one in stored]
-    return frozenset(told.evidence.get("instances", everything))
+    return frozenset(told.evidence.get(SOME_INSTANCES, everything))

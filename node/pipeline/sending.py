@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import structlog
 
-from node.classify.recognise import A_SLICE, REMARKS
+from node.classify.recognise import A_SLICE
 from node.deliver.origin import Origins
+from node.model.findings import YES_NO_TEXTS, FindingName, fact_of
 from node.model.keys import Batch
 from node.model.records import Finding, StoredInstance
-from node.pipeline.own_output import OWN_OUTPUT
 from node.route.explain import because
 from node.route.facts import Facts, header_facts
 from node.route.rules import CompiledRules, Decision, decide
@@ -114,14 +114,14 @@ def once_more(catalog: Catalog, destination: str, uids: Sequence[str], now: floa
 
 def is_own(facts: Facts) -> bool:
     """Tell whether facts are about what a radnet-node made."""
-    return facts.findings.get(OWN_OUTPUT, {}).get("value") == "1"
+    return facts.findings.get(FindingName.OWN_OUTPUT, {}).get("value") == YES_NO_TEXTS[True]
 
 
 def a_slice_first(
     images: Sequence[StoredInstance], found: Sequence[Finding]
 ) -> list[StoredInstance]:
     """Order images so that rules, which look at the first, do not see one that is odd."""
-    slices = {one.evidence.get(A_SLICE) for one in found if one.name == REMARKS}
+    slices = {one.evidence.get(A_SLICE) for one in found if one.name == FindingName.REMARKS}
     return sorted(images, key=lambda one: one.sop_instance_uid not in slices)
 
 
@@ -147,11 +147,6 @@ def facts_of(
 def findings_facts(findings: Mapping[str, Finding]) -> dict[str, dict[str, Any]]:
     """Return findings as rules see them."""
     return {
-        name: {"value": _fact(finding), "probability": finding.probability}
+        name: {"value": fact_of(name, finding.value), "probability": finding.probability}
         for name, finding in findings.items()
     }
-
-
-def _fact(finding: Finding) -> str | list[str] | None:
-    """Return a value as rules see it: unknown coverage is an empty list, so that `in` works."""
-    return [] if finding.name == "coverage" and finding.value is None else finding.value

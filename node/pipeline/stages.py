@@ -26,13 +26,14 @@ from node.errors import (
     UidTakenError,
 )
 from node.model.failures import Failure, FailureKind, failure
+from node.model.findings import FindingName, Presence
 from node.model.keys import Batch, BatchKind, result_batch, source_batch
 from node.model.records import Finding, StoredInstance
 from node.model.states import Origin, RevisionState
 from node.pipeline.own_output import (
     MADE_BY_A_NODE,
-    OWN_OUTPUT,
     UNRECOGNISED,
+    fused,
     own_among,
     own_by_finding,
     own_finding,
@@ -42,6 +43,7 @@ from node.pipeline.sending import Sending, a_slice_first, once_more
 from node.route.rules import CompiledRules, Decision
 from node.segment.edition import Edition
 from node.segment.liver import LiverModel, LiverResult, segment_liver
+from node.segment.model import LIVER
 from node.store.catalog import Catalog
 from node.store.editions import Making, ResultKey, ResultRow
 from node.store.instances import InstanceFiles
@@ -130,12 +132,12 @@ class Stages:
             _, told = sending.send(batch, made, UNRECOGNISED)
             reasons += told
         if images:
-            findings.pop(OWN_OUTPUT, None)
+            findings.pop(FindingName.OWN_OUTPUT, None)
             found = self.catalog.findings(series_instance_uid, revision)
             images = a_slice_first(images, found)
             decision, told = sending.send(batch, images, findings)
             reasons += [one for one in told if one not in reasons]
-        segment = "liver" in decision.segment and not unusable
+        segment = LIVER in decision.segment and not unusable
         state = RevisionState.QUEUED if segment else RevisionState.DONE
         if unusable and unusable.reason != MADE_BY_A_NODE:
             state = RevisionState.UNUSABLE
@@ -231,8 +233,7 @@ class Stages:
         return [self.files.absolute(one.path) for one in stored if one.sop_instance_uid not in own]
 
     def _fused(self, series_instance_uid: str, revision: int) -> dict[str, Finding]:
-        found = self.catalog.findings(series_instance_uid, revision)
-        return {f.name: f for f in found if f.source == "fused" or f.name == OWN_OUTPUT}
+        return fused(self.catalog.findings(series_instance_uid, revision))
 
     def _earlier_reports(self, series_instance_uid: str, revision: int) -> list[Dataset]:
         return [
@@ -314,9 +315,9 @@ def _moment(made: Making) -> datetime:
 
 def _liver_findings(result: LiverResult) -> list[Finding]:
     """Return presence and volume; the probability is the mean over the mask's voxels."""
-    present = "present" if result.seg is not None else "absent"
-    sure = result.mean_probability
+    present = Presence.PRESENT if result.seg is not None else Presence.ABSENT
+    sure, volume_ml = result.mean_probability, round(result.volume_ml, 1)
     return [
-        Finding("liver", present, sure, "pixels", {"certificate": result.certificate}),
-        Finding("liver_volume_ml", f"{result.volume_ml:.1f}", sure, "pixels", {}),
+        Finding(FindingName.LIVER, present, sure, "pixels", {"certificate": result.certificate}),
+        Finding(FindingName.LIVER_VOLUME_ML, volume_ml, sure, "pixels", {}),
     ]

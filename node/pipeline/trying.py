@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.classify.recognise import SeriesClassifier, own_output_among, recognise
+from node.model.findings import FindingName
 from node.model.records import Finding, StoredInstance
 from node.model.states import Origin
 from node.pipeline.own_output import (
-    OWN_OUTPUT,
     UNRECOGNISED,
+    fused,
     own_among,
     own_by_finding,
 )
@@ -36,15 +37,15 @@ def groups_of(
     """Return what the rules see of a revision, as `Stages.route` asks them."""
     stored = catalog.instances(series_instance_uid, Origin.RECEIVED, revision)
     found = catalog.findings(series_instance_uid, revision)
-    fused = {one.name: one for one in found if one.source == "fused" or one.name == OWN_OUTPUT}
+    noted = fused(found)
     in_files = {files.absolute(one.path): one for one in stored}
-    own = own_by_finding(fused, stored) if fused else own_among(in_files)
-    fused.pop(OWN_OUTPUT, None)
+    own = own_by_finding(noted, stored) if noted else own_among(in_files)
+    noted.pop(FindingName.OWN_OUTPUT, None)
     made = [one for one in stored if one.sop_instance_uid in own]
     images = a_slice_first([one for one in stored if one.sop_instance_uid not in own], found)
     asked: list[tuple[str, list[StoredInstance], Mapping[str, Finding]]] = [
         ("of own output", made, UNRECOGNISED),
-        ("images", images, fused),
+        ("images", images, noted),
     ]
     return [
         InstanceGroup(name, len(group), facts_of(catalog, files, group, findings))

@@ -8,7 +8,7 @@ whether it is covered is more than absent: a condition that asks for it holds ne
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import celpy
@@ -17,6 +17,7 @@ from celpy.adapter import json_to_cel
 from celpy.evaluation import CELEvalError, CELUnsupportedError, base_functions
 from lark import Token, Tree
 
+from node.model.findings import YES_NO_TEXTS, FindingName
 from node.route.facts import Facts
 from node.route.vocabulary import FACTS, Kind
 
@@ -24,7 +25,9 @@ UNKNOWN_REGION: Final = "it is unknown whether the series covers: "
 PRESENT: Final = "_is_present"
 _VALUE: Final = celtypes.StringType("value")
 _NUMBERS: Final = (celtypes.IntType, celtypes.UintType, celtypes.DoubleType)
-_DEFAULTS: Final = {"own_output": {"value": "0", "probability": 1.0}}
+_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    FindingName.OWN_OUTPUT: {"value": YES_NO_TEXTS[False], "probability": 1.0}
+}
 
 
 class AbsentType:
@@ -88,9 +91,9 @@ def context(facts: Facts) -> dict[str, Any]:
             found = findings.setdefault(name, {"value": [], "probability": 1.0})
             found["value"] = found.get("value") or []  # so that `"liver" in ...` is false
     told: Any = json_to_cel(findings)
-    if unknown := findings["coverage_unknown"]["value"]:
-        coverage = _Coverage(findings["coverage"]["value"], unknown)
-        told[celtypes.StringType("coverage")][_VALUE] = coverage
+    if unknown := findings[FindingName.COVERAGE_UNKNOWN]["value"]:
+        coverage = _Coverage(findings[FindingName.COVERAGE]["value"], unknown)
+        told[celtypes.StringType(FindingName.COVERAGE)][_VALUE] = coverage
     return {
         "findings": _filled(told, FACTS["findings"]),
         "header": _filled(json_to_cel(dict(facts.header)), FACTS["header"]),

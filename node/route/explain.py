@@ -7,6 +7,7 @@ from typing import Any, Final
 import celpy
 from lark import Tree
 
+from node.model.findings import FindingName
 from node.route.evaluation import FUNCTIONS, context, evaluated
 from node.route.facts import Facts
 from node.route.parts import literal_part
@@ -89,10 +90,10 @@ def _seen(table: str, name: str, facts: Facts, *, quoted: bool) -> str:
         value, sure = found.get("value"), found.get("probability")
         shown = ", ".join(value) or "none" if isinstance(value, list) else value or "unknown"
         told = f"{name} {shown}" + (f" ({sure:.2f})" if isinstance(sure, float) else "")
-        doubtful = facts.findings.get("coverage_unknown", {}).get("value")
-        return (
-            f"{told}, unknown: {', '.join(doubtful)}" if name == "coverage" and doubtful else told
-        )
+        doubtful = facts.findings.get(FindingName.COVERAGE_UNKNOWN, {}).get("value")
+        if name == FindingName.COVERAGE and doubtful:
+            return f"{told}, unknown: {', '.join(doubtful)}"
+        return told
     values: Any = facts.header if table == "header" else facts.source
     full = f"{table}.{name}"
     if name not in values:

@@ -5,21 +5,10 @@ from typing import Final
 
 from pydicom.datadict import dictionary_description, dictionary_VR, tag_for_keyword
 
+from node.model.findings import FINDINGS, YES_NO_TEXTS, ValueType
 from node.route.facts import HEADER_KEYWORDS
 from node.route.vocabulary import FACTS, Kind
 
-MEANINGS: Final = {
-    "contrast": "whether an intravenous agent was at work",
-    "coverage": "the regions that the series covers",
-    "coverage_unknown": "regions that may be covered: nobody can tell",
-    "derived": '"1": reformatted, projected or computed of other images',
-    "disagreement": "heads about which header and pixels say different things",
-    "localizer": '"1": a scout, no volume',
-    "own_output": '"1": made by a radnet-node; of it nothing else is known',
-    "plane": "of the slices",
-    "sequence": "CT, or the weighting of an MR series",
-    "strange": '"1": pixels of a kind that the network does not know',
-}
 _UNITS: Final = {
     "EchoTime": "ms", "InversionTime": "ms", "RepetitionTime": "ms", "KVP": "kV",
     "MagneticFieldStrength": "T", "PatientAge": "years", "SliceThickness": "mm",
@@ -74,7 +63,14 @@ def _findings() -> Iterator[str]:
     for name, kind in FACTS["findings"].members.items():
         value = kind.members["value"]
         permitted = ", ".join(f'`"{one}"`' for one in value.permitted)
-        yield f"| `{name}` | {_kind(value)} | {permitted} | {MEANINGS[name]} |"
+        yield f"| `{name}` | {_kind(value)} | {permitted} | {_meaning(name)} |"
+
+
+def _meaning(name: str) -> str:
+    """Return what a finding means; of a yes or no, what the text of "yes" does."""
+    kind = FINDINGS[name]
+    yes = f'"{YES_NO_TEXTS[True]}": ' if kind.type is ValueType.YES_NO else ""
+    return f"{yes}{kind.meaning}"
 
 
 def _headers() -> Iterator[str]:

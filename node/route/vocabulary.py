@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from node.model.findings import FINDINGS, YES_NO_TEXTS, FindingKind, Use, ValueType
 from node.route.facts import HEADER_KEYWORDS, HEADER_LISTS, HEADER_NUMBERS, SOURCE_TITLES
-from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 
 Shape = Literal["text", "texts", "number", "truth", "nothing", "table", "anything"]
 
@@ -42,30 +42,26 @@ NUMBER: Final = Kind("number")
 TEXT: Final = Kind("text")
 NOTHING: Final = Kind("nothing")
 
-_YES_NO: Final = ("0", "1")
-_HEADS: Final = ("sequence", "plane", "contrast", "coverage")
-_FINDINGS: Final[Mapping[str, tuple[Shape, tuple[str, ...]]]] = {
-    "sequence": ("text", tuple(Sequence)),
-    "plane": ("text", tuple(Plane)),
-    "contrast": ("text", tuple(Contrast)),
-    "coverage": ("texts", tuple(Region)),
-    "coverage_unknown": ("texts", tuple(Region)),
-    "localizer": ("text", _YES_NO),
-    "derived": ("text", _YES_NO),
-    "strange": ("text", _YES_NO),
-    "disagreement": ("texts", _HEADS),
-    "own_output": ("text", _YES_NO),
+_SHAPES: Final[Mapping[ValueType, Shape]] = {
+    ValueType.CLASS: "text",
+    ValueType.CLASSES: "texts",
+    ValueType.YES_NO: "text",
+    ValueType.NUMBER: "number",
+    ValueType.TEXTS: "texts",
 }
+"""How a rule sees the values of a finding; see `node.model.findings.fact_of`."""
 
 
-def _finding(name: str, shape: Shape, permitted: tuple[str, ...]) -> Kind:
-    said = f"findings.{name}"
+def _finding(name: str, kind: FindingKind) -> Kind:
+    written = f"findings.{name}"
+    yes_no = kind.type is ValueType.YES_NO
+    permitted = tuple(YES_NO_TEXTS.values()) if yes_no else kind.permitted
     return Kind(
         "table",
-        said,
+        written,
         members={
-            "value": Kind(shape, f"{said}.value", tuple(str(one) for one in permitted)),
-            "probability": Kind("number", f"{said}.probability", range=(0.0, 1.0)),
+            "value": Kind(_SHAPES[kind.type], f"{written}.value", permitted),
+            "probability": Kind("number", f"{written}.probability", range=(0.0, 1.0)),
         },
     )
 
@@ -82,7 +78,11 @@ FACTS: Final[Mapping[str, Kind]] = {
     "findings": Kind(
         "table",
         "findings",
-        members={name: _finding(name, *told) for name, told in sorted(_FINDINGS.items())},
+        members={
+            str(name): _finding(name, kind)
+            for name, kind in sorted(FINDINGS.items())
+            if Use.RULES in kind.uses
+        },
     ),
     "header": Kind(
         "table",

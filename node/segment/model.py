@@ -1,11 +1,14 @@
 """What the node asks of a liver model, and no more."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
+
+LIVER: Final = "liver"
+"""The organ, as a rule names it that asks for its segmentation."""
 
 
 class MaskLike(Protocol):

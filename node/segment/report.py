@@ -11,9 +11,9 @@ from typing import Final
 import highdicom as hd
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 
 from node.identity import DEVICE_SERIAL_NUMBER, MANUFACTURER, MODEL_NAME, derived_uid
+from node.model.findings import MILLILITRE, PRESENCE, PRESENCE_CODES, VOLUME, Presence
 from node.segment.edition import Edition
 from node.segment.model import LiverModel
 from node.segment.seg import ALGORITHM, object_uid, tracking_uid
@@ -21,9 +21,6 @@ from node.segment.source import MAKER, Source, finish, series_number
 from radnet.volume.headers import quiet_headers
 
 KIND: Final = "liver report"
-MILLILITRE: Final = Code("ml", "UCUM", "milliliter")
-PRESENCE: Final = Code("705057003", "SCT", "Presence")
-ABSENT: Final = Code("2667000", "SCT", "Absent")  # CID 240
 
 
 def build_report(
@@ -122,17 +119,18 @@ def _volume(
         finding_category=codes.SCT.AnatomicalStructure,
         finding_type=codes.SCT.Liver,
         algorithm_id=_algorithm(model),
-        measurements=[hd.sr.Measurement(codes.SCT.Volume, round(volume_ml, 2), MILLILITRE)],
+        measurements=[hd.sr.Measurement(VOLUME, round(volume_ml, 2), MILLILITRE)],
     )
 
 
 def _absence(source: Source, model: LiverModel) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+    absent = PRESENCE_CODES[Presence.ABSENT]
     return hd.sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(source),
         finding_category=codes.SCT.AnatomicalStructure,
         finding_type=codes.SCT.Liver,
         algorithm_id=_algorithm(model),
-        qualitative_evaluations=[hd.sr.QualitativeEvaluation(PRESENCE, ABSENT)],
+        qualitative_evaluations=[hd.sr.QualitativeEvaluation(PRESENCE, absent)],
         source_images=[
             hd.sr.SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)
             for header in source.headers

@@ -10,7 +10,7 @@ from node.model.records import Conflict, Delivery, StoredInstance
 from node.store.instances import INSTANCES
 from node.store.ledger import Entry, Ledger
 from node.store.results import findings_sha256
-from node.store.rows import conflict_of, finding_of, instance_columns, instance_of
+from node.store.rows import conflict_of, instance_columns, instance_of
 from node.store.tables import conflict, deletion, delivery, derived, finding, instance, series
 
 AT_ONCE: Final = 500  # UIDs that one statement names
@@ -140,7 +140,7 @@ def _findings(connection: sa.Connection, of_study: sa.Select[Any]) -> dict[tuple
         .where(finding.c.series_instance_uid.in_(of_study))
         .order_by(finding.c.series_instance_uid, finding.c.revision, finding.c.position)
     )
-    found: dict[tuple[str, int], list[Any]] = {}
-    for row in connection.execute(query):
-        found.setdefault((row.series_instance_uid, row.revision), []).append(finding_of(row))
-    return {key: findings_sha256(values) for key, values in found.items()}
+    found: dict[tuple[str, int], list[sa.RowMapping]] = {}
+    for row in connection.execute(query).mappings():
+        found.setdefault((row["series_instance_uid"], row["revision"]), []).append(row)
+    return {key: findings_sha256(rows) for key, rows in found.items()}

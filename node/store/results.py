@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,10 +14,20 @@ from node.store.rows import finding_of, instance_columns, instance_of, instance_
 from node.store.tables import deletion, derived, finding, instance, series
 
 
-def findings_sha256(findings: Sequence[Finding]) -> str:
-    """Return the digest of findings in their order, the same of those written and those read."""
+def findings_sha256(rows: Iterable[Mapping[str, Any] | sa.RowMapping]) -> str:
+    """Return the digest of findings in their order, the same of those written and those read.
+
+    It is of the values as their rows hold them: rows that an older version wrote keep their
+    digest, whatever the values are read as.
+
+    Parameters
+    ----------
+    rows
+        What stands in the table `finding`, by the names of its columns.
+    """
     told = [
-        [one.name, one.source, one.value, float(one.probability), one.evidence] for one in findings
+        [row["name"], row["source"], row["value"], float(row["probability"]), row["evidence"]]
+        for row in rows
     ]
     told = json.loads(json.dumps(told))  # as they are read again: keys are text, tuples are lists
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
@@ -46,7 +57,7 @@ class Results(Ledger):
                 "series_instance_uid": series_instance_uid,
                 "revision": revision,
                 "position": position,
-                "name": one.name,
+                "name": str(one.name),
                 "source": one.source,
                 "value": one.value,
                 "probability": one.probability,
@@ -69,7 +80,7 @@ class Results(Ledger):
                 detail = {
                     "revision": revision,
                     "model_sha256": model_sha256,
-                    "findings_sha256": findings_sha256(findings),
+                    "findings_sha256": findings_sha256(rows),
                 }
                 told = Happening("classified", study, series_instance_uid, detail)
                 self._tell(connection, [told], now)

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from node.model.findings import typed
 from node.model.records import Conflict, Finding, StoredInstance
 from node.store.tables import instance
 
@@ -34,10 +35,9 @@ def instance_values(stored: StoredInstance) -> dict[str, Any]:
 
 
 def finding_of(row: sa.Row[*tuple[Any, ...]]) -> Finding:
-    """Return the record of a row."""
-    return Finding(
-        row.name, row.value, row.probability, row.source, row.evidence, row.model_sha256
-    )
+    """Return the record of a row, its value as the finding's type says."""
+    value = typed(row.name, row.value)
+    return Finding(row.name, value, row.probability, row.source, row.evidence, row.model_sha256)
 
 
 def conflict_of(row: sa.RowMapping) -> Conflict:

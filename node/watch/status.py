@@ -8,27 +8,25 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from node.classify.recognise import REMARKS
+from node.model.findings import (
+    SOME_INSTANCES,
+    FindingName,
+    Use,
+    ValueType,
+    is_for,
+    is_of,
+    texts_of,
+)
 from node.model.records import Delivery, Finding, SeriesSummary
 from node.store.catalog import Catalog
-
-_SHOWN = (
-    "sequence",
-    "plane",
-    "contrast",
-    "coverage",
-    "coverage_unknown",
-    "localizer",
-    "strange",
-    "own_output",
-)
-_FLAGS = ("localizer", "strange")  # shown where they are set
 
 
 def _value(finding: Finding) -> str:
     if finding.value is None:
         return "unknown"
-    return ", ".join(finding.value) if isinstance(finding.value, list) else finding.value
+    if SOME_INSTANCES in finding.evidence:
+        return "some"
+    return ", ".join(texts_of(finding.value))
 
 
 def described(findings: Iterable[Finding]) -> Text:
@@ -40,22 +38,31 @@ def described(findings: Iterable[Finding]) -> Text:
         if finding.source != "fused":
             witnesses.setdefault(finding.name, []).append(finding.source)
     for finding in findings:
-        if finding.name in _SHOWN and (finding.source == "fused" or finding.name == "own_output"):
-            if finding.name in _FLAGS and finding.value != "1":
-                continue
-            if finding.name == "coverage_unknown" and not finding.value:
-                continue
+        if _is_label(finding) and _says_something(finding):
             by = " + ".join(witnesses.get(finding.name, ["header"]))
             lines.append(f"{finding.name}: {_value(finding)} ({finding.probability:.0%}, {by})")
         lines += _told_beside(finding)
     return Text("\n".join(lines) or "-")
 
 
+def _is_label(finding: Finding) -> bool:
+    """Tell of a fused finding; an older version took that of own output from the header."""
+    fused = finding.source == "fused" or finding.name == FindingName.OWN_OUTPUT
+    return fused and is_for(finding.name, Use.STATUS)
+
+
+def _says_something(finding: Finding) -> bool:
+    """Tell whether a line is worth reading: a no, or that no region is in doubt, is not."""
+    if finding.name == FindingName.COVERAGE_UNKNOWN:
+        return bool(finding.value)
+    return finding.value is True or not is_of(finding.name, ValueType.YES_NO)
+
+
 def _told_beside(finding: Finding) -> list[str]:
     """Return lines about what is no label: remarks, and what was measured."""
-    if finding.name == REMARKS and isinstance(finding.value, list):
-        return [f"remark: {remark}" for remark in finding.value]
-    if finding.name in ("liver", "liver_volume_ml"):
+    if finding.name == FindingName.REMARKS:
+        return [f"remark: {remark}" for remark in texts_of(finding.value)]
+    if is_for(finding.name, Use.REPORT):
         return [f"{finding.name}: {_value(finding)}"]
     return []
 

@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_fused_findings_are_true_or_unknown(
         if truth[head]:
             assert fused[head] in (truth[head], None)
     assert fused["sequence"] == truth["sequence"]
-    assert ("localizer" in series) == (fused["localizer"] == "1")
+    assert ("localizer" in series) == (fused["localizer"] is True)
 
 
 @pytest.mark.slow
@@ -82,7 +83,7 @@ def test_where_header_and_pixels_quarrel_no_region_is_wrong(
 
     known = recognise(paths, classifier, unknown_below=0.6)
 
-    fused = {f.name: f.value for f in known.findings if f.source == "fused"}
+    fused: dict[str, Any] = {f.name: f.value for f in known.findings if f.source == "fused"}
     there = set(truth["coverage"].split(";"))
     answered = {str(region) for region in Region} - set(fused["coverage_unknown"] or ())
     assert "coverage" in (fused["disagreement"] or ())

@@ -46,7 +46,7 @@ def test_own_output_that_comes_in_goes_where_the_rules_say(bench: Bench) -> None
     assert row is not None
     assert (row.state, row.reason) == ("done", "made by a radnet-node")
     (finding,) = bench.catalog.findings(SERIES)
-    assert (finding.name, finding.value) == ("own_output", "1")
+    assert (finding.name, finding.value) == ("own_output", True)
     assert not bench.sent(SegmentationStorage)
 
 
@@ -59,7 +59,7 @@ def test_a_marked_instance_says_nothing_of_its_neighbours(bench: Bench, one: int
     wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
 
     found = {f.name: f for f in bench.catalog.findings(SERIES) if f.source == "fused"}
-    assert found["own_output"].value == "some"
+    assert found["own_output"].value is True
     assert found["own_output"].evidence["instances"] == [f"{SERIES}.{one + 1}"]
     assert found["sequence"].value == "CT"
     (seg,) = bench.sent(SegmentationStorage)

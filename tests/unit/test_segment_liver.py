@@ -13,9 +13,9 @@ from pydicom.dataelem import DataElement
 from pydicom.sr.codedict import codes
 
 from node.identity import derived_uid, is_own_output
+from node.model.findings import FINDINGS, FindingName, Presence
 from node.segment.edition import Edition
 from node.segment.liver import LiverResult, encode, segment_liver
-from node.segment.report import ABSENT, PRESENCE
 from radnet.errors import UnusableVolumeError
 from radnet.volume.series import read_volume
 from tests.made_ct import (
@@ -110,6 +110,9 @@ def test_the_report_says_the_volume_and_where_it_was_measured(
     assert result.volume_ml == pytest.approx(millilitres)
     assert measurement.value == pytest.approx(millilitres, abs=0.01)
     assert measurement.unit.value == "ml"
+    kind = FINDINGS[FindingName.LIVER_VOLUME_ML]
+    assert measurement.name == kind.concept
+    assert measurement.unit == kind.unit
     assert group.finding_type == codes.SCT.Liver
     segment = group.referenced_segment
     assert segment is not None
@@ -126,15 +129,15 @@ def test_the_report_says_the_volume_and_where_it_was_measured(
 def test_no_liver_is_a_coded_negative(paths: list[Path]) -> None:
     """Silence would look like a node that is down."""
     result = segment_liver(paths, MadeModel(nothing), edition(1))
-    content = _content(result.report)
+    content, asked = _content(result.report), FINDINGS[FindingName.LIVER]
     (group,) = content.get_image_measurement_groups()
-    (evaluation,) = group.get_qualitative_evaluations(PRESENCE)
+    (evaluation,) = group.get_qualitative_evaluations(asked.concept)
 
     assert result.seg is None
     assert result.volume_ml == 0
     assert result.certificate == {}
     assert group.finding_type == codes.SCT.Liver
-    assert evaluation.value == ABSENT
+    assert evaluation.value == asked.value_codes[Presence.ABSENT]
     assert not content.get_volumetric_roi_measurement_groups()
 
 

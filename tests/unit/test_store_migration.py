@@ -1,7 +1,7 @@
 """A catalog of the version before, with data in it, goes on where it was."""
 
 from collections.abc import Iterator
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from node.model.records import Finding
 from node.store.catalog import Catalog
 from node.store.database import migrations
 from node.store.results import findings_sha256
+from node.store.tables import finding
 from tests.store_rows import SERIES, STUDY
 
 BEFORE = "0011"
@@ -47,6 +48,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[str]:
     engine.dispose()
 
 
+def digest(found: list[Finding]) -> str:
+    """Return the digest of findings whose rows hold the values that they have here."""
+    return findings_sha256([asdict(one) for one in found])
+
+
 def old(
     url: str, findings: dict[str, list[Finding]], told: list[tuple[str, list[Any], str]]
 ) -> None:
@@ -74,7 +80,7 @@ def old(
                 connection.execute(sa.insert(tables.tables["finding"]), row | key)
         for number, (series, found, weights) in enumerate(told, 1):
             detail = {
-                "revision": 1, "model_sha256": weights, "findings_sha256": findings_sha256(found)
+                "revision": 1, "model_sha256": weights, "findings_sha256": digest(found)
             }  # fmt: skip
             row = {
                 "number": number, "at": 1.0, "event": "classified", "subject": series,
@@ -101,8 +107,11 @@ def test_weights_are_named_where_the_ledger_proves_them(url: str) -> None:
 
     found = catalog.findings(SERIES, 1)
     assert [one.model_sha256 for one in found] == WEIGHTS
-    assert [one.value for one in found] == [one.value for one in together]
-    assert findings_sha256(found) == findings_sha256(together)
+    assert [one.value for one in found] == [*["axial"] * 3, False, False, "present", 1500.0]
+    with catalog.engine.connect() as connection:
+        rows = connection.execute(sa.select(finding).order_by(finding.c.position)).mappings().all()
+    assert [row["value"] for row in rows] == [one.value for one in together]
+    assert findings_sha256(rows) == digest(together)
     catalog.close()
 
 
