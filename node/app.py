@@ -73,7 +73,7 @@ def receive(settings: Settings, stop: threading.Event) -> None:
 
     Raises
     ------
-    StoreError
+    InUseError
         If another receiver has the data folder. This one would clear away what that one is
         receiving just now, and count its associations as aborted.
     """

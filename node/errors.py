@@ -1,16 +1,33 @@
 """Everything the node raises on purpose, sorted by what the caller does next.
 
 NodeError
-├── ConfigError               the node must not start
-├── StoreError                the peer is answered with a Failure status and tries again
-│   └── UidTakenError         a derived object takes another UID
-├── UnusableSeriesError       the series will never be recognised; it is still delivered
+│ the operator acts
+├── ConfigError               corrects the settings; the node must not start (exit code 2)
+├── InUseError                ends the other process that has what this one needs
+├── DecisionError             looks at what is held again, and decides anew
+│ the same is tried again later
+├── StoreError                rows or files cannot be read or written now; a peer is answered
+│   │                         with a Failure status and sends again
+│   └── CatalogChangedError   ... not before this process is started anew
+│ the same is tried again later, or given up with the reason
+├── DeliveryError             a destination did not take it
+│   ├── TransientDeliveryError    ... it may later
+│   └── PermanentDeliveryError    ... and never will: the delivery is parked
+│ it is given up, with the reason
+├── InvalidInstanceError      bytes that are no DICOM instance: refused, not kept, not sent
+│   └── NotDeflatedError      ... read once more as they lie
+├── UnusableSeriesError       the series has no result; it is still delivered
 ├── CertificateError          a derived object is wrong; it must not leave the node
 ├── UnforeseenError           a job failed of a defect; it is not run again by itself
-├── OverdueError              a job held its slot for too long; it is given up
-└── DeliveryError
-    ├── TransientDeliveryError    try again later
-    └── PermanentDeliveryError    trying again will not help: park with the reason
+├── OverdueError              a job held its slot for too long
+│ the peer is answered
+├── UnreadableMessageError    Invalid Argument Value (0115H)
+├── MalformedMessageError     its association is aborted
+│ another name is taken
+└── UidTakenError             a derived object takes another UID
+
+What radnet raises of a volume or of pixels is in `radnet.errors`; an answer of an HTTP server that
+cannot be used is an error of httpx, `node.deliver.talk.UnusableAnswerError`.
 """
 
 import os
@@ -27,11 +44,27 @@ class ConfigError(NodeError):
     """The settings are wrong; the node must not start."""
 
 
+class InUseError(NodeError):
+    """Another process has what this one needs alone; the message says which, and what to do."""
+
+
+class DecisionError(NodeError):
+    """What an operator decided cannot be done with what is held as it is now; nothing changed."""
+
+
 class StoreError(NodeError):
-    """An instance could not be made durable; the peer must not be told Success."""
+    """Rows or files cannot be read or written; the peer must not be told Success."""
 
 
-class UidTakenError(StoreError):
+class InvalidInstanceError(NodeError):
+    """These bytes are no DICOM instance that can be kept or sent; trying again will not help."""
+
+
+class NotDeflatedError(InvalidInstanceError):
+    """What should be deflated is not, from its first octet on."""
+
+
+class UidTakenError(NodeError):
     """A derived object's UID names other bytes already; they stay, and it takes another UID.
 
     Attributes
@@ -45,7 +78,7 @@ class UidTakenError(StoreError):
 
 
 class UnusableSeriesError(NodeError):
-    """The series cannot be read as a volume, now or ever; do not retry."""
+    """The series cannot be segmented, now or ever; do not retry."""
 
 
 class CertificateError(NodeError):
@@ -58,6 +91,14 @@ class UnforeseenError(NodeError):
 
 class OverdueError(NodeError):
     """A job held its slot longer than it may; others have their turn."""
+
+
+class UnreadableMessageError(NodeError):
+    """A request or report of storage commitment lacks what PS3.4 Annex J demands."""
+
+
+class MalformedMessageError(NodeError):
+    """A peer sends what is no DIMSE message, or not in its turn."""
 
 
 class DeliveryError(NodeError):

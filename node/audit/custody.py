@@ -9,7 +9,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from node.audit.expected import Expected, expected
-from node.errors import StoreError
+from node.errors import InvalidInstanceError
 from node.model.records import Conflict, StoredInstance
 from node.store.catalog import Catalog
 from node.store.custody import Standing
@@ -192,7 +192,7 @@ def _unlike(path: Path, one: Mapping[str, Any], what: str) -> str:
         return "is gone"
     except OSError as error:  # a bad disk is what this is there to find
         return f"cannot be read: {error.strerror}"
-    except StoreError:
+    except InvalidInstanceError:
         return f"is not the one that {what}"
     if sha256 != one["sha256"]:
         return f"is not the one that {what}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.commitment.messages import FailureReason
-from node.errors import StoreError
+from node.errors import InvalidInstanceError
 from node.model.records import StoredInstance
 from node.store.catalog import Catalog
 from node.store.commitments import Failed, Reference
@@ -68,6 +68,6 @@ def _reason(
             same = data_set_sha256(file) == stored.sha256
     except OSError:
         return FailureReason.NO_SUCH_INSTANCE
-    except StoreError:
+    except InvalidInstanceError:
         return FailureReason.PROCESSING_FAILURE
     return None if same else FailureReason.PROCESSING_FAILURE

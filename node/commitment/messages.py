@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from node.errors import UnreadableMessageError
 from node.store.commitments import Failed, Reference
 
 PUSH_MODEL: Final = UID("1.2.840.10008.1.20.1")
@@ -78,10 +79,6 @@ def remedy(reason: int) -> Remedy:
 def worded(reason: int) -> str:
     """Return a Failure Reason as a person reads it."""
     return f"not committed, reason {reason:04X}: {_WORDS.get(reason, 'unknown reason')}"
-
-
-class UnreadableMessageError(ValueError):
-    """A request or report lacks what PS3.4 Table J.3-1 or J.3-2 demands."""
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,12 @@ from node.commitment.messages import (
     SOME_FAILED,
     CommitmentReport,
     Status,
-    UnreadableMessageError,
     read_report,
     remedy,
     worded,
 )
 from node.deliver.attempts import next_delay
-from node.errors import StoreError
+from node.errors import StoreError, UnreadableMessageError
 from node.store.catalog import Catalog
 from node.store.commitments import Remedied
 
@@ -97,10 +96,7 @@ class Reports:
         try:
             report = read_report(information())
         except BROKEN as error:
-            told = (
-                str(error) if isinstance(error, UnreadableMessageError) else type(error).__name__
-            )
-            log.warning("commitment report unreadable", sender=sender, because=told)
+            log.warning("commitment report unreadable", sender=sender, because=unreadable(error))
             return Status.INVALID_ARGUMENT
         return self._kept(report, sender)
 

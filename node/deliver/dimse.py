@@ -24,8 +24,8 @@ from node.deliver.statuses import verdict
 from node.deliver.transcode import plain_copy
 from node.errors import (
     DeliveryError,
+    InvalidInstanceError,
     PermanentDeliveryError,
-    StoreError,
     TransientDeliveryError,
 )
 from node.store.instances import data_set_start
@@ -186,7 +186,7 @@ def _stored(
         return Outcome(uid, "refused", str(error))
     except OSError as error:
         return Outcome(uid, "retry", f"cannot read the stored file: {error.strerror}")
-    except (StoreError, ValueError) as error:
+    except (InvalidInstanceError, ValueError) as error:
         return Outcome(uid, "refused", f"cannot be sent: {error}")
     return Outcome(uid, *verdict(status))
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
-from node.errors import StoreError
+from node.errors import InvalidInstanceError
 from node.store.instances import data_set_start
 
 _PIECE: Final = 1 << 20  # octets
@@ -70,7 +70,7 @@ def misplaced(octets: bytes, transfer_syntax: str) -> range:
     """
     try:
         start = data_set_start(BytesIO(octets))
-    except StoreError:  # no Part 10 file: for the peer to judge
+    except InvalidInstanceError:  # no Part 10 file: for the peer to judge
         return range(0)
     if transfer_syntax == DeflatedExplicitVRLittleEndian:
         return range(0)

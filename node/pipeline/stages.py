@@ -24,6 +24,7 @@ from node.errors import (
     PermanentDeliveryError,
     TransientDeliveryError,
     UidTakenError,
+    UnusableSeriesError,
 )
 from node.model.failures import Failure, FailureKind, failure
 from node.model.findings import FindingName, Presence
@@ -166,7 +167,7 @@ class Stages:
         paths = self._images(stored, own)
         try:
             uids = self._segmented(series_instance_uid, revision, paths)
-        except (UnusableVolumeError, CertificateError) as error:
+        except (UnusableVolumeError, UnusableSeriesError, CertificateError) as error:
             why = _refusal(error)
             reason = self._reason(series_instance_uid, revision, why.reason)
             self.catalog.finish(
@@ -296,7 +297,7 @@ class Stages:
                 self.files.remove(one.path)
 
 
-def _refusal(error: UnusableVolumeError | CertificateError) -> Failure:
+def _refusal(error: UnusableVolumeError | UnusableSeriesError | CertificateError) -> Failure:
     """Return why there is no result."""
     if isinstance(error, MixedSeriesError):
         return failure(FailureKind.MIXED, str(error))

@@ -18,7 +18,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 
-from node.errors import StoreError
+from node.errors import InvalidInstanceError
 from node.model.records import StoredInstance
 from node.model.states import Origin
 from node.receive.header import identify
@@ -94,8 +94,8 @@ class Adoption:
             stored = self._read(path)
         except FileNotFoundError:  # removed meanwhile
             return
-        except (StoreError, OSError) as error:
-            reason = str(error) if isinstance(error, StoreError) else str(error.strerror)
+        except (InvalidInstanceError, OSError) as error:
+            reason = str(error.strerror) if isinstance(error, OSError) else str(error)
             done.refused[path] = reason
             log.error("file not adopted", path=shown(path), because=reason)  # noqa: TRY400
             return
@@ -109,7 +109,7 @@ class Adoption:
         ------
         OSError
             If it cannot be read.
-        StoreError
+        InvalidInstanceError
             If it is no whole DICOM file, or not the one that belongs there.
         """
         absolute = self._files.absolute(path)
@@ -122,9 +122,11 @@ class Adoption:
             file.seek(0)
             head_sha256, sha256 = file_sha256(file)
         if (found.transfer_syntax, found.start) != (syntax, 0):
-            raise StoreError(f"its File Meta Information says {syntax}, it is otherwise encoded")
+            raise InvalidInstanceError(
+                f"its File Meta Information says {syntax}, it is otherwise encoded"
+            )
         if found.missing:
-            raise StoreError(f"it is cut short: {found.missing} octets are missing")
+            raise InvalidInstanceError(f"it is cut short: {found.missing} octets are missing")
         identity = found.identity
         _refuse_elsewhere(path, identity)
         return StoredInstance(
@@ -154,9 +156,9 @@ def _transfer_syntax(path: Path) -> UID:
     try:
         syntax = read_file_meta_info(path).get("TransferSyntaxUID")
     except (InvalidDicomError, ValueError, EOFError, KeyError, AttributeError) as error:
-        raise StoreError("its File Meta Information cannot be read") from error
+        raise InvalidInstanceError("its File Meta Information cannot be read") from error
     if not isinstance(syntax, UID) or not syntax:
-        raise StoreError("its File Meta Information names no transfer syntax")
+        raise InvalidInstanceError("its File Meta Information names no transfer syntax")
     return syntax
 
 
@@ -168,7 +170,7 @@ def _refuse_elsewhere(path: Path, identity: Identity) -> None:
         path.name.startswith(f"{uid}.") and len(path.name) == len(f"{uid}.dcm") + 17
     )
     if not (folder_fits and name_fits):
-        raise StoreError("its UIDs are not those of its place")
+        raise InvalidInstanceError("its UIDs are not those of its place")
 
 
 def note_ledger(files: InstanceFiles, end: End | None) -> None:

@@ -11,7 +11,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from node.errors import StoreError
+from node.errors import InvalidInstanceError, NotDeflatedError
 from node.receive.elements import (
     BIG_ENDIAN,
     EXPLICIT,
@@ -22,7 +22,7 @@ from node.receive.elements import (
     head_of,
 )
 from node.receive.negotiation import NON_PATIENT
-from node.receive.octets import Inflated, NotDeflatedError, PlainWindow, Seekable, Window
+from node.receive.octets import Inflated, PlainWindow, Seekable, Window
 from node.receive.walk import MOST_ELEMENTS, SERIES, SOP_CLASS, SOP_INSTANCE, STUDY, WANTED, Walk
 from node.store.instances import Identity
 
@@ -90,7 +90,7 @@ def identify(file: Seekable, transfer_syntax: UID) -> Found:
 
     Raises
     ------
-    StoreError
+    InvalidInstanceError
         If the bytes are not a data set, a UID is missing or malformed, sequences are nested
         too deep, or no transfer syntax names how they are encoded.
     """
@@ -119,7 +119,7 @@ def _plain(file: Seekable, transfer_syntax: UID) -> Found:
     walk = Walk(window, encoding, MOST_ELEMENTS)
     try:
         identity = _identity(walk)
-    except StoreError:
+    except InvalidInstanceError:
         if encoding is negotiated:
             raise
         window.go_to(start)
@@ -140,7 +140,9 @@ def _identity(walk: Walk) -> Identity:
         found = {STUDY: instance, SERIES: instance} | found
     missing = [name for tag, name in WANTED.items() if tag not in found]
     if missing:
-        raise StoreError(f"not a data set: {walk.ending()}; missing: {', '.join(missing)}")
+        raise InvalidInstanceError(
+            f"not a data set: {walk.ending()}; missing: {', '.join(missing)}"
+        )
     return Identity(instance, found[SERIES], found[STUDY], sop_class)
 
 
@@ -165,14 +167,14 @@ def _label(negotiated: UID, found: Encoding, *, deflated: bool) -> UID:
 
     Raises
     ------
-    StoreError
+    InvalidInstanceError
         If there is none: pixels are compressed in explicit VR little endian only.
     """
     told = negotiated if deflated or negotiated not in _DEFLATED else ExplicitVRLittleEndian
     if found is _ENCODINGS.get(told, EXPLICIT):
         return told
     if told not in _RELABELLED:
-        raise StoreError(
+        raise InvalidInstanceError(
             f"encoded in {found.name}, which {negotiated.name} never is: expected explicit VR "
             "little endian (PS3.5 Annex A)"
         )

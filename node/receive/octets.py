@@ -7,7 +7,7 @@ walk costs what the octets cost, however many elements a peer has packed into th
 import zlib
 from typing import Final, Protocol
 
-from node.errors import StoreError
+from node.errors import InvalidInstanceError, NotDeflatedError
 
 _PIECE: Final = 16 << 10  # octets of the window
 _INFLATED_PIECE: Final = 1 << 18
@@ -22,10 +22,6 @@ class Seekable(Protocol):
 
     def seek(self, offset: int, whence: int, /) -> int:
         """Go to a place; return where it is."""
-
-
-class NotDeflatedError(StoreError):
-    """What should be deflated is not, from its first octet on."""
 
 
 class Window:
@@ -156,13 +152,13 @@ class Inflated(Window):
 
         Raises
         ------
-        StoreError
+        InvalidInstanceError
             If the deflated stream is broken, cut short, or would fill the memory of a reader.
         """
         while self._more():
             pass
         if not self._inflate.eof:
-            raise StoreError("the deflated data set is cut short")
+            raise InvalidInstanceError("the deflated data set is cut short")
 
     def _load(self, position: int, octets: int) -> None:
         pieces = [self.buffer[position - self.base :]]
@@ -185,10 +181,12 @@ class Inflated(Window):
                 if not octets and not more:
                     break
         except zlib.error as error:
-            kind = StoreError if self._total else NotDeflatedError
+            kind = InvalidInstanceError if self._total else NotDeflatedError
             raise kind(f"the deflated data set cannot be inflated: {error}") from error
         self._total += len(more)
         self._ended = not more
         if self._total > _INFLATED_MOST:
-            raise StoreError(f"the deflated data set inflates to over {_INFLATED_MOST >> 20} MiB")
+            raise InvalidInstanceError(
+                f"the deflated data set inflates to over {_INFLATED_MOST >> 20} MiB"
+            )
         return more

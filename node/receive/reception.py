@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from node.errors import StoreError
+from node.errors import InvalidInstanceError, StoreError
 from node.model.records import StoredInstance
 from node.model.states import Origin, Recorded
 from node.receive.header import Found, identify
@@ -75,7 +75,7 @@ class Reception:
             with content.opened() as file:
                 found = identify(file, content.transfer_syntax)
             status = self._judge(found, arrival)
-        except StoreError as error:
+        except InvalidInstanceError as error:
             log.warning("instance refused", calling_ae=arrival.calling_ae, because=str(error))
             return StoreStatus.CANNOT_UNDERSTAND
         except OSError as error:  # of our own disk: it says nothing against the instance

@@ -14,7 +14,7 @@ from typing import Final
 
 from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]
 
-from node.errors import StoreError
+from node.errors import InvalidInstanceError
 from node.receive.elements import (
     BIG_ENDIAN,
     DELIMITERS,
@@ -86,10 +86,6 @@ class _Level:
     passed: bool = False
 
 
-class TooDeepError(StoreError):
-    """Sequences are nested deeper than readers can follow."""
-
-
 class Walk:
     """One pass over a data set.
 
@@ -122,7 +118,7 @@ class Walk:
 
         Raises
         ------
-        StoreError
+        InvalidInstanceError
             If one cannot be a UID, or is there twice.
         TooDeepError
             If sequences are nested too deep, anywhere.
@@ -242,16 +238,20 @@ class Walk:
     def _keep(self, one: Element) -> None:
         """Keep a UID."""
         if one.length > _LONGEST_UID:
-            raise StoreError(f"not a data set: a UID of {one.length} octets in {one.tag:08X}")
+            raise InvalidInstanceError(
+                f"not a data set: a UID of {one.length} octets in {one.tag:08X}"
+            )
         value = self._window.glance(one.octets, one.length)
         if len(value) < one.length:
             return
         try:
             uid = value.decode("ascii").strip(" \0")
         except UnicodeDecodeError as error:
-            raise StoreError(f"not a data set: no UID in {one.tag:08X}") from error
+            raise InvalidInstanceError(f"not a data set: no UID in {one.tag:08X}") from error
         if self._found.setdefault(one.tag, uid) != uid:
-            raise StoreError(f"not a data set: element {one.tag:08X} twice, with two values")
+            raise InvalidInstanceError(
+                f"not a data set: element {one.tag:08X} twice, with two values"
+            )
 
     def _begins(self, one: Element) -> bytes:
         return self._window.glance(one.octets, 4)
@@ -313,7 +313,7 @@ class Walk:
 
     def _push(self, level: _Level) -> None:
         if len(self._levels) > 2 * _DEEPEST:
-            raise TooDeepError(
+            raise InvalidInstanceError(
                 f"sequences nested more than {_DEEPEST} deep, at octet {self._window.position}"
             )
         self._levels.append(level)

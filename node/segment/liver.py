@@ -89,8 +89,10 @@ def segment_liver(
 
     Raises
     ------
+    node.errors.UnusableSeriesError
+        If the series is no CT, or a result could not refer to it.
     radnet.errors.UnusableVolumeError
-        If the series is not one regular CT volume: it will not be another time either.
+        If the series is not one regular volume: it will not be another time either.
     node.errors.CertificateError
         If the written segmentation does not agree with the mask; it must not be sent.
     """

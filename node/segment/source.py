@@ -14,6 +14,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.multival import MultiValue
 from pydicom.valuerep import validate_value
 
+from node.errors import UnusableSeriesError
 from node.identity import (
     DEVICE_SERIAL_NUMBER,
     IMPLEMENTATION_CLASS_UID,
@@ -25,7 +26,6 @@ from node.identity import (
     derived_uid,
 )
 from node.segment.edition import Edition, date_result
-from radnet.errors import UnusableVolumeError
 from radnet.volume.geometry import stack
 from radnet.volume.headers import MULTI_FRAME, quiet_headers, read_file, series_name
 from radnet.volume.selection import pick
@@ -118,8 +118,10 @@ def read_source(paths: Sequence[Path]) -> Source:
 
     Raises
     ------
+    UnusableSeriesError
+        If it is no CT, or lacks a UID that a result must refer to.
     radnet.errors.UnusableVolumeError
-        If the files are not one regular CT volume, or lack a UID that a result must refer to.
+        If the files are not one regular volume.
     radnet.errors.MixedSeriesError
         If they are not of one patient, study, modality, SOP class or frame of reference.
     """
@@ -127,13 +129,13 @@ def read_source(paths: Sequence[Path]) -> Source:
     paths, headers = picked.paths, picked.headers
     first = headers[0]
     if first.get("Modality") != "CT":
-        raise UnusableVolumeError(
+        raise UnusableSeriesError(
             f"{series_name(first)}: modality {first.get('Modality')} found; expected CT."
         )
     for header in headers:
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
             if not header.get(keyword):
-                raise UnusableVolumeError(
+                raise UnusableSeriesError(
                     f"{series_name(first)}: an image has no {keyword}; expected one, a result "
                     "must refer to it."
                 )

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from node.errors import StoreError
+from node.errors import DecisionError
 from node.model.records import REVISION, Conflict, FailedRevision, Held, Hold
 from node.model.states import REVISION_AGAIN, HoldState, RevisionState
 from node.store.ledger import Event, Happening, Ledger
@@ -194,7 +194,7 @@ class Holds(Ledger):
 
         Raises
         ------
-        StoreError
+        DecisionError
             If it is no longer as it was when that was decided.
         """
         with self._write() as connection:
@@ -209,7 +209,7 @@ class Holds(Ledger):
 
         Raises
         ------
-        StoreError
+        DecisionError
             If it is no longer held.
         """
         hold = held.hold
@@ -240,7 +240,7 @@ class Holds(Ledger):
 
         Raises
         ------
-        StoreError
+        DecisionError
             If either is no longer there.
         """
         with self._write() as connection:
@@ -291,7 +291,7 @@ class Holds(Ledger):
             .returning(quarantine.c.id)
         )
         if moved.one_or_none() is None:
-            raise StoreError(f"{held.hold.id} is no longer {held.state}: look at it again")
+            raise DecisionError(f"{held.hold.id} is no longer {held.state}: look at it again")
 
 
 _SWAPPED = ("path", "size", "sha256", "calling_ae")

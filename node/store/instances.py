@@ -23,7 +23,7 @@ from typing import BinaryIO, Final, Self
 import pydicom
 from pydicom.dataset import Dataset
 
-from node.errors import StoreError, UidTakenError
+from node.errors import InvalidInstanceError, StoreError, UidTakenError
 from node.identity import SOFTWARE_VERSION
 from node.model.records import StoredInstance
 from node.model.states import Origin
@@ -51,7 +51,7 @@ class Identity:
 
     Raises
     ------
-    StoreError
+    InvalidInstanceError
         If one of them is not a UID (PS3.5 Section 9.1): ``../../x`` arrives, too. Components
         that begin with 0 are let in: scanners send them, and they harm nobody.
     """
@@ -69,7 +69,7 @@ class Identity:
                 found = f"{len(value)} characters" + f", {others} of them no digit or dot" * (
                     others > 0
                 )
-                raise StoreError(
+                raise InvalidInstanceError(
                     f"{name} has {found}: expected numbers with dots between them, at most 64 "
                     "characters"  # not what stands there: it may be a name, and goes into the log
                 )
@@ -370,7 +370,7 @@ def file_sha256(file: BinaryIO) -> tuple[str, str]:
 
     Raises
     ------
-    StoreError
+    InvalidInstanceError
         If the file does not begin as a DICOM Part 10 file does.
     """
     start = data_set_start(file)
@@ -396,12 +396,14 @@ def data_set_start(file: BinaryIO) -> int:
 
     Raises
     ------
-    StoreError
+    InvalidInstanceError
         If the file, which is read from where it stands, is no DICOM Part 10 file.
     """
     head = file.read(_HEAD)  # preamble, prefix, and (0002,0000), which comes first
     if len(head) < _HEAD or head[128:132] != b"DICM":
-        raise StoreError("no DICOM Part 10 file: its preamble or group length is missing")
+        raise InvalidInstanceError(
+            "no DICOM Part 10 file: its preamble or group length is missing"
+        )
     (length,) = struct.unpack_from("<I", head, 140)
     return _HEAD + int(length)
 

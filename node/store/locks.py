@@ -9,7 +9,7 @@ from typing import IO, Final
 
 import structlog
 
-from node.errors import StoreError
+from node.errors import InUseError
 from node.store.instances import InstanceFiles
 from node.store.private import opener, private_folder
 
@@ -65,13 +65,13 @@ def sole_lock(path: Path, told: str) -> Iterator[None]:
 
     Raises
     ------
-    StoreError
+    InUseError
         If another process has it.
     """
     private_folder(path.parent)
     with open(path, "w", opener=opener) as file:
         if not _taken(file):
-            raise StoreError(told)
+            raise InUseError(told)
         yield
 
 

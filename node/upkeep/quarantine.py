@@ -24,7 +24,7 @@ import structlog
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
-from node.errors import StoreError
+from node.errors import DecisionError
 from node.model.failures import HELD_AS, HoldKind
 from node.model.records import REVISION, Conflict, FailedRevision, Held, Hold
 from node.model.states import DeliveryState, HoldState, Origin
@@ -123,13 +123,13 @@ class Quarantine:
 
         Raises
         ------
-        StoreError
+        DecisionError
             If there is nothing to run, or it is no longer held.
         """
         hold = held.hold
         _require_held(held)
         if hold.kind == "conflict":
-            raise StoreError(f"{hold.id} is a conflict: nothing to run; release or discard it")
+            raise DecisionError(f"{hold.id} is a conflict: nothing to run; release or discard it")
         if hold.kind == "delivery":
             scope = Scope(hold.what, hold.series_instance_uid)
             self._catalog.order(PARKED_AGAIN, scope, self._clock())
@@ -143,7 +143,7 @@ class Quarantine:
 
         Raises
         ------
-        StoreError
+        DecisionError
             If it is no longer held, or the other bytes cannot be read.
         """
         _require_held(held)
@@ -155,7 +155,7 @@ class Quarantine:
         try:
             syntax = read_file_meta_info(self._files.absolute(path))
         except (OSError, InvalidDicomError) as error:
-            raise StoreError(f"{held.hold.id}: {path.name} cannot be read") from error
+            raise DecisionError(f"{held.hold.id}: {path.name} cannot be read") from error
         self._catalog.take_other(held, str(syntax.TransferSyntaxUID), self._clock())
         self._remove_links(held.hold)
 
@@ -164,7 +164,7 @@ class Quarantine:
 
         Raises
         ------
-        StoreError
+        DecisionError
             If it is no longer held.
         """
         _require_held(held)
@@ -221,6 +221,6 @@ class Quarantine:
 
 def _require_held(held: Held) -> None:
     if held.state != "held":
-        raise StoreError(
+        raise DecisionError(
             f"{held.hold.id} is {held.state} already; `radnode quarantine list` shows what is held"
         )

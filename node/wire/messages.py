@@ -10,16 +10,14 @@ import struct
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from node.errors import MalformedMessageError
+
 PDV = tuple[int, int, memoryview]
 """Presentation context, message control header, fragment."""
 
 _COMMAND: Final = 1  # bits of the message control header (PS3.8 Section E.2)
 _LAST: Final = 2
 _LONGEST_COMMAND: Final = 64 << 10  # octets; commands have some hundred
-
-
-class MalformedMessageError(Exception):
-    """What the peer sent is no message; its association ends."""
 
 
 class Sink(Protocol):

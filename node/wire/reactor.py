@@ -23,9 +23,10 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.events import Event
 from pynetdicom.pdu import A_ASSOCIATE_AC
 
+from node.errors import MalformedMessageError
 from node.wire.acceptor import AcceptorAcse, AssociateRequest
 from node.wire.callbacks import Callbacks, TurnedAway
-from node.wire.messages import PDV, Assembly, MalformedMessageError, Sink, values
+from node.wire.messages import PDV, Assembly, Sink, values
 from node.wire.request import ASSOCIATE_RQ, read_request
 from node.wire.response import store_response
 from node.wire.sinks import sink, whole

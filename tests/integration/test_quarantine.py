@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from node.audit.custody import changed_files
 from node.cli import radnode
-from node.errors import CertificateError, StoreError
+from node.errors import CertificateError, DecisionError
 from node.model.failures import HELD_AS, WORDS, FailureKind
 from node.model.records import FailedRevision, Held
 from node.model.states import DeliveryState, HoldState, Origin, RevisionState
@@ -200,7 +200,7 @@ def test_other_bytes_under_a_known_uid_are_held_and_can_take_the_place(
     held = only(bench)
     assert held.hold.kind == "conflict"
     assert len(list(bench.files.absolute(held.hold.folder).glob("*.dcm"))) == 1
-    with pytest.raises(StoreError, match="release or discard"):
+    with pytest.raises(DecisionError, match="release or discard"):
         quarantine.replay(held)
 
     quarantine.release(held)
@@ -236,7 +236,7 @@ def test_discarding_a_conflict_removes_the_other_bytes_only(
     assert whole(bench) == []
     quarantine.look()
     assert bench.catalog.held() == []
-    with pytest.raises(StoreError, match="no longer held"):
+    with pytest.raises(DecisionError, match="no longer held"):
         quarantine.discard(held)
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from node import app
 from node.cli import radnode
-from node.errors import ConfigError, StoreError
+from node.errors import ConfigError, InUseError
 from node.settings import NodeSection, Settings
 from node.store.locks import executor_lock
 from node.store.tables import association
@@ -32,7 +32,7 @@ def test_a_second_receiver_ends_and_leaves_alone_what_the_first_is_receiving(
 
     with (
         executor_lock(tmp_path / "run" / "receiver.lock"),
-        pytest.raises(StoreError, match=rf"another process .*{tmp_path}.*stop"),
+        pytest.raises(InUseError, match=rf"another process .*{tmp_path}.*stop"),
     ):
         app.receive(settings(tmp_path), stop)
 

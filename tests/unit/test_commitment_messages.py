@@ -7,7 +7,6 @@ from node.commitment.messages import (
     ALL_COMMITTED,
     SOME_FAILED,
     FailureReason,
-    UnreadableMessageError,
     read_report,
     read_request,
     remedy,
@@ -15,6 +14,7 @@ from node.commitment.messages import (
     request_of,
     worded,
 )
+from node.errors import UnreadableMessageError
 from node.store.commitments import Failed, Reference
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

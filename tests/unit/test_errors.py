@@ -1,9 +1,12 @@
 """What may be kept and shown of an error."""
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
 
+import node.errors
 from node.errors import StoreError, frames_of, reason_of
 from node.store.instances import InstanceFiles
 from radnet.errors import UnusableVolumeError
@@ -38,3 +41,19 @@ def test_of_an_error_of_the_system_its_number_is_told() -> None:
     error = _raised(Path("/nowhere/DOE^JOHN.dcm").read_bytes)
 
     assert reason_of(error) == "FileNotFoundError (No such file or directory)"
+
+
+def test_the_tree_at_the_top_names_every_error() -> None:
+    """Whoever raises or catches one looks there first; it would be wrong soon after."""
+    bases: dict[str, set[str]] = {}
+    for file in Path(node.errors.__file__).parent.rglob("*.py"):
+        for found in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(found, ast.ClassDef):
+                bases[found.name] = {ast.unparse(base) for base in found.bases}
+    ours = {"NodeError"}
+    while more := {name for name, of in bases.items() if of & ours} - ours:
+        ours |= more
+
+    drawn = re.findall(r"^(?:[├└│].*)?\b(\w+Error)\b", node.errors.__doc__ or "", flags=re.M)
+
+    assert sorted(drawn) == sorted(ours)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from node.audit import custody
 from node.audit.custody import changed_files
 from node.cli import radnode
-from node.errors import StoreError
+from node.errors import DecisionError
 from node.model.failures import FailureKind
 from node.model.records import Held, StoredInstance
 from node.model.states import DeliveryState, HoldState, Origin, RevisionState
@@ -188,7 +188,7 @@ def test_a_series_that_is_run_again_is_not_started_twice(desk: Desk) -> None:
     again = desk.catalog.held_as(held.hold.id)
     assert again is not None
 
-    with pytest.raises(StoreError, match="replayed"):
+    with pytest.raises(DecisionError, match="replayed"):
         desk.quarantine.replay(again)
 
     assert desk.catalog.rounds(SERIES, 1) == 1

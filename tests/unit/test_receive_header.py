@@ -20,7 +20,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from node.errors import StoreError
+from node.errors import InvalidInstanceError
 from node.receive import header, octets
 from node.receive.header import identify
 from tests.outbound import ct_slice
@@ -135,14 +135,14 @@ def test_a_deflate_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(octets, "_INFLATED_MOST", 5_000_000)
     assert len(bomb()) < 20_000
 
-    with pytest.raises(StoreError, match="inflates to over"):
+    with pytest.raises(InvalidInstanceError, match="inflates to over"):
         found(bomb(), DeflatedExplicitVRLittleEndian)
 
 
 @pytest.mark.parametrize("spoil", [lambda d: d[:-5], lambda d: d[:3000] + b"\xff" * 50])
 def test_a_broken_deflate_stream_is_refused(spoil: Callable[[bytes], bytes]) -> None:
     """Nobody could ever read it."""
-    with pytest.raises(StoreError, match="deflated"):
+    with pytest.raises(InvalidInstanceError, match="deflated"):
         found(spoil(bomb()), DeflatedExplicitVRLittleEndian)
 
 
@@ -168,7 +168,7 @@ def test_a_padded_deflate_stream_is_read() -> None:
 )
 def test_what_is_no_data_set_is_refused(data: bytes, told: str) -> None:
     """The reason is one for the log."""
-    with pytest.raises(StoreError, match=told):
+    with pytest.raises(InvalidInstanceError, match=told):
         found(data)
 
 
@@ -176,7 +176,7 @@ def test_elements_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
     """A peer cannot keep us counting."""
     monkeypatch.setattr(header, "MOST_ELEMENTS", 100)
 
-    with pytest.raises(StoreError, match="no end"):
+    with pytest.raises(InvalidInstanceError, match="no end"):
         found(struct.pack("<HH2sH", 0x0008, 0x0001, b"SH", 0) * 200)
 
 
@@ -187,5 +187,5 @@ def test_no_change_makes_anything_but_an_answer_or_a_refusal(
     """Octets overwritten anywhere in a data set with nested sequences."""
     data = bytearray(encoded(with_sequence(3, undefined=True), syntax))
     data[at : at + len(octets)] = octets
-    with suppress(StoreError):
+    with suppress(InvalidInstanceError):
         assert found(bytes(data), syntax)

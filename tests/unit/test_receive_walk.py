@@ -14,7 +14,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from node.errors import StoreError
+from node.errors import InvalidInstanceError
 from node.receive import octets
 from node.receive.elements import HEADS
 from node.receive.header import Found, identify
@@ -175,7 +175,7 @@ def test_an_item_may_say_how_long_it_is_and_end_as_well() -> None:
     ended = item(b"", undefined=False) + end
 
     walked(inserted(sequence(b"SQ", ended * 2)))
-    with pytest.raises(StoreError, match="FFFEE00D in the wrong place"):
+    with pytest.raises(InvalidInstanceError, match="FFFEE00D in the wrong place"):
         walked(inserted(sequence(b"SQ", ended + end)))
 
 
@@ -221,9 +221,9 @@ def test_nesting_is_bounded_wherever_it_is(
     """pydicom#2330: readers recurse. Reports of any template have a tenth of what is let in."""
     walked(inserted(made(64), syntax, at), syntax)
 
-    with pytest.raises(StoreError, match="nested more than 64 deep, at octet"):
+    with pytest.raises(InvalidInstanceError, match="nested more than 64 deep, at octet"):
         walked(inserted(made(65), syntax, at), syntax)
-    with pytest.raises(StoreError, match="nested more than 64 deep"):
+    with pytest.raises(InvalidInstanceError, match="nested more than 64 deep"):
         walked(inserted(made(1000), syntax, at), syntax)
 
 
@@ -256,7 +256,9 @@ def test_the_encoding_is_named_as_it_is(negotiated: UID, found: UID) -> None:
 @pytest.mark.parametrize("found", PLAIN[1:], ids=lambda u: u.name)
 def test_what_no_transfer_syntax_names_is_refused(found: UID) -> None:
     """Compressed or deflated, and not in explicit VR little endian: nobody could be sent it."""
-    with pytest.raises(StoreError, match=r"encoded in (im|ex)plicit VR .* which JPEG .* never is"):
+    with pytest.raises(
+        InvalidInstanceError, match=r"encoded in (im|ex)plicit VR .* which JPEG .* never is"
+    ):
         walked(encoded(ct_slice(1), found), UID("1.2.840.10008.1.2.4.70"))
 
 
@@ -323,7 +325,7 @@ def test_pixels_that_are_cut_short_are_taken() -> None:
 )
 def test_a_refusal_says_where_the_walk_got_lost(data: bytes, told: str) -> None:
     """An operator, or the vendor of the sender, can look there."""
-    with pytest.raises(StoreError, match=told):
+    with pytest.raises(InvalidInstanceError, match=told):
         walked(data)
 
 
@@ -359,7 +361,7 @@ def test_a_few_octets_cannot_unfold_to_a_million_elements() -> None:
     few = deflated(EMPTY * 999_000)
     assert len(few) < 12_000
 
-    with pytest.raises(StoreError, match="no end to its elements after 19"):
+    with pytest.raises(InvalidInstanceError, match="no end to its elements after 19"):
         walked(few, DeflatedExplicitVRLittleEndian)
     walked(deflated(encoded(ct_slice(1), EXPLICIT)), DeflatedExplicitVRLittleEndian)
 

@@ -12,11 +12,11 @@ from pydicom import Dataset, dcmread
 from pydicom.dataelem import DataElement
 from pydicom.sr.codedict import codes
 
+from node.errors import UnusableSeriesError
 from node.identity import derived_uid, is_own_output
 from node.model.findings import FINDINGS, FindingName, Presence
 from node.segment.edition import Edition
 from node.segment.liver import LiverResult, encode, segment_liver
-from radnet.errors import UnusableVolumeError
 from radnet.volume.series import read_volume
 from tests.made_ct import (
     AXIAL,
@@ -342,7 +342,7 @@ def test_what_is_not_ct_is_refused(tmp_path: Path) -> None:
     def mr(ds: Dataset, _index: int) -> None:
         ds.Modality = "MR"
 
-    with pytest.raises(UnusableVolumeError, match="modality MR found; expected CT"):
+    with pytest.raises(UnusableSeriesError, match="modality MR found; expected CT"):
         segment_liver(write_ct(tmp_path, mr), MadeModel(), edition(1))
 
 
@@ -352,7 +352,7 @@ def test_a_source_without_study_uid_is_refused(tmp_path: Path) -> None:
     def anonymous(ds: Dataset, _index: int) -> None:
         ds.StudyInstanceUID = ""
 
-    with pytest.raises(UnusableVolumeError, match="no StudyInstanceUID"):
+    with pytest.raises(UnusableSeriesError, match="no StudyInstanceUID"):
         segment_liver(write_ct(tmp_path, anonymous), MadeModel(), edition(1))
 
 

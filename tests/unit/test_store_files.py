@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.errors import StoreError
+from node.errors import InvalidInstanceError, StoreError
 from node.store.instances import Identity, InstanceFiles, apart
 from tests.disk import full
 from tests.outbound import ct_slice
@@ -118,7 +118,7 @@ def test_no_uid_leads_out_of_the_root(uid: str) -> None:
     """Either it is refused, or its path has the parts it should have."""
     try:
         path = Identity(uid, uid, uid, uid).path
-    except StoreError:
+    except InvalidInstanceError:
         return
     assert path.parts == ("instances", uid, uid, f"{uid}.dcm")
     assert set(uid) <= set("0123456789.")
@@ -164,7 +164,7 @@ def test_a_full_disk_for_a_derived_object_is_a_store_error(
 )
 def test_a_malformed_uid_is_told_without_what_stands_in_it(value: str, found: str) -> None:
     """It goes into the log, and a broken sender may have put a name there."""
-    with pytest.raises(StoreError) as raised:
+    with pytest.raises(InvalidInstanceError) as raised:
         Identity("1.2", value, "1.2", "1.2")
 
     assert f"series_instance_uid has {found}" in str(raised.value)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.wire.messages import PDV, Assembly, MalformedMessageError, values
+from node.errors import MalformedMessageError
+from node.wire.messages import PDV, Assembly, values
 from tests.wire import P_DATA_TF, pdu, pdv
 
 
