@@ -6,7 +6,7 @@ Orders are rows that the running worker reads; it obeys within its next look.
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, get_args
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -103,7 +103,7 @@ def show(
     from node.settings import load
     from node.watch import deliveries as views
 
-    states: tuple[DeliveryState, ...] = get_args(DeliveryState)
+    states = tuple(DeliveryState)
     wanted = [one for one in states if one in state.split(",")]
     if not wanted or len(wanted) != len(state.split(",")):
         fail(f"--state {state}: expected some of {', '.join(states)}", WRONG)
