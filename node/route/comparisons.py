@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from node.route.parts import SHAPES, Part, named
-from node.route.vocabulary import Kind
+from node.route.vocabulary import ValueKind
 
 AE_LENGTH: Final = 16  # VR AE, PS3.5 Section 6.2
 METHODS: Final[Mapping[str, Callable[[str, str], bool]]] = {
@@ -33,7 +33,7 @@ _MIRRORED: Final = {
 _PLAIN: Final = ("text", "texts", "number", "truth")
 
 
-def asked(method: str, owner: Kind, argument: Part) -> Iterator[str]:
+def asked(method: str, owner: ValueKind, argument: Part) -> Iterator[str]:
     """Look at `contains`, `startsWith`, `endsWith`, `matches`."""
     if owner.shape in ("number", "truth") or (owner.shape == "texts" and method != "contains"):
         yield f"{named(owner)} is {SHAPES[owner.shape]}: it has no {method}"
@@ -113,7 +113,7 @@ def choice(found: str, expected: Iterable[str]) -> str:
     return ", ".join(repr(one) for one in listed) + hint
 
 
-def _value(kind: Kind, value: Any) -> Iterator[str]:
+def _value(kind: ValueKind, value: Any) -> Iterator[str]:
     """Look at a literal that something of a kind is compared with."""
     if kind.shape == "table":
         yield f"{kind.name} is a table; write one of its members: {choice('', kind.members)}"
@@ -131,7 +131,7 @@ def _value(kind: Kind, value: Any) -> Iterator[str]:
         yield f"{kind.name} is between {kind.range[0]:g} and {kind.range[1]:g}; found {value:g}"
 
 
-def _permitted(kind: Kind, value: Any) -> Iterator[str]:
+def _permitted(kind: ValueKind, value: Any) -> Iterator[str]:
     if not isinstance(value, str):
         return
     if kind.permitted and value not in kind.permitted:
@@ -144,13 +144,13 @@ def _never(operator: str, limits: tuple[float, float], value: float) -> bool:
     return not any(ORDER[operator](end, value) for end in limits)
 
 
-def _differ(left: Kind, right: Kind) -> bool:
+def _differ(left: ValueKind, right: ValueKind) -> bool:
     several = left.several or right.several
     known = left.shape in _PLAIN and right.shape in _PLAIN and left.shape != right.shape
     return known and not (several and {left.shape, right.shape} == {"text", "texts"})
 
 
-def _not_compared(left: Kind, right: Kind) -> str:
+def _not_compared(left: ValueKind, right: ValueKind) -> str:
     return (
         f"{named(left)} is {SHAPES[left.shape]}, {named(right)} is {SHAPES[right.shape]}: "
         "they are not compared"

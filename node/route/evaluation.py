@@ -19,7 +19,7 @@ from lark import Token, Tree
 
 from node.model.findings import YES_NO_TEXTS, FindingName
 from node.route.facts import Facts
-from node.route.vocabulary import FACTS, Kind
+from node.route.vocabulary import FACTS, ValueKind
 
 UNKNOWN_REGION: Final = "it is unknown whether the series covers: "
 PRESENT: Final = "_is_present"
@@ -101,7 +101,7 @@ def context(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _filled(table: Any, kind: Kind) -> Any:
+def _filled(table: Any, kind: ValueKind) -> Any:
     """Put what is absent in its place, findings with both of their members."""
     for name, member in kind.members.items():
         key = celtypes.StringType(name)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from celpy.evaluation import celstr
 from lark import Token, Tree
 
-from node.route.vocabulary import ANYTHING, NOTHING, NUMBER, TEXT, TRUTH, Kind
+from node.route.vocabulary import ANYTHING, NOTHING, NUMBER, TEXT, TRUTH, ValueKind
 
 SHAPES: Final = {
     "text": "a text", "texts": "a list of texts", "number": "a number", "truth": "true or false",
@@ -27,7 +27,7 @@ class Part:
         What has a certain value wherever a condition holds: pairs of a name and that value.
     """
 
-    kind: Kind
+    kind: ValueKind
     literals: tuple[Any, ...] | None = None
     fixed: frozenset[tuple[str, Any]] = frozenset()
 
@@ -54,7 +54,9 @@ def literal_part(token: Token) -> Part:
 
 def list_part(members: Sequence[Part]) -> Part:
     """Return the part that a list of others is."""
-    return Part(Kind("texts"), tuple(one.literals[0] if one.literals else None for one in members))
+    return Part(
+        ValueKind("texts"), tuple(one.literals[0] if one.literals else None for one in members)
+    )
 
 
 def arguments(node: Tree[Any]) -> list[Any]:
@@ -69,7 +71,7 @@ def variable(node: Any) -> str:
     return str(found.children[0]) if found is not None else ""
 
 
-def named(kind: Kind) -> str:
+def named(kind: ValueKind) -> str:
     """Return how a sentence calls a part."""
     return kind.name or f"{SHAPES[kind.shape]} that is written out"
 

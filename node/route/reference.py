@@ -7,7 +7,7 @@ from pydicom.datadict import dictionary_description, dictionary_VR, tag_for_keyw
 
 from node.model.findings import FINDINGS, YES_NO_TEXTS, ValueType
 from node.route.facts import HEADER_KEYWORDS
-from node.route.vocabulary import FACTS, Kind
+from node.route.vocabulary import FACTS, ValueKind
 
 _UNITS: Final = {
     "EchoTime": "ms", "InversionTime": "ms", "RepetitionTime": "ms", "KVP": "kV",
@@ -97,5 +97,5 @@ def _sources() -> Iterator[str]:
         yield f"| `source.{name}` | {_kind(kind)} | {_TITLES[name]} |"
 
 
-def _kind(kind: Kind) -> str:
+def _kind(kind: ValueKind) -> str:
     return {"texts": "list of texts"}.get(kind.shape, kind.shape)

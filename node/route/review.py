@@ -14,7 +14,7 @@ from node.route.comparisons import METHODS, ORDER, among, asked, choice, equal, 
 from node.route.evaluation import PRESENT
 from node.route.parts import SHAPES, Part, arguments, list_part, literal_part, named, variable
 from node.route.rules import CompiledRules
-from node.route.vocabulary import ANYTHING, FACTS, NUMBER, TEXT, TRUTH, Kind
+from node.route.vocabulary import ANYTHING, FACTS, NUMBER, TEXT, TRUTH, ValueKind
 from node.settings import Rule
 
 _MACROS: Final = frozenset({"all", "exists", "exists_one", "filter", "map"})
@@ -24,7 +24,7 @@ _CALLS: Final = {
 }  # fmt: skip
 _CONDITIONS: Final = ("truth", "anything")
 
-_Bound = Mapping[str, Kind]
+_Bound = Mapping[str, ValueKind]
 
 
 def doubts(rules: CompiledRules) -> list[str]:
@@ -158,7 +158,7 @@ class _Walk:
             return Part(replace(owner, shape="text"))
         return self._member(owner, index) if isinstance(index, str) else Part(ANYTHING)
 
-    def _member(self, owner: Kind, name: str) -> Part:
+    def _member(self, owner: ValueKind, name: str) -> Part:
         if owner.shape == "anything":
             return Part(ANYTHING)
         if owner.shape != "table":
@@ -188,7 +188,7 @@ class _Walk:
             return Part(TRUTH)
         return Part(_CALLS.get(name, ANYTHING))
 
-    def _macro(self, name: str, owner: Kind, given: Sequence[Any], bound: _Bound) -> Part:
+    def _macro(self, name: str, owner: ValueKind, given: Sequence[Any], bound: _Bound) -> Part:
         if owner.shape in ("number", "truth") or (owner.shape == "text" and not owner.several):
             self.found.append(f"{named(owner)} is {SHAPES[owner.shape]}, no list for {name}")
         item = replace(owner, shape="text") if owner.shape == "texts" else ANYTHING

@@ -11,7 +11,7 @@ Shape = Literal["text", "texts", "number", "truth", "nothing", "table", "anythin
 
 
 @dataclass(frozen=True)
-class Kind:
+class ValueKind:
     """Which values an expression can have.
 
     Attributes
@@ -32,15 +32,15 @@ class Kind:
     name: str = ""
     permitted: tuple[str, ...] = ()
     range: tuple[float, float] | tuple[()] = ()
-    members: Mapping[str, "Kind"] = field(default_factory=dict)
+    members: Mapping[str, "ValueKind"] = field(default_factory=dict)
     several: bool = False
 
 
-ANYTHING: Final = Kind("anything")
-TRUTH: Final = Kind("truth")
-NUMBER: Final = Kind("number")
-TEXT: Final = Kind("text")
-NOTHING: Final = Kind("nothing")
+ANYTHING: Final = ValueKind("anything")
+TRUTH: Final = ValueKind("truth")
+NUMBER: Final = ValueKind("number")
+TEXT: Final = ValueKind("text")
+NOTHING: Final = ValueKind("nothing")
 
 _SHAPES: Final[Mapping[ValueType, Shape]] = {
     ValueType.CLASS: "text",
@@ -52,30 +52,30 @@ _SHAPES: Final[Mapping[ValueType, Shape]] = {
 """How a rule sees the values of a finding; see `node.model.findings.fact_of`."""
 
 
-def _finding(name: str, kind: FindingKind) -> Kind:
+def _finding(name: str, kind: FindingKind) -> ValueKind:
     written = f"findings.{name}"
     yes_no = kind.type is ValueType.YES_NO
     permitted = tuple(YES_NO_TEXTS.values()) if yes_no else kind.permitted
-    return Kind(
+    return ValueKind(
         "table",
         written,
         members={
-            "value": Kind(_SHAPES[kind.type], f"{written}.value", permitted),
-            "probability": Kind("number", f"{written}.probability", range=(0.0, 1.0)),
+            "value": ValueKind(_SHAPES[kind.type], f"{written}.value", permitted),
+            "probability": ValueKind("number", f"{written}.probability", range=(0.0, 1.0)),
         },
     )
 
 
-def _header(keyword: str) -> Kind:
+def _header(keyword: str) -> ValueKind:
     name = f"header.{keyword}"
     if keyword in HEADER_NUMBERS:
-        return Kind("number", name)
+        return ValueKind("number", name)
     many = keyword in HEADER_LISTS
-    return Kind("texts" if many else "text", name, several=not many)
+    return ValueKind("texts" if many else "text", name, several=not many)
 
 
-FACTS: Final[Mapping[str, Kind]] = {
-    "findings": Kind(
+FACTS: Final[Mapping[str, ValueKind]] = {
+    "findings": ValueKind(
         "table",
         "findings",
         members={
@@ -84,15 +84,15 @@ FACTS: Final[Mapping[str, Kind]] = {
             if Use.RULES in kind.uses
         },
     ),
-    "header": Kind(
+    "header": ValueKind(
         "table",
         "header",
         members={keyword: _header(keyword) for keyword in sorted(HEADER_KEYWORDS)},
     ),
-    "source": Kind(
+    "source": ValueKind(
         "table",
         "source",
-        members={title: Kind("text", f"source.{title}") for title in SOURCE_TITLES},
+        members={title: ValueKind("text", f"source.{title}") for title in SOURCE_TITLES},
     ),
 }
 """Everything a rule can look at."""

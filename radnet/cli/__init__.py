@@ -15,7 +15,7 @@ from rich.table import Table
 from radnet.cli import experiment, fetch, labels, manifest
 from radnet.cli.evaluate import evaluate
 from radnet.cli.scans import classify, say, segment, shown
-from radnet.cli.train import Task, train
+from radnet.cli.train import TrainingTask, train
 from radnet.errors import RadnetError, UnusableVolumeError, WeightsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -48,7 +48,7 @@ def radnet(
 
 @app.command()
 def export(
-    task: Annotated[Task, typer.Argument(help="What the weights are for.")],
+    task: Annotated[TrainingTask, typer.Argument(help="What the weights are for.")],
     out: Annotated[Path, typer.Option(help="Folder for model.onnx, model.xml and gates.json.")],
     weights: Annotated[Path | None, typer.Option(help="The weights; else the shipped.")] = None,
 ) -> None:

@@ -36,7 +36,7 @@ GLANCE = 24  # held-out samples that are looked at while training
 WATCHED = ("sequence", "plane", "contrast", "coverage exact")  # drawn over the steps
 
 
-class Task(StrEnum):
+class TrainingTask(StrEnum):
     """What to train."""
 
     CLASSIFIER = "classifier"
@@ -47,7 +47,7 @@ class Task(StrEnum):
 class TrainingRequest:
     """What `radnet train` was asked for."""
 
-    task: Task
+    task: TrainingTask
     preset: str
     minutes: float
     steps: int
@@ -118,7 +118,7 @@ def _digest(paths: Sequence[Path]) -> str:
 
 
 def train(  # noqa: PLR0913 (typer wants one parameter per option)
-    task: Annotated[Task, typer.Argument(help="What to train.")],
+    task: Annotated[TrainingTask, typer.Argument(help="What to train.")],
     preset: Annotated[str, typer.Option(help="Size of the network.")] = "radnet10-tiny",
     minutes: Annotated[float, typer.Option(min=0.01, help="Time for the training steps.")] = 15,
     steps: Annotated[int, typer.Option(min=0, help="Training steps, instead of minutes.")] = 0,
@@ -172,7 +172,7 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
     _refuse_paths(request)
     with joined() as rank:
         shown.quiet = not rank.first
-        if task is Task.CLASSIFIER:
+        if task is TrainingTask.CLASSIFIER:
             _train_classifier(request, rank.first)
         else:
             _train_liver(request, rank.first)

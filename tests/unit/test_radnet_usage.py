@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from radnet.cli import main
-from radnet.cli.train import Task, TrainingRequest
+from radnet.cli.train import TrainingRequest, TrainingTask
 from radnet.network.weights import shipped
 
 
@@ -83,7 +83,7 @@ def test_weights_that_are_begun_from_and_written_do_not_tell_trainings_apart(
 
     def sources(start: Path) -> dict[str, str]:
         request = TrainingRequest(
-            Task.LIVER, "p", 1, 0, 0, (), None, start, weights, every_scan=False
+            TrainingTask.LIVER, "p", 1, 0, 0, (), None, start, weights, every_scan=False
         )
         return request.sources()
 
