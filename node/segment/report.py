@@ -17,14 +17,14 @@ from node.model.findings import MILLILITRE, PRESENCE, PRESENCE_CODES, VOLUME, Pr
 from node.segment.edition import Edition
 from node.segment.model import LiverModel
 from node.segment.seg import ALGORITHM, object_uid, tracking_uid
-from node.segment.source import MAKER, Source, finish, series_number
+from node.segment.source import MAKER, SourceSeries, finish, series_number
 from radnet.volume.headers import quiet_headers
 
 KIND: Final = "liver report"
 
 
 def build_report(
-    source: Source,
+    source: SourceSeries,
     model: LiverModel,
     edition: Edition,
     found: tuple[Dataset, float] | None,
@@ -101,12 +101,12 @@ def _algorithm(model: LiverModel) -> hd.sr.AlgorithmIdentification:
     )
 
 
-def _tracking(source: Source) -> hd.sr.TrackingIdentifier:
+def _tracking(source: SourceSeries) -> hd.sr.TrackingIdentifier:
     return hd.sr.TrackingIdentifier(uid=tracking_uid(source), identifier="Liver")
 
 
 def _volume(
-    source: Source, model: LiverModel, segmentation: Dataset, volume_ml: float
+    source: SourceSeries, model: LiverModel, segmentation: Dataset, volume_ml: float
 ) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(source),
@@ -123,7 +123,9 @@ def _volume(
     )
 
 
-def _absence(source: Source, model: LiverModel) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+def _absence(
+    source: SourceSeries, model: LiverModel
+) -> hd.sr.MeasurementsAndQualitativeEvaluations:
     absent = PRESENCE_CODES[Presence.ABSENT]
     return hd.sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(source),

@@ -15,7 +15,7 @@ from pydicom.sr.codedict import codes
 from node.identity import derived_uid
 from node.segment.edition import Edition
 from node.segment.model import LiverModel
-from node.segment.source import MAKER, Source, finish, series_number
+from node.segment.source import MAKER, SourceSeries, finish, series_number
 from radnet.volume.headers import MULTI_FRAME, quiet_headers
 
 ALGORITHM: Final = "3D-RADNet"
@@ -23,18 +23,18 @@ LIVER_RGB: Final = (221, 130, 101)
 KIND: Final = "liver segmentation"
 
 
-def object_uid(source: Source, model: LiverModel, edition: Edition, kind: str) -> str:
+def object_uid(source: SourceSeries, model: LiverModel, edition: Edition, kind: str) -> str:
     """Return the SOP Instance UID of a result: the same for the same source, model, edition."""
     return derived_uid(*edition.named(*source.names, model.digest, kind))
 
 
-def tracking_uid(source: Source) -> str:
+def tracking_uid(source: SourceSeries) -> str:
     """Return the Tracking UID of the liver of one series: the same in every revision."""
     return derived_uid(*source.names, "liver")
 
 
 def build_segmentation(
-    source: Source, mask: NDArray[np.bool_], model: LiverModel, edition: Edition
+    source: SourceSeries, mask: NDArray[np.bool_], model: LiverModel, edition: Edition
 ) -> hd.seg.Segmentation:
     """Write a liver mask as a BINARY Segmentation.
 
@@ -80,7 +80,7 @@ def build_segmentation(
     return segmentation
 
 
-def _description(source: Source, model: LiverModel) -> hd.seg.SegmentDescription:
+def _description(source: SourceSeries, model: LiverModel) -> hd.seg.SegmentDescription:
     """Describe segment 1: what it shows, and what made it."""
     return hd.seg.SegmentDescription(
         segment_number=1,

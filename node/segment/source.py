@@ -83,7 +83,7 @@ MAKER: Final = Maker(
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceSeries:
     """One series, ready to be segmented and referred to.
 
     Parameters
@@ -113,7 +113,7 @@ class Source:
         return str(self.original.StudyInstanceUID), self.series_instance_uid
 
 
-def read_source(paths: Sequence[Path]) -> Source:
+def read_source(paths: Sequence[Path]) -> SourceSeries:
     """Read a CT series to be segmented.
 
     Raises
@@ -151,7 +151,7 @@ def read_source(paths: Sequence[Path]) -> Source:
     source_headers = [_for_highdicom(header, frame) for header in ordered]
     if first.SOPClassUID not in MULTI_FRAME:
         _share_geometry(source_headers, float(volume.spacing[0]))
-    return Source(volume, tuple(source_headers), ordered[0])
+    return SourceSeries(volume, tuple(source_headers), ordered[0])
 
 
 def _share_geometry(headers: Sequence[Dataset], spacing: float) -> None:
@@ -189,7 +189,7 @@ def _for_highdicom(header: Dataset, frame: str) -> Dataset:
     return part
 
 
-def finish(result: Dataset, source: Source, edition: Edition) -> None:
+def finish(result: Dataset, source: SourceSeries, edition: Edition) -> None:
     """Give a result its patient, study, dates and maker; in place.
 
     Parameters
@@ -248,7 +248,7 @@ def _valid(vr: str, text: str) -> bool:
     return True
 
 
-def series_number(source: Source, offset: int) -> int:
+def series_number(source: SourceSeries, offset: int) -> int:
     """Return a Series Number beside the source's own: 4 gives 401, 402, ...
 
     A number that is missing or odd counts as 0.

@@ -10,7 +10,6 @@ KNOWN: dict[str, str] = {
     "Fates": "a protocol of the dispatcher and one of the sweep: both go with due work",
     "Plan": "loops of the trainings, which become one",
     "Reception": "the receiver's, and the store's that becomes an owner",
-    "Source": "of settings, and the series that is segmented",
     "Stack": "two forms of a volume, which become one",
     "Standing": "rows of a study, and a member at a destination",
 }
