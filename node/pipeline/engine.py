@@ -100,11 +100,11 @@ def _is_passing(error: BaseException) -> bool:
     return isinstance(error, StoreError)
 
 
-_TOLD: Final = (NodeError, RadnetError, dbos_error.DBOSException, PortableWorkflowError)
+KNOWN: Final = (NodeError, RadnetError, dbos_error.DBOSException, PortableWorkflowError)
 """Errors whose texts we, or DBOS, wrote; the last is what DBOS makes of one when it reads it."""
 
 
-_ENDS: Final = (
+ENDS: Final = (
     dbos_error.DBOSBaseException,  # cancelled, or somebody else's by now
     KeyboardInterrupt,
     SystemExit,
@@ -125,7 +125,7 @@ def _unquoting(function: Workflow) -> Workflow:
     def run(*arguments: Any, **named: Any) -> Any:
         try:
             return function(*arguments, **named)
-        except (*_TOLD, *_ENDS):
+        except (*KNOWN, *ENDS):
             raise
         except BaseException as error:  # noqa: BLE001 - here the worker meets whatever is raised
             raise UnforeseenError(reason_of(error)) from None
@@ -141,7 +141,7 @@ def _reason(found: WorkflowStatus) -> str:
     if found.error is None:
         return str(found.status)
     name = getattr(found.error, "name", type(found.error).__name__)
-    told = str(found.error) if name in _names(_TOLD) else name
+    told = str(found.error) if name in _names(KNOWN) else name
     return f"{found.status}: {told}"
 
 

@@ -50,7 +50,11 @@ class Waiting:
         found: list[str] = []
         lane: str | None = self._connection.execute(_LANE, {"kind": self._kind}).scalar()
         while lane is not None:
-            if self.first(lane, 1):
+            due = sa.select(work.c.serial).where(*_due(self._kind, self._now), work.c.lane == lane)
+            if any(
+                self._connection.execute(due.where(work.c.urgent == urgent).limit(1)).first()
+                for urgent in (True, False)
+            ):
                 found.append(lane)
             after = {"kind": self._kind, "after": lane}
             lane = self._connection.execute(_LANE_AFTER, after).scalar()

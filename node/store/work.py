@@ -113,8 +113,6 @@ class Work:
         choose: Choose,
         holder: str,
         held: Held | None = None,
-        *,
-        starting: bool = False,
     ) -> list[Task]:
         """Give a process what it may do next of a kind.
 
@@ -135,14 +133,10 @@ class Work:
         StoreError
             If the rows cannot be read or changed.
         """
-        if not starting and not self._is_something_to_do(kind, held or {}):
+        if not self._is_something_to_do(kind, held or {}):
             return []
         with self._database._write() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CLAIM_LOCK)))
-            now, moved = self._clock.note(connection, starting=starting)
-            if moved:
-                self._move_due_times(connection, moved)
+            now = self._look_at_clock(connection, starting=False)
             self._renew(connection, held or {}, now)
             self._end_leases(connection, now)
             chosen = choose(Waiting(connection, kind, now))
@@ -155,10 +149,11 @@ class Work:
     def resume(self, holder: str, kinds: Collection[Kind]) -> list[Task]:
         """Return what a process of this name was at when it ended; its leases begin anew.
 
-        The caller knows that no other process has the name.
+        The caller knows that no other process has the name, and calls this before it looks for
+        work: the time that has passed since anybody looked has passed in truth.
         """
         with self._database._write() as connection:
-            now = self._clock.now(connection)
+            now = self._look_at_clock(connection, starting=True)
             renewed = (
                 sa.update(work)
                 .where(work.c.state == WorkState.CLAIMED, work.c.holder == holder)
@@ -264,6 +259,15 @@ class Work:
             if connection.execute(ageing.limit(1)).first() is not None:
                 return True
             return bool(Waiting(connection, kind, reading.now).lanes())
+
+    def _look_at_clock(self, connection: sa.Connection, *, starting: bool) -> float:
+        """Return the time; where it was set, what is due is moved along. One process at a time."""
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CLAIM_LOCK)))
+        now, moved = self._clock.note(connection, starting=starting)
+        if moved:
+            self._move_due_times(connection, moved)
+        return now
 
     def _renew(self, connection: sa.Connection, held: Held, now: float) -> None:
         old = work.c.lease_until < now + LEASE_S - RENEWED_S

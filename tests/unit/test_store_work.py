@@ -285,7 +285,7 @@ def test_a_process_that_starts_again_goes_on_with_what_it_was_at(
 
     assert resumed.serial == mine.serial
     assert work.resume("b", [Kind.REPORT]) == []
-    work.claim(Kind.REPORT, everything, "a", starting=True)
+    assert claimed(work, "a") == []
     assert work.begin(resumed.of, resumed.serial, lives=3) is not None
 
 
@@ -342,7 +342,8 @@ def test_time_that_passed_while_nobody_ran_has_passed(
     assert claimed(work) == []
     time.now += 86400
 
-    assert [one.of for one in work.claim(Kind.REPORT, everything, "a", starting=True)] == [KEY]
+    work.resume("a", [Kind.REPORT])
+    assert [one.of for one in claimed(work)] == [KEY]
 
 
 def test_a_clock_set_back_while_nobody_ran_delays_nothing(
@@ -353,7 +354,8 @@ def test_a_clock_set_back_while_nobody_ran_delays_nothing(
     assert claimed(work) == []
     time.now -= 1e8
 
-    assert work.claim(Kind.REPORT, everything, "a", starting=True) == []
+    work.resume("a", [Kind.REPORT])
+    assert claimed(work) == []
     assert [one.of for one in live_on(work, time, 30, "a")] == [KEY]
 
 

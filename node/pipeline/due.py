@@ -1,0 +1,223 @@
+"""Does the work that is due: claims it in rows, runs it as jobs of the engine, sees to what died.
+
+The same for every kind. The id of a job is made of the claim, so that queuing it twice does
+nothing; its first act is to ask whether the claim still holds. What is killed between two steps:
+
+=========================================  ====================================================
+between                                    goes on because
+=========================================  ====================================================
+claim, and its job queued                  a restart queues what it had claimed
+job queued, begun, at work                 the engine resumes it at a restart
+its effect, and the row that says so       it is done again: every step may run twice
+the row, and the end of its job            the resumed job is stale, and does nothing
+any two, and the machine is gone           its lease ends; another process claims it
+=========================================  ====================================================
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol
+
+import structlog
+
+from node.errors import NodeError, StoreError, reason_of
+from node.model.work import Kind, Task, TaskKey
+from node.pipeline.engine import ENDS, RECOVERY_ATTEMPTS, Queue, Workflow
+from node.store.waiting import Waiting
+from node.store.work import Work
+from radnet.errors import RadnetError
+
+log = structlog.get_logger()
+
+UNBEGUN_S: Final = 600.0
+"""A job that has not begun by then is not ours any more: its lease ends."""
+
+Choose = Callable[[Waiting, int], Sequence[Task]]
+"""Picks what to claim next; takes how many jobs of the kind this process has room for."""
+
+
+class Jobs(Protocol):
+    """What is needed of the engine."""
+
+    def workflow(self, name: str) -> Callable[[Workflow], Workflow]:
+        """Register a durable workflow."""
+
+    def enqueue(
+        self, queue: str, workflow_id: str, workflow: Workflow, *arguments: object
+    ) -> None:
+        """Put a job on a queue; a known id is left as it is."""
+
+
+@dataclass(frozen=True)
+class Handler:
+    """What is done of one kind.
+
+    Attributes
+    ----------
+    at_once : int
+        How many jobs of the kind this process runs at once.
+    do : callable
+        Makes one attempt, and says in the rows how it ended; made of steps of the engine.
+    bury : callable
+        Says what follows for a task that died: it is done, or tried later.
+    lives : int
+        Begun more often than this without an end, it is dead.
+    """
+
+    kind: Kind
+    at_once: int
+    do: Callable[[Task], None]
+    bury: Callable[[Task], None]
+    choose: Choose
+    lives: int = RECOVERY_ATTEMPTS
+
+
+@dataclass
+class _Hold:
+    """A claim of this process."""
+
+    serial: int
+    since: float
+    begun: bool = False
+
+
+class DueWork:
+    """Claims and does what is due; one in a process.
+
+    Parameters
+    ----------
+    holder : str
+        Name of this process; no other that lives has it.
+    steady : callable
+        Seconds by a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        engine: Jobs,
+        work: Work,
+        holder: str,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._work = work
+        self._holder = holder
+        self._steady = steady
+        self._handlers: dict[Kind, Handler] = {}
+        self._jobs: dict[Kind, Workflow] = {}
+        self._holds: dict[TaskKey, _Hold] = {}
+        self._noting = threading.Lock()
+
+    def add(self, handlers: Iterable[Handler]) -> None:
+        """Define the jobs of some kinds, on an engine that is not launched yet."""
+        for handler in handlers:
+            self._handlers[handler.kind] = handler
+            run = partial(self._run, handler)
+
+            def job(lane: str, key: str, serial: int, run: Workflow = run) -> None:
+                run(lane, key, serial)
+
+            self._jobs[handler.kind] = self._engine.workflow(handler.kind)(job)
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """What this process does."""
+        return list(self._handlers)
+
+    @property
+    def queues(self) -> list[Queue]:
+        """The queues of the engine that are needed."""
+        return [Queue(one.kind, one.at_once) for one in self._handlers.values()]
+
+    def resume(self) -> None:
+        """Go on with what a process of this name was at when it ended; once, after the launch."""
+        for task in self._work.resume(self._holder, self.kinds):
+            self._queue(task)
+
+    def look(self, kind: Kind) -> None:
+        """See to what died of a kind, and queue what is due and has its turn.
+
+        Raises
+        ------
+        StoreError
+            If the rows cannot be read or changed; the next look goes on.
+        """
+        handler = self._handlers[kind]
+        for dead in self._work.dead(kind):
+            log.error("a job died", kind=kind, lane=dead.lane, because=dead.reason)
+            handler.bury(dead)
+        held = self._held()
+        room = handler.at_once - sum(of.kind == kind for of in held)
+        for task in self._work.claim(kind, partial(_chosen, handler, room), self._holder, held):
+            self._queue(task)
+
+    def _queue(self, task: Task) -> None:
+        self._holds[task.of] = _Hold(task.serial, self._steady())
+        try:
+            self._engine.enqueue(
+                task.kind, task.job, self._jobs[task.kind], task.lane, task.key, task.serial
+            )
+        except BaseException:
+            self._release(task.of, task.serial)  # else its lease would be kept up for ever
+            raise
+
+    def _held(self) -> dict[TaskKey, int]:
+        old = self._steady() - UNBEGUN_S
+        with self._noting:
+            return {
+                of: hold.serial
+                for of, hold in self._holds.items()
+                if hold.begun or hold.since >= old
+            }
+
+    def _run(self, handler: Handler, lane: str, key: str, serial: int) -> None:
+        """Make one attempt: the body of a job."""
+        of = TaskKey(handler.kind, lane, key)
+        try:
+            task = self._work.begin(of, serial, handler.lives)
+            if task is None:
+                return
+            with self._noting:
+                self._holds[of] = _Hold(serial, self._steady(), begun=True)
+            handler.do(task)
+        except (StoreError, *ENDS):  # nothing can be said in rows now: its lease ends
+            raise
+        except BaseException as error:
+            self._work.die(of, serial, _reason(error))
+            raise
+        finally:
+            self._release(of, serial)
+
+    def _release(self, of: TaskKey, serial: int) -> None:
+        with self._noting:
+            hold = self._holds.get(of)
+            if hold is not None and hold.serial == serial:
+                del self._holds[of]
+
+
+def _chosen(handler: Handler, room: int, waiting: Waiting) -> Sequence[Task]:
+    return handler.choose(waiting, room) if room > 0 else []
+
+
+def _reason(error: BaseException) -> str:
+    """Return why a job died; of an error that nobody foresaw its place alone."""
+    known = isinstance(error, NodeError | RadnetError)
+    return str(error) if known else reason_of(error)
+
+
+def in_turn(per_lane: int | None = None) -> Choose:
+    """Return what serves the urgent first, then who waits longest, so many of a lane at once."""
+
+    def choose(waiting: Waiting, room: int) -> Sequence[Task]:
+        claimed = waiting.claimed()
+        found: list[Task] = []
+        for lane in waiting.lanes():
+            free = room if per_lane is None else min(room, per_lane - claimed.get(lane, 0))
+            found += waiting.first(lane, free)
+        found.sort(key=lambda task: (not task.urgent, task.due_at, task.lane, task.key))
+        return found[:room]
+
+    return choose

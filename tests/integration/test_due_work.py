@@ -1,0 +1,292 @@
+"""What is due is done, once as far as rows can tell, whenever its process is killed."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from node.errors import StoreError, UnusableSeriesError
+from node.model.states import WorkState
+from node.model.work import Kind, Task, TaskKey
+from node.pipeline.due import DueWork, Handler, in_turn
+from node.pipeline.engine import Engine
+from node.store.catalog import Catalog
+from node.store.work import LEASE_S
+from tests.node_process import wait_for
+from tests.peers import ROOT
+
+KEY = TaskKey(Kind.REPORT, "SCANNER", "2.25.1")
+
+
+class Worker:
+    """One process that does one kind of work."""
+
+    def __init__(self, folder: Path, engine: Engine, do: Callable[[Task], None]) -> None:
+        self.now = 1000.0
+        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}", lambda: self.now)
+        self.catalog.upgrade()
+        self.buried: list[str] = []
+        self.due = DueWork(engine, self.catalog.work, "a", lambda: self.now)
+        step = engine.step(do, "do")
+        self.due.add([Handler(Kind.REPORT, 2, step, self._bury, in_turn(1))])
+        engine.launch(self.due.queues)
+        self.due.resume()
+
+    def _bury(self, task: Task) -> None:
+        self.buried.append(task.reason)
+        self.catalog.work.done(task)
+
+    def add(self, *keys: TaskKey) -> None:
+        """Let things be done."""
+        with self.catalog._write() as connection:
+            for key in keys:
+                self.catalog.work.add(connection, key)
+
+    def look(self, seconds: float = 0.0) -> None:
+        """Let time pass, and look."""
+        self.now += seconds
+        self.due.look(Kind.REPORT)
+
+    def is_done(self, key: TaskKey = KEY) -> bool:
+        """Tell whether something is done."""
+        task = self.catalog.work.task(key)
+        return task is not None and task.state is WorkState.DONE
+
+
+MakeWorker = Callable[[Callable[[Task], None]], Worker]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[MakeWorker]:
+    """Make a worker that does what the test says."""
+    with ExitStack() as stack:
+
+        def made(do: Callable[[Task], None]) -> Worker:
+            engine = Engine(f"sqlite:///{tmp_path / 'pipeline.sqlite'}", "a")
+            stack.callback(engine.close)
+            worker = Worker(tmp_path, engine, do)
+            stack.callback(worker.catalog.close)
+            return worker
+
+        yield made
+
+
+def test_what_is_due_is_done_once_in_each_lane_at_a_time(make: MakeWorker) -> None:
+    """Its handler says in the rows how it ended."""
+    did: list[str] = []
+
+    def do(task: Task) -> None:
+        did.append(task.key)
+        worker.catalog.work.done(task)
+
+    worker = make(do)
+    keys = [TaskKey(Kind.REPORT, lane, f"{lane}{n}") for lane in "AB" for n in range(2)]
+    worker.add(*keys)
+    worker.look()
+    worker.look()
+    wait_for(lambda: len(did) == 2, "the first of each", 60)
+    wait_for(lambda: worker.is_done(keys[0]) and worker.is_done(keys[2]), "their ends", 60)
+    assert sorted(did) == ["A0", "B0"]
+
+    def rest() -> bool:
+        worker.look()
+        return all(worker.is_done(key) for key in keys)
+
+    wait_for(rest, "the others", 60)
+    assert sorted(did) == ["A0", "A1", "B0", "B1"]
+
+
+def test_what_is_tried_later_is_a_job_of_its_own(make: MakeWorker) -> None:
+    """After its wait, with how often it failed."""
+    attempts: list[int] = []
+
+    def do(task: Task) -> None:
+        attempts.append(task.attempts)
+        if task.attempts < 2:
+            worker.catalog.work.later(task, 5.0, attempts=task.attempts + 1, reason="no")
+        else:
+            worker.catalog.work.done(task)
+
+    worker = make(do)
+    worker.add(KEY)
+    worker.look()
+    wait_for(lambda: attempts == [0], "the first attempt", 60)
+    wait_for(lambda: _state(worker) is WorkState.WAITING, "its end", 60)
+    worker.look(4.9)
+    assert _state(worker) is WorkState.WAITING
+
+    def goes_on() -> bool:
+        worker.look(5.0)
+        return worker.is_done()
+
+    wait_for(goes_on, "the others", 60)
+    assert attempts == [0, 1, 2]
+
+
+def _do_nothing_else(worker: Worker, task: Task) -> None:
+    worker.catalog.work.done(task)
+
+
+def _state(worker: Worker) -> WorkState:
+    task = worker.catalog.work.task(KEY)
+    assert task is not None
+    return task.state
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (UnusableSeriesError("no slices"), "no slices"),
+        (ValueError("DOE^JOHN"), "ValueError at node.pipeline.engine:"),
+    ],
+)
+def test_what_raises_is_buried_with_its_reason(
+    make: MakeWorker, error: Exception, reason: str
+) -> None:
+    """And what nobody foresaw tells its place, not its text."""
+
+    def do(_task: Task) -> None:
+        raise error
+
+    worker = make(do)
+    worker.add(KEY)
+
+    def buried() -> bool:
+        worker.look()
+        return bool(worker.buried)
+
+    wait_for(buried, "the burial", 60)
+    assert worker.buried[0].startswith(reason)
+    assert worker.is_done()
+
+
+def test_a_database_that_is_gone_for_a_while_is_no_death(make: MakeWorker) -> None:
+    """The step is tried again, in the same life and under the same claim."""
+    failures = [StoreError("locked")] * 4
+
+    def do(task: Task) -> None:
+        if failures:
+            raise failures.pop()
+        worker.catalog.work.done(task)
+
+    worker = make(do)
+    worker.add(KEY)
+    worker.look()
+    wait_for(worker.is_done, "the end", 60)
+    assert worker.buried == []
+
+
+def test_what_could_not_be_queued_is_queued_by_a_later_look(
+    make: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pipeline's database is locked: the claim ends with its lease."""
+    worker = make(lambda task: _do_nothing_else(worker, task))
+    worker.add(KEY)
+
+    def locked(*_: object) -> None:
+        raise StoreError("locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.due._engine, "enqueue", locked)
+        with pytest.raises(StoreError):
+            worker.look()
+    for _ in range(int(LEASE_S / 10) + 1):
+        worker.look(10.0)
+
+    wait_for(worker.is_done, "the end", 60)
+
+
+SCRIPT = """
+import os, pathlib, sys, threading
+from node.model.work import Kind, TaskKey
+from node.pipeline.due import DueWork, Handler, in_turn
+from node.pipeline.engine import Engine
+from node.store.catalog import Catalog
+
+folder, where = pathlib.Path(sys.argv[1]), sys.argv[2]
+def die(*_):
+    os.kill(os.getpid(), 9)
+catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
+catalog.upgrade()
+engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "a")
+due = DueWork(engine, catalog.work, "a")
+
+def do(task):
+    if where == "begun":
+        die()
+    with (folder / "did").open("a") as file:
+        file.write("x")
+    if where == "effect":
+        die()
+    catalog.work.done(task)
+    if where == "row":
+        die()
+
+buried = threading.Event()
+def bury(task):
+    (folder / "buried").write_text(task.reason)
+    catalog.work.done(task)
+    buried.set()
+
+due.add([Handler(Kind.REPORT, 1, engine.step(do, "do"), bury, in_turn(1))])
+engine.launch(due.queues)
+key = TaskKey(Kind.REPORT, "SCANNER", "2.25.1")
+if catalog.work.task(key) is None:
+    with catalog._write() as connection:
+        catalog.work.add(connection, key)
+due.resume()
+if where == "claimed":
+    engine.enqueue = die
+if where == "queued":
+    queue = engine.enqueue
+    engine.enqueue = lambda *a: (queue(*a), die())
+while catalog.work.task(key).state != "done":
+    due.look(Kind.REPORT)
+    threading.Event().wait(0.05)
+engine.close()
+"""
+
+
+def _lives(folder: Path, *where: str) -> list[int]:
+    return [
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT, str(folder), at], cwd=ROOT, timeout=120, check=False
+        ).returncode
+        for at in where
+    ]
+
+
+@pytest.mark.parametrize("where", ["claimed", "queued", "begun", "effect", "row"])
+def test_what_is_killed_between_any_two_steps_is_done(tmp_path: Path, where: str) -> None:
+    """Soon after the restart, without the end of a lease; twice only where nobody can know."""
+    assert _lives(tmp_path, where, "nowhere") == [-signal.SIGKILL, 0]
+
+    did = (tmp_path / "did").read_text("ascii")
+    assert did == ("xx" if where == "effect" else "x")
+    assert not (tmp_path / "buried").exists()
+
+
+def test_what_kills_its_process_each_time_is_buried(tmp_path: Path) -> None:
+    """After its lives, and the others have their turn."""
+    codes = _lives(tmp_path, *["begun"] * 4)
+
+    assert codes == [-signal.SIGKILL] * 3 + [0]
+    assert (tmp_path / "buried").read_text("ascii") == "its process died 3 times"
+
+
+def test_what_is_not_begun_for_long_is_given_up(make: MakeWorker) -> None:
+    """A job that the engine has lost must not be held for ever."""
+    worker = make(lambda task: _do_nothing_else(worker, task))
+    worker.due._engine.enqueue = lambda *_: None  # type: ignore[method-assign]
+    worker.add(KEY)
+    worker.look()
+    for _ in range(70):
+        worker.look(10.0)
+    task = worker.catalog.work.task(KEY)
+
+    assert task is not None
+    assert task.serial > 1
