@@ -66,8 +66,13 @@ def test_reception_says_new_repeated_and_conflict(catalog: Catalog) -> None:
 def test_findings_deliveries_and_derived_objects_are_kept(catalog: Catalog) -> None:
     """Every table is written and read."""
     catalog.record(stored(1), 100.0)
-    finding = Finding("coverage", ["liver"], 0.9, "fused", {"liver": 0.9})
-    catalog.put_findings(SERIES, 1, [finding], 101.0, "f" * 64)
+    findings = [
+        Finding("coverage", ["liver"], 0.9, "fused", {"liver": 0.9}),
+        Finding("localizer", False, 0.9, "fused"),
+        Finding("plane", None, 0.4, "fused"),
+        Finding("liver_volume_ml", 1500.0, 0.9, "pixels"),
+    ]
+    catalog.put_findings(SERIES, 1, findings, 101.0, "f" * 64)
     catalog.put_derived(SERIES, 1, {"report": stored(9, origin=Origin.DERIVED)}, 102.0)
     catalog.add_deliveries("b", "pacs", [stored(1).sop_instance_uid], 103.0)
     assert [one.sop_instance_uid for one in catalog.pending("b", "pacs")] == [
@@ -75,7 +80,7 @@ def test_findings_deliveries_and_derived_objects_are_kept(catalog: Catalog) -> N
     ]
     catalog.put_delivery(stored(1).sop_instance_uid, "pacs", DeliveryState.DELIVERED, "", 104.0)
 
-    assert catalog.findings(SERIES) == [finding]
+    assert catalog.findings(SERIES) == findings
     assert catalog.derived(SERIES) == [("report", stored(9, origin=Origin.DERIVED))]
     assert catalog.pending("b", "pacs") == []
     assert [one.event for one in catalog.history(STUDY)] == [

@@ -11,6 +11,7 @@ from highdicom.legacy import LegacyConvertedEnhancedCTImage
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import DataElement
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from node.errors import UnusableSeriesError
 from node.identity import derived_uid, is_own_output
@@ -138,6 +139,8 @@ def test_no_liver_is_a_coded_negative(paths: list[Path]) -> None:
     assert result.certificate == {}
     assert group.finding_type == codes.SCT.Liver
     assert evaluation.value == asked.value_codes[Presence.ABSENT]
+    assert evaluation.name == Code("705057003", "SCT", "Presence")
+    assert evaluation.value == Code("2667000", "SCT", "Absent")
     assert not content.get_volumetric_roi_measurement_groups()
 
 
