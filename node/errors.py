@@ -124,7 +124,7 @@ def reason_of(error: BaseException) -> str:
     kind = type(error).__name__
     if isinstance(error, OSError) and error.errno is not None:
         kind = f"{kind} ({os.strerror(error.errno)})"
-    ours = [one for one in frames_of(error) if one.startswith(("node.", "radnet."))]
+    ours = [frame for frame in frames_of(error) if frame.startswith(("node.", "radnet."))]
     return f"{kind} at {ours[-1]}" if ours else kind
 
 

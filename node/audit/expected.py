@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from node.store.ledger import Entry
 
-Told = Mapping[str, Any]
+Detail = Mapping[str, Any]
 
 STATES: Final = {
     "sent": "delivered",
@@ -49,11 +49,11 @@ class Expected:
 
     instances: dict[str, dict[str, Any]] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
-    apart: dict[tuple[str, str], Told] = field(default_factory=dict)
+    apart: dict[tuple[str, str], Detail] = field(default_factory=dict)
     known_apart: set[tuple[str, str]] = field(default_factory=set)
     deliveries: dict[tuple[str, str], str] = field(default_factory=dict)
     committed: set[tuple[str, str]] = field(default_factory=set)
-    findings: dict[tuple[str, int], Told] = field(default_factory=dict)
+    findings: dict[tuple[str, int], Detail] = field(default_factory=dict)
     derived: dict[tuple[str, int, str], str] = field(default_factory=dict)
 
     def take(self, entry: Entry) -> None:
@@ -74,9 +74,9 @@ class Expected:
         if entry.event == "committed":
             self.committed.add(key)
 
-    def place(self, entry: Entry, told: Told) -> None:
+    def place(self, entry: Entry, detail: Detail) -> None:
         """Let bytes lie under the UID of an entry."""
-        self.instances[entry.subject] = dict(told) | {
+        self.instances[entry.subject] = dict(detail) | {
             "event": entry.event,
             "study": entry.study_instance_uid,
         }
@@ -120,8 +120,8 @@ def _derived(state: Expected, entry: Entry) -> None:
 
 def _conflict(state: Expected, entry: Entry) -> None:
     key = entry.subject, str(entry.detail["sha256"])
-    told = dict(entry.detail) | {"event": entry.event, "study": entry.study_instance_uid}
-    state.apart.setdefault(key, told)
+    kept = dict(entry.detail) | {"event": entry.event, "study": entry.study_instance_uid}
+    state.apart.setdefault(key, kept)
     state.known_apart.add(key)
 
 

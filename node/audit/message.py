@@ -117,8 +117,8 @@ class Message:
         """Return the message in UTF-8, without line breaks, as PS3.15 Section A.5.1 has it."""
         root = ET.Element("AuditMessage")
         self._identify(root)
-        for one in self.participants:
-            _participate(root, one)
+        for participant in self.participants:
+            _participate(root, participant)
         source = ET.SubElement(root, "AuditSourceIdentification", {"AuditSourceID": source_id})
         if site:
             source.set("AuditEnterpriseSiteID", site)
@@ -152,23 +152,23 @@ def _code(parent: ET.Element, element: str, code: Code) -> None:
     ET.SubElement(parent, element, attributes | {"displayName": meaning})
 
 
-def _participate(root: ET.Element, one: Participant) -> None:
+def _participate(root: ET.Element, participant: Participant) -> None:
     attributes = {
-        "UserID": _plain(one.user_id),
-        "UserIsRequestor": "true" if one.requestor else "false",
+        "UserID": _plain(participant.user_id),
+        "UserIsRequestor": "true" if participant.requestor else "false",
     }
-    if one.alternative_id:
-        attributes["AlternativeUserID"] = _plain(one.alternative_id)
-    if one.name:
-        attributes["UserName"] = _plain(one.name)
-    if one.address:
-        attributes["NetworkAccessPointID"] = _plain(one.address)
-        attributes["NetworkAccessPointTypeCode"] = "2" if _is_address(one.address) else "1"
+    if participant.alternative_id:
+        attributes["AlternativeUserID"] = _plain(participant.alternative_id)
+    if participant.name:
+        attributes["UserName"] = _plain(participant.name)
+    if participant.address:
+        attributes["NetworkAccessPointID"] = _plain(participant.address)
+        attributes["NetworkAccessPointTypeCode"] = "2" if _is_address(participant.address) else "1"
     element = ET.SubElement(root, "ActiveParticipant", attributes)
-    for role in one.roles:
+    for role in participant.roles:
         _code(element, "RoleIDCode", role)
-    if one.medium is not None:
-        _code(ET.SubElement(element, "MediaIdentifier"), "MediaType", one.medium)
+    if participant.medium is not None:
+        _code(ET.SubElement(element, "MediaIdentifier"), "MediaType", participant.medium)
 
 
 def _concern(root: ET.Element, subject: Subject) -> None:

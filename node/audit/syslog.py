@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from node.errors import ConfigError, TransientDeliveryError
-from node.settings.tls import ClientTls, client_context, told
+from node.settings.tls import ClientTls, client_context, tls_failure
 
 Transport = Literal["tls", "tcp", "udp"]
 
@@ -53,9 +53,9 @@ class Collector:
             if self.transport == "udp":
                 self._throw(messages)
             else:
-                self._stream(b"".join(framed(one) for one in messages))
+                self._stream(b"".join(framed(message) for message in messages))
         except OSError as error:
-            raise TransientDeliveryError(f"{self}: {told(error)}") from error
+            raise TransientDeliveryError(f"{self}: {tls_failure(error)}") from error
         except ConfigError as error:  # a certificate that is being renewed
             raise TransientDeliveryError(f"{self}: {error}") from error
 
@@ -65,10 +65,10 @@ class Collector:
         )[0]
         with socket.socket(family, socket.SOCK_DGRAM) as wire:
             wire.connect(address)
-            for one in messages:
-                if len(one) > LONGEST_DATAGRAM:
+            for message in messages:
+                if len(message) > LONGEST_DATAGRAM:
                     raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
-                wire.send(one)
+                wire.send(message)
 
     def _stream(self, octets: bytes) -> None:
         with socket.create_connection((self.host, self.port), _TIMEOUT_S) as plain:

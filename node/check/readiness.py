@@ -47,20 +47,22 @@ def _database(name: str, look: Callable[[str], str], url: str) -> tuple[str, boo
 
 def _open_folders(settings: Settings) -> Iterator[str]:
     """Name the folders to which images of patients are copied and which everybody may read."""
-    for one in settings.destinations:
-        if isinstance(one, FolderDestination) and one.path.is_dir():
-            mode = stat.S_IMODE(one.path.stat().st_mode)
+    for destination in settings.destinations:
+        if isinstance(destination, FolderDestination) and destination.path.is_dir():
+            mode = stat.S_IMODE(destination.path.stat().st_mode)
             if mode & stat.S_IROTH:
                 yield (
-                    f"{one.name}: {one.path} has mode {mode:o}, so everybody on this machine "
-                    "can read what is delivered there"
+                    f"{destination.name}: {destination.path} has mode {mode:o}, so everybody on "
+                    "this machine can read what is delivered there"
                 )
 
 
 def _unnamed(settings: Settings) -> list[str]:
     """Return the destinations that nothing will ever be sent to."""
     named = {name for rule in settings.rules for name in (*rule.deliver, *rule.results_to)}
-    return [one.name for one in settings.destinations if one.name not in named]
+    return [
+        destination.name for destination in settings.destinations if destination.name not in named
+    ]
 
 
 def _sources(settings: Settings) -> str:

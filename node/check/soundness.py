@@ -41,7 +41,7 @@ def _ours(settings: Settings) -> Iterator[str]:
 
 def _unusable(folder: Path) -> str:
     """Return why instances cannot be kept in a folder, or ''; it may have to be made."""
-    there = next((one for one in (folder, *folder.parents) if _is(Path.exists, one)), folder)
+    there = next((path for path in (folder, *folder.parents) if _is(Path.exists, path)), folder)
     if not there.is_dir():
         return f"{there} is no folder"
     if not os.access(there, os.W_OK | os.X_OK):
@@ -69,7 +69,11 @@ def _of_others(settings: Settings, now: datetime) -> Iterator[str]:
             looks.append((entry.name, entry.examine))
         elif isinstance(entry, DimseDestination) and entry.tls is not None:
             looks.append((entry.name, entry.tls.examine))
-    looks += [(one.ae_title, one.tls.examine) for one in settings.sources if one.tls is not None]
+    looks += [
+        (source.ae_title, source.tls.examine)
+        for source in settings.sources
+        if source.tls is not None
+    ]
     for name, look in looks:
         try:
             look(now)

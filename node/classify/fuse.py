@@ -10,24 +10,26 @@ from radnet.labels.evidence import Label, SeriesLabels
 from radnet.labels.vocabulary import ELSEWHERE
 
 
-def _told(label: Label) -> dict[str, Any]:
+def _evidence(label: Label) -> dict[str, Any]:
     """Return why the header says so: attributes and rules, never the text itself (no PHI)."""
-    told: dict[str, Any] = {
-        "because": [f"{one.attribute}, rule {one.rule}: {one.value}" for one in label.evidence]
+    grounds: dict[str, Any] = {
+        "because": [
+            f"{match.attribute}, rule {match.rule}: {match.value}" for match in label.evidence
+        ]
     }
     if label.conflicts:
-        told["conflicts"] = len(label.conflicts)
-    return told
+        grounds["conflicts"] = len(label.conflicts)
+    return grounds
 
 
 def _class_findings(
     name: str, label: Label, pixels: Prediction | None, fused: Fused
 ) -> list[Finding]:
     answer = fused.classes[name]
-    told: dict[str, Any] = _told(label) if label.evidence else {"header": "silent"}
-    found = [Finding(name, answer.value, answer.probability, "fused", told)]
+    evidence: dict[str, Any] = _evidence(label) if label.evidence else {"header": "silent"}
+    found = [Finding(name, answer.value, answer.probability, "fused", evidence)]
     if label:
-        found.append(Finding(name, str(label.value), label.confidence, "header", _told(label)))
+        found.append(Finding(name, str(label.value), label.confidence, "header", _evidence(label)))
     if pixels is not None:
         seen = {str(key): round(float(p), 4) for key, p in getattr(pixels, name).items()}
         top = max(seen, key=lambda key: seen[key])
@@ -48,7 +50,7 @@ def _coverage_findings(
     if label:
         named = [part for part in label.value.split(";") if part != ELSEWHERE]
         found.append(
-            Finding(FindingName.COVERAGE, named, label.confidence, "header", _told(label))
+            Finding(FindingName.COVERAGE, named, label.confidence, "header", _evidence(label))
         )
     if pixels is not None:
         seen = [str(region) for region, p in pixels.coverage.items() if p >= 0.5]
@@ -61,13 +63,13 @@ def _coverage_findings(
 def _strange_findings(pixels: Prediction | None) -> list[Finding]:
     if pixels is None or (pixels.strangeness is None and not pixels.noise):
         return []
-    told = {
+    evidence = {
         "above": pixels.strange_above,
         "share of known scans below": pixels.strange_share,
         "noise": pixels.noise,
     }
     how = 1.0 if pixels.noise else pixels.strangeness or 0.0
-    return [Finding(FindingName.STRANGE, bool(pixels.strange), how, "fused", told)]
+    return [Finding(FindingName.STRANGE, bool(pixels.strange), how, "fused", evidence)]
 
 
 def fuse(header: SeriesLabels, pixels: Prediction | None, unknown_below: float) -> list[Finding]:
@@ -93,10 +95,10 @@ def fuse(header: SeriesLabels, pixels: Prediction | None, unknown_below: float) 
         found += _class_findings(name, getattr(header, name), pixels, fused)
     found += _coverage_findings(header, pixels, fused)
     for name in (FindingName.LOCALIZER, FindingName.DERIVED):
-        said: Label = getattr(header, name)
-        if said:
-            value = typed(name, said.value)
-            found.append(Finding(name, value, said.confidence, "fused", _told(said)))
+        label: Label = getattr(header, name)
+        if label:
+            value = typed(name, label.value)
+            found.append(Finding(name, value, label.confidence, "fused", _evidence(label)))
     found += _strange_findings(pixels)
     if fused.disagreements:
         heads = list(fused.disagreements)

@@ -26,4 +26,4 @@ def tags(findings: Mapping[str, Finding]) -> tuple[dict[str, str], list[str]]:
         texts[str(name)] = ";".join(values)
         if is_for(name, Use.LABEL):
             labels += [str(name)] if finding.value is True else values
-    return texts, [one for one in labels if one not in _SAYS_NOTHING]
+    return texts, [label for label in labels if label not in _SAYS_NOTHING]

@@ -21,16 +21,16 @@ def with_weights(findings: Sequence[Finding], model_sha256: str) -> list[Finding
     """
     seen = _seen(findings)
     return [
-        replace(one, model_sha256=model_sha256) if _by_pixels(one, seen) else one
-        for one in findings
+        replace(finding, model_sha256=model_sha256) if _by_pixels(finding, seen) else finding
+        for finding in findings
     ]
 
 
 def _seen(findings: Iterable[Finding]) -> frozenset[str]:
-    return frozenset(one.name for one in findings if one.source == "pixels")
+    return frozenset(finding.name for finding in findings if finding.source == "pixels")
 
 
-def _by_pixels(one: Finding, seen: frozenset[str]) -> bool:
-    if one.source == "fused":
-        return one.name in seen or (one.name in OF_ALL_PIXELS and bool(seen))
-    return one.source == "pixels"
+def _by_pixels(finding: Finding, seen: frozenset[str]) -> bool:
+    if finding.source == "fused":
+        return finding.name in seen or (finding.name in OF_ALL_PIXELS and bool(seen))
+    return finding.source == "pixels"

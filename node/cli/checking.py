@@ -27,8 +27,8 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
             console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
         for described in settings.destinations:
             try:
-                said = build(described, settings.node.ae_title).check()
-                console.print(f"{described.name}: ok, {said}", markup=False, highlight=False)
+                answer = build(described, settings.node.ae_title).check()
+                console.print(f"{described.name}: ok, {answer}", markup=False, highlight=False)
             except DeliveryError as error:
                 failed += 1
                 errors.print(

@@ -104,7 +104,7 @@ def sound(config: Path) -> "Settings":
 
     settings = checked(config)
     if found := problems(settings, datetime.now(UTC)):
-        raise ConfigError(f"{config}:\n" + "\n".join(f"  {one}" for one in found))
+        raise ConfigError(f"{config}:\n" + "\n".join(f"  {problem}" for problem in found))
     return settings
 
 
@@ -123,6 +123,6 @@ def usable(config: Path) -> "Settings":
     settings = checked(config)
     for line in renamed_keys(config):
         log.warning("settings", renamed=line)
-    for one in problems(settings, datetime.now(UTC)):
-        log.error("settings", wrong=one)
+    for problem in problems(settings, datetime.now(UTC)):
+        log.error("settings", wrong=problem)
     return settings

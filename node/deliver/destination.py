@@ -60,7 +60,9 @@ class Outcome:
 
 def untried(instances: Iterable[OutboundInstance], reason: str) -> Iterator[Outcome]:
     """Yield the outcomes of instances that an attempt never came to."""
-    return (Outcome(one.sop_instance_uid, "retry", reason, tried=False) for one in instances)
+    return (
+        Outcome(instance.sop_instance_uid, "retry", reason, tried=False) for instance in instances
+    )
 
 
 class Destination(Protocol):

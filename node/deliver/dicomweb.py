@@ -15,7 +15,7 @@ import structlog
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything, untried
-from node.deliver.http import OPEN, Access, meaning, raise_for, told, was_connected
+from node.deliver.http import OPEN, Access, http_failure, meaning, raise_for, was_connected
 from node.deliver.statuses import PeerStatus, verdict
 from node.deliver.stored import pieces, size
 from node.deliver.stow_answer import holds, statuses
@@ -52,7 +52,7 @@ class DicomwebSender:
                     "GET", f"{self._studies}?limit=1", headers={"Accept": _JSON}, follow=True
                 )
         except httpx.HTTPError as error:
-            raise TransientDeliveryError(f"{self.url}: {told(error)}") from error
+            raise TransientDeliveryError(f"{self.url}: {http_failure(error)}") from error
         if response.status_code in (httpx.codes.METHOD_NOT_ALLOWED, httpx.codes.NOT_IMPLEMENTED):
             return "it answers, but not to QIDO-RS"  # it may take STOW-RS all the same
         raise_for(response, self._studies)
@@ -74,16 +74,16 @@ class DicomwebSender:
                 if down:
                     yield from untried(planned, down)
                     continue
-                readable = [one for one in planned if wanted(one.sop_instance_uid)]
+                readable = [instance for instance in planned if wanted(instance.sop_instance_uid)]
                 if not readable:
                     continue
-                unheard = {one.sop_instance_uid for one in readable}
+                unheard = {instance.sop_instance_uid for instance in readable}
                 try:
                     for outcome in self._sent(server, readable):
                         unheard.discard(outcome.sop_instance_uid)
                         yield outcome
                 except httpx.HTTPError as error:  # nobody there: do not wait once per request
-                    down, tried = told(error), was_connected(error)
+                    down, tried = http_failure(error), was_connected(error)
                     log.warning("STOW-RS failed", destination=self.name, reason=down)
                     for uid in sorted(unheard):
                         yield Outcome(uid, "retry", down, tried)

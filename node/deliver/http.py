@@ -81,13 +81,13 @@ def was_connected(error: httpx.HTTPError) -> bool:
     return not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
 
 
-def told(error: httpx.HTTPError | httpx.InvalidURL) -> str:
+def http_failure(error: httpx.HTTPError | httpx.InvalidURL) -> str:
     """Return why there was no answer, without the request's content."""
     if isinstance(error, UnusableAnswerError):
         return f"no answer: {error}"
     cause = error.__context__
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
-            return f"no answer (TLS: {tls.told(cause)})"
+            return f"no answer (TLS: {tls.tls_failure(cause)})"
         cause = cause.__context__
     return f"no answer ({type(error).__name__})"

@@ -14,7 +14,7 @@ def addresses_of(host: str) -> frozenset[str]:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
         return frozenset()
-    return frozenset(str(one[4][0]) for one in found)
+    return frozenset(str(address[4][0]) for address in found)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from node.deliver.destination import (
     everything,
     untried,
 )
-from node.deliver.http import OPEN, Access, meaning, raise_for, told, was_connected
+from node.deliver.http import OPEN, Access, http_failure, meaning, raise_for, was_connected
 from node.deliver.stored import pieces, size
 from node.deliver.talk import ANSWER_S, LARGEST_ANSWER, Talk
 from node.errors import PermanentDeliveryError, TransientDeliveryError
@@ -83,9 +83,9 @@ class OrthancSender:
                 try:
                     state, reason = self._uploaded(orthanc, instance)
                 except httpx.HTTPError as error:  # nobody there: do not wait once per instance
-                    log.warning("upload failed", destination=self.name, reason=told(error))
-                    yield Outcome(uid, "retry", told(error), tried=was_connected(error))
-                    yield from untried(instances[number + 1 :], told(error))
+                    log.warning("upload failed", destination=self.name, reason=http_failure(error))
+                    yield Outcome(uid, "retry", http_failure(error), tried=was_connected(error))
+                    yield from untried(instances[number + 1 :], http_failure(error))
                     return
                 yield Outcome(uid, state, reason)
 
@@ -119,7 +119,7 @@ class OrthancSender:
                     _label(orthanc, study, series, ours, sorted(old - set(ours)))
                 _describe(orthanc, series, findings, ours)
             except httpx.HTTPError as error:
-                raise TransientDeliveryError(f"{self.url}: {told(error)}") from error
+                raise TransientDeliveryError(f"{self.url}: {http_failure(error)}") from error
 
     def _talk(self) -> Talk:
         return Talk(httpx.Client(**self.access.options(self.url)), self.answer_s)
@@ -132,7 +132,7 @@ class OrthancSender:
         try:
             response = orthanc.ask("GET", f"{self._root}/system")
         except httpx.HTTPError as error:
-            raise TransientDeliveryError(f"{self.url}: {told(error)}") from error
+            raise TransientDeliveryError(f"{self.url}: {http_failure(error)}") from error
         raise_for(response, f"{self.url}/system")
         try:
             return dict(response.json())
@@ -194,7 +194,7 @@ def _listed(response: httpx.Response) -> list[dict[str, Any]]:
         found = response.json()
     except (ValueError, RecursionError):
         found = None
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise TransientDeliveryError("the answer is no list of objects: is it an Orthanc?")
     return found
 

@@ -50,8 +50,8 @@ def statuses(content: bytes) -> dict[str, int]:
     """
     try:
         sets, values = _data_sets(content)
-        named = [one for ds in sets for one in _of_sequence(ds, values, _REFERENCED)]
-        named += [one for ds in sets for one in _of_sequence(ds, values, _FAILED)]
+        named = [reference for ds in sets for reference in _of_sequence(ds, values, _REFERENCED)]
+        named += [reference for ds in sets for reference in _of_sequence(ds, values, _FAILED)]
     except _UNREADABLE:
         return {}
     return dict(named)
@@ -79,7 +79,7 @@ def _of_sequence(ds: Any, values: Values, sequence: str) -> Iterator[tuple[str, 
             if sequence == _FAILED
             else (_WARNING_REASON, PeerStatus.SUCCESS)
         )
-        reasons = [int(one) for one in values(item, tag)]
+        reasons = [int(code) for code in values(item, tag)]
         reason = reasons[0] if reasons else int(otherwise)
         if sequence == _FAILED and reason == PeerStatus.SUCCESS:
             reason = PeerStatus.PROCESSING_FAILURE
@@ -122,16 +122,16 @@ def _xml(content: bytes) -> list[Any]:
         root: ElementTree.Element = parser.close()
     except ElementTree.ParseError as error:
         raise ValueError("no XML") from error
-    return [one for one in root.iter() if _name(one) == "NativeDicomModel"]
+    return [element for element in root.iter() if _name(element) == "NativeDicomModel"]
 
 
 def _xml_values(ds: ElementTree.Element, tag: str) -> list[Any]:
     for attribute in ds:
         if _name(attribute) == "DicomAttribute" and attribute.get("tag", "").upper() == tag:
             return [
-                one if _name(one) == "Item" else (one.text or "").strip()
-                for one in attribute
-                if _name(one) in ("Item", "Value")
+                element if _name(element) == "Item" else (element.text or "").strip()
+                for element in attribute
+                if _name(element) in ("Item", "Value")
             ]
     return []
 

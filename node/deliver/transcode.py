@@ -111,10 +111,10 @@ def _require_told(ds: Dataset, stored: UID) -> None:
     """
     if stored in LOSSLESS:
         return
-    told = str(ds.get("LossyImageCompression") or "")
-    if told == "01" or (told == "00" and stored not in ALWAYS_LOSSY):
+    lossy = str(ds.get("LossyImageCompression") or "")
+    if lossy == "01" or (lossy == "00" and stored not in ALWAYS_LOSSY):
         return
     raise PermanentDeliveryError(
         f"transfer syntax not accepted: {stored.name}, and Lossy Image Compression (0028,2110) is "
-        f"{told!r}, not '01': decompressed, the image would no longer tell of its loss"
+        f"{lossy!r}, not '01': decompressed, the image would no longer tell of its loss"
     )

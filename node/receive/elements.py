@@ -44,7 +44,9 @@ class Encoding:
         self.implicit_head = struct.Struct(order + "HHI")
         self.short = struct.Struct(order + "H")
         self.long = struct.Struct(order + "I")
-        self.ends = tuple(struct.pack(order + "HH", DELIMITERS, one) for one in (0xE000, 0xE0DD))
+        self.ends = tuple(
+            struct.pack(order + "HH", DELIMITERS, number) for number in (0xE000, 0xE0DD)
+        )
 
     def tag(self, octets: bytes) -> int:
         """Return the tag that octets begin with."""
@@ -84,14 +86,14 @@ def coherent(window: Window, encoding: Encoding, end: int) -> bool:
         head = window.glance(ahead, 12)
         if len(head) < 8:
             return ahead > 0
-        one = head_of(encoding, head.ljust(12, b"\0"))
-        if one is None:
+        element = head_of(encoding, head.ljust(12, b"\0"))
+        if element is None:
             return False
-        moved = Element(one.tag, one.vr, ahead + one.octets, one.length)
+        moved = Element(element.tag, element.vr, ahead + element.octets, element.length)
         if not followed(window, encoding, moved, end, strictly=True):
             return False
         ahead = moved.octets + moved.length
-        if one.length == UNDEFINED or window.position + ahead == end:
+        if element.length == UNDEFINED or window.position + ahead == end:
             return True
     return True
 
@@ -109,12 +111,12 @@ def head_of(encoding: Encoding, head: bytes) -> Element | None:
 
 
 def followed(
-    window: Window, encoding: Encoding, one: Element, end: int, *, strictly: bool
+    window: Window, encoding: Encoding, element: Element, end: int, *, strictly: bool
 ) -> bool:
     """Tell whether another element, or an end, stands behind an element."""
-    if one.length == UNDEFINED:
-        return window.glance(one.octets, 4) in ENDS
-    ahead = one.octets + one.length
+    if element.length == UNDEFINED:
+        return window.glance(element.octets, 4) in ENDS
+    ahead = element.octets + element.length
     if window.position + ahead == end or window.ends_at(window.position + ahead):
         return True
     behind = window.glance(ahead, 8)
@@ -124,8 +126,8 @@ def followed(
     if following >> 16 == DELIMITERS:
         return following in (ITEM_END, SEQUENCE_END)
     if encoding.implicit or not strictly:
-        return following >= one.tag
-    return behind[4:6] in HEADS and (following >= one.tag or one.vr in HEADS)
+        return following >= element.tag
+    return behind[4:6] in HEADS and (following >= element.tag or element.vr in HEADS)
 
 
 def next_head(window: Window, encoding: Encoding, end: int) -> tuple[Element, bool]:
@@ -139,14 +141,14 @@ def next_head(window: Window, encoding: Encoding, end: int) -> tuple[Element, bo
     tag = encoding.tag(head)
     if encoding.implicit or tag >> 16 == DELIMITERS:
         return Element(tag, b"", 8, int(encoding.long.unpack_from(head, 4)[0])), True
-    one = head_of(encoding, head)
-    if one is not None:
-        return one, True
+    element = head_of(encoding, head)
+    if element is not None:
+        return element, True
     readings = _readings(encoding, tag, head)
     for strictly in (True, False):
-        for one in readings:
-            if followed(window, encoding, one, end, strictly=strictly):
-                return one, False
+        for element in readings:
+            if followed(window, encoding, element, end, strictly=strictly):
+                return element, False
     return readings[0], False
 
 

@@ -98,7 +98,9 @@ class Gate:
         associated : mapping of str to int
             How many associations each calling AE title has now.
         """
-        found = next((one for one in self.sources if one.ae_title == caller.calling_ae), None)
+        found = next(
+            (source for source in self.sources if source.ae_title == caller.calling_ae), None
+        )
         if found is None and self.sources and not self.accept_unlisted:
             return Refusal(Reject.CALLING_AE_NOT_RECOGNISED, "not among the sources")
         if found is not None and (because := _unlike(found, caller)) and not self.accept_unlisted:

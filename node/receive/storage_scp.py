@@ -191,9 +191,9 @@ class StorageScp:
             self._catalog.close_association(association_id, released, self._clock())
         except StoreError as error:
             log.error("end of association not recorded", because=str(error))  # noqa: TRY400
-        told = self._tallies.pop(assoc, AssociationTally()).told()
+        summary = self._tallies.pop(assoc, AssociationTally()).summary()
         log.info(
-            "association ended", calling_ae=assoc.requestor.ae_title, released=released, **told
+            "association ended", calling_ae=assoc.requestor.ae_title, released=released, **summary
         )
 
     def _store(self, event: Event) -> int:

@@ -23,11 +23,11 @@ class AssociationTally:
         else:
             self.others += 1
 
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Return how many instances were acknowledged, of which studies, and how many refused."""
-        told = {
+        counts = {
             "instances": self.kept.total() + self.others,
             "refused": self.refused,
             "studies": dict(self.kept),
         }
-        return told | ({"of_other_studies": self.others} if self.others else {})
+        return counts | ({"of_other_studies": self.others} if self.others else {})

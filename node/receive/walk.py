@@ -212,65 +212,69 @@ class Walk:
     def _element(self, level: _Level) -> None:
         """Pass over one element, or go into it."""
         window = self._window
-        one, known = next_head(window, level.encoding, level.end)
+        element, known = next_head(window, level.encoding, level.end)
         self._left -= 1 if known else _COST
-        if one.tag >> 16 == DELIMITERS:
-            self._delimiter(one.tag)
+        if element.tag >> 16 == DELIMITERS:
+            self._delimiter(element.tag)
             return
-        self._last = (window.position, one.tag)
-        if one.tag in _NOTED and len(self._levels) == 1 and one.length != UNDEFINED:
-            self._note(one)
-        if one.length == UNDEFINED:
-            self._enter(level, one, opaque=not _may_nest(one))
-        elif one.length > self._shallow() and _may_nest(one) and self._begins(one) in ENDS:
-            self._enter(level, one)
+        self._last = (window.position, element.tag)
+        if element.tag in _NOTED and len(self._levels) == 1 and element.length != UNDEFINED:
+            self._note(element)
+        if element.length == UNDEFINED:
+            self._enter(level, element, opaque=not _may_nest(element))
+        elif (
+            element.length > self._shallow()
+            and _may_nest(element)
+            and self._begins(element) in ENDS
+        ):
+            self._enter(level, element)
         else:
-            window.at += one.octets + one.length
+            window.at += element.octets + element.length
 
-    def _note(self, one: Element) -> None:
+    def _note(self, element: Element) -> None:
         """Keep a UID; tell native pixels from fragments and code streams without an end."""
-        if one.tag == PIXELS:
-            begins = self._begins(one)
+        if element.tag == PIXELS:
+            begins = self._begins(element)
             self.native_pixels = begins not in ENDS and not begins.startswith(_STREAMS)
         else:
-            self._keep(one)
+            self._keep(element)
 
-    def _keep(self, one: Element) -> None:
+    def _keep(self, element: Element) -> None:
         """Keep a UID."""
-        if one.length > _LONGEST_UID:
+        if element.length > _LONGEST_UID:
             raise InvalidInstanceError(
-                f"not a data set: a UID of {one.length} octets in {one.tag:08X}"
+                f"not a data set: a UID of {element.length} octets in {element.tag:08X}"
             )
-        value = self._window.glance(one.octets, one.length)
-        if len(value) < one.length:
+        value = self._window.glance(element.octets, element.length)
+        if len(value) < element.length:
             return
         try:
             uid = value.decode("ascii").strip(" \0")
         except UnicodeDecodeError as error:
-            raise InvalidInstanceError(f"not a data set: no UID in {one.tag:08X}") from error
-        if self._found.setdefault(one.tag, uid) != uid:
+            raise InvalidInstanceError(f"not a data set: no UID in {element.tag:08X}") from error
+        if self._found.setdefault(element.tag, uid) != uid:
             raise InvalidInstanceError(
-                f"not a data set: element {one.tag:08X} twice, with two values"
+                f"not a data set: element {element.tag:08X} twice, with two values"
             )
 
-    def _begins(self, one: Element) -> bytes:
-        return self._window.glance(one.octets, 4)
+    def _begins(self, element: Element) -> bytes:
+        return self._window.glance(element.octets, 4)
 
-    def _enter(self, level: _Level, one: Element, *, opaque: bool = False) -> None:
+    def _enter(self, level: _Level, element: Element, *, opaque: bool = False) -> None:
         """Go into the items of an element.
 
         Those of UN are in implicit VR little endian, whatever is around them (PS3.5 Section
         6.2.2), or should be. The byte order is that of the first tag.
         """
-        unsure = one.vr == b"UN" or (not one.vr and not level.encoding.implicit)
-        encoding = IMPLICIT if one.vr == b"UN" else level.encoding
-        begins = self._begins(one)
+        unsure = element.vr == b"UN" or (not element.vr and not level.encoding.implicit)
+        encoding = IMPLICIT if element.vr == b"UN" else level.encoding
+        begins = self._begins(element)
         if begins not in encoding.ends and begins in ENDS:
             encoding = BIG_ENDIAN if begins in BIG_ENDIAN.ends else EXPLICIT
-        self._window.at += one.octets
+        self._window.at += element.octets
         end = level.end
-        if one.length != UNDEFINED:
-            end = min(end, self._window.position + one.length)
+        if element.length != UNDEFINED:
+            end = min(end, self._window.position + element.length)
         self._push(_Level(True, encoding, end, opaque, unsure=unsure))
 
     def _item(self, level: _Level) -> None:
@@ -301,7 +305,7 @@ class Walk:
         if not level.unsure or coherent(self._window, level.encoding, end):
             return level.encoding
         others = (EXPLICIT, IMPLICIT, BIG_ENDIAN)
-        found = (one for one in others if coherent(self._window, one, end))
+        found = (encoding for encoding in others if coherent(self._window, encoding, end))
         return next(found, level.encoding)
 
     def _delimiter(self, tag: int) -> None:
@@ -319,9 +323,9 @@ class Walk:
         self._levels.append(level)
 
 
-def _may_nest(one: Element) -> bool:
+def _may_nest(element: Element) -> bool:
     """Tell whether a reader would look for items in an element."""
-    if one.vr:
-        return one.vr in _NESTING
+    if element.vr:
+        return element.vr in _NESTING
     # Not `dictionary_VR`: eight times slower, and a peer may send a million unknown tags.
-    return DicomDictionary.get(one.tag, ("SQ",))[0] in ("SQ", "UN")
+    return DicomDictionary.get(element.tag, ("SQ",))[0] in ("SQ", "UN")

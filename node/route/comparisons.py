@@ -47,7 +47,7 @@ def asked(method: str, owner: ValueKind, argument: Part) -> Iterator[str]:
         yield f"{text!r} is no regular expression: {wrong}"
     elif owner.shape == "texts":
         yield from _permitted(owner, text)
-    elif owner.permitted and not any(METHODS[method](one, text) for one in owner.permitted):
+    elif owner.permitted and not any(METHODS[method](value, text) for value in owner.permitted):
         yield f"{owner.name} never {method} {text!r}; expected {choice(text, owner.permitted)}"
 
 
@@ -64,8 +64,8 @@ def among(item: Part, container: Part) -> Iterator[str]:
     elif item.kind.shape == "texts":
         yield f"{named(item.kind)} is a list; write: value in {item.kind.name or 'the list'}"
     elif container.literals is not None:
-        for one in container.literals:
-            yield from _value(item.kind, one)
+        for literal in container.literals:
+            yield from _value(item.kind, literal)
     elif shape == "texts":
         if item.kind.shape in ("number", "truth"):
             yield f"{named(container.kind)} holds texts, never {SHAPES[item.kind.shape]}"
@@ -82,8 +82,8 @@ def equal(left: Part, right: Part) -> Iterator[str]:
     elif left.kind.shape == "texts":
         if right.kind.shape in _PLAIN and right.kind.shape != "texts" and not right.kind.several:
             yield f"{named(right.kind)} is {SHAPES[right.kind.shape]}, no list; write: in [...]"
-        for one in left.literals:
-            yield from _value(replace(right.kind, shape="text"), one)
+        for literal in left.literals:
+            yield from _value(replace(right.kind, shape="text"), literal)
     else:
         yield from _value(right.kind, left.literals[0])
 
@@ -107,10 +107,10 @@ def ordered(operator: str, left: Part, right: Part) -> Iterator[str]:
 def choice(found: str, expected: Iterable[str]) -> str:
     """Return what was expected, and what of it was probably meant."""
     listed = list(expected)
-    folded = {one.casefold(): one for one in listed}
+    folded = {value.casefold(): value for value in listed}
     near = difflib.get_close_matches(found.casefold(), folded, n=1, cutoff=0.5)
     hint = f" (perhaps {folded[near[0]]!r})" if near else ""
-    return ", ".join(repr(one) for one in listed) + hint
+    return ", ".join(repr(value) for value in listed) + hint
 
 
 def _value(kind: ValueKind, value: Any) -> Iterator[str]:

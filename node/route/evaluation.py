@@ -69,7 +69,7 @@ class _Coverage(celtypes.ListType):
         yield from self._unknown
 
     def contains(self, item: Any) -> celtypes.BoolType:
-        return celtypes.BoolType(any(one == item for one in self))
+        return celtypes.BoolType(any(member == item for member in self))
 
 
 def prepared(tree: Tree[Any]) -> Tree[Any]:
@@ -90,12 +90,12 @@ def context(facts: Facts) -> dict[str, Any]:
         if kind.members["value"].shape == "texts":
             found = findings.setdefault(name, {"value": [], "probability": 1.0})
             found["value"] = found.get("value") or []  # so that `"liver" in ...` is false
-    told: Any = json_to_cel(findings)
+    table: Any = json_to_cel(findings)
     if unknown := findings[FindingName.COVERAGE_UNKNOWN]["value"]:
         coverage = _Coverage(findings[FindingName.COVERAGE]["value"], unknown)
-        told[celtypes.StringType(FindingName.COVERAGE)][_VALUE] = coverage
+        table[celtypes.StringType(FindingName.COVERAGE)][_VALUE] = coverage
     return {
-        "findings": _filled(told, FACTS["findings"]),
+        "findings": _filled(table, FACTS["findings"]),
         "header": _filled(json_to_cel(dict(facts.header)), FACTS["header"]),
         "source": _filled(json_to_cel(dict(facts.source)), FACTS["source"]),
     }
@@ -115,14 +115,15 @@ def evaluated(program: celpy.Runner, facts: dict[str, Any]) -> bool | str:
     try:
         value = program.evaluate(facts)
     except (CELEvalError, CELUnsupportedError, TypeError, ValueError, KeyError) as error:
-        told = _told(error)  # unknown is an answer: the rule does not match, and did not fail
-        return False if told.startswith(UNKNOWN_REGION) else told
+        failure = _failure_text(error)
+        # Unknown is an answer: the rule does not match, and did not fail.
+        return False if failure.startswith(UNKNOWN_REGION) else failure
     if not isinstance(value, celtypes.BoolType | bool):
         return f"the condition is not true or false but {type(value).__name__}"
     return bool(value)
 
 
-def _told(error: Exception) -> str:
+def _failure_text(error: Exception) -> str:
     """Return the head of a CEL error; its tail repeats the facts, which do not belong in logs."""
     for part in error.args:
         if isinstance(part, tuple) and part and str(part[0]).startswith(UNKNOWN_REGION):
@@ -184,8 +185,8 @@ def _asked_of(name: str) -> Callable[..., Any]:
     plain: Any = base_functions[name]
 
     def ask(value: Any, *arguments: Any) -> Any:
-        if any(isinstance(one, CELEvalError) for one in arguments):
-            return next(one for one in arguments if isinstance(one, CELEvalError))
+        if any(isinstance(argument, CELEvalError) for argument in arguments):
+            return next(argument for argument in arguments if isinstance(argument, CELEvalError))
         if _is_nothing(value) or any(map(_is_nothing, arguments)):
             return celtypes.BoolType(False)
         return plain(value, *arguments)
@@ -201,14 +202,16 @@ def _among(item: Any, container: Any) -> Any:
     if isinstance(item, AbsentType):
         return celtypes.BoolType(False)
     if isinstance(item, _NUMBERS) and isinstance(container, celtypes.ListType):
-        numbers = [_one_kind(one, item) for one in container if isinstance(one, _NUMBERS)]
-        return celtypes.BoolType(any(one == other for one, other in numbers))
+        numbers = [_one_kind(member, item) for member in container if isinstance(member, _NUMBERS)]
+        return celtypes.BoolType(any(number == other for number, other in numbers))
     return base_functions["_in_"](item, container)
 
 
 def _present(value: Any) -> Any:
     if isinstance(value, celtypes.MapType) and value:
-        return celtypes.BoolType(not all(isinstance(one, AbsentType) for one in value.values()))
+        return celtypes.BoolType(
+            not all(isinstance(member, AbsentType) for member in value.values())
+        )
     return celtypes.BoolType(not isinstance(value, AbsentType | CELEvalError))
 
 

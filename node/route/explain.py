@@ -32,8 +32,8 @@ def because(rule: CompiledRule, facts: Facts) -> str:
 
     It goes into the log and the ledger, and what a header says may name a patient.
     """
-    told = [_seen(table, name, facts, quoted=False) for table, name in looked_at(rule.tree)]
-    return ", ".join(told) or ALWAYS
+    shown = [_seen(table, name, facts, quoted=False) for table, name in looked_at(rule.tree)]
+    return ", ".join(shown) or ALWAYS
 
 
 def verdicts(rules: CompiledRules, facts: Facts) -> list[RuleVerdict]:
@@ -41,27 +41,27 @@ def verdicts(rules: CompiledRules, facts: Facts) -> list[RuleVerdict]:
 
     Of a rule that does not match, the parts that fail are told, with what stands there.
     """
-    told, found, stopped = context(facts), [], ""
+    variables, found, stopped = context(facts), [], ""
     for entry in rules.rules:
         if stopped:
             found.append(RuleVerdict(entry, None, f"not asked: {stopped} stops"))
             continue
-        holds = evaluated(entry.program, told)
+        holds = evaluated(entry.program, variables)
         if isinstance(holds, str):
             found.append(RuleVerdict(entry, False, f"cannot be evaluated: {holds}"))
         elif holds:
-            seen = [_seen(*one, facts, quoted=True) for one in looked_at(entry.tree)]
+            seen = [_seen(*fact, facts, quoted=True) for fact in looked_at(entry.tree)]
             found.append(RuleVerdict(entry, True, ", ".join(seen) or ALWAYS))
             stopped = entry.rule.name if entry.rule.stop else ""
         else:
-            found.append(RuleVerdict(entry, False, _why_not(entry, facts, told)))
+            found.append(RuleVerdict(entry, False, _why_not(entry, facts, variables)))
     return found
 
 
 def looked_at(tree: Tree[Any]) -> list[tuple[str, str]]:
     """Return the facts that a condition names, as (table, name), each once."""
     found = dict.fromkeys(_members(tree))
-    return [one for one in found if one[1] in FACTS[one[0]].members]
+    return [fact for fact in found if fact[1] in FACTS[fact[0]].members]
 
 
 def _members(tree: Tree[Any]) -> Iterator[tuple[str, str]]:
@@ -89,11 +89,11 @@ def _seen(table: str, name: str, facts: Facts, *, quoted: bool) -> str:
             return f"{name} unknown"
         value, sure = found.get("value"), found.get("probability")
         shown = ", ".join(value) or "none" if isinstance(value, list) else value or "unknown"
-        told = f"{name} {shown}" + (f" ({sure:.2f})" if isinstance(sure, float) else "")
+        text = f"{name} {shown}" + (f" ({sure:.2f})" if isinstance(sure, float) else "")
         doubtful = facts.findings.get(FindingName.COVERAGE_UNKNOWN, {}).get("value")
         if name == FindingName.COVERAGE and doubtful:
-            return f"{told}, unknown: {', '.join(doubtful)}"
-        return told
+            return f"{text}, unknown: {', '.join(doubtful)}"
+        return text
     values: Any = facts.header if table == "header" else facts.source
     full = f"{table}.{name}"
     if name not in values:
@@ -103,12 +103,12 @@ def _seen(table: str, name: str, facts: Facts, *, quoted: bool) -> str:
     return f"{full} {values[name]!r}" if quoted and name not in _IDENTIFYING else full
 
 
-def _why_not(entry: CompiledRule, facts: Facts, told: dict[str, Any]) -> str:
+def _why_not(entry: CompiledRule, facts: Facts, variables: dict[str, Any]) -> str:
     environment = celpy.Environment()
     failing = []
     for part in _conjuncts(entry.tree):
-        if evaluated(environment.program(part, functions=FUNCTIONS), told) is not True:
-            seen = [_seen(*one, facts, quoted=True) for one in looked_at(part)]
+        if evaluated(environment.program(part, functions=FUNCTIONS), variables) is not True:
+            seen = [_seen(*fact, facts, quoted=True) for fact in looked_at(part)]
             text = " ".join(entry.rule.when[part.meta.start_pos : part.meta.end_pos].split())
             failing.append(f"not {text}" + (f" ({', '.join(seen)})" if seen else ""))
     return "; ".join(failing) or "it does not hold"

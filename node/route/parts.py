@@ -55,13 +55,16 @@ def literal_part(token: Token) -> Part:
 def list_part(members: Sequence[Part]) -> Part:
     """Return the part that a list of others is."""
     return Part(
-        ValueKind("texts"), tuple(one.literals[0] if one.literals else None for one in members)
+        ValueKind("texts"),
+        tuple(member.literals[0] if member.literals else None for member in members),
     )
 
 
 def arguments(node: Tree[Any]) -> list[Any]:
     """Return the expressions between the brackets of a call or a list."""
-    lists = [one for one in node.children if isinstance(one, Tree) and one.data == "exprlist"]
+    lists = [
+        child for child in node.children if isinstance(child, Tree) and child.data == "exprlist"
+    ]
     return list(lists[0].children) if lists else []
 
 

@@ -62,7 +62,7 @@ def _findings() -> Iterator[str]:
     yield "|---|---|---|---|"
     for name, kind in FACTS["findings"].members.items():
         value = kind.members["value"]
-        permitted = ", ".join(f'`"{one}"`' for one in value.permitted)
+        permitted = ", ".join(f'`"{text}"`' for text in value.permitted)
         yield f"| `{name}` | {_kind(value)} | {permitted} | {_meaning(name)} |"
 
 
@@ -84,8 +84,8 @@ def _headers() -> Iterator[str]:
         tag = tag_for_keyword(keyword) or 0
         kind = _kind(FACTS["header"].members[keyword])
         unit = f", {_UNITS[keyword]}" if keyword in _UNITS else ""
-        told = f"{dictionary_description(tag)} | ({tag >> 16:04X},{tag & 0xFFFF:04X})"
-        yield f"| `{keyword}` | {told} | {kind}{unit} (VR {dictionary_VR(tag)}) |"
+        cell = f"{dictionary_description(tag)} | ({tag >> 16:04X},{tag & 0xFFFF:04X})"
+        yield f"| `{keyword}` | {cell} | {kind}{unit} (VR {dictionary_VR(tag)}) |"
 
 
 def _sources() -> Iterator[str]:

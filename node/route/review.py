@@ -35,8 +35,8 @@ def doubts(rules: CompiledRules) -> list[str]:
     table = [entry.rule for entry in rules.rules]
     found = []
     for entry in rules.rules:
-        told = [*condition_doubts(entry.tree), *_action_doubts(entry.rule, table)]
-        found += [f"rule {entry.rule.name!r}: {one}" for one in told]
+        sentences = [*condition_doubts(entry.tree), *_action_doubts(entry.rule, table)]
+        found += [f"rule {entry.rule.name!r}: {problem}" for problem in sentences]
     return [*found, *_hidden(table)]
 
 
@@ -52,7 +52,7 @@ def condition_doubts(tree: Tree[Any]) -> list[str]:
 def _action_doubts(rule: Rule, table: Sequence[Rule]) -> Iterator[str]:
     if rule.urgent and not (rule.deliver or rule.results_to):
         yield "it is urgent and sends nothing; expected destinations in deliver or results_to"
-    if rule.results_to and not any(one.segment for one in table):
+    if rule.results_to and not any(other.segment for other in table):
         yield "it has results_to, but no rule has segment, so that there are no results"
     if not (rule.deliver or rule.segment or rule.results_to or rule.urgent or rule.stop):
         yield "it does nothing; expected deliver, segment, results_to or stop"
@@ -62,8 +62,8 @@ def _hidden(table: Sequence[Rule]) -> Iterator[str]:
     """Name the rules behind one that always stops."""
     for number, rule in enumerate(table, start=1):
         if rule.stop and rule.when.strip() == "true":
-            for one in table[number:]:
-                yield f"rule {one.name!r}: it is never reached, for {rule.name!r} always stops"
+            for later in table[number:]:
+                yield f"rule {later.name!r}: it is never reached, for {rule.name!r} always stops"
             return
 
 
@@ -108,7 +108,7 @@ class _Walk:
             self._condition(part)
         fixed = frozenset[tuple[str, Any]]().union(*(part.fixed for part in parts))
         for name in sorted({name for name, _ in fixed}):
-            if len(values := sorted(repr(value) for one, value in fixed if one == name)) > 1:
+            if len(values := sorted(repr(value) for key, value in fixed if key == name)) > 1:
                 self.found.append(f"{name} is never {' and '.join(values)} at once; write ||")
         return Part(TRUTH, fixed=fixed)
 
@@ -146,7 +146,7 @@ class _Walk:
         return literal_part(token) if isinstance(token, Token) else Part(ANYTHING)
 
     def _on_list_lit(self, node: Tree[Any], bound: _Bound) -> Part:
-        return list_part([self.part(one, bound) for one in arguments(node)])
+        return list_part([self.part(argument, bound) for argument in arguments(node)])
 
     def _on_member_dot(self, node: Tree[Any], bound: _Bound) -> Part:
         return self._member(self.part(node.children[0], bound).kind, str(node.children[1]))
@@ -169,7 +169,7 @@ class _Walk:
         return Part(owner.members.get(name, ANYTHING))
 
     def _on_ident_arg(self, node: Tree[Any], bound: _Bound) -> Part:
-        given = [self.part(one, bound) for one in arguments(node)]
+        given = [self.part(argument, bound) for argument in arguments(node)]
         name = str(node.children[0])
         if name == "string":
             return given[0] if given and given[0].kind.shape == "text" else Part(TEXT)
@@ -182,7 +182,7 @@ class _Walk:
         name = str(node.children[1])
         if name in _MACROS:
             return self._macro(name, owner, arguments(node), bound)
-        given = [self.part(one, bound) for one in arguments(node)]
+        given = [self.part(argument, bound) for argument in arguments(node)]
         if name in METHODS and len(given) == 1:
             self.found += asked(name, owner, given[0])
             return Part(TRUTH)
@@ -193,7 +193,7 @@ class _Walk:
             self.found.append(f"{named(owner)} is {SHAPES[owner.shape]}, no list for {name}")
         item = replace(owner, shape="text") if owner.shape == "texts" else ANYTHING
         inner = {**bound, variable(given[0]): item} if given else bound
-        bodies = [self.part(one, inner) for one in given[1:]]
+        bodies = [self.part(argument, inner) for argument in given[1:]]
         if name == "filter":
             return Part(owner)
         if name == "map":

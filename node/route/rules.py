@@ -101,11 +101,11 @@ def decide(rules: CompiledRules | Sequence[Rule], facts: Facts) -> Decision:
         The union of all rules that match, up to and including the first with ``stop``.
     """
     compiled = rules if isinstance(rules, CompiledRules) else compile_rules(rules)
-    told = context(facts)
+    variables = context(facts)
     matched: list[Rule] = []
     failed: dict[str, str] = {}
     for entry in compiled.rules:
-        reason = evaluated(entry.program, told)
+        reason = evaluated(entry.program, variables)
         if isinstance(reason, str):
             failed[entry.rule.name] = reason
         elif reason:
@@ -128,12 +128,12 @@ def _union(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
 
 
 def _reasons(matched: Sequence[Rule]) -> dict[str, tuple[str, ...]]:
-    said: dict[str, list[str]] = {}
+    names_of: dict[str, list[str]] = {}
     for rule in matched:
         for action in ("deliver", "segment", "results_to"):
             for target in getattr(rule, action):
-                said.setdefault(f"{action}:{target}", []).append(rule.name)
-    return {action: tuple(names) for action, names in said.items()}
+                names_of.setdefault(f"{action}:{target}", []).append(rule.name)
+    return {action: tuple(names) for action, names in names_of.items()}
 
 
 def _compiled(environment: celpy.Environment, rule: Rule) -> CompiledRule:

@@ -80,7 +80,7 @@ def snapshot_of(headers: Sequence[Dataset]) -> HeaderSnapshot:
         Of one series, those that can be read; pixels are not needed.
     """
     with quiet_headers():
-        images = [one for one in headers if not is_own_output(one)]
+        images = [image for image in headers if not is_own_output(image)]
         looked_at = images or headers
         values: dict[str, Any] = {}
         differing = []
@@ -125,9 +125,10 @@ def _clean(text: str) -> str:
     Lone surrogates go, too: no database stores them.
     """
     kept = (
-        "\ufffd" if unicodedata.category(one) == "Cs" else one
-        for one in text
-        if one not in _DIRECTIONS and (one.isspace() or unicodedata.category(one) != "Cc")
+        "\ufffd" if unicodedata.category(character) == "Cs" else character
+        for character in text
+        if character not in _DIRECTIONS
+        and (character.isspace() or unicodedata.category(character) != "Cc")
     )
     return " ".join("".join(kept).split())
 
@@ -173,4 +174,6 @@ _READ: Final[dict[str, Callable[[str], Value]]] = {
     "SH": _text("SH"),
     "LO": _text("LO"),
 }
-_READ_COLUMN: Final = {column: _READ[dictionary_VR(one)] for column, one in KEYWORDS.items()}
+_READ_COLUMN: Final = {
+    column: _READ[dictionary_VR(keyword)] for column, keyword in KEYWORDS.items()
+}

@@ -38,7 +38,7 @@ def examine(own: KeyPair | None, ca: Path | None, now: datetime) -> None:
         if reason := _out_of_date(certificate, now):
             raise ConfigError(f"certificate {own.certificate} {reason}")
     if ca is not None:
-        reasons = [_out_of_date(one, now) for one in _certificates(ca)]
+        reasons = [_out_of_date(authority, now) for authority in _certificates(ca)]
         if all(reasons):
             raise ConfigError(f"authorities {ca}: {reasons[0]}")
 

@@ -99,10 +99,10 @@ class _Telling(ssl.SSLSocket):
 
     def _tell(self, error: OSError) -> None:
         if isinstance(self.context, ClientContext):
-            self.context.failure = told(error)
+            self.context.failure = tls_failure(error)
 
 
-def told(error: OSError) -> str:
+def tls_failure(error: OSError) -> str:
     """Return why TLS failed, in a few words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate refused: {error.verify_message}"
@@ -182,7 +182,7 @@ class Renewed:
 
     def _stamps(self) -> list[tuple[int, ...]]:
         stats = [path.stat() if path.exists() else None for path in self._files]
-        return [(one.st_mtime_ns, one.st_size, one.st_ino) if one else () for one in stats]
+        return [(stat.st_mtime_ns, stat.st_size, stat.st_ino) if stat else () for stat in stats]
 
 
 def client_context(wanted: ClientTls) -> ClientContext:
@@ -223,7 +223,7 @@ def _identify(context: ssl.SSLContext, own: KeyPair) -> None:
         context.load_cert_chain(own.certificate, own.key, password=lambda: b"")
     except OSError as error:
         raise ConfigError(
-            f"certificate {own.certificate} and key {own.key} cannot be used: {told(error)}"
+            f"certificate {own.certificate} and key {own.key} cannot be used: {tls_failure(error)}"
         ) from error
 
 
@@ -231,4 +231,4 @@ def _trust(context: ssl.SSLContext, ca: Path) -> None:
     try:
         context.load_verify_locations(ca)
     except OSError as error:
-        raise ConfigError(f"authorities {ca} cannot be used: {told(error)}") from error
+        raise ConfigError(f"authorities {ca} cannot be used: {tls_failure(error)}") from error

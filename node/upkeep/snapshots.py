@@ -56,7 +56,9 @@ class SnapshotFiller:
             if self._steady() > until:
                 break
             stored = self._catalog.instances(uid, Origin.RECEIVED, revision)
-            snapshot = self._read(uid, [self._files.absolute(one.path) for one in stored])
+            snapshot = self._read(
+                uid, [self._files.absolute(instance.path) for instance in stored]
+            )
             self._catalog.snapshots.put(uid, revision, snapshot, self._clock())
             filled += 1
         if filled:

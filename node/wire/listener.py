@@ -22,7 +22,7 @@ from pynetdicom.association import Association
 from pynetdicom.transport import ThreadedAssociationServer
 
 from node.settings.fields import certificate_name
-from node.settings.tls import told
+from node.settings.tls import tls_failure
 
 log = structlog.get_logger()
 
@@ -148,7 +148,7 @@ class Listener(ThreadedAssociationServer):
             secured.do_handshake()
         except OSError as error:
             wrapped.close()
-            self._endpoint.refused(address, f"TLS: {told(error)}")
+            self._endpoint.refused(address, f"TLS: {tls_failure(error)}")
             return None
         return secured
 

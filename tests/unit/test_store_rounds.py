@@ -85,7 +85,7 @@ def test_an_association_is_counted_by_study_within_bounds() -> None:
         tally.keep("1.0")
     tally.refused += 1
 
-    told = tally.told()
+    told = tally.summary()
     assert told["instances"] == 2 * (MOST + 3)
     assert told["refused"] == 1
     assert told["studies"]["1.0"] == MOST + 4
