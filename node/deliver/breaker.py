@@ -1,4 +1,4 @@
-"""Circuit breaker: a destination that keeps failing is asked whether it is back, and left alone.
+"""Circuit breaker: a destination that keeps failing is left alone, and probed from time to time.
 
 Pure: the circuit and the time in, the next circuit out. The catalog keeps it, so that every
 process sees the same one.
@@ -57,7 +57,7 @@ def answered(circuit: Circuit) -> Circuit:
 
 
 def probe_due(circuit: Circuit, now: float) -> bool:
-    """Tell whether it is time to ask the destination whether it is back."""
+    """Tell whether it is time to probe the open circuit."""
     return circuit.state != "closed" and now >= circuit.until
 
 
@@ -90,7 +90,7 @@ def probe_answered(circuit: Circuit) -> Circuit:
 
 
 def hastened(circuit: Circuit, now: float) -> Circuit:
-    """Return the circuit once an operator wants to know now whether the destination is back.
+    """Return the circuit once an operator wants it probed at once.
 
     A probe that is under way may have been so for a quarter of an hour: another one is sent. How
     often it was open before is forgotten, so that the next wait is a short one.

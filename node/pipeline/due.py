@@ -91,8 +91,8 @@ class DueWork:
     ----------
     holder : str
         Name of this process; no other that lives has it.
-    steady : callable
-        Seconds by a monotonic clock.
+    monotonic : callable
+        Seconds since any moment; never set back.
     """
 
     def __init__(
@@ -100,12 +100,12 @@ class DueWork:
         engine: Jobs,
         work: Work,
         holder: str,
-        steady: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._work = work
         self._holder = holder
-        self._steady = steady
+        self._monotonic = monotonic
         self._handlers: dict[Kind, Handler] = {}
         self._jobs: dict[Kind, Workflow] = {}
         self._holds: dict[TaskKey, _Hold] = {}
@@ -155,7 +155,7 @@ class DueWork:
             self._queue(task)
 
     def _queue(self, task: Task) -> None:
-        self._holds[task.of] = _Hold(task.serial, self._steady())
+        self._holds[task.of] = _Hold(task.serial, self._monotonic())
         try:
             self._engine.enqueue(
                 task.kind, task.job, self._jobs[task.kind], task.lane, task.key, task.serial
@@ -165,7 +165,7 @@ class DueWork:
             raise
 
     def _held(self) -> dict[TaskKey, int]:
-        old = self._steady() - UNBEGUN_S
+        old = self._monotonic() - UNBEGUN_S
         with self._noting:
             return {
                 of: hold.serial
@@ -181,7 +181,7 @@ class DueWork:
             if task is None:
                 return
             with self._noting:
-                self._holds[of] = _Hold(serial, self._steady(), begun=True)
+                self._holds[of] = _Hold(serial, self._monotonic(), begun=True)
             handler.do(task)
         except (StoreError, *ENDS):  # nothing can be said in rows now: its lease ends
             raise

@@ -1,4 +1,4 @@
-"""Runs the worker's jobs again and again, by the steady clock.
+"""Runs the worker's jobs again and again, by a monotonic clock.
 
 A schedule by the time of day would stand still for an hour when the clock is set back by one.
 """

@@ -37,7 +37,7 @@ class Delivers(Protocol):
         """Make one attempt with a batch."""
 
     def probe(self, destination: str) -> None:
-        """Ask whether a destination is back."""
+        """Probe a destination whose circuit is open."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Workflows:
     deliver: Callable[[str, str, int], None]
     """Queue one attempt to deliver a batch to a destination, by the number of the attempt."""
     probe: Callable[[str, int], None]
-    """Queue one question whether a destination is back, by its number."""
+    """Queue one probe of a destination, by its number."""
 
 
 def queues(deliveries: int) -> list[Queue]:
