@@ -94,7 +94,7 @@ class Walk:
     window : Window
         Where its first element begins.
     encoding : Encoding
-        Of its elements; see `node.receive.encoding.encoding_of`.
+        Of its elements; see `node.receive.header.encoding_of`.
     most : int
         Elements that are looked at.
 
