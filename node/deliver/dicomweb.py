@@ -16,7 +16,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything, untried
 from node.deliver.http import OPEN, Access, http_failure, meaning, raise_for, was_connected
-from node.deliver.statuses import PeerStatus, verdict
+from node.deliver.peer_statuses import PeerStatus, verdict
 from node.deliver.stored import pieces, size
 from node.deliver.stow_answer import holds, statuses
 from node.deliver.talk import ANSWER_S, Talk

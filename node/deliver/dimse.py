@@ -20,7 +20,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from node.deliver.association import Peer, StoreRequest, associated, store
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything, untried
-from node.deliver.statuses import verdict
+from node.deliver.peer_statuses import verdict
 from node.deliver.transcode import plain_copy
 from node.errors import (
     DeliveryError,

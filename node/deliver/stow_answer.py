@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 from xml.etree import ElementTree
 
-from node.deliver.statuses import PeerStatus
+from node.deliver.peer_statuses import PeerStatus
 
 _REFERENCED: Final = "00081199"
 _FAILED: Final = "00081198"

@@ -14,7 +14,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 
-from node.wire.waiting import Responses
+from node.wire.message_queues import Responses
 
 _PATIENCE_S: Final = 30.0
 _NUMBERS: Final = count()

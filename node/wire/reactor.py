@@ -25,13 +25,13 @@ from pynetdicom.pdu import A_ASSOCIATE_AC
 
 from node.errors import MalformedMessageError
 from node.wire.acceptor import AcceptorAcse, AssociateRequest
+from node.wire.assembly import PDV, Assembly, Sink, values
 from node.wire.callbacks import Callbacks, TurnedAway
-from node.wire.messages import PDV, Assembly, Sink, values
+from node.wire.message_queues import WaitingMessages
 from node.wire.request import ASSOCIATE_RQ, read_request
 from node.wire.response import store_response
 from node.wire.sinks import sink, whole
 from node.wire.sockets import AcceptorSocket, Pace
-from node.wire.waiting import WaitingMessages
 
 log = structlog.get_logger()
 

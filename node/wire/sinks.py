@@ -16,8 +16,8 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.service_class import StorageServiceClass
 
 from node.errors import MalformedMessageError
+from node.wire.assembly import Sink
 from node.wire.callbacks import Callbacks, DataSetSink
-from node.wire.messages import Sink
 
 Serve = Callable[[int, list[bytes]], None]
 """Takes a presentation context and the fragments of a whole message."""

@@ -17,7 +17,7 @@ from pynetdicom.dsutils import encode
 from structlog.testing import capture_logs
 
 from node.receive.statuses import StoreStatus
-from node.wire.waiting import WaitingMessages
+from node.wire.message_queues import WaitingMessages
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
 from tests.receiver import Node, encoded, send, send_bytes

@@ -11,7 +11,7 @@ from node.deliver.attempts import (
     next_delay,
 )
 from node.deliver.http import meaning
-from node.deliver.statuses import verdict
+from node.deliver.peer_statuses import verdict
 
 FRACTION = st.floats(0, 1, exclude_max=True)
 

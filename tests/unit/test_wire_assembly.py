@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.errors import MalformedMessageError
-from node.wire.messages import PDV, Assembly, values
+from node.wire.assembly import PDV, Assembly, values
 from tests.wire import P_DATA_TF, pdu, pdv
 
 
