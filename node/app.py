@@ -18,7 +18,7 @@ from node.errors import ConfigError, StoreError
 from node.receive import storage_scp
 from node.settings import Settings
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from node.store.locks import executor_lock, sole_lock
 from node.store.private import private_folder, tighten
 
@@ -50,7 +50,7 @@ def open_storage(settings: Settings) -> Storage:
             _close_to_others(data)
             catalog = Catalog(settings.node.catalog)
             catalog.upgrade()
-            catalog.remember_end()
+            catalog.ledger.remember_end()
     except OSError as error:
         raise StoreError(f"node.data: {data} cannot be used: {error.strerror}") from error
     return Storage(catalog, InstanceFiles(settings.node.data))

@@ -91,9 +91,9 @@ def wait_for_results(
 
 def _tell_news(catalog: Catalog, studies: list[str], told: set[str], console: Console) -> None:
     for study in studies:
-        for summary in catalog.series_of(study):
+        for summary in catalog.studies.series_of(study):
             uid = summary.series_instance_uid
-            findings = catalog.findings(uid)
+            findings = catalog.findings.of_series(uid)
             if findings and uid not in told:
                 told.add(uid)
                 text = described(findings).plain.replace("\n", ", ")

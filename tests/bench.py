@@ -31,7 +31,7 @@ from node.route.rules import compile_rules
 from node.series.completeness import Policy
 from node.settings import Rule
 from node.store.catalog import Catalog
-from node.store.instances import DERIVED, InstanceFiles
+from node.store.files import DERIVED, InstanceFiles
 from node.upkeep.clockwatch import ClockWatch
 from radnet.inference.classifier import Prediction
 from radnet.labels.vocabulary import Contrast, Plane, Region
@@ -176,7 +176,7 @@ class Bench:
 
     def receive(self, *slices: Dataset) -> None:
         """Take instances over one association that is released at the end."""
-        association = self.catalog.open_association("SCANNER", "NODE", "127.0.0.1", self.now)
+        association = self.catalog.access.open("SCANNER", "NODE", "127.0.0.1", self.now)
         for ds in slices:
             content = self.intake.begin(
                 str(ds.SOPClassUID), str(ds.SOPInstanceUID), ExplicitVRLittleEndian
@@ -185,7 +185,7 @@ class Bench:
             arrival = Arrival(content, "SCANNER", association)
             assert self.reception.take(arrival) == StoreStatus.SUCCESS
             content.discard()
-        self.catalog.close_association(association, released=True, now=self.now)
+        self.catalog.access.close(association, released=True, now=self.now)
 
     def tick(self, seconds: float) -> None:
         """Let time pass, and look once."""
@@ -201,7 +201,7 @@ class Bench:
 
     def last(self) -> Revision | None:
         """Return the newest revision of the made-up series."""
-        rows = self.catalog.revisions(SERIES)
+        rows = self.catalog.revisions.of_series(SERIES)
         return rows[-1] if rows else None
 
     def ends(self, state: str) -> Callable[[], bool]:
@@ -230,13 +230,13 @@ class Bench:
             return False
         return all(
             batch.state == "waiting" and batch.next_at > self.now
-            for batch in self.catalog.dispatches("pacs")
+            for batch in self.catalog.dispatches.of_destination("pacs")
         )
 
     def nothing_pending(self) -> bool:
         """Tell whether every job has ended and every delivery is through."""
         return self.at_rest() and all(
-            one.state != "pending" for one in self.catalog.deliveries(STUDY)
+            one.state != "pending" for one in self.catalog.deliveries.of_study(STUDY)
         )
 
 

@@ -18,7 +18,7 @@ from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import Dispatcher
 from node.pipeline.workflows import Workflows
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from tests.outbound import STUDY, ct_slice, written
 
 Job = Callable[[], None]
@@ -101,9 +101,9 @@ class Desk:
                 item.path.stat().st_size, f"{len(uids):064}", "SCANNER", None, Origin.RECEIVED,
                 self.now,
             )  # fmt: skip
-            self.catalog.record(stored, self.now)
+            self.catalog.studies.record(stored, self.now)
             uids.append(item.sop_instance_uid)
-        self.catalog.add_deliveries(batch, destination, uids, self.now, urgent)
+        self.catalog.deliveries.add(batch, destination, uids, self.now, urgent)
         return sorted(uids)
 
     def look(self, *, run: bool = True) -> int:
@@ -135,9 +135,9 @@ class Desk:
             ahead = [
                 job.next_at
                 for name in self.terms
-                for job in self.catalog.dispatches(name)
+                for job in self.catalog.dispatches.of_destination(name)
                 if job.state == "waiting"
-            ] + [o.circuit.until for o in self.catalog.outlets().values() if o.circuit.until]
+            ] + [o.circuit.until for o in self.catalog.outlets.all().values() if o.circuit.until]
             later = [at for at in ahead if at > self.now]
             if not later:
                 return
@@ -145,17 +145,17 @@ class Desk:
 
     def rows(self, uids: Sequence[str]) -> list[Delivery]:
         """Return where instances stand, in the order of their UIDs."""
-        rows = self.catalog.deliveries(STUDY)
+        rows = self.catalog.deliveries.of_study(STUDY)
         return [one for one in rows if one.sop_instance_uid in uids]
 
     def states(self, uids: Sequence[str] | None = None) -> list[str]:
         """Return the states of instances, in the order of their UIDs."""
-        rows = self.catalog.deliveries(STUDY)
+        rows = self.catalog.deliveries.of_study(STUDY)
         return [one.state for one in rows if uids is None or one.sop_instance_uid in uids]
 
     def reasons(self) -> list[str]:
         """Return the reasons of all instances, in the order of their UIDs."""
-        return [one.reason for one in self.catalog.deliveries(STUDY)]
+        return [one.reason for one in self.catalog.deliveries.of_study(STUDY)]
 
     def check(self) -> None:
         """Hold every row against the promise: nothing is lost, nothing is parked without a word.
@@ -163,14 +163,14 @@ class Desk:
         Delivered; or pending, with its batch waiting for a known time or on the line; or parked,
         paused or cancelled, with the reason.
         """
-        for one in self.catalog.deliveries(STUDY):
+        for one in self.catalog.deliveries.of_study(STUDY):
             if one.state == "pending":
-                jobs = self.catalog.dispatches(one.destination)
+                jobs = self.catalog.dispatches.of_destination(one.destination)
                 (job,) = [job for job in jobs if job.batch == one.batch]
                 assert job.state in ("waiting", "queued")
             elif one.state != "delivered":
                 assert one.reason, one
-        assert self.catalog.proof().broken == ""
+        assert self.catalog.ledger.proof().broken == ""
 
     def close(self) -> None:
         """End it."""

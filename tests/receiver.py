@@ -21,7 +21,7 @@ from node.receive.storage_scp import StorageScp
 from node.settings import NodeSection, ReceiveSection, Settings
 from node.settings.tls import ClientTls
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from node.wire.requestor import steady
 
 

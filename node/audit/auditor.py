@@ -23,7 +23,7 @@ from node.audit.message import (
 )
 from node.audit.syslog import Collector, formatted
 from node.errors import StoreError, TransientDeliveryError
-from node.store.audits import Backlog, Deed, Occasion, Refused
+from node.store.outbox import Backlog, Deed, Occasion, Refused
 
 log = structlog.get_logger()
 
@@ -180,12 +180,12 @@ class Narrator:
 
 
 class AuditQueue(Protocol):
-    """What the auditor needs of the catalog."""
+    """What the auditor needs of the outbox."""
 
-    def audit_backlog(self, limit: int) -> Backlog:
+    def backlog(self, limit: int) -> Backlog:
         """Return what is to be told next."""
 
-    def audit_sent(self, told: Backlog) -> None:
+    def sent(self, told: Backlog) -> None:
         """Forget what has been told."""
 
 
@@ -220,11 +220,11 @@ class Auditor:
     def tick(self) -> None:
         """Tell everything that waits; what cannot be told waits on."""
         try:
-            while backlog := self._spool.audit_backlog(BATCH):
+            while backlog := self._spool.backlog(BATCH):
                 messages = [self._syslog(one) for one in self._narrator.messages(backlog)]
                 if messages:
                     self._collector.deliver(messages)
-                self._spool.audit_sent(backlog)
+                self._spool.sent(backlog)
         except (TransientDeliveryError, StoreError) as error:
             if not self._failing:
                 log.warning("audit messages wait", because=str(error))

@@ -13,10 +13,10 @@ from node.errors import InvalidInstanceError
 from node.model.records import Conflict, StoredInstance
 from node.store.catalog import Catalog
 from node.store.custody import Standing
-from node.store.instances import InstanceFiles, file_sha256
+from node.store.files import InstanceFiles, file_sha256
 from node.store.ledger import Entry, Proof
-from node.store.reception import series_key
-from node.store.results import findings_sha256
+from node.store.studies.findings import findings_sha256
+from node.store.studies.series import series_key
 
 LOOKS: Final = 5  # a node at work writes on between reading the ledger and reading the rows
 NO_FINDINGS: Final = findings_sha256([])
@@ -61,16 +61,16 @@ def changed_files(catalog: Catalog, files: InstanceFiles, entries: list[Entry]) 
 def _disagreements(catalog: Catalog, files: InstanceFiles, study: str) -> list[str]:
     found: list[str] = []
     for _ in range(LOOKS):
-        entries = catalog.entries_about(study)
+        entries = catalog.ledger.entries_about(study)
         told = expected(entries)
-        rows = catalog.standing(study, {*told.instances, *(uid for uid, _ in told.apart)})
+        rows = catalog.custody.standing(study, {*told.instances, *(uid for uid, _ in told.apart)})
         found = [
             *_instances(told, rows, files),
             *_apart(told, rows, files),
             *_deliveries(told, rows),
             *_results(told, rows),
         ]
-        if not found or len(catalog.entries_about(study)) == len(entries):
+        if not found or len(catalog.ledger.entries_about(study)) == len(entries):
             break
     return found
 

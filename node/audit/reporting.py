@@ -16,8 +16,8 @@ from node.settings import (
     OrthancDestination,
     Settings,
 )
-from node.store.audits import AuditKind
 from node.store.catalog import Catalog
+from node.store.outbox import AuditKind
 
 
 def auditor_of(settings: Settings, catalog: Catalog) -> Auditor | None:
@@ -33,7 +33,7 @@ def auditor_of(settings: Settings, catalog: Catalog) -> Auditor | None:
         places={one.name: place_of(one) for one in settings.destinations},
     )
     source = (wanted.source_id or settings.node.ae_title, wanted.site)
-    return Auditor(catalog, narrator, collector, source, os.getpid())
+    return Auditor(catalog.outbox, narrator, collector, source, os.getpid())
 
 
 def collector_of(settings: Settings) -> Collector | None:
@@ -62,7 +62,7 @@ def audited(settings: Settings, catalog: Catalog, role: str) -> Iterator[None]:
     def note(kind: AuditKind) -> None:
         if settings.audit is not None:
             detail = {"role": role, "process": str(os.getpid())}
-            catalog.note_audit(kind, detail, time.time())
+            catalog.outbox.note(kind, detail, time.time())
 
     note("start")
     yield

@@ -7,7 +7,7 @@ from ipaddress import IPv6Address, ip_address
 
 from node.receive.gate import NOT_FOR_SOURCES
 from node.settings.trust import Source, within_one
-from node.store.rejections import OTHERS, Rejection, Visitor
+from node.store.access import OTHERS, Rejection, Visitor
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, tol
 if TYPE_CHECKING:
     from node.settings import Settings
     from node.store.catalog import Catalog
-    from node.store.orders import Order, Scope
+    from node.store.deliveries.orders import Order
+    from node.store.deliveries.scope import Scope
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -32,9 +33,9 @@ To = Annotated[str | None, typer.Option("--to", help="Only at this destination."
 
 
 def _scope(settings: "Settings", catalog: "Catalog", what: str, to: str | None) -> "Scope":
-    from node.store.orders import Scope
+    from node.store.deliveries.scope import Scope
 
-    names = {one.name for one in settings.destinations} | set(catalog.counted(Scope()))
+    names = {one.name for one in settings.destinations} | set(catalog.deliveries.counted(Scope()))
     for name in (what, to):
         if name is not None and name not in names and (name == to or not _UID.fullmatch(name)):
             known = ", ".join(sorted(names)) or "none"
@@ -49,17 +50,17 @@ def _scope(settings: "Settings", catalog: "Catalog", what: str, to: str | None) 
 def _ordered(order: "Order", what: str, to: str | None, config: Path) -> None:
     from node import app
     from node.settings import load
-    from node.store.orders import PAUSE, RESUME
+    from node.store.deliveries.orders import PAUSE, RESUME
 
     with told():
         settings = load(config)
         catalog = app.open_storage(settings).catalog
         scope = _scope(settings, catalog, what, to)
         if scope.uid is None and scope.destination is not None and order in (PAUSE, RESUME):
-            catalog.set_paused(scope.destination, order == PAUSE, time.time())
+            catalog.outlets.set_paused(scope.destination, order == PAUSE, time.time())
             said = f"{scope.destination} {order.event}"
         else:
-            said = f"{catalog.order(order, scope, time.time())} instance(s) {order.event}"
+            said = f"{catalog.orders.give(order, scope, time.time())} instance(s) {order.event}"
         console.print(said, markup=False, highlight=False)
         if order.hastens:
             _hurry(settings, catalog, scope)
@@ -115,7 +116,7 @@ def show(
             found = views.destinations(catalog, terms, app.local_time())
             console.print(views.destinations_table(found))
             return
-        rows = catalog.selected(_scope(settings, catalog, what, to), wanted, SHOWN + 1)
+        rows = catalog.deliveries.selected(_scope(settings, catalog, what, to), wanted, SHOWN + 1)
     console.print(views.deliveries_table(rows[:SHOWN]))
     if len(rows) > SHOWN:
         console.print(f"only the first {SHOWN} are shown; name a series or an instance")
@@ -124,7 +125,7 @@ def show(
 @commands.command()
 def pause(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Hold a destination, or some instances; nothing is lost, no attempt is counted."""
-    from node.store.orders import PAUSE
+    from node.store.deliveries.orders import PAUSE
 
     _ordered(PAUSE, what, to, config)
 
@@ -132,7 +133,7 @@ def pause(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> Non
 @commands.command()
 def resume(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Let a destination, or instances that were paused, go on at once."""
-    from node.store.orders import RESUME
+    from node.store.deliveries.orders import RESUME
 
     _ordered(RESUME, what, to, config)
 
@@ -152,7 +153,7 @@ def now(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> None:
 @commands.command()
 def cancel(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Never send what has not been sent; `replay` takes it back."""
-    from node.store.orders import CANCEL
+    from node.store.deliveries.orders import CANCEL
 
     _ordered(CANCEL, what, to, config)
 
@@ -167,6 +168,6 @@ def replay(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Send what was parked or cancelled, and end the wait of what is pending."""
-    from node.store.orders import REPLAY, REPLAY_DELIVERED
+    from node.store.deliveries.orders import REPLAY, REPLAY_DELIVERED
 
     _ordered(REPLAY_DELIVERED if delivered else REPLAY, what, to, config)

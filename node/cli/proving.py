@@ -51,12 +51,12 @@ def prove(
         fail(f"--since {since}: expected the 64 hexadecimal digits that `prove` printed", WRONG)
     with told():
         storage = app.open_storage(load(config))
-        entries = storage.catalog.history(study) if study else []
+        entries = storage.catalog.ledger.history(study) if study else []
         if study and not entries:
             fail(f"the ledger knows no study {study}; `radnode status` lists them", WRONG)
         if entries:
             console.print(history_table(entries))
-        proof = storage.catalog.proof(since or "")
+        proof = storage.catalog.ledger.proof(since or "")
         wrong = [proof.broken] if proof.broken else []
         if since is not None:
             wrong += custody.since_kept(proof, since)

@@ -46,12 +46,12 @@ def list_held(
         states: tuple[HoldState, ...] = (
             (HoldState.HELD, *ENDED) if everything else (HoldState.HELD,)
         )
-        found = _storage(config).catalog.held(states)
+        found = _storage(config).catalog.quarantine.held(states)
     table = Table("id", "kind", "since (UTC)", "series", "what", "reason", "state")
     for one in found:
         hold = one.hold
         cells = (
-            hold.id, hold.kind, _at(one.held_at), hold.series_instance_uid, hold.what,
+            hold.id, hold.kind, _at(one.held_at), hold.series_instance_uid, str(hold.key),
             hold.reason, one.state,
         )  # fmt: skip
         table.add_row(*map(Text, cells))
@@ -78,7 +78,7 @@ def show(
             ("run again", f"{held.rounds} times"),
             ("study", hold.study_instance_uid),
             ("series", hold.series_instance_uid),
-            ("what", hold.what),
+            ("what", str(hold.key)),
             ("reason", hold.reason),
             ("folder", str(folder)),
             ("files", str(len(list(folder.glob("*.dcm"))))),
@@ -143,7 +143,7 @@ def _decide(
 
 
 def _known(storage: "Storage", hold_id: str) -> "Held":
-    held = storage.catalog.held_as(hold_id)
+    held = storage.catalog.quarantine.get(hold_id)
     if held is None:
         fail(f"nothing is held as {hold_id}; `radnode quarantine list` shows what is", WRONG)
     return held

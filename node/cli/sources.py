@@ -11,7 +11,7 @@ from rich.text import Text
 from node.cli.shown import DEFAULT_CONFIG, ConfigFile, console, told
 
 if TYPE_CHECKING:
-    from node.store.rejections import Rejection, Visitor
+    from node.store.access import Rejection, Visitor
 
 commands = typer.Typer()
 
@@ -26,7 +26,7 @@ def sources(config: ConfigFile = DEFAULT_CONFIG) -> None:
     with told():
         settings = load(config)
         catalog = app.open_storage(settings).catalog
-        visitors, rejections = catalog.visitors(), catalog.rejections()
+        visitors, rejections = catalog.access.visitors(), catalog.access.rejections()
         console.print(_table(visitors, rejections))
         seen = visitors, rejections, settings.sources, settings.node.ae_title
         wanted = unlisted.suggestion(*seen)

@@ -124,9 +124,9 @@ def status(
             terms = {one.name: terms_of(one) for one in settings.destinations}
             found = deliveries.destinations(catalog, terms, app.local_time())
             console.print(deliveries.destinations_table(found))
-            if held := len(catalog.held()):
+            if held := len(catalog.quarantine.held()):
                 console.print(f"{held} held in quarantine: see `radnode quarantine list`")
-        elif not catalog.series_of(study):
+        elif not catalog.studies.series_of(study):
             fail(f"the node holds no study {study}; `radnode status` lists them", WRONG)
         else:
             console.print(views.study_table(catalog, study))
@@ -137,11 +137,13 @@ def _draw(storage: "Storage", study: str, folder: Path) -> list[Path]:
     from node.segment import preview as pictures  # highdicom and matplotlib: slow to import
 
     drawn = []
-    for summary in storage.catalog.series_of(study):
+    for summary in storage.catalog.studies.series_of(study):
         uid = summary.series_instance_uid
-        made = [one for kind, one in storage.catalog.derived(uid) if kind == "segmentation"]
+        made = [
+            one for kind, one in storage.catalog.results.of_series(uid) if kind == "segmentation"
+        ]
         if made:
-            stored = storage.catalog.instances(uid, origin=Origin.RECEIVED)
+            stored = storage.catalog.instances.of_series(uid, origin=Origin.RECEIVED)
             sources = [storage.files.absolute(one.path) for one in stored]
             picture = folder / f"{made[-1].sop_instance_uid}.png"
             pictures.draw(sources, storage.files.absolute(made[-1].path), picture)

@@ -8,8 +8,8 @@ from node.commitment.messages import FailureReason
 from node.errors import InvalidInstanceError
 from node.model.records import StoredInstance
 from node.store.catalog import Catalog
-from node.store.commitments import Failed, Reference
-from node.store.instances import InstanceFiles, data_set_sha256
+from node.store.commitments.requests import Failed, Reference
+from node.store.files import InstanceFiles, data_set_sha256
 
 _AT_ONCE: Final = 500
 
@@ -43,7 +43,7 @@ def held(wanted: Sequence[Reference], catalog: Catalog, files: InstanceFiles) ->
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
         uids = [one.sop_instance_uid for one in part]
-        known, doubtful = catalog.known(uids), catalog.in_conflict(uids)
+        known, doubtful = catalog.instances.known(uids), catalog.instances.in_conflict(uids)
         for one in part:
             stored = known.get(one.sop_instance_uid)
             reason = _reason(one, stored, one.sop_instance_uid in doubtful, files)

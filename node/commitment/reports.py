@@ -21,7 +21,7 @@ from node.commitment.messages import (
 from node.deliver.attempts import next_delay
 from node.errors import StoreError, UnreadableMessageError
 from node.store.catalog import Catalog
-from node.store.commitments import Remedied
+from node.store.commitments.requests import Remedied
 
 log = structlog.get_logger()
 
@@ -103,7 +103,7 @@ class Reports:
     def _kept(self, report: CommitmentReport, sender: str) -> Status:
         transaction = report.transaction_uid
         try:
-            known = self._catalog.take_report(
+            known = self._catalog.reports.take(
                 transaction, report.committed, report.failed, self._decide, self._clock()
             )
         except StoreError as error:

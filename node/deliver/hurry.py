@@ -9,7 +9,7 @@ from node.deliver import breaker
 from node.deliver.turns import Terms, held_because
 from node.model.records import Outlet
 from node.store.catalog import Catalog
-from node.store.orders import Scope
+from node.store.deliveries.scope import Scope
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def hurry(
     StoreError
         If the rows cannot be changed.
     """
-    due = catalog.hasten(scope, now)
-    counts = catalog.counted(scope)
+    due = catalog.orders.hasten(scope, now)
+    counts = catalog.deliveries.counted(scope)
     names = sorted(name for name, states in counts.items() if states["pending"])
     return [
         _hurried(catalog, name, counts[name]["pending"], due[name], (terms, now, local))
@@ -79,10 +79,10 @@ def _hurried(
     terms, now, local = at
     if name not in terms:
         return Hurried(name, pending, batches, "", "there is no such destination in the settings")
-    outlet = catalog.outlet(name)
+    outlet = catalog.outlets.get(name)
     asked = ""
     if outlet.circuit.state != "closed":
         asked = outlet.circuit.reason or "unknown"
-        catalog.change_circuit(name, partial(breaker.hastened, now=now), now)
+        catalog.outlets.change_circuit(name, partial(breaker.hastened, now=now), now)
     held = held_because(terms[name], Outlet(outlet.paused), local, urgent=False)
     return Hurried(name, pending, batches, asked, held)

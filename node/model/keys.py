@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 
 class BatchKind(StrEnum):
@@ -55,3 +56,38 @@ def source_batch(series: str, revision: int) -> Batch:
 def result_batch(series: str, revision: int) -> Batch:
     """Return the batch of what was made of a revision."""
     return Batch(BatchKind.RESULT, series, revision)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRevision:
+    """A revision of a series that is held in the quarantine."""
+
+    revision: int
+
+    def __str__(self) -> str:
+        return f"revision-{self.revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBytes:
+    """Other bytes of a known instance."""
+
+    sop_instance_uid: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.sop_instance_uid}.{self.sha256}"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDeliveries:
+    """What is parked of a series at a destination."""
+
+    destination: str
+
+    def __str__(self) -> str:
+        return self.destination
+
+
+HoldKey: TypeAlias = HeldRevision | HeldBytes | HeldDeliveries
+"""What of a series is held; as text it is the name of its folder."""

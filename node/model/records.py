@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from node.model.failures import FailureKind, HoldKind
 from node.model.findings import FindingValue
+from node.model.keys import HoldKey
 from node.model.states import (
     CircuitState,
     CommitmentState,
@@ -25,7 +26,7 @@ class StoredInstance:
     `path` is relative to the storage root. `sha256` is that of the data set as encoded, without
     preamble and File Meta Information: the same instance sent twice, by whomever, has it equal.
     `series_instance_uid` is the catalog's key of its series: the Series Instance UID, or, where
-    another study had that before, a UID of its own; see `node.store.reception`.
+    another study had that before, a UID of its own; see `node.store.studies.series`.
     `deleted_at` is set on a tombstone: delivered everywhere, and its file has gone.
     `head_sha256` is that of what stands before the data set in its file, known while it is being
     recorded: the ledger keeps it.
@@ -213,41 +214,26 @@ class Conflict:
     received_at: float
 
 
-REVISION = "revision-"
-
-
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Something that could not be processed, and why.
-
-    Attributes
-    ----------
-    what
-        Of a series its revision; of a conflict the instance and the SHA-256 of the other bytes;
-        of a parked delivery the destination.
-    """
+    """Something that could not be processed, and why."""
 
     kind: HoldKind
     study_instance_uid: str
     series_instance_uid: str
-    what: str
+    key: HoldKey
     reason: str
 
     @property
     def id(self) -> str:
         """A short name to be typed; the same thing held twice has the same."""
-        told = "/".join((self.kind, self.series_instance_uid, self.what))
-        return hashlib.sha256(told.encode()).hexdigest()[:12]
-
-    @property
-    def revision(self) -> int:
-        """The revision of a series that is held."""
-        return int(self.what.removeprefix(REVISION))
+        text = "/".join((self.kind, self.series_instance_uid, str(self.key)))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def folder(self) -> Path:
         """Where it stands, relative to the storage root."""
-        parts = (self.kind, self.study_instance_uid, self.series_instance_uid, self.what)
+        parts = (self.kind, self.study_instance_uid, self.series_instance_uid, str(self.key))
         return Path("quarantine").joinpath(*parts)
 
 

@@ -1,7 +1,7 @@
 """Asking destinations to commit: rows first, then a job for each request.
 
-The rows say who has to be asked, and when (`node.store.commitments`); the clock makes requests
-of them and queues a job for each, under an id made of its Transaction UID. What dies on the way
+The rows say who has to be asked, and when (`node.store.commitments`); the clock makes requests of
+them and queues a job for each, under an id made of its Transaction UID. What dies on the way
 is asked for again when its time has run out, in a request with another Transaction UID.
 """
 
@@ -20,7 +20,7 @@ from node.identity import derived_uid
 from node.model.records import Outlet
 from node.pipeline.engine import Engine, Queue
 from node.store.catalog import Catalog
-from node.store.commitments import Reference
+from node.store.commitments.requests import Reference
 
 log = structlog.get_logger()
 
@@ -92,27 +92,27 @@ class CommitmentRequests:
         Of a destination that is paused or does not answer nothing is asked: its attempts would
         be used up by what is no fault of the instances.
         """
-        outlets = self._catalog.outlets()
+        outlets = self._catalog.outlets.all()
         for destination, committing in self._destinations.items():
             outlet = outlets.get(destination, Outlet())
             if outlet.paused or outlet.circuit.state != "closed":
                 continue
             while self._opened(destination, committing) == INSTANCES_PER_REQUEST:
                 pass
-        for transaction_uid, destination in self._catalog.new_requests():
+        for transaction_uid, destination in self._catalog.requests.new():
             if self._queue is not None:
                 self._queue(destination, transaction_uid)
-            self._catalog.mark_request_queued(transaction_uid)
+            self._catalog.requests.mark_queued(transaction_uid)
 
     def _opened(self, destination: str, committing: Committing) -> int:
         """Make one request of what waits; return of how many instances."""
         now = self._clock()
         reason = f"not committed: no answer to {MAXIMUM_ATTEMPTS} requests"
-        if parked := self._catalog.give_up(destination, MAXIMUM_ATTEMPTS, reason, now):
+        if parked := self._catalog.requests.give_up(destination, MAXIMUM_ATTEMPTS, reason, now):
             log.error("commitment given up", destination=destination, instances=parked)
         # Random, since nobody but the peer may know it: it is all a report has to show.
         transaction_uid = derived_uid("commitment", destination, repr(now), repr(self._random()))
-        return self._catalog.open_request(
+        return self._catalog.requests.open(
             destination, transaction_uid, INSTANCES_PER_REQUEST, now, now + committing.timeout_s
         )
 
@@ -121,7 +121,7 @@ class CommitmentRequests:
         committing = self._destinations.get(destination)
         if committing is None:  # no longer in the settings: nobody asks
             return
-        instances = self._catalog.begin_request(transaction_uid)
+        instances = self._catalog.requests.begin(transaction_uid)
         if not instances:
             return
         wanted = [Reference(one.sop_class_uid, one.sop_instance_uid) for one in instances]
@@ -131,12 +131,12 @@ class CommitmentRequests:
                 transaction_uid,
                 wanted,
                 self._reports,
-                lambda: self._catalog.is_answered(transaction_uid),
+                lambda: self._catalog.requests.is_answered(transaction_uid),
                 committing.wait_s,
             )
         except DeliveryError as error:
             log.warning("commitment not asked", destination=destination, because=str(error))
-            self._catalog.fail_request(transaction_uid, str(error), self._wait_s, self._clock())
+            self._catalog.requests.fail(transaction_uid, str(error), self._wait_s, self._clock())
 
     def _wait_s(self, attempts: int) -> float:
         return next_delay(attempts, self._random) or LONGEST_DELAY_S

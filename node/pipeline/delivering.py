@@ -28,7 +28,7 @@ from node.errors import DeliveryError
 from node.model.records import Circuit, Dispatch, StoredInstance
 from node.model.states import DeliveryState
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 
 log = structlog.get_logger()
 
@@ -93,8 +93,8 @@ class Delivering:
         """Make one attempt with what is pending of a batch; a stale job does nothing."""
         # The dispatcher queues a job before it notes that; where this begins in between, its row
         # would say that it is stale, and wait a minute for it to be missed.
-        self.catalog.mark_dispatched(destination, batch, serial, self.clock())
-        job = self.catalog.job(destination, batch, serial)
+        self.catalog.dispatches.mark_queued(destination, batch, serial, self.clock())
+        job = self.catalog.dispatches.job(destination, batch, serial)
         if job is None:
             return
         target = self.destinations.get(destination)
@@ -102,17 +102,17 @@ class Delivering:
             self._give_up(job, "there is no such destination in the settings", {})
             return
         terms = self._terms(destination)
-        outlet = self.catalog.outlet(destination)
+        outlet = self.catalog.outlets.get(destination)
         if held_because(terms, outlet, self.local_time(), job.urgent):
-            self.catalog.put_back(job, job.attempts, job.next_at, self.clock())
+            self.catalog.dispatches.put_back(job, job.attempts, job.next_at, self.clock())
             return
         tally = self._attempt(target, job)
         self._note_circuit(destination, tally)
         tagged = bool(tally.reasons) or self._is_tagged(target, job)
         if tally.reasons or not tagged:
             self._try_later(job, tally)
-        elif not self.catalog.close_dispatch(job, self.clock()):
-            self.catalog.put_back(job, job.attempts, self.clock(), self.clock())
+        elif not self.catalog.dispatches.close(job, self.clock()):
+            self.catalog.dispatches.put_back(job, job.attempts, self.clock(), self.clock())
 
     def probe(self, destination: str) -> None:
         """Ask a destination whose circuit is open whether it is back."""
@@ -129,31 +129,31 @@ class Delivering:
         else:
             log.info("destination is back", destination=destination, said=said)
             change = breaker.probe_answered
-        self.catalog.change_circuit(destination, change, self.clock())
+        self.catalog.outlets.change_circuit(destination, change, self.clock())
 
     def fail(self, job: Dispatch, reason: str) -> None:
         """Count an attempt whose job died; the next one comes after the usual wait."""
-        pending = self.catalog.pending(job.batch, job.destination)
+        pending = self.catalog.deliveries.pending(job.batch, job.destination)
         uids = [one.sop_instance_uid for one in pending]
-        self.catalog.put_untried(uids, job.destination, reason, self.clock())
+        self.catalog.deliveries.put_untried(uids, job.destination, reason, self.clock())
         self._try_later(job, _Tally(reasons=dict.fromkeys(uids, reason)))
 
     def _attempt(self, target: Destination, job: Dispatch) -> _Tally:
         destination = job.destination
         window = None if job.urgent else self._terms(destination).window
-        pending = self.catalog.pending(job.batch, destination)
+        pending = self.catalog.deliveries.pending(job.batch, destination)
         unheard = {one.sop_instance_uid for one in pending}
 
         def wanted(uid: str) -> bool:
             in_time = is_open(window, self.local_time())
-            if in_time and self.catalog.is_wanted(uid, destination, job.batch):
+            if in_time and self.catalog.deliveries.is_wanted(uid, destination, job.batch):
                 return True
             unheard.discard(uid)
             return False
 
         tally = _Tally()
         untried: dict[str, list[str]] = {}
-        failed = self.catalog.failed_attempts(job.batch, destination)
+        failed = self.catalog.deliveries.failed_attempts(job.batch, destination)
         outbound = [self._outbound(one, failed.get(one.sop_instance_uid, 0)) for one in pending]
         for outcome in target.send(outbound, wanted):
             uid = outcome.sop_instance_uid
@@ -163,7 +163,7 @@ class Delivering:
                 untried.setdefault(outcome.reason, []).append(uid)
                 continue
             state = _AFTER[outcome.state]
-            self.catalog.put_delivery(
+            self.catalog.deliveries.put_outcome(
                 uid, destination, state, outcome.reason, self.clock(), job.batch
             )
         if unheard:
@@ -171,14 +171,14 @@ class Delivering:
             tally.reasons.update(dict.fromkeys(unheard, _NO_OUTCOME))
             tally.states["pending"] += len(unheard)
         for reason, uids in untried.items():
-            self.catalog.put_untried(uids, destination, reason, self.clock())
+            self.catalog.deliveries.put_untried(uids, destination, reason, self.clock())
         _tell(job, pending, tally)
         return tally
 
     def _note_circuit(self, destination: str, tally: _Tally) -> None:
         now = self.clock()
         if tally.answered:
-            self.catalog.change_circuit(destination, breaker.answered, now)
+            self.catalog.outlets.change_circuit(destination, breaker.answered, now)
         elif tally.reasons:
             change = partial(
                 breaker.failed,
@@ -187,7 +187,7 @@ class Delivering:
                 break_after=self._terms(destination).break_after,
                 random=self.random,
             )
-            after = self.catalog.change_circuit(destination, change, now)
+            after = self.catalog.outlets.change_circuit(destination, change, now)
             if after.state == "open":
                 log.warning("circuit open", destination=destination, because=after.reason)
 
@@ -203,18 +203,18 @@ class Delivering:
             self._give_up(job, f"gave up after {attempts} attempts", tally.reasons)
             return
         now = self.clock()
-        self.catalog.put_back(job, attempts, now + delay_s, now)
+        self.catalog.dispatches.put_back(job, attempts, now + delay_s, now)
 
     def _give_up(self, job: Dispatch, because: str, reasons: Mapping[str, str]) -> None:
-        for one in self.catalog.pending(job.batch, job.destination):
+        for one in self.catalog.deliveries.pending(job.batch, job.destination):
             uid = one.sop_instance_uid
             reason = f"{because}: {reasons[uid]}" if reasons.get(uid) else because
             now = self.clock()
-            self.catalog.put_delivery(
+            self.catalog.deliveries.put_outcome(
                 uid, job.destination, DeliveryState.PARKED, reason, now, job.batch
             )
         log.error("delivery given up", destination=job.destination, batch=job.batch, why=because)
-        self.catalog.close_dispatch(job, self.clock())
+        self.catalog.dispatches.close(job, self.clock())
 
     def _terms(self, destination: str) -> Terms:
         return self.terms.get(destination, Terms())

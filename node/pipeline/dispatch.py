@@ -64,25 +64,25 @@ class Dispatcher:
 
     def adopt(self) -> None:
         """Give a turn to every batch that lost its own; once, at start."""
-        if adopted := self._catalog.adopt(self._clock()):
+        if adopted := self._catalog.dispatches.adopt(self._clock()):
             log.error("batches had something pending and no turn", batches=adopted)
 
     def look(self, workflows: Workflows) -> None:
         """Queue probes and batches whose time has come."""
-        outlets = self._catalog.outlets()
+        outlets = self._catalog.outlets.all()
         self._probe(outlets, workflows)
         self._queue(outlets, workflows)
 
     def mend(self, engine: Fates, delivering: Delivering) -> None:
         """Put batches back whose job is gone; one that died counts as a failed attempt."""
         now = self._clock()
-        for job in self._catalog.queued_before(now - OVERDUE_S):
+        for job in self._catalog.dispatches.queued_before(now - OVERDUE_S):
             fate = engine.fate(delivery_job(job.destination, job.batch, job.serial))
             if fate.state == "dead":
                 log.error("delivery died", destination=job.destination, because=fate.reason)
                 delivering.fail(job, f"delivery died: {fate.reason}")
             elif fate.state == "gone":
-                self._catalog.put_back(job, job.attempts, now, now)
+                self._catalog.dispatches.put_back(job, job.attempts, now, now)
 
     def _probe(self, outlets: Mapping[str, Outlet], workflows: Workflows) -> None:
         now = self._clock()
@@ -90,20 +90,20 @@ class Dispatcher:
             circuit = outlet.circuit
             if name in self._terms and not outlet.paused and breaker.probe_due(circuit, now):
                 workflows.probe(name, circuit.probes)
-                self._catalog.change_circuit(name, partial(breaker.probing, now=now), now)
+                self._catalog.outlets.change_circuit(name, partial(breaker.probing, now=now), now)
 
     def _queue(self, outlets: Mapping[str, Outlet], workflows: Workflows) -> None:
         now = self._clock()
-        in_flight = self._catalog.in_flight()
+        in_flight = self._catalog.dispatches.in_flight()
         due: dict[str, list[Dispatch]] = {}
-        for name in self._catalog.due_destinations(now):
+        for name in self._catalog.dispatches.due_destinations(now):
             terms, outlet = self._terms.get(name, Terms()), outlets.get(name, Outlet())
             free = terms.connections - in_flight.get(name, 0)
             local = self._local_time()
             if free <= 0 or held_because(terms, outlet, local, urgent=True):
                 continue
             only_urgent = bool(held_because(terms, outlet, local, urgent=False))
-            due[name] = self._catalog.due(name, now, free, only_urgent)
+            due[name] = self._catalog.dispatches.due(name, now, free, only_urgent)
         for job in chosen(due, in_flight, self._terms, AT_ONCE):
             workflows.deliver(job.destination, job.batch, job.serial)
-            self._catalog.mark_dispatched(job.destination, job.batch, job.serial, now)
+            self._catalog.dispatches.mark_queued(job.destination, job.batch, job.serial, now)

@@ -16,8 +16,9 @@ from node.identity import is_own_output
 from node.model.failures import Failure
 from node.model.states import RevisionState
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
-from node.store.orders import CANCEL, Scope
+from node.store.deliveries.orders import CANCEL
+from node.store.deliveries.scope import Scope
+from node.store.files import InstanceFiles
 from radnet.errors import UnusableVolumeError
 from radnet.volume.agreement import Patient, images_of_patients, listed, patient_of
 from radnet.volume.headers import read_file
@@ -39,7 +40,7 @@ REMEMBERED: Final = 100_000  # instances of the studies that were looked at last
 def patient_in(path: Path) -> Patient:
     """Return whom a file names: nobody where it is our own result.
 
-    It is read once: a path is never given to other bytes (`node.store.instances.afresh`).
+    It is read once: a path is never given to other bytes (`node.store.files.afresh`).
 
     Raises
     ------
@@ -66,7 +67,7 @@ def several_patients(named: Sequence[Patient], series: int) -> str:
 
 def mixed_study(catalog: Catalog, files: InstanceFiles, study_instance_uid: str) -> str:
     """Return why nothing may be measured in a study, '' where all of it names one patient."""
-    received = catalog.received_in(study_instance_uid)
+    received = catalog.instances.received_in(study_instance_uid)
     named = []
     for _, path in received:
         with suppress(UnusableVolumeError):  # or retention took it meanwhile
@@ -79,11 +80,11 @@ def hold_others(catalog: Catalog, series_instance_uid: str, why: Failure, now: f
 
     What was made of them and is not on its way yet stays here; an operator may replay it.
     """
-    for other in catalog.series_of(catalog.study_of(series_instance_uid)):
+    for other in catalog.studies.series_of(catalog.studies.study_of(series_instance_uid)):
         uid = other.series_instance_uid
         if other.state != RevisionState.DONE or uid == series_instance_uid:
             continue
-        for _, made in catalog.derived(uid):
-            catalog.order(CANCEL, Scope(uid=made.sop_instance_uid), now)
-        catalog.finish(uid, other.revision, RevisionState.UNUSABLE, why.reason, why.kind)
+        for _, made in catalog.results.of_series(uid):
+            catalog.orders.give(CANCEL, Scope(uid=made.sop_instance_uid), now)
+        catalog.revisions.finish(uid, other.revision, RevisionState.UNUSABLE, why.reason, why.kind)
         log.warning("series of a mixed study", series=uid, because=why.reason)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import structlog
 
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
-from node.store.rounds import Candidate
+from node.store.files import InstanceFiles
+from node.store.studies.revisions import Candidate
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ def reprocess(
     """
     counts: Counter[str] = Counter()
     for one in candidates:
-        begun = one.standing == "through" and catalog.begin_round(one, send_again, now)
+        begun = one.standing == "through" and catalog.quarantine.begin_round(one, send_again, now)
         told = BEGUN if begun else "in work" if one.standing == "through" else one.standing
         counts[told] += 1
         if begun:
@@ -52,5 +52,5 @@ def reprocess(
 
 def _let_go(catalog: Catalog, files: InstanceFiles, one: Candidate) -> None:
     """Remove the folders of what was held in quarantine: links would outlive retention."""
-    for folder in catalog.folders_held(one):
+    for folder in catalog.quarantine.folders_held(one):
         shutil.rmtree(files.absolute(folder), ignore_errors=True)

@@ -15,8 +15,9 @@ from node.route.explain import because
 from node.route.facts import Facts, header_facts
 from node.route.rules import CompiledRules, Decision, decide
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
-from node.store.orders import REPLAY_DELIVERED, Scope
+from node.store.deliveries.orders import REPLAY_DELIVERED
+from node.store.deliveries.scope import Scope
+from node.store.files import InstanceFiles
 from radnet.volume.headers import first_readable
 
 log = structlog.get_logger()
@@ -63,7 +64,7 @@ class Sending:
                 reasons.append(f"{back} came from {destination} and are not sent back there")
             if uids:
                 urgent = destination in decision.urgent
-                self.catalog.add_deliveries(str(batch), destination, uids, self.clock(), urgent)
+                self.catalog.deliveries.add(str(batch), destination, uids, self.clock(), urgent)
                 if self.send_again:
                     once_more(self.catalog, destination, [batch.subject], self.clock())
         if not decision.deliver:
@@ -90,14 +91,14 @@ class Sending:
             "results_to": list(decision.results_to),
             "urgent": list(decision.urgent),
         }
-        self.catalog.put_judged(batch.subject, told, self.clock())
+        self.catalog.revisions.put_judged(batch.subject, told, self.clock())
         study = group[0].study_instance_uid
         log.info("judged by the rules", study=study, series=batch.subject, **told)
 
     def _origins(self, group: list[StoredInstance]) -> dict[str, frozenset[str]]:
         """Return the destinations that each instance came from."""
         ids = {one.association_id for one in group if one.association_id is not None}
-        addresses = self.catalog.addresses(ids)
+        addresses = self.catalog.access.addresses(ids)
         callers = {
             one.sop_instance_uid: (one.calling_ae, addresses.get(one.association_id or 0, ""))
             for one in group
@@ -109,7 +110,7 @@ class Sending:
 def once_more(catalog: Catalog, destination: str, uids: Sequence[str], now: float) -> None:
     """Send again what was delivered, parked or cancelled: of series or instances, at one place."""
     for uid in uids:
-        catalog.order(REPLAY_DELIVERED, Scope(destination, uid), now)
+        catalog.orders.give(REPLAY_DELIVERED, Scope(destination, uid), now)
 
 
 def is_own(facts: Facts) -> bool:
@@ -135,7 +136,7 @@ def facts_of(
     header = first_readable(files.absolute(one.path) for one in stored)
     source = {"calling_ae": stored[0].calling_ae}
     if stored[0].association_id is not None:
-        called = catalog.called_ae(stored[0].association_id)
+        called = catalog.access.called_ae(stored[0].association_id)
         source |= {"called_ae": called} if called else {}
     return Facts(
         findings=findings_facts(findings),

@@ -46,8 +46,8 @@ from node.segment.edition import Edition
 from node.segment.liver import LiverModel, LiverResult, segment_liver
 from node.segment.model import LIVER
 from node.store.catalog import Catalog
-from node.store.editions import Making, ResultKey, ResultRow
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
+from node.store.studies.results import Making, ResultKey, ResultRow
 from radnet.errors import MixedSeriesError, UnusableVolumeError
 
 log = structlog.get_logger()
@@ -97,7 +97,7 @@ class Stages:
             hold_others(self.catalog, series_instance_uid, of_study, self.clock())
             unusable = unusable if unusable.kind is FailureKind.MIXED else of_study
         findings = with_weights(findings, self.classifier.digest)
-        self.catalog.put_findings(
+        self.catalog.findings.put(
             series_instance_uid, revision, findings, self.clock(), self.classifier.digest
         )
         if unusable:
@@ -126,7 +126,7 @@ class Stages:
         own = own_by_finding(findings, stored) if findings else self._read_own(stored)
         images = [one for one in stored if one.sop_instance_uid not in own]
         made = [one for one in stored if one.sop_instance_uid in own]
-        again = self.catalog.is_sent_again(series_instance_uid, revision)
+        again = self.catalog.revisions.is_sent_again(series_instance_uid, revision)
         sending = Sending(self.catalog, self.files, self.rules, self.origins, self.clock, again)
         decision, reasons = Decision(), [unusable.reason] if unusable else []
         if made:
@@ -134,7 +134,7 @@ class Stages:
             reasons += told
         if images:
             findings.pop(FindingName.OWN_OUTPUT, None)
-            found = self.catalog.findings(series_instance_uid, revision)
+            found = self.catalog.findings.of_series(series_instance_uid, revision)
             images = a_slice_first(images, found)
             decision, told = sending.send(batch, images, findings)
             reasons += [one for one in told if one not in reasons]
@@ -142,7 +142,7 @@ class Stages:
         state = RevisionState.QUEUED if segment else RevisionState.DONE
         if unusable and unusable.reason != MADE_BY_A_NODE:
             state = RevisionState.UNUSABLE
-        self.catalog.finish(
+        self.catalog.revisions.finish(
             series_instance_uid, revision, state, "; ".join(reasons), unusable.kind
         )
         return {
@@ -158,9 +158,11 @@ class Stages:
 
         Where there is no result, the reason is recorded on the series.
         """
-        if self.catalog.revisions(series_instance_uid)[-1].revision > revision:
+        if self.catalog.revisions.of_series(series_instance_uid)[-1].revision > revision:
             reason = self._reason(series_instance_uid, revision, "superseded by a later revision")
-            self.catalog.finish(series_instance_uid, revision, RevisionState.DONE, reason)
+            self.catalog.revisions.finish(
+                series_instance_uid, revision, RevisionState.DONE, reason
+            )
             return
         stored = self._received(series_instance_uid, revision)
         own = own_by_finding(self._fused(series_instance_uid, revision), stored)
@@ -170,7 +172,7 @@ class Stages:
         except (UnusableVolumeError, UnusableSeriesError, CertificateError) as error:
             why = _refusal(error)
             reason = self._reason(series_instance_uid, revision, why.reason)
-            self.catalog.finish(
+            self.catalog.revisions.finish(
                 series_instance_uid, revision, RevisionState.UNUSABLE, reason, why.kind
             )
             log.warning("liver not segmented", series=series_instance_uid, because=str(error))
@@ -178,15 +180,15 @@ class Stages:
         batch = str(result_batch(series_instance_uid, revision))
         for destination in results_to:
             now = self.clock()
-            self.catalog.add_deliveries(batch, destination, uids, now, destination in urgent)
-            if self.catalog.is_sent_again(series_instance_uid, revision):
+            self.catalog.deliveries.add(batch, destination, uids, now, destination in urgent)
+            if self.catalog.revisions.is_sent_again(series_instance_uid, revision):
                 once_more(self.catalog, destination, uids, now)
         reason = self._reason(series_instance_uid, revision, "")
-        self.catalog.finish(series_instance_uid, revision, RevisionState.DONE, reason)
+        self.catalog.revisions.finish(series_instance_uid, revision, RevisionState.DONE, reason)
 
     def _mixed_study(self, series_instance_uid: str) -> str:
         """Return why nothing may be measured in the study of a series; '' where it may."""
-        study = self.catalog.study_of(series_instance_uid)
+        study = self.catalog.studies.study_of(series_instance_uid)
         return mixed_study(self.catalog, self.files, study)
 
     def tag(self, target: TaggingDestination, batch: str) -> bool:
@@ -199,9 +201,11 @@ class Stages:
         if key.kind is not BatchKind.SOURCE:
             return True
         findings, labels = tags(self._fused(series_instance_uid, revision))
-        study = self.catalog.study_of(series_instance_uid)  # its files may have been deleted
+        study = self.catalog.studies.study_of(
+            series_instance_uid
+        )  # its files may have been deleted
         try:
-            uid = self.catalog.received_uid(series_instance_uid)
+            uid = self.catalog.studies.received_uid(series_instance_uid)
             target.tag(study, uid, findings, labels)
         except TransientDeliveryError as error:
             log.warning("not tagged yet", series=series_instance_uid, because=str(error))
@@ -216,7 +220,9 @@ class Stages:
         Where this runs again after a crash, the row may have both already.
         """
         (row,) = [
-            one for one in self.catalog.revisions(series_instance_uid) if one.revision == revision
+            one
+            for one in self.catalog.revisions.of_series(series_instance_uid)
+            if one.revision == revision
         ]
         if reason and row.reason.startswith(reason):
             return row.reason
@@ -224,7 +230,7 @@ class Stages:
         return "; ".join(one for one in (reason, noted) if one)
 
     def _received(self, series_instance_uid: str, revision: int) -> list[StoredInstance]:
-        return self.catalog.instances(series_instance_uid, Origin.RECEIVED, revision)
+        return self.catalog.instances.of_series(series_instance_uid, Origin.RECEIVED, revision)
 
     def _read_own(self, stored: list[StoredInstance]) -> frozenset[str]:
         return own_among({self.files.absolute(one.path): one for one in stored})
@@ -234,13 +240,13 @@ class Stages:
         return [self.files.absolute(one.path) for one in stored if one.sop_instance_uid not in own]
 
     def _fused(self, series_instance_uid: str, revision: int) -> dict[str, Finding]:
-        return fused(self.catalog.findings(series_instance_uid, revision))
+        return fused(self.catalog.findings.of_series(series_instance_uid, revision))
 
     def _earlier_reports(self, series_instance_uid: str, revision: int) -> list[Dataset]:
         return [
             pydicom.dcmread(self.files.absolute(stored.path))
             for earlier in range(1, revision)
-            for kind, stored in self.catalog.derived(series_instance_uid, earlier)
+            for kind, stored in self.catalog.results.of_series(series_instance_uid, earlier)
             if kind == "report"
         ]
 
@@ -253,7 +259,7 @@ class Stages:
         key = ResultKey(series_instance_uid, revision, self.liver.digest)
         earlier = self._earlier_reports(series_instance_uid, revision)
         while True:
-            row = self.catalog.begin_result(key, self._now())
+            row = self.catalog.results.begin(key, self._now())
             result = segment_liver(paths, self.liver, _edition(revision, row), earlier)
             if mixed := self._mixed_study(series_instance_uid):  # another may have come meanwhile
                 raise MixedSeriesError(mixed)
@@ -261,7 +267,9 @@ class Stages:
                 return self._keep(series_instance_uid, revision, result)
             except UidTakenError as error:
                 log.warning("UID taken", instance=error.sop_instance_uid, because=str(error))
-                self.catalog.next_edition(key, row.number, error.sop_instance_uid, self._now())
+                self.catalog.results.next_edition(
+                    key, row.number, error.sop_instance_uid, self._now()
+                )
 
     def _now(self) -> Making:
         now = self.clock()
@@ -275,16 +283,16 @@ class Stages:
             for kind, dataset in made.items():
                 if dataset is not None:
                     kept[kind] = self.files.write_derived(dataset, self.clock())
-            self.catalog.put_derived(series_instance_uid, revision, kept, self.clock())
+            self.catalog.results.put(series_instance_uid, revision, kept, self.clock())
         except UidTakenError:
             self._remove_unnamed(kept.values())
             raise
         self._remove_unnamed(kept.values())
         told = with_weights(_liver_findings(result), self.liver.digest)
         said = {one.name for one in told}  # by a run that was cut short after it
-        before = self.catalog.findings(series_instance_uid, revision)
+        before = self.catalog.findings.of_series(series_instance_uid, revision)
         findings = [*(one for one in before if one.name not in said), *told]
-        self.catalog.put_findings(
+        self.catalog.findings.put(
             series_instance_uid, revision, findings, self.clock(), self.liver.digest
         )
         return [one.sop_instance_uid for one in kept.values()]
@@ -292,7 +300,7 @@ class Stages:
     def _remove_unnamed(self, written: Iterable[StoredInstance]) -> None:
         """Remove what no row names: its UID was taken, or the same bytes are here already."""
         for one in written:
-            row = self.catalog.instance(one.sop_instance_uid)
+            row = self.catalog.instances.get(one.sop_instance_uid)
             if row is None or row.path != one.path:
                 self.files.remove(one.path)
 

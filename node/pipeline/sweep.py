@@ -20,7 +20,7 @@ from node.pipeline.workflows import Workflows, segment_job, series_job
 from node.series.completeness import CompletenessVerdict, Policy, due, judge
 from node.series.snapshot import snapshot_of
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from node.upkeep.leftovers import remove_leftovers
 from radnet.errors import UnusableVolumeError
 
@@ -83,7 +83,7 @@ class Sweep:
 
     def settle(self) -> None:
         """Give every series that is whole its next revision."""
-        unsettled = self._catalog.unsettled()
+        unsettled = self._catalog.studies.unsettled()
         self._seen = {
             uid: self._seen.get(uid, (one, self._steady()))
             for one in unsettled
@@ -100,7 +100,7 @@ class Sweep:
                 # First: whoever works on a settled series finds what its headers say.
                 self._keep(uid, progress.revision + 1, headers, now)
                 judged = progress.instance_count
-                revision = self._catalog.settle(uid, verdict.evidence, now, judged)
+                revision = self._catalog.revisions.settle(uid, verdict.evidence, now, judged)
                 if revision is not None:
                     log.info("series complete", series=uid, revision=revision, **verdict.evidence)
 
@@ -120,7 +120,9 @@ class Sweep:
 
     def _headers(self, progress: SeriesProgress) -> tuple[Sequence[Dataset], str]:
         """Return the headers of a series that can be read; why others cannot, or ''."""
-        stored = self._catalog.instances(progress.series_instance_uid, origin=Origin.RECEIVED)
+        stored = self._catalog.instances.of_series(
+            progress.series_instance_uid, origin=Origin.RECEIVED
+        )
         try:
             headers, unreadable = self._read_headers(
                 [self._files.absolute(one.path) for one in stored]
@@ -152,17 +154,19 @@ class Sweep:
 
     def queue(self, workflows: Workflows) -> None:
         """Queue every revision that no job was queued for."""
-        for uid, revision in self._catalog.unqueued():
-            workflows.take_series(uid, revision, again=self._catalog.rounds(uid, revision))
-            self._catalog.mark_queued(uid, revision)
+        for uid, revision in self._catalog.revisions.unqueued():
+            workflows.take_series(
+                uid, revision, again=self._catalog.quarantine.rounds(uid, revision)
+            )
+            self._catalog.revisions.mark_queued(uid, revision)
 
     def mend(self, engine: Fates) -> None:
         """Queue revisions again whose jobs are gone: the pipeline's database was lost.
 
         A job that ended has said so on its revision; one that is dead is rescued.
         """
-        for uid, revision in self._catalog.queued_since(self._clock() - OVERDUE_S):
-            again = self._catalog.rounds(uid, revision)
+        for uid, revision in self._catalog.revisions.queued_since(self._clock() - OVERDUE_S):
+            again = self._catalog.quarantine.rounds(uid, revision)
             jobs = (
                 series_job(uid, revision, again, unrecognised=False),
                 series_job(uid, revision, again, unrecognised=True),
@@ -170,7 +174,7 @@ class Sweep:
             )
             if all(engine.fate(job).state == "gone" for job in jobs):
                 log.error("the job of a series is gone", series=uid, revision=revision)
-                self._catalog.queue_again(uid, revision)
+                self._catalog.revisions.queue_again(uid, revision)
 
     def rescue(self, engine: DeadJobs, workflows: Workflows) -> None:
         """Carry on where a job died for good, so that its images still travel.
@@ -200,8 +204,10 @@ class Sweep:
 
     def _give_up(self, uid: str, revision: int, again: int, why: Failure) -> None:
         """Note why a revision has no result; a job of an earlier round has nothing to say."""
-        if again == self._catalog.rounds(uid, revision):
-            self._catalog.finish(uid, revision, RevisionState.UNUSABLE, why.reason, why.kind)
+        if again == self._catalog.quarantine.rounds(uid, revision):
+            self._catalog.revisions.finish(
+                uid, revision, RevisionState.UNUSABLE, why.reason, why.kind
+            )
             remove_leftovers(self._catalog, self._files, uid)
 
 

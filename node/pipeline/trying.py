@@ -17,7 +17,7 @@ from node.pipeline.own_output import (
 from node.pipeline.sending import a_slice_first, facts_of, findings_facts
 from node.route.facts import Facts, header_facts
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from radnet.errors import UnusableVolumeError
 from radnet.volume.headers import first_readable, read_file
 
@@ -35,8 +35,8 @@ def groups_of(
     catalog: Catalog, files: InstanceFiles, series_instance_uid: str, revision: int
 ) -> list[InstanceGroup]:
     """Return what the rules see of a revision, as `Stages.route` asks them."""
-    stored = catalog.instances(series_instance_uid, Origin.RECEIVED, revision)
-    found = catalog.findings(series_instance_uid, revision)
+    stored = catalog.instances.of_series(series_instance_uid, Origin.RECEIVED, revision)
+    found = catalog.findings.of_series(series_instance_uid, revision)
     noted = fused(found)
     in_files = {files.absolute(one.path): one for one in stored}
     own = own_by_finding(noted, stored) if noted else own_among(in_files)

@@ -23,7 +23,7 @@ from node.model.records import StoredInstance
 from node.model.states import Origin
 from node.receive.header import identify
 from node.store.catalog import Catalog
-from node.store.instances import Identity, InstanceFiles, data_set_start, file_sha256
+from node.store.files import Identity, InstanceFiles, data_set_start, file_sha256
 from node.store.private import private_folder
 from node.store.sameness import End
 
@@ -82,7 +82,7 @@ class Adoption:
         """
         done = Adopted()
         for study in self._files.studies():
-            named = self._catalog.named_paths(study)
+            named = self._catalog.instances.named_paths(study)
             for path in self._files.received_of_study(study):
                 if path.as_posix() not in named:
                     self._take(path, done)
@@ -99,7 +99,7 @@ class Adoption:
             done.refused[path] = reason
             log.error("file not adopted", path=shown(path), because=reason)  # noqa: TRY400
             return
-        outcome = self._catalog.record(stored, self._clock())
+        outcome = self._catalog.studies.record(stored, self._clock())
         done.outcomes[outcome] += 1
 
     def _read(self, path: Path) -> StoredInstance:
@@ -198,6 +198,6 @@ def is_another(catalog: Catalog, files: InstanceFiles) -> bool:
     """Tell whether the catalog is not the one that these files were recorded in."""
     try:
         number, sha256 = files.absolute(NOTE).read_text(encoding="ascii").split()
-        return not catalog.holds(End(int(number), sha256))
+        return not catalog.ledger.holds(End(int(number), sha256))
     except (OSError, ValueError):  # never marked: an empty catalog beside files is not theirs
-        return catalog.end() is None and next(files.studies(), None) is not None
+        return catalog.ledger.end() is None and next(files.studies(), None) is not None

@@ -33,9 +33,9 @@ from node.deliver.association import Peer, associated
 from node.deliver.attempts import doubled, next_delay
 from node.errors import DeliveryError, StoreError, frames_of, reason_of
 from node.store.catalog import Catalog
-from node.store.commitments import Reference
-from node.store.instances import InstanceFiles
-from node.store.promises import Promise
+from node.store.commitments.promises import Promise
+from node.store.commitments.requests import Reference
+from node.store.files import InstanceFiles
 from node.wire.notification import notify
 
 log = structlog.get_logger()
@@ -138,7 +138,7 @@ class CommitmentScp:
             self._asked[key] = _Asked(association)
             taken = False
             try:
-                taken = self._catalog.promise(*key, wanted, self._clock())
+                taken = self._catalog.promises.promise(*key, wanted, self._clock())
             finally:
                 if not taken:
                     self._asked.pop(key, None)
@@ -194,7 +194,7 @@ class CommitmentScp:
             If the rows cannot be read or written.
         """
         away: dict[str, str] = {}
-        for promise in self._catalog.owed(self._clock()):
+        for promise in self._catalog.promises.owed(self._clock()):
             if self._stopped.is_set():
                 return
             key = (promise.transaction_uid, promise.calling_ae)
@@ -223,7 +223,7 @@ class CommitmentScp:
         else:
             self._note(
                 promise,
-                lambda: self._catalog.keep_promise(promise, holding.committed, self._clock()),
+                lambda: self._catalog.promises.keep(promise, holding.committed, self._clock()),
             )
             log.info(
                 "commitment given",
@@ -239,10 +239,10 @@ class CommitmentScp:
         known = promise.calling_ae in self._sources
         log.warning("commitment not reported", to=promise.calling_ae, because=refused)
         if delay is None or not known:
-            self._note(promise, lambda: self._catalog.park_promise(promise, refused))
+            self._note(promise, lambda: self._catalog.promises.park(promise, refused))
         else:
             due_at = self._clock() + delay
-            self._note(promise, lambda: self._catalog.owe_later(promise, refused, due_at))
+            self._note(promise, lambda: self._catalog.promises.owe_later(promise, refused, due_at))
 
     def _note(self, promise: Promise, change: Callable[[], None]) -> None:
         """Note what became of a report, unless the same was asked again meanwhile.

@@ -11,9 +11,9 @@ from pynetdicom.events import Event
 
 from node.errors import StoreError
 from node.receive.gate import Caller, Gate, Refusal, Reject, unserved
+from node.store.access import Rejected
 from node.store.catalog import Catalog
-from node.store.instances import is_uid
-from node.store.rejections import Rejected
+from node.store.files import is_uid
 from node.wire.acceptor import refused_of, reject, request_of
 from node.wire.listener import note_request, peer_certificate
 from node.wire.request import NO_ABSTRACT_SYNTAX, NO_TRANSFER_SYNTAX, ContextAnswer
@@ -108,7 +108,7 @@ class Gatekeeper:
             because=peer.reason,
         )
         try:
-            self._catalog.note_rejection(peer, self._clock())
+            self._catalog.access.note_rejection(peer, self._clock())
         except StoreError as error:
             log.error("rejection not recorded", because=str(error))  # noqa: TRY400
 

@@ -17,7 +17,7 @@ from node.receive.spool import Spool
 from node.receive.statuses import StoreStatus
 from node.receive.tally import AssociationTally
 from node.store.catalog import Catalog
-from node.store.instances import Identity, InstanceFiles, afresh, apart, of_our_own
+from node.store.files import Identity, InstanceFiles, afresh, apart, of_our_own
 
 log = structlog.get_logger()
 
@@ -122,13 +122,13 @@ class Reception:
         uid = identity.sop_instance_uid
         try:
             path, sha256 = self._write(identity, arrival)
-            recorded = self._catalog.record(
+            recorded = self._catalog.studies.record(
                 self._row(identity, arrival, path, sha256), self._clock()
             )
             if recorded == "deleted":  # and delivered: now it is here again
                 given_up, path = path, afresh(path)
                 self._files.move(given_up, path)
-                recorded = self._catalog.record(
+                recorded = self._catalog.studies.record(
                     self._row(identity, arrival, path, sha256), self._clock()
                 )
             self._remove_double(uid, path, sha256, recorded)
@@ -147,8 +147,8 @@ class Reception:
         """Remove the file just written where the catalog has these bytes under another path."""
         kept = None
         if recorded == "conflict":
-            kept = self._catalog.conflict_path(uid, sha256)
-        elif recorded == "repeated" and (known := self._catalog.instance(uid)) is not None:
+            kept = self._catalog.instances.conflict_path(uid, sha256)
+        elif recorded == "repeated" and (known := self._catalog.instances.get(uid)) is not None:
             kept = known.path
         if kept is not None and kept != path:
             self._files.remove(path)
@@ -162,7 +162,7 @@ class Reception:
         path, content = identity.path, arrival.content
         known = None
         if any(self._files.absolute(one).exists() for one in (path, of_our_own(path))):
-            known = self._catalog.instance(identity.sop_instance_uid)
+            known = self._catalog.instances.get(identity.sop_instance_uid)
         if known is None:
             writing = self._files.name_new(content.part(), path)
             sha256 = content.sha256  # of what is in memory, while the disk is busy

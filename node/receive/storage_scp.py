@@ -31,7 +31,7 @@ from node.settings import Settings
 from node.settings.tls import Renewed
 from node.store.catalog import Catalog
 from node.store.database import BUSY_TIMEOUT_S
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from node.store.sameness import End
 from node.wire.callbacks import Callbacks
 from node.wire.listener import Endpoint, Listener, without_default_handlers
@@ -166,7 +166,7 @@ class StorageScp:
         caller = caller_of(event.assoc)
         address = caller.address
         try:
-            self._open[event.assoc] = self._catalog.open_association(
+            self._open[event.assoc] = self._catalog.access.open(
                 caller.calling_ae, caller.called_ae, address, self._clock()
             )
         except StoreError as error:
@@ -188,7 +188,7 @@ class StorageScp:
         if association_id is None:
             return
         try:
-            self._catalog.close_association(association_id, released, self._clock())
+            self._catalog.access.close(association_id, released, self._clock())
         except StoreError as error:
             log.error("end of association not recorded", because=str(error))  # noqa: TRY400
         summary = self._tallies.pop(assoc, AssociationTally()).summary()
@@ -234,11 +234,11 @@ def serve(
     under their names.
     """
     removed = files.clear_incoming()
-    catalog.close_stale_associations(clock())
+    catalog.access.close_stale(clock())
     if is_another(catalog, files):
         log.error("the catalog is another or an older one: files without rows are taken in")
         Adoption(catalog, files, clock).adopt()
-        note_ledger(files, catalog.end())
+        note_ledger(files, catalog.ledger.end())
     catalog.reserve_log()
     scp = StorageScp(settings, catalog, files, clock)
     log.info("receiver ready", listening=scp.addresses, half_written_removed=removed)
@@ -251,7 +251,7 @@ def serve(
 
 def _note(catalog: Catalog, files: InstanceFiles, noted: End | None) -> End | None:
     """Note the last entry of the ledger that is known here, unless that is noted already."""
-    end = catalog.known_end
+    end = catalog.ledger.known_end
     if end is not None and end != noted:
         note_ledger(files, end)
     return end

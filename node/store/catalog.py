@@ -1,57 +1,40 @@
-"""The catalog: every row of the node, one method for one transaction."""
+"""The catalog: every table behind one URL, each written by its owner alone."""
 
 from collections.abc import Callable
-from functools import cached_property
 
-from node.store.audits import Audits
-from node.store.clock import ClockChanges
-from node.store.commitment_reports import CommitmentReports
+from node.store.access import AccessLog
+from node.store.clock import Clock
+from node.store.commitments.promises import Promises
+from node.store.commitments.reports import CommitmentAnswers
+from node.store.commitments.requests import Requests
 from node.store.custody import Custody
-from node.store.deliveries import Deliveries
-from node.store.dispatches import Dispatches
+from node.store.database import Database
+from node.store.deliveries.deliveries import Deliveries
+from node.store.deliveries.dispatches import Dispatches
+from node.store.deliveries.orders import Orders
+from node.store.deliveries.outlets import Outlets
 from node.store.due_clock import DueClock
-from node.store.editions import Editions
-from node.store.holds import Holds
-from node.store.orders import Orders
-from node.store.outlets import Outlets
-from node.store.promises import Promises
-from node.store.pruning import Pruning
-from node.store.reception import Reception
-from node.store.rejections import Rejections
-from node.store.results import Results
-from node.store.retention import Retention
-from node.store.revisions import Revisions
-from node.store.rounds import Rounds
-from node.store.snapshots import Snapshots
+from node.store.ledger import Ledger
+from node.store.outbox import Outbox
+from node.store.quarantine import Holds, Owners
+from node.store.studies.findings import Findings
+from node.store.studies.instances import Instances
+from node.store.studies.results import Results
+from node.store.studies.retention import Retention
+from node.store.studies.revisions import Revisions
+from node.store.studies.series import Studies
+from node.store.studies.snapshots import Snapshots
+from node.store.unheld import Unheld
 from node.store.work import Work
 
 
-class Catalog(
-    Reception,
-    Revisions,
-    Results,
-    Editions,
-    Deliveries,
-    Dispatches,
-    Outlets,
-    Orders,
-    Rejections,
-    CommitmentReports,
-    Promises,
-    Holds,
-    Rounds,
-    Retention,
-    Pruning,
-    ClockChanges,
-    Audits,
-    Custody,
-):
+class Catalog(Database):
     """All tables behind one URL.
 
-    Every method is one transaction, or several where it may change very many rows, and is durable
-    when it returns. All of them raise
-    `node.errors.StoreError` where the database cannot be read or written. Safe to share between
-    threads; every process makes its own.
+    Every public method of an owner is one transaction, or several where it may change very many
+    rows, and is durable when it returns; those that take a connection are part of another's. All
+    of them raise `node.errors.StoreError` where the database cannot be read or written. Safe to
+    share between threads; every process makes its own.
 
     Parameters
     ----------
@@ -59,13 +42,60 @@ class Catalog(
         ``sqlite:///path`` or ``postgresql+psycopg://…``; call `upgrade` once before use.
     clock : callable, optional
         Seconds since the epoch, in place of the database's clock, by which work is due.
+
+    Attributes
+    ----------
+    ledger : Ledger
+        What happened, as a chain: table ``ledger``.
+    access : AccessLog
+        Who came and who was turned away: ``association``, ``rejection``.
+    dispatches, outlets, deliveries : Dispatches, Outlets, Deliveries
+        ``dispatch``, ``outlet``, ``delivery``; `orders` carries out what an operator orders.
+    requests, promises : Requests, Promises
+        ``commitment_request`` and ``commitment_part``; ``commitment_promise``. `reports` takes
+        what destinations answer.
+    instances, studies, revisions, snapshots, findings, results
+        ``instance``, ``conflict``, ``deletion``; ``series``; ``revision``; ``series_header``;
+        ``finding``; ``derived`` and ``result``. `retention` decides what of them may go.
+    quarantine : Holds
+        ``quarantine``; `unheld` reads what ought to be held.
+    outbox : Outbox
+        What the audit collector is to be told: ``audit_event``, ``audit_cursor``.
+    custody : Custody
+        Reads what is held against the ledger.
     """
 
     def __init__(self, url: str, clock: Callable[[], float] | None = None) -> None:
         super().__init__(url)
         self.work = Work(self, DueClock(clock))
-
-    @cached_property
-    def snapshots(self) -> Snapshots:
-        """What the headers of each series say."""
-        return Snapshots(self)
+        self.ledger = Ledger(self)
+        self.access = AccessLog(self)
+        self.outbox = Outbox(self, self.access)
+        self.custody = Custody(self)
+        self.dispatches = Dispatches(self)
+        self.outlets = Outlets(self)
+        self.deliveries = Deliveries(self, self.ledger, self.dispatches)
+        self.orders = Orders(self, self.ledger, self.deliveries, self.dispatches)
+        self.requests = Requests(self, self.ledger)
+        self.reports = CommitmentAnswers(self, self.ledger, self.requests, self.dispatches)
+        self.promises = Promises(self, self.ledger)
+        self.clock = Clock(self, self.dispatches, self.outlets, self.promises)
+        self.instances = Instances(self)
+        self.studies = Studies(self, self.ledger, self.instances, self.deliveries)
+        self.revisions = Revisions(self, self.ledger, self.instances, self.studies)
+        self.snapshots = Snapshots(self)
+        self.findings = Findings(self, self.ledger)
+        self.results = Results(self, self.ledger, self.instances)
+        self.retention = Retention(self, self.ledger, self.instances, self.studies, self.snapshots)
+        self.unheld = Unheld(self)
+        self.quarantine = Holds(
+            self,
+            Owners(
+                self.ledger,
+                self.instances,
+                self.studies,
+                self.revisions,
+                self.deliveries,
+                self.requests,
+            ),
+        )

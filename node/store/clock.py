@@ -1,33 +1,38 @@
 """What is due at a time of day, moved along when somebody sets the clock."""
 
-import sqlalchemy as sa
-
+from node.store.commitments.promises import Promises
 from node.store.database import Database
-from node.store.tables import commitment_promise, delivery, dispatch, outlet
+from node.store.deliveries import commitment
+from node.store.deliveries.dispatches import Dispatches
+from node.store.deliveries.outlets import Outlets
 
 
-class ClockChanges(Database):
-    """The catalog as the worker sees it when its clock was set."""
+class Clock:
+    """Lets every owner move what is due along, in one transaction.
+
+    Parameters
+    ----------
+    database : Database
+        Where the rows are.
+    dispatches, outlets, promises
+        Owners of what is due.
+    """
+
+    def __init__(
+        self, database: Database, dispatches: Dispatches, outlets: Outlets, promises: Promises
+    ) -> None:
+        self._database = database
+        self._dispatches = dispatches
+        self._outlets = outlets
+        self._promises = promises
 
     def move_due_times(self, seconds: float) -> None:
         """Let everything be due as far ahead as it was before the clock was set.
 
         What was noted in the past is left as it is: that is what the clock said then.
         """
-        with self._write() as connection:
-            connection.execute(
-                sa.update(dispatch)
-                .where(dispatch.c.state == "waiting")
-                .values(next_at=dispatch.c.next_at + seconds)
-            )
-            connection.execute(
-                sa.update(outlet).where(outlet.c.until > 0).values(until=outlet.c.until + seconds)
-            )
-            connection.execute(
-                sa.update(delivery)
-                .where(delivery.c.commitment_due.is_not(None))
-                .values(commitment_due=delivery.c.commitment_due + seconds)
-            )
-            connection.execute(
-                sa.update(commitment_promise).values(due_at=commitment_promise.c.due_at + seconds)
-            )
+        with self._database.write() as connection:
+            self._dispatches.move_due_times(connection, seconds)
+            self._outlets.move_due_times(connection, seconds)
+            commitment.move_due_times(connection, seconds)
+            self._promises.move_due_times(connection, seconds)

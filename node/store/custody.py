@@ -7,11 +7,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from node.model.records import Conflict, Delivery, StoredInstance
-from node.store.instances import INSTANCES
-from node.store.ledger import Entry, Ledger
-from node.store.results import findings_sha256
+from node.store.database import Database
 from node.store.rows import conflict_of, instance_columns, instance_of
-from node.store.tables import conflict, deletion, delivery, derived, finding, instance, series
+from node.store.studies.findings import findings_sha256
+from node.store.tables import conflict, delivery, derived, finding, instance, series
 
 AT_ONCE: Final = 500  # UIDs that one statement names
 
@@ -41,46 +40,21 @@ class Standing:
     derived: dict[tuple[str, int, str], str] = field(default_factory=dict)
 
 
-class Custody(Ledger):
-    """The catalog as whoever proves custody sees it."""
+class Custody:
+    """Reads what is held against the ledger; writes nothing.
 
-    def named_paths(self, study_instance_uid: str) -> set[str]:
-        """Return the paths that rows name in a study's folder, relative to the storage root.
+    Parameters
+    ----------
+    database : Database
+        Where the rows are.
+    """
 
-        Those of tombstones are among them: their files are about to be removed.
-        """
-        folder = f"{INSTANCES.as_posix()}/{study_instance_uid}/"
-        with self._read() as connection:
-            return {
-                path
-                for table in (instance, conflict, deletion)
-                for path in connection.execute(
-                    sa.select(table.c.path).where(
-                        table.c.path.startswith(folder, autoescape=True)
-                        if table is deletion
-                        else table.c.study_instance_uid == study_instance_uid
-                    )
-                ).scalars()
-            }
-
-    def entries_about(self, study_instance_uid: str) -> list[Entry]:
-        """Return what the ledger tells of a study and of its instances, oldest first.
-
-        Other bytes under the UID of an instance may have named another study.
-        """
-        found: list[Entry] = []
-        subjects: set[str] = set()
-        for entry in self._entries():
-            if entry.study_instance_uid == study_instance_uid:
-                subjects.add(entry.subject)
-            elif entry.subject not in subjects:
-                continue
-            found.append(entry)
-        return found
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def standing(self, study_instance_uid: str, subjects: Collection[str]) -> Standing:
         """Return the rows of a study, and of these instances wherever they belong by now."""
-        with self._read() as connection:
+        with self._database.read() as connection:
             stands = Standing()
             for row in _rows(connection, instance, study_instance_uid, subjects):
                 one = instance_of([row[column.name] for column in instance_columns()])

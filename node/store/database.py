@@ -46,8 +46,8 @@ class Database:
             private_database(self._file)
         self._writer = self.engine.execution_options(immediate=True)
         self._hasty = self.engine.execution_options(immediate=True, briefly=True)
-        self._sameness = Sameness(self._file)
-        sa.event.listen(self.engine, "connect", self._sameness.opened)
+        self.sameness = Sameness(self._file)
+        sa.event.listen(self.engine, "connect", self.sameness.opened)
 
     @property
     def _file(self) -> Path | None:
@@ -91,7 +91,7 @@ class Database:
         """
         if self.engine.dialect.name != "sqlite":
             return
-        with self._write() as connection:
+        with self.write() as connection:
             connection.exec_driver_sql("CREATE TABLE reserve (octets BLOB)")
             connection.exec_driver_sql(
                 "INSERT INTO reserve VALUES (zeroblob(?))", (RESERVED_LOG_OCTETS,)
@@ -107,7 +107,7 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def _write(self, *, briefly: bool = False) -> Iterator[sa.Connection]:
+    def write(self, *, briefly: bool = False) -> Iterator[sa.Connection]:
         """One transaction that holds SQLite's write lock from its start.
 
         Parameters
@@ -124,16 +124,16 @@ class Database:
         try:
             with (self._hasty if briefly else self._writer).begin() as connection:
                 connection.info.pop(WRITTEN, None)  # of a transaction that was rolled back
-                self._sameness.look_at_file(connection)
+                self.sameness.look_at_file(connection)
                 yield connection
                 end = connection.info.pop(WRITTEN, None)
             if end is not None:
-                self._sameness.note(end)
+                self.sameness.note(end)
         except SQLAlchemyError as error:
             raise StoreError(f"the catalog was not changed: {plain(error)}") from error
 
     @contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
+    def read(self) -> Iterator[sa.Connection]:
         """One transaction that reads one state of the catalog."""
         try:
             with self.engine.begin() as connection:
@@ -141,7 +141,7 @@ class Database:
         except SQLAlchemyError as error:
             raise StoreError(f"the catalog was not read: {plain(error)}") from error
 
-    def _give_way(self) -> None:
+    def give_way(self) -> None:
         """Let others write between the transactions of a long change.
 
         Who waits for SQLite's one lock asks for it ten times a second, and would find it taken
@@ -150,7 +150,7 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             time.sleep(GIVEN_WAY_S)
 
-    def _insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    def insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
         """Return an INSERT that knows ON CONFLICT."""
         if self.engine.dialect.name == "postgresql":
             return postgresql.insert(table)

@@ -118,8 +118,17 @@ class Proof:
     since: int | None = None
 
 
-class Ledger(Database):
-    """The catalog as the auditor sees it."""
+class Ledger:
+    """The owner of table ``ledger``.
+
+    Parameters
+    ----------
+    database : Database
+        Where the rows are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def proof(self, kept: str = "") -> Proof:
         """Check the whole chain, link by link.
@@ -131,7 +140,7 @@ class Ledger(Database):
         """
         number, last = 0, GENESIS
         since = 0 if kept == GENESIS else None
-        for entry in self._entries():
+        for entry in self.entries():
             if broken := _broken(entry, number, last):
                 return Proof(number, last, broken, since)
             number, last = entry.number, entry.sha256
@@ -142,32 +151,48 @@ class Ledger(Database):
     @property
     def known_end(self) -> End | None:
         """The last entry that this process wrote, or found when it began."""
-        return self._sameness.seen
+        return self._database.sameness.seen
 
     def remember_end(self) -> None:
         """Refuse to write to a ledger without the entry that is its last one now."""
         end = self.end()
         if end is not None:
-            self._sameness.note(end)
+            self._database.sameness.note(end)
 
     def end(self) -> End | None:
         """Return the last entry; None where there is none."""
-        with self._read() as connection:
+        with self._database.read() as connection:
             row = connection.execute(_END).one_or_none()
         return End(int(row.number), str(row.sha256)) if row else None
 
     def holds(self, end: End) -> bool:
         """Tell whether the ledger has this entry."""
-        with self._read() as connection:
+        with self._database.read() as connection:
             return holds(connection, end)
 
     def history(self, study_instance_uid: str) -> list[Entry]:
         """Return everything that happened to a study, oldest first."""
         query = sa.select(ledger).where(ledger.c.study_instance_uid == study_instance_uid)
-        with self._read() as connection:
+        with self._database.read() as connection:
             return [_entry(row) for row in connection.execute(query.order_by(ledger.c.number))]
 
-    def _entries(self) -> Iterator[Entry]:
+    def entries_about(self, study_instance_uid: str) -> list[Entry]:
+        """Return what the ledger tells of a study and of its instances, oldest first.
+
+        Other bytes under the UID of an instance may have named another study.
+        """
+        found: list[Entry] = []
+        subjects: set[str] = set()
+        for entry in self.entries():
+            if entry.study_instance_uid == study_instance_uid:
+                subjects.add(entry.subject)
+            elif entry.subject not in subjects:
+                continue
+            found.append(entry)
+        return found
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every entry, oldest first."""
         number = 0
         while True:
             query = (
@@ -176,17 +201,20 @@ class Ledger(Database):
                 .order_by(ledger.c.number)
                 .limit(PAGE)
             )
-            with self._read() as connection:
+            with self._database.read() as connection:
                 page = [_entry(row) for row in connection.execute(query)]
             if not page:
                 return
             yield from page
             number = page[-1].number
 
-    def _tell(
-        self, connection: sa.Connection, happenings: Sequence[Happening], now: float
-    ) -> None:
+    def tell(self, connection: sa.Connection, happenings: Sequence[Happening], now: float) -> None:
         """Append entries in the transaction of what they tell.
+
+        Parameters
+        ----------
+        connection : sqlalchemy.Connection
+            That transaction.
 
         SQLite's write transaction is alone from its start; PostgreSQL needs a lock for it.
         """
@@ -198,7 +226,7 @@ class Ledger(Database):
         last_entry = End(int(end.number), str(end.sha256)) if end else None
         written = connection.info.get(WRITTEN)  # in this very transaction
         if written is None:
-            self._sameness.look_at_ledger(connection, last_entry)
+            self._database.sameness.look_at_ledger(connection, last_entry)
         number, last = (last_entry.number, last_entry.sha256) if last_entry else (0, GENESIS)
         rows: list[dict[str, Any]] = []
         for one in happenings:

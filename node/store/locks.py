@@ -10,7 +10,7 @@ from typing import IO, Final
 import structlog
 
 from node.errors import InUseError
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from node.store.private import opener, private_folder
 
 log = structlog.get_logger()

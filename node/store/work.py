@@ -72,7 +72,7 @@ class Work:
         """
         now = self._clock.now(connection)
         values = {"state": WORK_ADDED.to, "due_at": now + wait_s, "changed_at": now} | _FRESH
-        insert = self._database._insert(work).values(
+        insert = self._database.insert(work).values(
             kind=of.kind, lane=of.lane, key=of.key, serial=0, urgent=urgent, detail=detail or {},
             **values,
         )  # fmt: skip
@@ -96,7 +96,7 @@ class Work:
             "state": WORK_TAKEN_OVER.to, "holder": holder, "lease_until": now + LEASE_S,
             "due_at": now, "changed_at": now, "detail": dict(detail),
         } | _FRESH  # fmt: skip
-        insert = self._database._insert(work).values(
+        insert = self._database.insert(work).values(
             kind=of.kind, lane=of.lane, key=of.key, serial=1, urgent=False, **mine
         )
         claimed = insert.on_conflict_do_update(
@@ -135,7 +135,7 @@ class Work:
         """
         if not self._is_something_to_do(kind, held or {}):
             return []
-        with self._database._write() as connection:
+        with self._database.write() as connection:
             now = self._look_at_clock(connection, starting=False)
             self._renew(connection, held or {}, now)
             self._end_leases(connection, now)
@@ -152,7 +152,7 @@ class Work:
         The caller knows that no other process has the name, and calls this before it looks for
         work: the time that has passed since anybody looked has passed in truth.
         """
-        with self._database._write() as connection:
+        with self._database.write() as connection:
             now = self._look_at_clock(connection, starting=True)
             renewed = (
                 sa.update(work)
@@ -171,7 +171,7 @@ class Work:
         lives : int
             Begun more often than this without an end, it is dead: it kills its process.
         """
-        with self._database._write() as connection:
+        with self._database.write() as connection:
             now = self._clock.now(connection)
             begun = connection.execute(
                 sa.update(work)
@@ -191,7 +191,7 @@ class Work:
 
     def done(self, task: Task) -> bool:
         """Note that something is done."""
-        with self._database._write() as connection:
+        with self._database.write() as connection:
             return self.done_in(connection, task)
 
     def done_in(self, connection: sa.Connection, task: Task) -> bool:
@@ -201,7 +201,7 @@ class Work:
 
     def later(self, task: Task, wait_s: float, *, attempts: int, reason: str = "") -> bool:
         """Let something be tried again after a wait."""
-        with self._database._write() as connection:
+        with self._database.write() as connection:
             return self.later_in(connection, task, wait_s, attempts=attempts, reason=reason)
 
     def later_in(
@@ -220,7 +220,7 @@ class Work:
 
     def die(self, of: TaskKey, serial: int, reason: str) -> bool:
         """Note that the job of something raised what nobody foresaw."""
-        with self._database._write() as connection:
+        with self._database.write() as connection:
             now = self._clock.now(connection)
             return self._end(connection, of, serial, WORK_DIED, {"reason": reason}, now)
 
@@ -243,12 +243,12 @@ class Work:
 
     def _found(self, *where: sa.ColumnElement[bool]) -> list[Task]:
         query = sa.select(*COLUMNS).where(*where).order_by(work.c.due_at, work.c.key)
-        with self._database._read() as connection:
+        with self._database.read() as connection:
             return [task_of(row) for row in connection.execute(query)]
 
     def _is_something_to_do(self, kind: Kind, held: Held) -> bool:
         """Tell whether a look has to write: most have not, and each commit waits for a disk."""
-        with self._database._read() as connection:
+        with self._database.read() as connection:
             reading = self._clock.read(connection)
             if not reading.is_noted:
                 return True

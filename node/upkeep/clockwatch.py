@@ -44,6 +44,6 @@ class ClockWatch:
         moved = apart - self._apart
         if abs(moved) < NOTICED_S:
             return
-        self._catalog.move_due_times(moved)
+        self._catalog.clock.move_due_times(moved)
         self._apart = apart
         log.warning("the clock was set", by_s=round(moved, 1))

@@ -4,7 +4,7 @@ import structlog
 
 from node.segment.liver import result_series_uids
 from node.store.catalog import Catalog
-from node.store.instances import DERIVED, InstanceFiles
+from node.store.files import DERIVED, InstanceFiles
 
 log = structlog.get_logger()
 
@@ -16,13 +16,13 @@ def remove_leftovers(catalog: Catalog, files: InstanceFiles, series_instance_uid
     is none. They were sent nowhere, for only rows are sent. What was received into the same
     series, an earlier result that came back, is not looked at.
     """
-    received = catalog.instances(series_instance_uid)
+    received = catalog.instances.of_series(series_instance_uid)
     if not received:
         return
     study = received[0].study_instance_uid
-    for uid in result_series_uids(study, catalog.received_uid(series_instance_uid)):
+    for uid in result_series_uids(study, catalog.studies.received_uid(series_instance_uid)):
         for path in files.made_of_series(study, uid):
-            row = catalog.instance(path.name.removesuffix(DERIVED))
+            row = catalog.instances.get(path.name.removesuffix(DERIVED))
             if row is not None and row.path == path:
                 continue
             try:

@@ -38,7 +38,9 @@ class Pruner:
     def tick(self) -> None:
         """Remove what is old enough."""
         now = self._clock()
-        records = self._catalog.prune_records(now - self._records_s)
-        batches = self._catalog.prune_dispatches(now - self._batches_s)
+        before = now - self._records_s
+        owners = (self._catalog.access, self._catalog.promises, self._catalog.requests)
+        records = sum(owner.prune(before) for owner in owners)
+        batches = self._catalog.dispatches.prune(now - self._batches_s)
         if records or batches:
             log.info("old rows removed", records=records, batches=batches)

@@ -26,11 +26,13 @@ from pydicom.filereader import read_file_meta_info
 
 from node.errors import DecisionError
 from node.model.failures import HELD_AS, HoldKind
-from node.model.records import REVISION, Conflict, FailedRevision, Held, Hold
-from node.model.states import DeliveryState, HoldState, Origin
+from node.model.keys import HeldBytes, HeldDeliveries, HeldRevision
+from node.model.records import Conflict, FailedRevision, Held, Hold
+from node.model.states import HoldState, Origin
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
-from node.store.orders import Order, Scope
+from node.store.deliveries.orders import REPLAY_PARKED
+from node.store.deliveries.scope import Scope
+from node.store.files import InstanceFiles
 
 log = structlog.get_logger()
 
@@ -39,9 +41,6 @@ _CHOICES: Final = {
     "conflict": ["release: it takes the place of the first one", "discard"],
     "delivery": ["replay: send again", "release: leave it parked", "discard"],
 }
-PARKED_AGAIN: Final = Order(
-    (DeliveryState.PARKED,), DeliveryState.PENDING, "replayed", attempts_anew=True, hastens=True
-)
 _OF_A_SERIES: Final = ["replay: run again", "release: leave it as it is", "discard"]
 
 
@@ -61,7 +60,7 @@ def wanted(
             HELD_AS[one.failure_kind],
             one.study_instance_uid,
             one.series_instance_uid,
-            f"{REVISION}{one.revision}",
+            HeldRevision(one.revision),
             one.reason,
         )
         for one in failed
@@ -71,13 +70,13 @@ def wanted(
             HoldKind.CONFLICT,
             one.study_instance_uid,
             one.series_instance_uid,
-            f"{one.sop_instance_uid}.{one.sha256}",
+            HeldBytes(one.sop_instance_uid, one.sha256),
             OTHER_BYTES,
         )
         for one in conflicts
     ]
     holds += [
-        Hold(HoldKind.DELIVERY, study, series, destination, f"parked: {reason}")
+        Hold(HoldKind.DELIVERY, study, series, HeldDeliveries(destination), f"parked: {reason}")
         for study, series, destination, reason in parked
     ]
     return holds
@@ -106,16 +105,16 @@ class Quarantine:
         """
         catalog = self._catalog
         for hold in wanted(
-            catalog.failed_revisions(), catalog.unheld_conflicts(), catalog.unheld_parked()
+            catalog.unheld.revisions(), catalog.unheld.conflicts(), catalog.unheld.parked()
         ):
             try:
                 self._keep(hold)
             except OSError as error:  # the disk is full: the rows still say what went wrong
                 log.error("not quarantined", hold=hold.id, because=error.strerror)  # noqa: TRY400
-        for held in catalog.held((HoldState.DISCARDING,)):
+        for held in catalog.quarantine.held((HoldState.DISCARDING,)):
             self._clear(held)
-        for held in catalog.spent_deliveries():
-            catalog.decide(held, HoldState.REPLAYED, self._clock())
+        for held in catalog.quarantine.spent_deliveries():
+            catalog.quarantine.decide(held, HoldState.REPLAYED, self._clock())
             self._remove_links(held.hold)
 
     def replay(self, held: Held) -> None:
@@ -128,14 +127,17 @@ class Quarantine:
         """
         hold = held.hold
         _require_held(held)
-        if hold.kind == "conflict":
-            raise DecisionError(f"{hold.id} is a conflict: nothing to run; release or discard it")
-        if hold.kind == "delivery":
-            scope = Scope(hold.what, hold.series_instance_uid)
-            self._catalog.order(PARKED_AGAIN, scope, self._clock())
-            self._catalog.decide(held, HoldState.REPLAYED, self._clock())
-        else:
-            self._catalog.start_again(held, self._clock())
+        match hold.key:
+            case HeldBytes():
+                raise DecisionError(
+                    f"{hold.id} is a conflict: nothing to run; release or discard it"
+                )
+            case HeldDeliveries(destination):
+                scope = Scope(destination, hold.series_instance_uid)
+                self._catalog.orders.give(REPLAY_PARKED, scope, self._clock())
+                self._catalog.quarantine.decide(held, HoldState.REPLAYED, self._clock())
+            case HeldRevision():
+                self._catalog.quarantine.start_again(held, self._clock())
         self._remove_links(hold)
 
     def release(self, held: Held) -> None:
@@ -147,8 +149,8 @@ class Quarantine:
             If it is no longer held, or the other bytes cannot be read.
         """
         _require_held(held)
-        if held.hold.kind != "conflict":
-            self._catalog.decide(held, HoldState.RELEASED, self._clock())
+        if not isinstance(held.hold.key, HeldBytes):
+            self._catalog.quarantine.decide(held, HoldState.RELEASED, self._clock())
             self._remove_links(held.hold)
             return
         (path,) = self._paths(held.hold)
@@ -156,7 +158,7 @@ class Quarantine:
             syntax = read_file_meta_info(self._files.absolute(path))
         except (OSError, InvalidDicomError) as error:
             raise DecisionError(f"{held.hold.id}: {path.name} cannot be read") from error
-        self._catalog.take_other(held, str(syntax.TransferSyntaxUID), self._clock())
+        self._catalog.quarantine.take_other(held, str(syntax.TransferSyntaxUID), self._clock())
         self._remove_links(held.hold)
 
     def discard(self, held: Held) -> None:
@@ -168,15 +170,15 @@ class Quarantine:
             If it is no longer held.
         """
         _require_held(held)
-        self._catalog.decide(held, HoldState.DISCARDING, self._clock())
+        self._catalog.quarantine.decide(held, HoldState.DISCARDING, self._clock())
         self._clear(replace(held, state=HoldState.DISCARDING))
 
     def _clear(self, held: Held) -> None:
-        if held.hold.kind == "conflict":
+        if isinstance(held.hold.key, HeldBytes):
             for path in self._paths(held.hold):
                 self._files.absolute(path).unlink(missing_ok=True)
         self._remove_links(held.hold)
-        self._catalog.decide(held, HoldState.DISCARDED, self._clock())
+        self._catalog.quarantine.decide(held, HoldState.DISCARDED, self._clock())
 
     def _remove_links(self, hold: Hold) -> None:
         """Remove the folder of what was decided: its links would outlive retention.
@@ -187,12 +189,16 @@ class Quarantine:
 
     def _paths(self, hold: Hold) -> list[Path]:
         """Return the files that are held, relative to the storage root."""
-        if hold.kind == "conflict":
-            return self._catalog.conflict_paths(hold)
-        if hold.kind == "delivery":
-            return self._catalog.parked_paths(hold.series_instance_uid, hold.what)
-        stored = self._catalog.instances(hold.series_instance_uid, Origin.RECEIVED, hold.revision)
-        return [one.path for one in stored]
+        series, catalog = hold.series_instance_uid, self._catalog
+        match hold.key:
+            case HeldBytes(uid, sha256):
+                path = catalog.instances.conflict_path(uid, sha256)
+                return [] if path is None else [path]
+            case HeldDeliveries(destination):
+                return catalog.deliveries.parked_paths(series, destination)
+            case HeldRevision(revision):
+                stored = catalog.instances.of_series(series, Origin.RECEIVED, revision)
+                return [one.path for one in stored]
 
     def _keep(self, hold: Hold) -> None:
         folder = self._files.make_folder(hold.folder)
@@ -206,7 +212,7 @@ class Quarantine:
             "kind": hold.kind,
             "study_instance_uid": hold.study_instance_uid,
             "series_instance_uid": hold.series_instance_uid,
-            "what": hold.what,
+            "what": str(hold.key),
             "reason": hold.reason,
             "held_at": datetime.fromtimestamp(self._clock(), UTC).isoformat(),
             "files": held,
@@ -215,7 +221,7 @@ class Quarantine:
         text = json.dumps(told, indent=2) + "\n"
         # The last file makes the names of all others in its folder durable.
         self._files.write(hold.folder / "reason.json", text.encode())
-        self._catalog.hold(hold, self._clock())
+        self._catalog.quarantine.hold(hold, self._clock())
         log.warning("quarantined", hold=hold.id, kind=hold.kind, series=hold.series_instance_uid)
 
 

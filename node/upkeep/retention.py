@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 
 log = structlog.get_logger()
 
@@ -15,7 +15,7 @@ DAY_S: Final = 86400.0
 
 
 class Keeper:
-    """Deletes what everybody has; see `node.store.retention` for what that is.
+    """Deletes what everybody has; see `node.store.studies.retention` for what that is.
 
     Parameters
     ----------
@@ -46,19 +46,19 @@ class Keeper:
         self._remove()
         now = self._clock()
         before = now - self._keep_s
-        for uid in self._catalog.aged_series(before):
-            if self._catalog.kept_because(uid, before, self._committing):
+        for uid in self._catalog.retention.aged(before):
+            if self._catalog.retention.kept_because(uid, before, self._committing):
                 continue
-            for folder in self._catalog.decided_folders(uid):
+            for folder in self._catalog.quarantine.decided_folders(uid):
                 # Links of what was decided long ago: they would keep the bytes on the disk.
                 shutil.rmtree(self._files.absolute(folder), ignore_errors=True)
-            if count := self._catalog.delete_series(uid, before, self._committing, now):
+            if count := self._catalog.retention.delete(uid, before, self._committing, now):
                 log.info("series deleted", series=uid, instances=count)
                 self._remove()
 
     def _remove(self) -> None:
         """Remove the files that no live row names any more."""
-        while paths := self._catalog.to_remove():
+        while paths := self._catalog.instances.to_remove():
             gone = []
             for path in paths:
                 try:
@@ -69,4 +69,4 @@ class Keeper:
                     gone.append(path)
             if not gone:
                 return
-            self._catalog.mark_removed(gone)
+            self._catalog.instances.mark_removed(gone)

@@ -15,7 +15,7 @@ from node.model.headers import HeaderSnapshot
 from node.model.states import Origin
 from node.series.snapshot import NEEDED, snapshot_of
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from radnet.errors import UnusableVolumeError
 from radnet.volume.headers import read_file
 
@@ -55,7 +55,7 @@ class SnapshotFiller:
         for uid, revision in self._catalog.snapshots.missing(SERIES):
             if self._steady() > until:
                 break
-            stored = self._catalog.instances(uid, Origin.RECEIVED, revision)
+            stored = self._catalog.instances.of_series(uid, Origin.RECEIVED, revision)
             snapshot = self._read(
                 uid, [self._files.absolute(instance.path) for instance in stored]
             )

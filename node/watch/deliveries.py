@@ -11,7 +11,7 @@ from rich.text import Text
 from node.deliver.turns import Terms, held_because
 from node.model.records import Delivery, Outlet
 from node.store.catalog import Catalog
-from node.store.orders import Scope
+from node.store.deliveries.scope import Scope
 
 _STATES = ("delivered", "pending", "paused", "parked", "cancelled")
 
@@ -29,7 +29,11 @@ class Whereabouts:
 
 def destinations(catalog: Catalog, terms: Mapping[str, Terms], local: time) -> list[Whereabouts]:
     """Return every destination of the settings, and every other one that rows name."""
-    counts, outlets, in_flight = catalog.counted(Scope()), catalog.outlets(), catalog.in_flight()
+    counts, outlets, in_flight = (
+        catalog.deliveries.counted(Scope()),
+        catalog.outlets.all(),
+        catalog.dispatches.in_flight(),
+    )
     found = []
     for name in sorted({*terms, *counts}):
         if name in terms:
@@ -50,7 +54,7 @@ def destinations(catalog: Catalog, terms: Mapping[str, Terms], local: time) -> l
 
 def _next_at(catalog: Catalog, name: str, outlet: Outlet) -> float | None:
     """Return when something happens next: the first batch's turn, or the probe before it."""
-    waiting = [job for job in catalog.dispatches(name) if job.state == "waiting"]
+    waiting = [job for job in catalog.dispatches.of_destination(name) if job.state == "waiting"]
     if not waiting:
         return None
     first = min(job.next_at for job in waiting)

@@ -109,24 +109,24 @@ def study_table(catalog: Catalog, study_instance_uid: str) -> RenderableType:
     table = Table(title=f"Study {study_instance_uid}", show_lines=True)
     for heading in ("Series", "Images", "State", "Findings", "Where its instances stand"):
         table.add_column(heading, overflow="fold")
-    deliveries = catalog.deliveries(study_instance_uid)
+    deliveries = catalog.deliveries.of_study(study_instance_uid)
     made: list[RenderableType] = []
-    for summary in catalog.series_of(study_instance_uid):
+    for summary in catalog.studies.series_of(study_instance_uid):
         uid = summary.series_instance_uid
         table.add_row(
             _called(summary),
             str(summary.instance_count),
             Text(_state(summary)),
-            described(catalog.findings(uid)),
+            described(catalog.findings.of_series(uid)),
             whereabouts(d for d in deliveries if d.series_instance_uid == uid),
         )
-        for kind, stored in catalog.derived(uid):
+        for kind, stored in catalog.results.of_series(uid):
             where = whereabouts(
                 d for d in deliveries if d.sop_instance_uid == stored.sop_instance_uid
             )
             made.append(Text(f"{kind}: {stored.sop_instance_uid}  {where.plain}"))
-    made += judged_lines(catalog.judged(study_instance_uid))
-    conflicts = catalog.conflicts(study_instance_uid)
+    made += judged_lines(catalog.revisions.judged(study_instance_uid))
+    conflicts = catalog.instances.conflicts(study_instance_uid)
     if conflicts:
         made.append(
             Text(f"{len(conflicts)} instance(s) came twice with different bytes, kept apart:")
@@ -152,24 +152,25 @@ def studies_table(catalog: Catalog) -> Table:
     table = Table(title="Studies")
     for heading in ("Study", "Series", "Images", "Deliveries"):
         table.add_column(heading, overflow="fold")
-    for study in catalog.studies():
+    for study in catalog.studies.summaries():
         table.add_row(
             study.study_instance_uid,
             str(study.series_count),
             str(study.instance_count),
-            whereabouts(catalog.deliveries(study.study_instance_uid)),
+            whereabouts(catalog.deliveries.of_study(study.study_instance_uid)),
         )
     return table
 
 
 def is_finished(catalog: Catalog, study_instance_uid: str) -> bool:
     """Tell whether every series of a study is through and nothing of it is on its way."""
-    summaries = catalog.series_of(study_instance_uid)
+    summaries = catalog.studies.series_of(study_instance_uid)
     through = all(s.revision > 0 and s.state in ("done", "unusable") for s in summaries)
     return (
         bool(summaries)
         and through
         and not any(
-            delivery.state == "pending" for delivery in catalog.deliveries(study_instance_uid)
+            delivery.state == "pending"
+            for delivery in catalog.deliveries.of_study(study_instance_uid)
         )
     )

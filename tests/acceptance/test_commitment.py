@@ -9,7 +9,7 @@ import pytest
 
 from node.commitment.messages import report_of
 from node.deliver.build import build
-from node.store.commitments import Failed
+from node.store.commitments.requests import Failed
 from tests.commitment_peer import AE_TITLE, CommitmentPeer, commitment_peer, report_anew
 from tests.node_process import NodeProcess, running, wait_for
 from tests.outbound import STUDY, series
@@ -88,7 +88,7 @@ def test_a_node_killed_between_request_and_report_hears_it_all_the_same(
 
     kind, report = report_of(again.transaction_uid, again.wanted, [])
     assert report_anew(("127.0.0.1", node.port), "RADNODE", kind, report) == 0x0000
-    assert {row.commitment for row in node.catalog.deliveries(STUDY)} == {"committed"}
+    assert {row.commitment for row in node.catalog.deliveries.of_study(STUDY)} == {"committed"}
     told = proof(node)
     assert told.count(" committed ") == COUNT
     assert told.count("commitment failed") == 1

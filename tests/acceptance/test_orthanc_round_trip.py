@@ -143,8 +143,8 @@ def test_own_output_that_comes_back_is_not_processed_again(
             path.write_bytes(orthanc.file(ds.SOPInstanceUID))
             subprocess.run([dcmtk["storescu"], "-R", *target, path], check=True, env=env)
 
-    (study,) = node.catalog.studies()
-    series = node.catalog.series_of(study.study_instance_uid)
+    (study,) = node.catalog.studies.summaries()
+    series = node.catalog.studies.series_of(study.study_instance_uid)
     assert [one.revision for one in series if one.instance_count > 2] == [1]
-    assert not node.catalog.unsettled()
+    assert not node.catalog.studies.unsettled()
     assert orthanc.sop_instance_uids() == before

@@ -27,7 +27,7 @@ from pydicom.uid import generate_uid  # noqa: E402
 from node.receive.storage_scp import StorageScp  # noqa: E402
 from node.settings import NodeSection, Settings  # noqa: E402
 from node.store.catalog import Catalog  # noqa: E402
-from node.store.instances import InstanceFiles  # noqa: E402
+from node.store.files import InstanceFiles  # noqa: E402
 from tests.made_ct import made_slice  # noqa: E402
 from tests.peers import NO_NAGLE, running_orthanc, tool  # noqa: E402
 

@@ -18,7 +18,7 @@ from node.receive.adoption import Adopted, Adoption, is_another, shown
 from node.receive.statuses import StoreStatus
 from node.settings import NodeSection, Settings
 from node.store.catalog import Catalog
-from node.store.instances import DERIVED, InstanceFiles
+from node.store.files import DERIVED, InstanceFiles
 from tests.bench import Bench, slices
 from tests.made_ct import SERIES, STUDY
 from tests.node_process import wait_for
@@ -89,10 +89,12 @@ def test_what_is_on_the_disk_is_taken_in_once(tmp_path: Path) -> None:
     catalog, done = adopted(tmp_path)
 
     assert (done.outcomes, done.refused) == ({"new": 3, "conflict": 1}, {})
-    assert len(catalog.instances(SERIES, Origin.RECEIVED)) == 3
-    assert len(catalog.conflicts(STUDY)) == 1
-    assert [one.series_instance_uid for one in catalog.unsettled()] == [SERIES]
-    assert list(changed_files(catalog, InstanceFiles(tmp_path), catalog.history(STUDY))) == []
+    assert len(catalog.instances.of_series(SERIES, Origin.RECEIVED)) == 3
+    assert len(catalog.instances.conflicts(STUDY)) == 1
+    assert [one.series_instance_uid for one in catalog.studies.unsettled()] == [SERIES]
+    assert (
+        list(changed_files(catalog, InstanceFiles(tmp_path), catalog.ledger.history(STUDY))) == []
+    )
     catalog.close()
     catalog, done = adopted(tmp_path)
     assert not done.outcomes
@@ -121,7 +123,7 @@ def test_only_what_is_whole_and_in_its_place_is_taken_in(tmp_path: Path) -> None
     assert "7 octets are missing" in reasons.pop(torn.name)
     assert reasons.pop(noise.name)
     assert all("not those of its place" in one for one in reasons.values())
-    assert [one.path.name for one in catalog.instances(SERIES)] == [first.name]
+    assert [one.path.name for one in catalog.instances.of_series(SERIES)] == [first.name]
     catalog.close()
 
 
@@ -140,7 +142,7 @@ def test_what_the_node_made_is_left_alone_and_made_anew(bench: Bench) -> None:
     catalog, done = adopted(folder)
 
     assert (done.outcomes, done.refused) == ({"new": 6}, {})
-    assert catalog.instances(SERIES, Origin.DERIVED) == []
+    assert catalog.instances.of_series(SERIES, Origin.DERIVED) == []
     assert all(path.name.endswith(DERIVED) and path.exists() for path in made)
     assert held.read_bytes() == b"held"
     catalog.close()
@@ -165,7 +167,7 @@ def known(folder: Path) -> int:
     catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
     try:
         catalog.upgrade()
-        return len(catalog.instances(SERIES))
+        return len(catalog.instances.of_series(SERIES))
     finally:
         catalog.close()
 

@@ -115,7 +115,7 @@ def test_a_received_study_and_a_rejected_node_are_told(tmp_path: Path) -> None:
             assert send(assoc, ct_slice(number)) == 0x0000
         assoc.release()
         reject_a_stranger(node.scp.server_address)
-        wait_for(lambda: bool(node.catalog.rejections()), "the rejection", 20)
+        wait_for(lambda: bool(node.catalog.access.rejections()), "the rejection", 20)
         auditor(settings, node.catalog).tick()
     receiver.close()
     told = [message.partition(b"\xef\xbb\xbf")[2] for message in receiver.messages]
@@ -155,7 +155,7 @@ def test_a_process_tells_its_begin_and_its_end(tmp_path: Path) -> None:
         wait_for(lambda: told(receiver, b"110120") == {b"receiver"}, "the begin")
         with closing(Catalog(f"sqlite:///{tmp_path / 'data' / 'catalog.sqlite'}")) as catalog:
             # Killed before it has noted that, it would be told twice.
-            wait_for(lambda: not catalog.audit_backlog(1), "the begin to count as told")
+            wait_for(lambda: not catalog.outbox.backlog(1), "the begin to count as told")
         first.kill()
         first.wait()
         scp.terminate()

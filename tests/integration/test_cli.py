@@ -16,7 +16,7 @@ from node.cli.shown import usable
 from node.receive.encoded import file_head
 from node.settings import Settings, load
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from tests.store_rows import STUDY, stored
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -123,7 +123,7 @@ def test_prove_shows_the_history_and_finds_a_changed_file(tmp_path: Path) -> Non
     file.parent.mkdir(parents=True)
     head = file_head(kept.sop_class_uid, kept.sop_instance_uid, kept.transfer_syntax_uid)
     file.write_bytes(head + content)
-    catalog.record(kept, 100.0)
+    catalog.studies.record(kept, 100.0)
 
     whole = runner.invoke(radnode, ["prove", STUDY, "--config", path])
     file.write_bytes(head + b"other bytes")

@@ -37,9 +37,9 @@ def catalog(tmp_path: Path, config: str) -> Catalog:
     made = Catalog(f"sqlite:///{(tmp_path / 'data' / 'catalog.sqlite').resolve()}")
     made.upgrade()
     for number in range(1, 4):
-        made.record(stored(number), 100.0)
+        made.studies.record(stored(number), 100.0)
     for destination in ("pacs", "archive"):
-        made.add_deliveries("b", destination, UIDS, 100.0)
+        made.deliveries.add("b", destination, UIDS, 100.0)
     return made
 
 
@@ -50,28 +50,28 @@ def _said(config: str, *arguments: str, exit_code: int = 0) -> str:
 
 
 def _states(catalog: Catalog, destination: str = "pacs") -> list[str]:
-    return [d.state for d in catalog.deliveries(STUDY) if d.destination == destination]
+    return [d.state for d in catalog.deliveries.of_study(STUDY) if d.destination == destination]
 
 
 def test_a_paused_destination_says_so_and_goes_on(catalog: Catalog, config: str) -> None:
     """In `deliveries list` and in `status`, until it is resumed."""
     assert "pacs paused" in _said(config, "pause", "pacs")
-    assert catalog.outlet("pacs").paused
+    assert catalog.outlets.get("pacs").paused
     assert "paused by the operator" in _said(config, "list")
     status = runner.invoke(radnode, ["status", "--config", config])
     assert "paused by the" in status.output
 
     _said(config, "resume", "pacs")
 
-    assert not catalog.outlet("pacs").paused
+    assert not catalog.outlets.get("pacs").paused
     assert "paused by" not in _said(config, "list")
 
 
 def test_what_holds_a_destination_up_is_listed(catalog: Catalog, config: str) -> None:
     """An open circuit with its reason; a destination that rows name and the settings do not."""
     opened = Circuit(CircuitState.OPEN, 5, 1, 0, 130.0, "no connection")
-    catalog.change_circuit("pacs", lambda _: opened, 100.0)
-    catalog.add_deliveries("c", "gone", UIDS, 100.0)
+    catalog.outlets.change_circuit("pacs", lambda _: opened, 100.0)
+    catalog.deliveries.add("c", "gone", UIDS, 100.0)
 
     said = _said(config, "list")
 
@@ -103,7 +103,7 @@ def test_instances_are_paused_one_by_one(catalog: Catalog, config: str) -> None:
 def test_what_was_delivered_is_sent_again_only_when_asked(catalog: Catalog, config: str) -> None:
     """A PACS that lost its disk."""
     for uid in UIDS:
-        catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", 101.0)
+        catalog.deliveries.put_outcome(uid, "pacs", DeliveryState.DELIVERED, "", 101.0)
 
     assert "0 instance(s) replayed" in _said(config, "replay", "pacs")
     assert "3 instance(s) replayed" in _said(config, "replay", "pacs", "--delivered")
@@ -111,12 +111,12 @@ def test_what_was_delivered_is_sent_again_only_when_asked(catalog: Catalog, conf
 
 def _fail(catalog: Catalog, destination: str = "pacs") -> None:
     """Let a destination have been away for hours."""
-    catalog.mark_dispatched(destination, "b", 0, 100.0)
-    job = catalog.job(destination, "b", 0)
+    catalog.dispatches.mark_queued(destination, "b", 0, 100.0)
+    job = catalog.dispatches.job(destination, "b", 0)
     assert job is not None
-    catalog.put_back(job, 9, 9e12, 100.0)
+    catalog.dispatches.put_back(job, 9, 9e12, 100.0)
     shut = Circuit(CircuitState.OPEN, 5, 9, 3, 9e12, "no connection")
-    catalog.change_circuit(destination, lambda _: shut, 100.0)
+    catalog.outlets.change_circuit(destination, lambda _: shut, 100.0)
 
 
 @pytest.mark.parametrize(
@@ -137,10 +137,10 @@ def test_a_destination_that_is_back_is_tried_now(
 
     assert f"{said}pacs: 3 instance(s) pending, 1 batch(es) due now" in answer
     assert "circuit is open (no connection): it is asked now" in answer
-    (job,) = catalog.due("pacs", time.time(), 10, urgent=False)
+    (job,) = catalog.dispatches.due("pacs", time.time(), 10, urgent=False)
     assert (job.state, job.attempts) == ("waiting", 0)
-    assert probe_due(catalog.outlet("pacs").circuit, time.time())
-    assert not catalog.outlet("archive").circuit.openings
+    assert probe_due(catalog.outlets.get("pacs").circuit, time.time())
+    assert not catalog.outlets.get("archive").circuit.openings
 
 
 @pytest.mark.parametrize("what", [STUDY, UIDS[0]])
@@ -149,7 +149,7 @@ def test_now_by_uid_is_now_at_every_destination_that_lacks_it(
 ) -> None:
     """And says what holds it up all the same."""
     _fail(catalog)
-    catalog.set_paused("pacs", True, 101.0)
+    catalog.outlets.set_paused("pacs", True, 101.0)
     count = 3 if what == STUDY else 1
 
     answer = _said(config, "now", what)
@@ -162,17 +162,17 @@ def test_now_by_uid_is_now_at_every_destination_that_lacks_it(
 def test_now_where_nothing_is_pending(catalog: Catalog, config: str) -> None:
     """Not a word of what was delivered."""
     for uid in UIDS:
-        catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", 101.0)
+        catalog.deliveries.put_outcome(uid, "pacs", DeliveryState.DELIVERED, "", 101.0)
 
     assert "nothing is pending" in _said(config, "now", "pacs")
 
 
 def test_what_is_on_the_line_is_not_disturbed(catalog: Catalog, config: str) -> None:
     """Its job goes on, and no second one is made."""
-    catalog.mark_dispatched("pacs", "b", 0, 100.0)
+    catalog.dispatches.mark_queued("pacs", "b", 0, 100.0)
 
     assert "3 instance(s) pending, 0 batch(es) due now" in _said(config, "now", "pacs")
-    assert catalog.job("pacs", "b", 0) is not None
+    assert catalog.dispatches.job("pacs", "b", 0) is not None
 
 
 @pytest.mark.parametrize(

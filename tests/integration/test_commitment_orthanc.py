@@ -60,7 +60,7 @@ def delivered(node: Node, orthanc: RunningOrthanc, slices: list[Dataset]) -> Non
     peer = Peer("ORTHANC", "127.0.0.1", orthanc.dicom_port, "RADNODE")
     outbound = []
     for one in slices:
-        kept = node.catalog.instance(str(one.SOPInstanceUID))
+        kept = node.catalog.instances.get(str(one.SOPInstanceUID))
         assert kept is not None
         outbound.append(
             OutboundInstance(
@@ -70,10 +70,10 @@ def delivered(node: Node, orthanc: RunningOrthanc, slices: list[Dataset]) -> Non
                 node.files.absolute(kept.path),
             )
         )
-    node.catalog.add_deliveries("b", "pacs", [o.sop_instance_uid for o in outbound], 1.0)
+    node.catalog.deliveries.add("b", "pacs", [o.sop_instance_uid for o in outbound], 1.0)
     for outcome in DimseSender("pacs", peer).send(outbound):
         assert outcome.state == "delivered"
-        node.catalog.put_delivery(
+        node.catalog.deliveries.put_outcome(
             outcome.sop_instance_uid, "pacs", DeliveryState.DELIVERED, "", 2.0
         )
 
@@ -94,7 +94,7 @@ def asked(node: Node, orthanc: RunningOrthanc) -> None:
 
 def rows(node: Node) -> dict[str, Delivery]:
     """Return the deliveries by instance."""
-    return {one.sop_instance_uid: one for one in node.catalog.deliveries(STUDY)}
+    return {one.sop_instance_uid: one for one in node.catalog.deliveries.of_study(STUDY)}
 
 
 def test_orthanc_commits_to_what_it_holds_and_gets_again_what_it_lost(tmp_path: Path) -> None:
@@ -114,12 +114,14 @@ def test_orthanc_commits_to_what_it_holds_and_gets_again_what_it_lost(tmp_path: 
         assert others == ["committed", "committed"]
 
         batch = rows(node)[lost].batch
-        assert [one.sop_instance_uid for one in node.catalog.pending(batch, "pacs")] == [lost]
+        assert [
+            one.sop_instance_uid for one in node.catalog.deliveries.pending(batch, "pacs")
+        ] == [lost]
         delivered(node, orthanc, [slices[1]])
         asked(node, orthanc)
         wait_for(lambda: rows(node)[lost].commitment == "committed", "the second report", 60)
 
-        told = [e.event for e in node.catalog.history(STUDY) if e.subject == lost]
+        told = [e.event for e in node.catalog.ledger.history(STUDY) if e.subject == lost]
         assert told == ["received", "sent", "commitment failed", "sent", "committed"]
 
 

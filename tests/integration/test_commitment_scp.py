@@ -27,7 +27,7 @@ from node.model.states import DeliveryState
 from node.receive.negotiation import PLAIN
 from node.settings.tls import server_context
 from node.settings.trust import ClientTlsTable, Source
-from node.store.commitments import Failed, Reference
+from node.store.commitments.requests import Failed, Reference
 from node.wire.notification import notify
 from node.wire.requestor import steady
 from tests.certificates import Authority
@@ -149,7 +149,7 @@ def test_what_we_hold_is_committed_on_the_same_association(node: Node, scanner: 
     (kind, report) = scanner.heard[0]
     assert (kind, report.transaction_uid, list(report.committed)) == (1, TRANSACTION, wanted)
     wait_for(lambda: state(node) == "reported", "the row", 30)
-    told = [e for e in node.catalog.history(STUDY) if e.event == "committed"]
+    told = [e for e in node.catalog.ledger.history(STUDY) if e.event == "committed"]
     assert [(e.subject, e.detail["for"]) for e in told] == [
         (one.sop_instance_uid, "SCANNER") for one in wanted
     ]
@@ -168,7 +168,7 @@ def test_a_report_is_encoded_as_was_negotiated(node: Node, scanner: Scanner, syn
 
 def state(node: Node) -> str:
     """Return how the request stands."""
-    promise = node.catalog.promised(TRANSACTION, "SCANNER")
+    promise = node.catalog.promises.get(TRANSACTION, "SCANNER")
     assert promise is not None
     return promise.state
 
@@ -178,7 +178,7 @@ def test_no_report_overtakes_the_answer(
 ) -> None:
     """Not even one that is due between the row and the response."""
     early: list[object] = []
-    promise = node.catalog.promise
+    promise = node.catalog.promises.promise
 
     def hasty(*request: Any) -> bool:
         taken = promise(*request)
@@ -186,7 +186,7 @@ def test_no_report_overtakes_the_answer(
         early.extend(scanner.heard)
         return taken
 
-    monkeypatch.setattr(node.catalog, "promise", hasty)
+    monkeypatch.setattr(node.catalog.promises, "promise", hasty)
     assoc = scanner.associate(node)
     assert ask(assoc, [Reference(CTImageStorage, "1.2.3")]) == 0x0000
     heard(scanner)
@@ -218,7 +218,7 @@ def test_the_new_association_is_over_tls_where_the_source_listens_so(
         (tmp_path / "node").mkdir()
         with running_receiver(tmp_path / "node", sources=(source,)) as node:
             wanted = stored(node, scanner)
-            node.catalog.promise(TRANSACTION, "SCANNER", wanted, node.now)
+            node.catalog.promises.promise(TRANSACTION, "SCANNER", wanted, node.now)
             heard(scanner)
 
     assert list(scanner.heard[0][1].committed) == wanted
@@ -273,7 +273,7 @@ def _in_conflict(node: Node, wanted: list[Reference]) -> list[Reference]:
 
 def path_of(node: Node, one: Reference) -> Path:
     """Return the file of an instance."""
-    kept = node.catalog.instance(one.sop_instance_uid)
+    kept = node.catalog.instances.get(one.sop_instance_uid)
     assert kept is not None
     return node.files.absolute(kept.path)
 
@@ -324,7 +324,7 @@ def test_a_wrong_request_is_refused(
     assert ask(assoc, **arguments) == status  # type: ignore[arg-type]
     assoc.release()
 
-    assert node.catalog.owed(1e12) == []
+    assert node.catalog.promises.owed(1e12) == []
 
 
 def test_a_transaction_in_use_is_refused_and_a_repeat_is_told_again(
@@ -378,7 +378,7 @@ def test_a_scanner_without_an_address_that_has_left_is_parked_with_the_reason(
         assoc.abort()
         wait_for(lambda: state(node) != "owed", "the verdict", 60)
 
-        promise = node.catalog.promised(TRANSACTION, "SCANNER")
+        promise = node.catalog.promises.get(TRANSACTION, "SCANNER")
         assert promise is not None
         if not scanner.heard:  # the report may have gone out ahead of the abort
             assert (promise.state, promise.reason) == (
@@ -403,7 +403,7 @@ def test_a_report_that_is_not_taken_is_owed_until_it_is(node: Node, scanner: Sca
 
 
 def _attempts(node: Node) -> int:
-    promise = node.catalog.promised(TRANSACTION, "SCANNER")
+    promise = node.catalog.promises.get(TRANSACTION, "SCANNER")
     assert promise is not None
     return promise.attempts
 
@@ -412,7 +412,7 @@ def test_what_was_owed_is_reported_after_a_restart(tmp_path: Path, scanner: Scan
     """Killed between its answer and the report: the row is there, the association is not."""
     with running_receiver(tmp_path) as node:
         wanted = stored(node, scanner)
-    node.catalog.promise(TRANSACTION, "SCANNER", wanted, 1000.0)
+    node.catalog.promises.promise(TRANSACTION, "SCANNER", wanted, 1000.0)
 
     source = Source(ae_title="SCANNER", host="127.0.0.1", port=scanner.port)
     with running_receiver(tmp_path, sources=(source,)):
@@ -426,9 +426,9 @@ def delivered_and_asked(node: Node) -> Reference:
     scanner = Scanner()
     (one,) = stored(node, scanner, 1)
     uid = one.sop_instance_uid
-    node.catalog.add_deliveries("b", "pacs", [uid], 1.0)
-    node.catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", 2.0)
-    assert node.catalog.open_request("pacs", TRANSACTION, 10, 1000.0, 2000.0) == 1
+    node.catalog.deliveries.add("b", "pacs", [uid], 1.0)
+    node.catalog.deliveries.put_outcome(uid, "pacs", DeliveryState.DELIVERED, "", 2.0)
+    assert node.catalog.requests.open("pacs", TRANSACTION, 10, 1000.0, 2000.0) == 1
     return one
 
 
@@ -440,8 +440,8 @@ def test_a_report_on_a_new_association_commits(node: Node) -> None:
     statuses = [report_anew(node.scp.server_address, "RADNODE", kind, ds) for _ in range(2)]
 
     assert statuses == [0x0000, 0x0000]
-    assert [row.commitment for row in node.catalog.deliveries(STUDY)] == ["committed"]
-    assert [e.event for e in node.catalog.history(STUDY)].count("committed") == 1
+    assert [row.commitment for row in node.catalog.deliveries.of_study(STUDY)] == ["committed"]
+    assert [e.event for e in node.catalog.ledger.history(STUDY)].count("committed") == 1
 
 
 def test_failures_on_a_new_association_are_sent_again(node: Node) -> None:
@@ -450,7 +450,7 @@ def test_failures_on_a_new_association_are_sent_again(node: Node) -> None:
     kind, ds = report_of(TRANSACTION, [], [Failed(one, 0x0112)])
 
     assert report_anew(node.scp.server_address, "RADNODE", kind, ds) == 0x0000
-    (row,) = node.catalog.deliveries(STUDY)
+    (row,) = node.catalog.deliveries.of_study(STUDY)
     assert row.state == "pending"
     assert row.batch.startswith("again/")
 
@@ -494,7 +494,7 @@ def test_a_wrong_report_is_refused(
     kind, ds, instance = report
 
     assert report_anew(node.scp.server_address, "RADNODE", kind, ds, instance) == status
-    assert [row.commitment for row in node.catalog.deliveries(STUDY)] == ["asked"]
+    assert [row.commitment for row in node.catalog.deliveries.of_study(STUDY)] == ["asked"]
 
 
 def test_images_come_in_while_a_slow_scanner_is_told(node: Node, scanner: Scanner) -> None:

@@ -18,7 +18,7 @@ from node.model.states import CircuitState, DeliveryState
 from node.pipeline.commitments import QUEUES, CommitmentRequests, Committing
 from node.pipeline.engine import Engine
 from node.store.catalog import Catalog
-from node.store.commitments import Failed, Reference
+from node.store.commitments.requests import Failed, Reference
 from tests.commitment_peer import (
     CommitmentPeer,
     Request,
@@ -42,9 +42,9 @@ class Node:
         self.catalog.upgrade()
         for number in range(3):
             one = stored(number)
-            self.catalog.record(one, 100.0)
-            self.catalog.add_deliveries("b", "pacs", [one.sop_instance_uid], 101.0)
-            self.catalog.put_delivery(
+            self.catalog.studies.record(one, 100.0)
+            self.catalog.deliveries.add("b", "pacs", [one.sop_instance_uid], 101.0)
+            self.catalog.deliveries.put_outcome(
                 one.sop_instance_uid, "pacs", DeliveryState.DELIVERED, "", 102.0
             )
         peer = Peer("PACS", "127.0.0.1", port, "RADNODE", connect_s=10, response_s=10)
@@ -58,7 +58,7 @@ class Node:
     def tick(self, seconds: float = 0.0) -> None:
         """Let time pass, make requests and send them as the jobs would."""
         self.now += seconds
-        before = set(self.catalog.new_requests())
+        before = set(self.catalog.requests.new())
         self.commitments.tick()
         assert not before
         for request in self.made():
@@ -74,7 +74,7 @@ class Node:
 
     def rows(self) -> list[Delivery]:
         """Return the deliveries in the order of their instances."""
-        return self.catalog.deliveries(STUDY)
+        return self.catalog.deliveries.of_study(STUDY)
 
     def standing(self) -> set[str | None]:
         """Return how the instances stand."""
@@ -129,17 +129,19 @@ def test_a_destination_that_is_held_up_is_not_asked(
     """Days of maintenance must not use up the attempts, after which an instance is parked."""
     peer.then = commit_all
     if held == "paused":
-        node.catalog.set_paused("pacs", True, node.now)
+        node.catalog.outlets.set_paused("pacs", True, node.now)
     else:
-        node.catalog.change_circuit("pacs", lambda _: Circuit(state=CircuitState.OPEN), node.now)
+        node.catalog.outlets.change_circuit(
+            "pacs", lambda _: Circuit(state=CircuitState.OPEN), node.now
+        )
     for _ in range(40):
         node.tick(86_400)
 
     assert peer.requests == []
     assert {row.state for row in node.rows()} == {"delivered"}
 
-    node.catalog.set_paused("pacs", False, node.now)
-    node.catalog.change_circuit("pacs", lambda _: Circuit(), node.now)
+    node.catalog.outlets.set_paused("pacs", False, node.now)
+    node.catalog.outlets.change_circuit("pacs", lambda _: Circuit(), node.now)
     node.tick()
 
     assert node.standing() == {"committed"}
@@ -196,8 +198,8 @@ def test_failures_are_sent_again_alone(node: Node, peer: CommitmentPeer) -> None
         ("delivered", "committed"), ("pending", None), ("delivered", "committed"),
     ]  # fmt: skip
     assert "0112" in node.rows()[1].reason
-    again = node.catalog.due("pacs", node.now, 10, urgent=False)[-1]
-    (pending,) = node.catalog.pending(again.batch, "pacs")
+    again = node.catalog.dispatches.due("pacs", node.now, 10, urgent=False)[-1]
+    (pending,) = node.catalog.deliveries.pending(again.batch, "pacs")
     assert pending.sop_instance_uid == stored(1).sop_instance_uid
 
 
@@ -217,7 +219,7 @@ def test_a_peer_that_reports_piecemeal_and_twice_is_answered_each_time(
     wait_for(lambda: len(peer.statuses) == 3, "our answers", 30)
     assert peer.statuses == [0x0000] * 3
     assert node.standing() == {"committed"}
-    assert [e.event for e in node.catalog.history(STUDY)].count("committed") == 3
+    assert [e.event for e in node.catalog.ledger.history(STUDY)].count("committed") == 3
 
 
 def _report_a_strange_transaction(peer: CommitmentPeer, request: Request) -> None:

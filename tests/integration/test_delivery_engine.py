@@ -15,7 +15,7 @@ from node.pipeline.dispatch import AT_ONCE
 from node.pipeline.engine import Engine
 from node.pipeline.stages import Stages
 from node.route.rules import compile_rules
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from radnet.inference.classifier import Prediction
 from tests.delivery_desk import Desk, dimse
 from tests.fault_peer import HANG, FaultPeer, fault_peer

@@ -42,7 +42,7 @@ class Worker:
 
     def add(self, *keys: TaskKey) -> None:
         """Let things be done."""
-        with self.catalog._write() as connection:
+        with self.catalog.write() as connection:
             for key in keys:
                 self.catalog.work.add(connection, key)
 
@@ -236,7 +236,7 @@ due.add([Handler(Kind.REPORT, 1, engine.step(do, "do"), bury, in_turn(1))])
 engine.launch(due.queues)
 key = TaskKey(Kind.REPORT, "SCANNER", "2.25.1")
 if catalog.work.task(key) is None:
-    with catalog._write() as connection:
+    with catalog.write() as connection:
         catalog.work.add(connection, key)
 due.resume()
 if where == "claimed":

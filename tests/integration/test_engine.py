@@ -375,7 +375,7 @@ def test_a_job_that_kills_its_process_is_dead_after_its_lives(lives: int, tmp_pa
 MOVED = """
 import os, pathlib, sys, threading
 from node.pipeline.engine import Engine, Queue
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from node.store.locks import executor_id
 
 folder = pathlib.Path(sys.argv[1])

@@ -46,13 +46,13 @@ def test_receiver_says_failure_while_the_database_is_locked(tmp_path: Path) -> N
         assoc = node.associate()
         with locked(tmp_path / "catalog.sqlite"):
             refused = send(assoc, image)
-            assert node.catalog.instance(image.SOPInstanceUID) is None
+            assert node.catalog.instances.get(image.SOPInstanceUID) is None
         taken = send(assoc, image)
         assoc.release()
 
         assert refused == StoreStatus.PROCESSING_FAILURE
         assert taken == StoreStatus.SUCCESS
-        assert node.catalog.instance(image.SOPInstanceUID) is not None
+        assert node.catalog.instances.get(image.SOPInstanceUID) is not None
 
 
 def test_a_catalog_that_is_locked_for_long_costs_no_association(
@@ -85,9 +85,9 @@ def test_noting_an_association_does_not_take_the_patience_of_its_first_instance(
     with closing(Catalog(f"sqlite:///{path}")) as catalog:
         catalog.upgrade()
         with locked(path), pytest.raises(StoreError, match="locked"):
-            catalog.open_association("A", "B", "C", 1.0)
+            catalog.access.open("A", "B", "C", 1.0)
 
-        assert catalog.open_association("A", "B", "C", 2.0)
+        assert catalog.access.open("A", "B", "C", 2.0)
         with catalog.engine.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 300_000
 
@@ -95,7 +95,7 @@ def test_noting_an_association_does_not_take_the_patience_of_its_first_instance(
 def test_worker_waits_while_the_database_is_locked(bench: Bench) -> None:
     """A lock is nobody's fault: recognition and segmentation end as ever once it is gone."""
     reached, lock, failed = threading.Event(), threading.Event(), threading.Event()
-    put = bench.catalog.put_findings
+    put = bench.catalog.findings.put
 
     def told(*arguments: Any, **named: Any) -> None:
         reached.set()
@@ -112,7 +112,7 @@ def test_worker_waits_while_the_database_is_locked(bench: Bench) -> None:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {200 if hasty else 30_000}")
 
     sa.event.listen(bench.catalog.engine, "begin", hurry, insert=True)
-    bench.catalog.put_findings = told  # type: ignore[method-assign]
+    bench.catalog.findings.put = told  # type: ignore[method-assign]
     bench.receive(*slices(*range(6)))
     bench.tick(3)
     assert reached.wait(60)
@@ -162,12 +162,17 @@ def test_clock_set_forward_by_a_day_fires_no_storm(bench: Bench) -> None:
     bench.tick(3)
     wait_for(bench.ends("done"), "the verdict", 60)
     wait_for(bench.at_rest, "an attempt with images, and one with results", 60)
-    before = [(one.attempts, one.next_at) for one in bench.catalog.dispatches("pacs")]
+    before = [
+        (one.attempts, one.next_at) for one in bench.catalog.dispatches.of_destination("pacs")
+    ]
     assert [attempts for attempts, _ in before] == [1, 1]
 
     bench.set_clock(86400)
 
-    after = [(one.attempts, one.next_at - 86400) for one in bench.catalog.dispatches("pacs")]
+    after = [
+        (one.attempts, one.next_at - 86400)
+        for one in bench.catalog.dispatches.of_destination("pacs")
+    ]
     assert after == before
 
 

@@ -28,7 +28,9 @@ def test_a_whole_series_ends_as_images_segmentation_and_report(bench: Bench) -> 
     assert bench.ends("done")()
     assert len(bench.sent(SegmentationStorage)) == 1
     assert len(bench.sent(ComprehensiveSRStorage)) == 1
-    found = {f.name: f.value for f in bench.catalog.findings(SERIES) if f.source != "header"}
+    found = {
+        f.name: f.value for f in bench.catalog.findings.of_series(SERIES) if f.source != "header"
+    }
     assert found["liver"] == "present"
 
 
@@ -74,10 +76,12 @@ def test_what_a_destination_does_not_take_stays_pending(bench: Bench) -> None:
     bench.tick(3)
 
     wait_for(
-        lambda: any(d.attempts for d in bench.catalog.deliveries(STUDY)), "the first attempt", 60
+        lambda: any(d.attempts for d in bench.catalog.deliveries.of_study(STUDY)),
+        "the first attempt",
+        60,
     )
 
-    states = {(d.state, d.reason) for d in bench.catalog.deliveries(STUDY)}
+    states = {(d.state, d.reason) for d in bench.catalog.deliveries.of_study(STUDY)}
     assert ("pending", "nobody there") in states
 
 
@@ -86,11 +90,11 @@ def test_a_derived_object_is_the_same_bytes_twice(bench: Bench) -> None:
     bench.receive(*slices(*range(6)))
     bench.tick(3)
     wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
-    before = bench.catalog.derived(SERIES, 1)
+    before = bench.catalog.results.of_series(SERIES, 1)
 
     bench.stages.segment(SERIES, 1, ["pacs"], [])
 
-    after = bench.catalog.derived(SERIES, 1)
+    after = bench.catalog.results.of_series(SERIES, 1)
     assert [(kind, one.sop_instance_uid, one.sha256) for kind, one in after] == [
         (kind, one.sop_instance_uid, one.sha256) for kind, one in before
     ]
@@ -109,7 +113,7 @@ def test_findings_reach_the_archive_after_the_files_were_deleted(bench: Bench) -
     bench.tick(3)
     wait_for(lambda: len(bench.pacs.sent) == 5 and bench.nothing_pending(), "everything", 60)
     wait_for(bench.ends("done"), "the end", 60)
-    assert bench.catalog.delete_series(SERIES, 1e12, (), 1e12)
+    assert bench.catalog.retention.delete(SERIES, 1e12, (), 1e12)
 
     assert bench.stages.tag(cast("TaggingDestination", Archive()), f"source/{SERIES}/1")
 
@@ -123,9 +127,9 @@ def test_the_first_failed_attempt_waits_at_least_thirty_seconds(bench: Bench) ->
     bench.tick(3)
     wait_for(bench.ends("done"), "the verdict", 60)
     wait_for(bench.at_rest, "an attempt with images, and one with results", 60)
-    assert [(job.attempts, job.next_at) for job in bench.catalog.dispatches("pacs")] == [
-        (1, bench.now + 30.0)
-    ] * 2
+    assert [
+        (job.attempts, job.next_at) for job in bench.catalog.dispatches.of_destination("pacs")
+    ] == [(1, bench.now + 30.0)] * 2
 
     bench.pacs.down = False
     bench.tick(31)
@@ -146,7 +150,7 @@ def test_why_images_go_nowhere_is_told_of_a_series_that_is_segmented(
     bench.receive(*slices(*range(6)))
     bench.now += 3
     bench.sweep.settle()
-    bench.catalog.mark_queued(SERIES, 1)
+    bench.catalog.revisions.mark_queued(SERIES, 1)
     unusable = stages.classify(SERIES, 1)
 
     def refuse(*_arguments: object) -> None:

@@ -42,7 +42,7 @@ def settled(bench: Bench, sent: int) -> list[tuple[str, str]]:
         60,
     )
     Quarantine(bench.catalog, bench.files, bench.clock).look()
-    held = [one.hold for one in bench.catalog.held()]
+    held = [one.hold for one in bench.catalog.quarantine.held()]
     assert all(one.kind == "mixed" for one in held)
     return sorted((one.series_instance_uid, one.reason) for one in held)
 
@@ -86,7 +86,7 @@ def test_a_mixed_series_travels_unmeasured_and_is_held(
 
     assert series == SERIES
     assert reason == f"{MIXED}Series {SERIES}: {what} (4 and 2 of 6 images); expected one."
-    assert {one.source for one in bench.catalog.findings(SERIES)} == {"header", "fused"}
+    assert {one.source for one in bench.catalog.findings.of_series(SERIES)} == {"header", "fused"}
     by_uid = {ds.SOPInstanceUID: ds for ds in bench.pacs.sent}
     assert all(by_uid[ds.SOPInstanceUID] == ds for ds in mixed)
 
@@ -133,7 +133,7 @@ def test_a_second_patient_who_comes_while_the_liver_is_sought_is_seen(bench: Ben
     assert row is not None
     assert row.state == "unusable"
     assert row.reason.startswith(f"{MIXED}2 patients in one study (6 and 6 of 12 images")
-    assert bench.catalog.derived(SERIES) == []
+    assert bench.catalog.results.of_series(SERIES) == []
     assert bench.derived_files() == []
 
 
@@ -148,8 +148,10 @@ def test_results_that_are_not_on_their_way_yet_stay_here(bench: Bench) -> None:
     bench.tick(3)
     wait_for(bench.ends("unusable"), "the verdict", 60)
 
-    made = {one.sop_instance_uid for _, one in bench.catalog.derived(SERIES)}
-    states = {(d.sop_instance_uid in made, d.state) for d in bench.catalog.deliveries(STUDY)}
+    made = {one.sop_instance_uid for _, one in bench.catalog.results.of_series(SERIES)}
+    states = {
+        (d.sop_instance_uid in made, d.state) for d in bench.catalog.deliveries.of_study(STUDY)
+    }
     assert states == {(True, "cancelled"), (False, "pending")}
 
 
@@ -189,7 +191,7 @@ def test_a_lone_reformat_costs_the_series_nothing(bench: Bench) -> None:
     assert named == {ds.SOPInstanceUID for ds in images[:11]}
     report = next(ds for ds in bench.pacs.sent if ds.Modality == "SR")
     assert str(odd.SOPInstanceUID) not in str(report.CurrentRequestedProcedureEvidenceSequence)
-    found = {(f.name, f.source): f.value for f in bench.catalog.findings(SERIES)}
+    found = {(f.name, f.source): f.value for f in bench.catalog.findings.of_series(SERIES)}
     assert found["plane", "fused"] == "axial"
     assert found["localizer", "fused"] is False
     remark = "left out 1 of 12 images: of another plane than the slices"
@@ -210,9 +212,9 @@ def test_one_series_uid_in_two_studies_is_two_series(bench: Bench) -> None:
     assert settled(bench, sent=16) == []
 
     for study, images in ((STUDY, first), (OTHER_STUDY, second)):
-        (series,) = bench.catalog.series_of(study)
+        (series,) = bench.catalog.studies.series_of(study)
         assert (series.state, series.instance_count) == ("done", 6)
-        assert bench.catalog.findings(series.series_instance_uid)
+        assert bench.catalog.findings.of_series(series.series_instance_uid)
         (seg,) = [one for one in bench.sent(SegmentationStorage) if one.StudyInstanceUID == study]
         assert seg.PatientID == images[0].PatientID
         (listed,) = seg.ReferencedSeriesSequence

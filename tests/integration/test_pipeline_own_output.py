@@ -30,8 +30,8 @@ def taken_in(bench: Bench, *instances: Dataset) -> str:
     bench.receive(*instances)
     bench.now += 3
     bench.sweep.settle()
-    (revision,) = bench.catalog.unqueued()
-    bench.catalog.mark_queued(*revision)
+    (revision,) = bench.catalog.revisions.unqueued()
+    bench.catalog.revisions.mark_queued(*revision)
     return str(bench.stages.classify(*revision)["reason"])
 
 
@@ -45,7 +45,7 @@ def test_own_output_that_comes_in_goes_where_the_rules_say(bench: Bench) -> None
     row = bench.last()
     assert row is not None
     assert (row.state, row.reason) == ("done", "made by a radnet-node")
-    (finding,) = bench.catalog.findings(SERIES)
+    (finding,) = bench.catalog.findings.of_series(SERIES)
     assert (finding.name, finding.value) == ("own_output", True)
     assert not bench.sent(SegmentationStorage)
 
@@ -58,7 +58,7 @@ def test_a_marked_instance_says_nothing_of_its_neighbours(bench: Bench, one: int
     bench.tick(3)
     wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
 
-    found = {f.name: f for f in bench.catalog.findings(SERIES) if f.source == "fused"}
+    found = {f.name: f for f in bench.catalog.findings.of_series(SERIES) if f.source == "fused"}
     assert found["own_output"].value is True
     assert found["own_output"].evidence["instances"] == [f"{SERIES}.{one + 1}"]
     assert found["sequence"].value == "CT"
@@ -89,7 +89,7 @@ def test_rules_can_tell_own_output_from_images(bench: Bench) -> None:
 
     stages.route(SERIES, 1, why)
 
-    where = {(d.sop_instance_uid, d.destination) for d in bench.catalog.deliveries(STUDY)}
+    where = {(d.sop_instance_uid, d.destination) for d in bench.catalog.deliveries.of_study(STUDY)}
     assert {to for uid, to in where if uid == f"{SERIES}.1"} == {"archive"}
     assert {to for uid, to in where if uid != f"{SERIES}.1"} >= {"pacs"}
     row = bench.last()
@@ -100,11 +100,11 @@ def test_rules_can_tell_own_output_from_images(bench: Bench) -> None:
 def test_own_output_is_told_by_the_files_where_recognition_died(bench: Bench) -> None:
     """It is routed by its header then, and not held up."""
     taken_in(bench, *marked(0, 1))
-    bench.catalog.put_findings(SERIES, 1, [], bench.now)
+    bench.catalog.findings.put(SERIES, 1, [], bench.now)
 
     bench.stages.route(SERIES, 1, "recognition died: x")
 
-    assert len(bench.catalog.deliveries(STUDY)) == 2
+    assert len(bench.catalog.deliveries.of_study(STUDY)) == 2
 
 
 def odd(ds: Dataset) -> None:
@@ -119,7 +119,7 @@ def test_a_marker_that_is_no_sequence_names_nobody(bench: Bench) -> None:
 
     taken_in(bench, *instances)
 
-    assert "own_output" not in {one.name for one in bench.catalog.findings(SERIES)}
+    assert "own_output" not in {one.name for one in bench.catalog.findings.of_series(SERIES)}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_nothing_is_sent_back_to_where_it_came_from(
 
     stages.route(SERIES, 1, why)
 
-    assert len(bench.catalog.deliveries(STUDY)) == 3 - back
+    assert len(bench.catalog.deliveries.of_study(STUDY)) == 3 - back
     row = bench.last()
     assert row is not None
     assert ("3 came from pacs and are not sent back there" in row.reason) == bool(back)

@@ -48,7 +48,7 @@ def test_a_result_that_was_written_and_never_recorded_does_not_stay(
     def cut_off(*_: object) -> None:
         raise RuntimeError("killed before the row")
 
-    monkeypatch.setattr(bench.catalog, "put_derived", cut_off)
+    monkeypatch.setattr(bench.catalog.results, "put", cut_off)
     bench.receive(*slices(*range(6)))
     bench.tick(3)
     wait_for(lambda: bool(bench.engine.dead()), "the dead job", 60)
@@ -58,7 +58,7 @@ def test_a_result_that_was_written_and_never_recorded_does_not_stay(
 
     assert len(leftovers) == 2
     assert bench.derived_files() == []
-    assert len(bench.catalog.instances(SERIES)) == 6
+    assert len(bench.catalog.instances.of_series(SERIES)) == 6
     row = bench.last()
     assert row is not None
     assert row.reason.startswith("segmentation died")
@@ -75,7 +75,7 @@ def test_an_earlier_rounds_death_removes_nothing_of_the_present_one(
     coming = recorded[0].with_name("2.25.1.dcm")
     coming.write_bytes(b"its row comes in a moment")
     job = DeadJob("segment/x", "segment", (SERIES, 1, ["pacs"], [], 0), "ERROR: killed")
-    monkeypatch.setattr(bench.catalog, "rounds", lambda *_: 1)
+    monkeypatch.setattr(bench.catalog.quarantine, "rounds", lambda *_: 1)
 
     bench.sweep.rescue(Dead(job), bench.workflows)
 
@@ -87,9 +87,9 @@ def test_a_series_whose_job_is_gone_is_queued_again(bench: Bench) -> None:
     bench.receive(*slices(*range(6)))
     bench.now += 3
     bench.sweep.settle()
-    bench.catalog.mark_queued(SERIES, 1)
+    bench.catalog.revisions.mark_queued(SERIES, 1)
     bench.sweep.mend(bench.engine)
-    assert bench.catalog.unqueued() == []  # it may be about to be queued
+    assert bench.catalog.revisions.unqueued() == []  # it may be about to be queued
 
     bench.now += 61
     bench.sweep.mend(bench.engine)
@@ -98,7 +98,7 @@ def test_a_series_whose_job_is_gone_is_queued_again(bench: Bench) -> None:
     wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
     bench.now += 61
     bench.sweep.mend(bench.engine)
-    assert bench.catalog.unqueued() == []
+    assert bench.catalog.revisions.unqueued() == []
     assert bench.ends("done")()
 
 
@@ -112,4 +112,4 @@ def test_a_series_whose_job_is_there_is_not_queued_again(bench: Bench) -> None:
 
     bench.sweep.mend(bench.engine)
 
-    assert bench.catalog.unqueued() == []
+    assert bench.catalog.revisions.unqueued() == []

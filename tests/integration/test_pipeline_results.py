@@ -10,7 +10,7 @@ from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 
 from node.audit.custody import changed_files
 from node.model.records import StoredInstance
-from node.store.instances import DERIVED
+from node.store.files import DERIVED
 from node.upkeep.leftovers import remove_leftovers
 from node.upkeep.quarantine import Quarantine
 from tests.bench import Bench, slices
@@ -26,7 +26,7 @@ def segmented(bench: Bench) -> None:
     bench.receive(*slices(*range(6)))
     bench.now += 3
     bench.sweep.settle()
-    bench.catalog.mark_queued(SERIES, 1)
+    bench.catalog.revisions.mark_queued(SERIES, 1)
 
 
 def test_a_step_that_runs_again_the_next_day_makes_the_same_bytes(
@@ -35,24 +35,24 @@ def test_a_step_that_runs_again_the_next_day_makes_the_same_bytes(
     """It died after the files were written, before their rows."""
     segmented(bench)
     bench.now = 1_700_000_000.0
-    put = bench.catalog.put_derived
+    put = bench.catalog.results.put
 
     def cut_off(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bench.catalog, "put_derived", cut_off)
+    monkeypatch.setattr(bench.catalog.results, "put", cut_off)
     with pytest.raises(KeyboardInterrupt):
         bench.stages.segment(SERIES, 1, [], [])
     before = [path.read_bytes() for path in bench.derived_files()]
-    monkeypatch.setattr(bench.catalog, "put_derived", put)
+    monkeypatch.setattr(bench.catalog.results, "put", put)
     bench.now += DAY_S
 
     bench.stages.segment(SERIES, 1, [], [])
-    made = dict(bench.catalog.derived(SERIES, 1))
+    made = dict(bench.catalog.results.of_series(SERIES, 1))
     bench.stages.segment(SERIES, 1, [], [])
 
     assert [path.read_bytes() for path in bench.derived_files()] == before
-    assert dict(bench.catalog.derived(SERIES, 1)) == made
+    assert dict(bench.catalog.results.of_series(SERIES, 1)) == made
     assert [pydicom.dcmread(path).ContentDate[:6] for path in bench.derived_files()] == [
         "202311"
     ] * 2
@@ -67,7 +67,7 @@ def corrected(path: Path) -> Dataset:
 
 def kept(bench: Bench, uid: str) -> StoredInstance:
     """Return a row whose file is as it says."""
-    row = bench.catalog.instance(uid)
+    row = bench.catalog.instances.get(uid)
     assert row is not None
     return row
 
@@ -85,7 +85,7 @@ def test_a_received_object_is_never_replaced_by_a_derived_one(
     first = make_bench(tmp_path / "first")
     segmented(first)
     first.stages.segment(SERIES, 1, [], [])
-    made = [one for _kind, one in first.catalog.derived(SERIES, 1)]
+    made = [one for _kind, one in first.catalog.results.of_series(SERIES, 1)]
     back = [corrected(first.files.absolute(one.path)) for one in made]
     twin = make_bench(tmp_path / "twin")
     twin.receive(*(ds for ds in back if ds.SOPClassUID in kinds))
@@ -99,12 +99,12 @@ def test_a_received_object_is_never_replaced_by_a_derived_one(
     for uid in taken:
         assert kept(twin, uid) == before[uid]
         assert name_of(twin, uid) == "Corrected^Name"
-    results = [one for _kind, one in twin.catalog.derived(SERIES, 1)]
+    results = [one for _kind, one in twin.catalog.results.of_series(SERIES, 1)]
     assert len(results) == len(twin.derived_files()) == 2
     for one in results:
         assert one.sop_instance_uid not in taken
         assert name_of(twin, one.sop_instance_uid) == "Made^Up"
-    told = [one for one in twin.catalog.history(STUDY) if one.event == "uid taken"]
+    told = [one for one in twin.catalog.ledger.history(STUDY) if one.event == "uid taken"]
     assert {one.subject for one in told} <= set(taken)
     assert len(told) == 1
     report = next(one for one in results if one.sop_class_uid == ComprehensiveSRStorage)
@@ -139,21 +139,21 @@ def test_our_own_result_that_comes_back_changed_is_kept_apart(bench: Bench) -> N
     bench.receive(*slices(*range(6)))
     bench.tick(3)
     wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
-    made = dict(bench.catalog.derived(SERIES, 1))
+    made = dict(bench.catalog.results.of_series(SERIES, 1))
     one = made["segmentation"]
     before = bench.files.absolute(one.path).read_bytes()
     same = pydicom.dcmread(bench.files.absolute(one.path))
 
     bench.receive(same)
-    assert bench.catalog.conflicts(STUDY) == []
+    assert bench.catalog.instances.conflicts(STUDY) == []
     for _ in range(2):
         bench.receive(corrected(bench.files.absolute(one.path)))
 
     assert bench.files.absolute(one.path).read_bytes() == before
-    (other,) = bench.catalog.conflicts(STUDY)
+    (other,) = bench.catalog.instances.conflicts(STUDY)
     apart = pydicom.dcmread(bench.files.absolute(other.path))
     assert str(apart.PatientName) == "Corrected^Name"
-    assert dict(bench.catalog.derived(SERIES, 1)) == made
+    assert dict(bench.catalog.results.of_series(SERIES, 1)) == made
     folder = bench.files.absolute(one.path).parent
     assert len(list(folder.iterdir())) == 2  # the other bytes came twice, and lie there once
 
@@ -164,11 +164,11 @@ def test_a_corrected_result_that_is_released_goes_where_the_rules_say(bench: Ben
     bench.tick(3)
     wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
     wait_for(bench.ends("done"), "the end", 60)
-    one = dict(bench.catalog.derived(SERIES, 1))["segmentation"]
+    one = dict(bench.catalog.results.of_series(SERIES, 1))["segmentation"]
     bench.receive(corrected(bench.files.absolute(one.path)))
     quarantine = Quarantine(bench.catalog, bench.files, bench.clock)
     quarantine.look()
-    (held,) = bench.catalog.held()
+    (held,) = bench.catalog.quarantine.held()
 
     quarantine.release(held)
     bench.tick(61)
@@ -176,5 +176,7 @@ def test_a_corrected_result_that_is_released_goes_where_the_rules_say(bench: Ben
     wait_for(lambda: len(bench.pacs.sent) == 9 and bench.nothing_pending(), "the result", 60)
     assert str(bench.pacs.sent[-1].PatientName) == "Corrected^Name"
     assert kept(bench, one.sop_instance_uid).origin == "received"
-    assert [other.sha256 for other in bench.catalog.conflicts(STUDY)] == [one.sha256]
-    assert list(changed_files(bench.catalog, bench.files, bench.catalog.history(STUDY))) == []
+    assert [other.sha256 for other in bench.catalog.instances.conflicts(STUDY)] == [one.sha256]
+    assert (
+        list(changed_files(bench.catalog, bench.files, bench.catalog.ledger.history(STUDY))) == []
+    )

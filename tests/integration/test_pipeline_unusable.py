@@ -89,7 +89,7 @@ def test_what_makes_no_volume_says_why_and_travels(
 def test_a_file_that_went_bad_stops_nobody_else(bench: Bench) -> None:
     """One series that cannot be read must not keep the others from being looked at."""
     bench.receive(*slices(0, 1, 2))
-    for stored in bench.catalog.instances(SERIES):
+    for stored in bench.catalog.instances.of_series(SERIES):
         bench.files.absolute(stored.path).write_bytes(b"the disk turned this into noise")
     bench.receive(*_another_series())
     bench.tick(3)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from node.audit.custody import changed_files
 from node.cli import radnode
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from node.store.ledger import GENESIS
 from node.store.tables import conflict, delivery, derived, finding, instance, ledger
 from tests.bench import Bench, slices
@@ -49,8 +49,8 @@ class Copy:
 
     def wrong(self) -> list[str]:
         """Return what is found wrong."""
-        found = self.catalog.proof().broken
-        entries = self.catalog.history(STUDY)
+        found = self.catalog.ledger.proof().broken
+        entries = self.catalog.ledger.history(STUDY)
         return [*([found] if found else []), *changed_files(self.catalog, self.files, entries)]
 
     def change(self, *statements: sa.Executable) -> None:
@@ -204,7 +204,7 @@ def test_tampering_is_found(copy: Copy, tamper: Tamper) -> None:
 def test_entries_of_an_older_version_hold(copy: Copy) -> None:
     """They have fewer digests: what they tell is compared, and the file with its row."""
     with copy.catalog.engine.begin() as connection:
-        entries = copy.catalog.history(STUDY)
+        entries = copy.catalog.ledger.history(STUDY)
         connection.execute(sa.delete(ledger))
         told = []
         for one in entries:
@@ -243,7 +243,7 @@ def test_a_kept_hash_is_asked_for(copy: Copy, tmp_path: Path) -> None:
     """0: the chain holds it. 1: it was cut off or written anew. 2: it is no hash."""
     config = tmp_path / "node.toml"
     config.write_text(f'[node]\ndata = "{copy.folder}"\n', encoding="utf-8")
-    kept = copy.catalog.proof()
+    kept = copy.catalog.ledger.proof()
 
     def prove(*arguments: str) -> int:
         return runner.invoke(radnode, ["prove", *arguments, "--config", str(config)]).exit_code

@@ -30,14 +30,14 @@ def quarantine(bench: Bench) -> Quarantine:
 
 def only(bench: Bench) -> Held:
     """Return the one thing that is held."""
-    (held,) = bench.catalog.held()
+    (held,) = bench.catalog.quarantine.held()
     return held
 
 
 def whole(bench: Bench) -> list[str]:
     """Return what `radnode prove` would find wrong."""
-    entries = bench.catalog.history(STUDY)
-    broken = bench.catalog.proof().broken
+    entries = bench.catalog.ledger.history(STUDY)
+    broken = bench.catalog.ledger.proof().broken
     return [*changed_files(bench.catalog, bench.files, entries), *([broken] if broken else [])]
 
 
@@ -82,7 +82,7 @@ def test_a_series_whose_recognition_died_is_held_and_replayed(
     bench.sweep.rescue(bench.engine, bench.workflows)  # the first job is dead for ever
     quarantine.look()
     assert bench.ends("done")()
-    assert bench.catalog.held() == []
+    assert bench.catalog.quarantine.held() == []
     assert len(bench.sent(SegmentationStorage)) == 1
     assert whole(bench) == []
 
@@ -116,7 +116,7 @@ def test_a_series_whose_headers_cannot_be_read_is_held(
     images = slices(*range(6))
     bench.receive(*images)
     whole_files = {}
-    for stored in bench.catalog.instances(SERIES):
+    for stored in bench.catalog.instances.of_series(SERIES):
         path = bench.files.absolute(stored.path)
         whole_files[path] = path.read_bytes()
         path.write_bytes(b"noise")
@@ -212,7 +212,7 @@ def test_other_bytes_under_a_known_uid_are_held_and_can_take_the_place(
     quarantine.look()
     first = only(bench)
     assert first.hold.kind == "conflict"
-    assert first.hold.what != held.hold.what
+    assert first.hold.key != held.hold.key
     assert whole(bench) == []
 
 
@@ -229,13 +229,13 @@ def test_discarding_a_conflict_removes_the_other_bytes_only(
 
     quarantine.discard(held)
 
-    assert bench.catalog.conflicts(STUDY) == []
+    assert bench.catalog.instances.conflicts(STUDY) == []
     assert len(list((bench.files.root / "instances").rglob("*.dcm"))) == 3
     assert not bench.files.absolute(held.hold.folder).exists()
-    assert bench.catalog.history(STUDY)[-1].event == "discarded"
+    assert bench.catalog.ledger.history(STUDY)[-1].event == "discarded"
     assert whole(bench) == []
     quarantine.look()
-    assert bench.catalog.held() == []
+    assert bench.catalog.quarantine.held() == []
     with pytest.raises(DecisionError, match="no longer held"):
         quarantine.discard(held)
 
@@ -249,14 +249,15 @@ def test_a_discard_that_was_killed_is_finished_by_the_next_look(
     other.PatientPosition = "FFS"
     bench.receive(other)
     quarantine.look()
-    bench.catalog.decide(only(bench), HoldState.DISCARDING, bench.now)
+    bench.catalog.quarantine.decide(only(bench), HoldState.DISCARDING, bench.now)
 
     quarantine.look()
 
-    assert bench.catalog.conflicts(STUDY) == []
+    assert bench.catalog.instances.conflicts(STUDY) == []
     assert len(list((bench.files.root / "instances").rglob("*.dcm"))) == 3
     assert [
-        one.state for one in bench.catalog.held((HoldState.DISCARDING, HoldState.DISCARDED))
+        one.state
+        for one in bench.catalog.quarantine.held((HoldState.DISCARDING, HoldState.DISCARDED))
     ] == ["discarded"]
 
 
@@ -267,13 +268,15 @@ def test_parked_deliveries_are_held_and_sent_again(bench: Bench, quarantine: Qua
     bench.tick(3)
     wait_for(bench.ends("done"), "the verdict", 60)
     wait_for(bench.at_rest, "an attempt with images, and one with results", 60)
-    for one in bench.catalog.instances(SERIES, Origin.RECEIVED):
-        bench.catalog.put_delivery(
+    for one in bench.catalog.instances.of_series(SERIES, Origin.RECEIVED):
+        bench.catalog.deliveries.put_outcome(
             one.sop_instance_uid, "pacs", DeliveryState.PARKED, "refused", bench.now
         )
     quarantine.look()
-    (held,) = [one for one in bench.catalog.held() if one.hold.series_instance_uid == SERIES]
-    assert (held.hold.kind, held.hold.what) == ("delivery", "pacs")
+    (held,) = [
+        one for one in bench.catalog.quarantine.held() if one.hold.series_instance_uid == SERIES
+    ]
+    assert (held.hold.kind, str(held.hold.key)) == ("delivery", "pacs")
     assert len(list(bench.files.absolute(held.hold.folder).glob("*.dcm"))) == 3
 
     bench.pacs.down = False
@@ -281,7 +284,7 @@ def test_parked_deliveries_are_held_and_sent_again(bench: Bench, quarantine: Qua
 
     bench.tick(60)
     wait_for(lambda: len(bench.pacs.sent) == 5 and bench.nothing_pending(), "all of it", 60)
-    assert {d.state for d in bench.catalog.deliveries(STUDY)} == {"delivered"}
+    assert {d.state for d in bench.catalog.deliveries.of_study(STUDY)} == {"delivered"}
 
 
 def test_the_operator_does_it_by_command(
@@ -328,10 +331,12 @@ def test_retention_keeps_what_went_wrong_until_somebody_decides(
     later = bench.now + 1000
 
     def goes() -> bool:
-        return bench.catalog.kept_because(SERIES, later, ()) == ""
+        return bench.catalog.retention.kept_because(SERIES, later, ()) == ""
 
     assert goes()
-    bench.catalog.finish(SERIES, 1, RevisionState.UNUSABLE, "ERROR", FailureKind.SEGMENTATION)
+    bench.catalog.revisions.finish(
+        SERIES, 1, RevisionState.UNUSABLE, "ERROR", FailureKind.SEGMENTATION
+    )
     assert not goes()
     quarantine.look()
     assert not goes()

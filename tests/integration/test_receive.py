@@ -33,7 +33,7 @@ def test_success_means_file_and_row(node: Node) -> None:
 
     assert send(assoc, ds) == StoreStatus.SUCCESS
 
-    kept = node.catalog.instance(ds.SOPInstanceUID)
+    kept = node.catalog.instances.get(ds.SOPInstanceUID)
     assert kept is not None
     read = pydicom.dcmread(node.files.absolute(kept.path))
     assert read == ds
@@ -53,7 +53,7 @@ def test_compressed_bytes_are_kept_as_they_came(node: Node) -> None:
 
     assert send_bytes(assoc, CTImageStorage, uid, data) == StoreStatus.SUCCESS
 
-    kept = node.catalog.instance(uid)
+    kept = node.catalog.instances.get(uid)
     assert kept is not None
     assert kept.transfer_syntax_uid == JPEG2000Lossless
     assert node.files.absolute(kept.path).read_bytes().endswith(data)
@@ -84,7 +84,7 @@ def test_a_repeated_instance_is_a_no_op(node: Node) -> None:
     assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
     assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
 
-    (one,) = node.catalog.series_of(STUDY)
+    (one,) = node.catalog.studies.series_of(STUDY)
     assert one.instance_count == 1
     assert len(node.stored()) == 1
     assoc.release()
@@ -99,9 +99,9 @@ def test_the_same_uid_with_other_bytes_is_kept_apart(node: Node) -> None:
     assert send(assoc, first) == StoreStatus.SUCCESS
     assert send(assoc, second) == StoreStatus.SUCCESS
 
-    (conflict,) = node.catalog.conflicts(STUDY)
+    (conflict,) = node.catalog.instances.conflicts(STUDY)
     assert pydicom.dcmread(node.files.absolute(conflict.path)).PixelData == second.PixelData
-    kept = node.catalog.instance(first.SOPInstanceUID)
+    kept = node.catalog.instances.get(first.SOPInstanceUID)
     assert kept is not None
     assert pydicom.dcmread(node.files.absolute(kept.path)).PixelData == first.PixelData
     assoc.release()
@@ -146,7 +146,7 @@ def test_associations_are_evidence(node: Node) -> None:
     aborted.abort()
 
     def ended() -> dict[str, bool]:
-        progress = node.catalog.unsettled()
+        progress = node.catalog.studies.unsettled()
         return {p.series_instance_uid: p.aborted for p in progress if not p.open_associations}
 
     wait_for(lambda: len(ended()) == 2, "the end of both", 60)

@@ -44,7 +44,7 @@ def of(version: int) -> bytes:
 
 def shown(node: Node) -> list[tuple[str, str, str]]:
     """Return who is shown as turned away: calling AE, called AE, reason."""
-    peers = [one.peer for one in node.catalog.rejections()]
+    peers = [one.peer for one in node.catalog.access.rejections()]
     return [(one.calling_ae, one.called_ae, one.reason) for one in peers]
 
 
@@ -160,7 +160,7 @@ def test_who_asks_for_no_association_is_shown(node: Node, octets: bytes, told: s
         wire.socket.shutdown(socket.SHUT_WR)
 
         wait_for(lambda: any(told in one[2] for one in shown(node)), "a row", 20)
-    (only,) = node.catalog.rejections()
+    (only,) = node.catalog.access.rejections()
     assert only.peer.address == "127.0.0.1"
 
 
@@ -188,7 +188,7 @@ def test_a_flood_of_connections_is_shown_once(tmp_path: Path) -> None:
             one.socket.close()
 
         assert shown(node) == [("", "", "too many connections wait")]
-        (only,) = node.catalog.rejections()
+        (only,) = node.catalog.access.rejections()
         assert only.times == 1
 
 
@@ -245,7 +245,7 @@ def test_an_object_of_no_patient_is_stored(node: Node) -> None:
         status = wire.store(ds.SOPInstanceUID, [encoded(ds)], HangingProtocolStorage)
 
     assert status == StoreStatus.SUCCESS
-    (series,) = node.catalog.series_of(ds.SOPInstanceUID)
+    (series,) = node.catalog.studies.series_of(ds.SOPInstanceUID)
     assert series.series_instance_uid == ds.SOPInstanceUID
 
 

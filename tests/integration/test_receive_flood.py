@@ -49,11 +49,11 @@ def test_a_flood_of_bad_connections_leaves_nothing_behind(
             assert node.associate().is_rejected
 
         def counted(title: str) -> int:
-            rows = node.catalog.rejections()
+            rows = node.catalog.access.rejections()
             return sum(row.times for row in rows if row.peer.calling_ae == title)
 
         wait_for(lambda: counted("") == FLOOD, "the handshakes to be counted", 60)
         wait_for(lambda: counted("SCANNER") == 1 + FLOOD // 10, "the strangers", 60)
         wait_for(lambda: threading.active_count() <= threads, "the threads", 60)
         wait_for(lambda: open_sockets() <= sockets, "the sockets", 60)
-        assert len(node.catalog.rejections()) <= 3
+        assert len(node.catalog.access.rejections()) <= 3

@@ -69,7 +69,7 @@ def test_memory_is_flat_with_the_size_of_instances(tmp_path: Path) -> None:
         assert grown < 8 * MIB
 
         ds, fragments = large(2, 150 * MIB)
-        kept = receiver.catalog.instance(ds.SOPInstanceUID)
+        kept = receiver.catalog.instances.get(ds.SOPInstanceUID)
         assert kept is not None
         path = receiver.data / kept.path
         whole, digest = 0, hashlib.sha256()
@@ -141,7 +141,7 @@ def small_disk(folder: Path, mib: int) -> Iterator[Path]:
 def whole(receiver: ReceiverProcess, number: int) -> bool:
     """Tell whether an instance of 3 MiB is recorded, and its file holds every byte of it."""
     ds, fragments = large(number, 3 * MIB)
-    kept = receiver.catalog.instance(ds.SOPInstanceUID)
+    kept = receiver.catalog.instances.get(ds.SOPInstanceUID)
     if kept is None:
         return False
     return (receiver.data / kept.path).read_bytes().endswith(b"".join(fragments))

@@ -24,7 +24,7 @@ from node.deliver.destination import OutboundInstance
 from node.deliver.dimse import DimseSender
 from node.model.records import StoredInstance
 from node.receive.statuses import StoreStatus
-from node.store.instances import data_set_sha256
+from node.store.files import data_set_sha256
 from tests.outbound import STUDY, ct_slice
 from tests.peers import free_port, running_storescp
 from tests.receiver import Node, encoded
@@ -42,7 +42,7 @@ def stored(node: Node, data: bytes, ds: Dataset, syntax: UID = EXPLICIT) -> Stor
         wire.associate([(1, CTImageStorage, syntax)])
         pieces = [data[at : at + 100_000] for at in range(0, len(data), 100_000)]
         assert wire.store(ds.SOPInstanceUID, pieces) == StoreStatus.SUCCESS
-    row = node.catalog.instance(ds.SOPInstanceUID)
+    row = node.catalog.instances.get(ds.SOPInstanceUID)
     assert row is not None
     return row
 
@@ -136,7 +136,7 @@ def test_file_meta_information_in_front_is_kept_where_it_does_no_harm(
     assert found.file_meta.PrivateInformation == META
     assert found.PixelData == ds.PixelData
     assert stored(node, META + data, ds).path == row.path
-    assert node.catalog.conflicts(STUDY) == []
+    assert node.catalog.instances.conflicts(STUDY) == []
 
 
 def test_what_is_compressed_in_implicit_vr_is_refused(node: Node) -> None:

@@ -12,7 +12,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from node.receive.statuses import StoreStatus
-from node.store.instances import apart
+from node.store.files import apart
 from tests.disk import full
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
@@ -100,7 +100,7 @@ def test_a_full_disk_is_out_of_resources(
         assert send(assoc, ct_slice(1)) == StoreStatus.OUT_OF_RESOURCES
 
     assert node.stored() == before
-    assert node.catalog.instance(ct_slice(1).SOPInstanceUID) is None
+    assert node.catalog.instances.get(ct_slice(1).SOPInstanceUID) is None
     assert not list(node.files.root.rglob("*.part"))
     assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
     assoc.release()
@@ -158,7 +158,7 @@ def test_a_torn_file_kept_apart_is_written_again(node: Node) -> None:
     second.PixelData = bytes(len(second.PixelData))
     assert send(assoc, first) == StoreStatus.SUCCESS
     assert send(assoc, second) == StoreStatus.SUCCESS
-    (conflict,) = node.catalog.conflicts(STUDY)
+    (conflict,) = node.catalog.instances.conflicts(STUDY)
     path = node.files.absolute(conflict.path)
     whole = path.read_bytes()
     assert path.name == apart(path.parent / f"{first.SOPInstanceUID}.dcm", conflict.sha256).name
@@ -178,7 +178,7 @@ def test_a_fault_of_ours_is_never_a_success(node: Node, monkeypatch: pytest.Monk
         raise RuntimeError("a fault")
 
     with monkeypatch.context() as patched:
-        patched.setattr(node.catalog, "record", broken)
+        patched.setattr(node.catalog.studies, "record", broken)
         assert send(assoc, ct_slice(1)) == 0xC211  # pynetdicom's
 
     assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
@@ -195,7 +195,7 @@ def test_what_is_associated_at_the_end_is_aborted(node: Node) -> None:
 
     assoc.join(timeout=10)
     assert assoc.is_aborted
-    (progress,) = node.catalog.unsettled()
+    (progress,) = node.catalog.studies.unsettled()
     assert progress.aborted
 
 
@@ -204,7 +204,7 @@ def test_a_peer_that_leaves_before_it_is_recorded_is_recorded_as_gone(
 ) -> None:
     """Else its series would wait for the end of its association until the next start."""
     gone, done = threading.Event(), threading.Event()
-    end, open_ = node.scp._end, node.catalog.open_association
+    end, open_ = node.scp._end, node.catalog.access.open
 
     def ended(assoc: Association, *, released: bool) -> None:
         end(assoc, released=released)
@@ -217,7 +217,7 @@ def test_a_peer_that_leaves_before_it_is_recorded_is_recorded_as_gone(
         return number
 
     monkeypatch.setattr(node.scp, "_end", ended)
-    monkeypatch.setattr(node.catalog, "open_association", opened)
+    monkeypatch.setattr(node.catalog.access, "open", opened)
     with Wire(node.scp.server_address[1]) as wire:
         wire.associate()
     assert done.wait(10)
@@ -235,4 +235,4 @@ def test_a_peer_that_takes_hardly_any_pdu_harms_itself_alone(node: Node, maximum
         wire.send(pdu(P_DATA_TF, pdv(1, 3, store_rq(ds.SOPClassUID, ds.SOPInstanceUID))))
         wire.send(pdu(P_DATA_TF, pdv(1, 2, encoded(ds))))
         assert wire.read()[0] == (P_DATA_TF if maximum == 7 else ABORT)
-    assert node.catalog.instance(ds.SOPInstanceUID) is not None
+    assert node.catalog.instances.get(ds.SOPInstanceUID) is not None

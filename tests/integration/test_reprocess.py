@@ -72,9 +72,9 @@ def test_what_a_mistaken_rule_sent_nowhere_goes_out_after_it_is_mended(
     row = bench.last()
     assert row is not None
     assert (row.revision, row.rounds) == (1, 2)
-    told = [one.event for one in bench.catalog.history(STUDY)]
+    told = [one.event for one in bench.catalog.ledger.history(STUDY)]
     assert told.count("reprocessed") == 2
-    assert bench.catalog.proof().broken == ""
+    assert bench.catalog.ledger.proof().broken == ""
 
 
 def test_everything_is_sent_again_where_that_is_asked(bench: Bench) -> None:
@@ -120,12 +120,12 @@ def test_what_is_held_in_quarantine_is_run_again_and_no_longer_held(bench: Bench
     bench.sweep.rescue(bench.engine, bench.workflows)
     wait_for(bench.ends("unusable"), "the end", 60)
     Quarantine(bench.catalog, bench.files, bench.clock).look()
-    (held,) = bench.catalog.held()
+    (held,) = bench.catalog.quarantine.held()
     bench.classifier.fails = False
 
     radnode_says(bench, "reprocess", SERIES)
 
-    assert bench.catalog.held() == []
+    assert bench.catalog.quarantine.held() == []
     assert not bench.files.absolute(held.hold.folder).exists()
     bench.tick(1)
     wait_for(bench.ends("done"), "the second round", 60)
@@ -164,7 +164,7 @@ def test_status_ledger_and_log_say_which_rule_matched_and_why(
     wait_for(lambda: len(bench.pacs.sent) == 3 and bench.nothing_pending(), "the images", 60)
     wait_for(bench.ends("done"), "the end", 60)
 
-    (entry,) = [one for one in bench.catalog.history(STUDY) if one.event == "judged"]
+    (entry,) = [one for one in bench.catalog.ledger.history(STUDY) if one.event == "judged"]
     assert list(entry.detail["matched"]) == ["ct"]
     assert entry.detail["deliver"] == ["pacs"]
     because = entry.detail["matched"]["ct"]
@@ -198,7 +198,7 @@ results_to = ["pacs"]
 
 def test_rules_are_tried_on_a_study_without_doing_anything(stranded: Bench) -> None:
     """What each would do, and why; which part of a condition fails, and what stands there."""
-    before = stranded.catalog.proof().last
+    before = stranded.catalog.ledger.proof().last
 
     for what in ([STUDY], [SERIES], ["--last", "1970-01-01"]):
         said = " ".join(radnode_says(stranded, "rules", "try", *what, rules=TRIED).split())
@@ -209,9 +209,9 @@ def test_rules_are_tried_on_a_study_without_doing_anything(stranded: Bench) -> N
         assert 'not header.SeriesDescription.contains("art")' in said
         assert "header.SeriesDescription absent" in said
     assert SERIES not in radnode_says(stranded, "rules", "try", "--last", "7d", rules=TRIED)
-    assert stranded.catalog.proof().last == before
+    assert stranded.catalog.ledger.proof().last == before
     assert stranded.pacs.sent == []
-    assert stranded.catalog.unqueued() == []
+    assert stranded.catalog.revisions.unqueued() == []
 
 
 def test_rules_are_tried_on_a_file_that_is_not_here_yet(

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from node.audit.custody import changed_files
 from node.model.states import DeliveryState, RevisionState
-from node.store.instances import data_set_sha256
+from node.store.files import data_set_sha256
 from node.upkeep.retention import Keeper
 from tests.outbound import SERIES, STUDY, ct_slice
 from tests.receiver import Node, running_receiver, send
@@ -25,7 +25,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     with running_receiver(tmp_path) as made:
         put(made, ct_slice(1))
         settle_and_deliver(made)
-        assert made.catalog.delete_series(SERIES, made.now, (), made.now) == 1
+        assert made.catalog.retention.delete(SERIES, made.now, (), made.now) == 1
         yield made
 
 
@@ -38,11 +38,11 @@ def put(node: Node, ds: Dataset) -> None:
 
 def settle_and_deliver(node: Node) -> None:
     """Do what the worker does with a series that "outbox" takes."""
-    number = node.catalog.settle(SERIES, {}, node.now)
+    number = node.catalog.revisions.settle(SERIES, {}, node.now)
     assert number is not None
-    node.catalog.finish(SERIES, number, RevisionState.DONE)
-    node.catalog.add_deliveries(f"source/{SERIES}/{number}", "outbox", [UID], node.now)
-    node.catalog.put_delivery(UID, "outbox", DeliveryState.DELIVERED, "", node.now)
+    node.catalog.revisions.finish(SERIES, number, RevisionState.DONE)
+    node.catalog.deliveries.add(f"source/{SERIES}/{number}", "outbox", [UID], node.now)
+    node.catalog.deliveries.put_outcome(UID, "outbox", DeliveryState.DELIVERED, "", node.now)
 
 
 def remove(node: Node) -> None:
@@ -58,7 +58,7 @@ def digest(node: Node, path: Path) -> str:
 
 def held(node: Node) -> str:
     """Return the digest of the file that the row names; check it against the row."""
-    kept = node.catalog.instance(UID)
+    kept = node.catalog.instances.get(UID)
     assert kept is not None
     assert kept.deleted_at is None
     found = digest(node, kept.path)
@@ -75,17 +75,17 @@ def test_what_was_deleted_and_comes_again_is_new_again(node: Node, removed_first
     remove(node)
 
     first = held(node)
-    assert node.catalog.deliveries(STUDY) == []
-    assert [one.series_instance_uid for one in node.catalog.unsettled()] == [SERIES]
+    assert node.catalog.deliveries.of_study(STUDY) == []
+    assert [one.series_instance_uid for one in node.catalog.studies.unsettled()] == [SERIES]
     assert len(node.stored()) == 1
-    assert list(changed_files(node.catalog, node.files, node.catalog.history(STUDY))) == []
+    assert list(changed_files(node.catalog, node.files, node.catalog.ledger.history(STUDY))) == []
 
     put(node, ct_slice(1))
     assert held(node) == first
     assert len(node.stored()) == 1
 
     settle_and_deliver(node)
-    assert node.catalog.delete_series(SERIES, node.now, (), node.now) == 1
+    assert node.catalog.retention.delete(SERIES, node.now, (), node.now) == 1
     put(node, ct_slice(1))
     remove(node)
     assert held(node) == first
@@ -98,9 +98,9 @@ def test_other_bytes_under_a_deleted_uid_are_kept_apart(node: Node) -> None:
     other.PixelData = bytes(len(other.PixelData))
     put(node, other)
 
-    (conflict,) = node.catalog.conflicts(STUDY)
+    (conflict,) = node.catalog.instances.conflicts(STUDY)
     assert digest(node, conflict.path) == conflict.sha256
-    tombstone = node.catalog.instance(UID)
+    tombstone = node.catalog.instances.get(UID)
     assert tombstone is not None
     assert tombstone.deleted_at is not None
 
@@ -116,23 +116,23 @@ def test_a_late_slice_of_a_deleted_series_makes_it_come_in_again(node: Node) -> 
     remove(node)
     put(node, ct_slice(2))
 
-    (progress,) = node.catalog.unsettled()
+    (progress,) = node.catalog.studies.unsettled()
     assert progress.revision == 1
-    assert len(node.catalog.instances(SERIES)) == 1
-    assert node.catalog.settle(SERIES, {}, node.now) == 2
-    assert "worked on" in node.catalog.kept_because(SERIES, 1e12, ())
-    node.catalog.finish(SERIES, 2, RevisionState.DONE)
-    assert "no destination" in node.catalog.kept_because(SERIES, 1e12, ())
+    assert len(node.catalog.instances.of_series(SERIES)) == 1
+    assert node.catalog.revisions.settle(SERIES, {}, node.now) == 2
+    assert "worked on" in node.catalog.retention.kept_because(SERIES, 1e12, ())
+    node.catalog.revisions.finish(SERIES, 2, RevisionState.DONE)
+    assert "no destination" in node.catalog.retention.kept_because(SERIES, 1e12, ())
 
 
 def test_prove_knows_what_was_deleted_by_right(node: Node) -> None:
     """A tombstone that the ledger does not tell of is a hole in custody."""
     remove(node)
-    assert list(changed_files(node.catalog, node.files, node.catalog.history(STUDY))) == []
+    assert list(changed_files(node.catalog, node.files, node.catalog.ledger.history(STUDY))) == []
 
     put(node, ct_slice(2))
     with node.catalog.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE instance SET deleted_at = 1.0")
-    (wrong,) = changed_files(node.catalog, node.files, node.catalog.history(STUDY))
+    (wrong,) = changed_files(node.catalog, node.files, node.catalog.ledger.history(STUDY))
     assert "disagree" in wrong
     assert str(ct_slice(2).SOPInstanceUID) in wrong

@@ -16,8 +16,8 @@ from node.receive.gate import Gate
 from node.settings import ReceiveSection
 from node.settings.tls import ClientTls
 from node.settings.trust import Source, TlsSection
+from node.store.access import LIMIT, OTHERS, Rejected
 from node.store.catalog import Catalog
-from node.store.rejections import LIMIT, OTHERS, Rejected
 from tests.certificates import Authority
 from tests.node_process import wait_for
 from tests.outbound import ct_slice
@@ -39,10 +39,10 @@ def test_an_unlisted_peer_is_rejected_and_kept_for_the_administrator(tmp_path: P
                 answer = assoc.acceptor.primitive
                 assert answer is not None
                 assert (answer.result, answer.result_source, answer.diagnostic) == (1, 1, 3)
-            wait_for(lambda: bool(node.catalog.rejections()), "the row", 20)
-            wait_for(lambda: node.catalog.rejections()[0].times == 2, "the count", 20)
-        (row,) = node.catalog.rejections()
-        assert node.catalog.visitors() == []
+            wait_for(lambda: bool(node.catalog.access.rejections()), "the row", 20)
+            wait_for(lambda: node.catalog.access.rejections()[0].times == 2, "the count", 20)
+        (row,) = node.catalog.access.rejections()
+        assert node.catalog.access.visitors() == []
     told = [line for line in logs if line["event"] == "association rejected"]
     assert [line["calling_ae"] for line in told] == ["SCANNER", "SCANNER"]
     assert row.peer == Rejected("SCANNER", "RADNODE", "127.0.0.1", "not among the sources")
@@ -57,7 +57,7 @@ def test_the_network_counts(tmp_path: Path, source: Source, gets_in: bool) -> No
         if gets_in:
             assert send(assoc, ct_slice(1)) == 0x0000
             assoc.release()
-            (came,) = node.catalog.visitors()
+            (came,) = node.catalog.access.visitors()
             assert (came.calling_ae, came.called_ae, came.times) == ("SCANNER", "RADNODE", 1)
 
 
@@ -72,7 +72,7 @@ def test_a_source_may_call_another_title(tmp_path: Path) -> None:
         assoc = ae.associate(host, port, ae_title="OLDPACS")
         assert assoc.is_established
         assoc.release()
-        (came,) = node.catalog.visitors()
+        (came,) = node.catalog.access.visitors()
         assert came.called_ae == "OLDPACS"
 
 
@@ -135,8 +135,8 @@ def test_a_flood_of_titles_does_not_fill_the_disk(tmp_path: Path) -> None:
     catalog = Catalog(f"sqlite:///{tmp_path / 'c.sqlite'}")
     catalog.upgrade()
     for number in range(LIMIT + 5):
-        catalog.note_rejection(Rejected(f"T{number}", "RADNODE", "192.0.2.1", "x"), number)
-    rows = catalog.rejections()
+        catalog.access.note_rejection(Rejected(f"T{number}", "RADNODE", "192.0.2.1", "x"), number)
+    rows = catalog.access.rejections()
     assert len(rows) == LIMIT + 1
     assert rows[0].peer.calling_ae == OTHERS
     assert rows[0].times == 5
@@ -150,7 +150,7 @@ def test_radnode_sources_shows_who_came_and_how_to_let_them_in(tmp_path: Path) -
     (tmp_path / "data").mkdir()
     catalog = Catalog(f"sqlite:///{tmp_path / 'data' / 'catalog.sqlite'}")
     catalog.upgrade()
-    catalog.note_rejection(
+    catalog.access.note_rejection(
         Rejected("MR[red]1", "RADNODE", "192.0.2.1", "not among the sources"), 1000.0
     )
     catalog.close()
@@ -173,7 +173,7 @@ def test_with_accept_unlisted_a_stranger_is_let_in_and_shown(tmp_path: Path) -> 
         assoc = node.associate()
         assert send(assoc, ct_slice(1)) == 0x0000
         assoc.release()
-        (came,) = node.catalog.visitors()
+        (came,) = node.catalog.access.visitors()
         assert came.calling_ae == "SCANNER"
     wait_for(
         lambda: not any("Acceptor" in one.name for one in set(threading.enumerate()) - before),

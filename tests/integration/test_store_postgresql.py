@@ -15,10 +15,10 @@ from node.errors import StoreError
 from node.model.failures import FailureKind, HoldKind
 from node.model.records import Finding
 from node.model.states import DeliveryState, Origin, RevisionState
+from node.store.access import Rejected
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from node.store.looking import look_at_catalog
-from node.store.rejections import Rejected
 from node.store.tables import metadata
 from node.upkeep.quarantine import wanted
 from tests.peers import RunningPostgresql, running_postgresql
@@ -52,43 +52,45 @@ def test_migrations_make_what_the_code_expects(catalog: Catalog) -> None:
 def test_reception_says_new_repeated_and_conflict(catalog: Catalog) -> None:
     """ON CONFLICT works as it does on SQLite."""
     said = [
-        catalog.record(stored(1), 100.0),
-        catalog.record(stored(1), 101.0),
-        catalog.record(stored(1, sha256="1" * 64), 102.0),
+        catalog.studies.record(stored(1), 100.0),
+        catalog.studies.record(stored(1), 101.0),
+        catalog.studies.record(stored(1, sha256="1" * 64), 102.0),
     ]
 
     assert said == ["new", "repeated", "conflict"]
-    assert catalog.instance(stored(1).sop_instance_uid) == stored(1)
-    (summary,) = catalog.series_of(STUDY)
+    assert catalog.instances.get(stored(1).sop_instance_uid) == stored(1)
+    (summary,) = catalog.studies.series_of(STUDY)
     assert summary.instance_count == 1
 
 
 def test_findings_deliveries_and_derived_objects_are_kept(catalog: Catalog) -> None:
     """Every table is written and read."""
-    catalog.record(stored(1), 100.0)
+    catalog.studies.record(stored(1), 100.0)
     findings = [
         Finding("coverage", ["liver"], 0.9, "fused", {"liver": 0.9}),
         Finding("localizer", False, 0.9, "fused"),
         Finding("plane", None, 0.4, "fused"),
         Finding("liver_volume_ml", 1500.0, 0.9, "pixels"),
     ]
-    catalog.put_findings(SERIES, 1, findings, 101.0, "f" * 64)
-    catalog.put_derived(SERIES, 1, {"report": stored(9, origin=Origin.DERIVED)}, 102.0)
-    catalog.add_deliveries("b", "pacs", [stored(1).sop_instance_uid], 103.0)
-    assert [one.sop_instance_uid for one in catalog.pending("b", "pacs")] == [
+    catalog.findings.put(SERIES, 1, findings, 101.0, "f" * 64)
+    catalog.results.put(SERIES, 1, {"report": stored(9, origin=Origin.DERIVED)}, 102.0)
+    catalog.deliveries.add("b", "pacs", [stored(1).sop_instance_uid], 103.0)
+    assert [one.sop_instance_uid for one in catalog.deliveries.pending("b", "pacs")] == [
         stored(1).sop_instance_uid
     ]
-    catalog.put_delivery(stored(1).sop_instance_uid, "pacs", DeliveryState.DELIVERED, "", 104.0)
+    catalog.deliveries.put_outcome(
+        stored(1).sop_instance_uid, "pacs", DeliveryState.DELIVERED, "", 104.0
+    )
 
-    assert catalog.findings(SERIES) == findings
-    assert catalog.derived(SERIES) == [("report", stored(9, origin=Origin.DERIVED))]
-    assert catalog.pending("b", "pacs") == []
-    assert [one.event for one in catalog.history(STUDY)] == [
+    assert catalog.findings.of_series(SERIES) == findings
+    assert catalog.results.of_series(SERIES) == [("report", stored(9, origin=Origin.DERIVED))]
+    assert catalog.deliveries.pending("b", "pacs") == []
+    assert [one.event for one in catalog.ledger.history(STUDY)] == [
         "received", "classified", "derived", "routed", "sent",
     ]  # fmt: skip
-    wrong = changed_files(catalog, InstanceFiles(Path("nowhere")), catalog.history(STUDY))
+    wrong = changed_files(catalog, InstanceFiles(Path("nowhere")), catalog.ledger.history(STUDY))
     assert all(one.endswith("its file is gone") for one in wrong)
-    assert catalog.entries_about(STUDY) == catalog.history(STUDY)
+    assert catalog.ledger.entries_about(STUDY) == catalog.ledger.history(STUDY)
 
 
 def test_chain_is_whole_with_many_writers(catalog: Catalog, server: RunningPostgresql) -> None:
@@ -99,7 +101,7 @@ def test_chain_is_whole_with_many_writers(catalog: Catalog, server: RunningPostg
         own = Catalog(server.url)
         try:
             for number in range(first, first + 25):
-                own.record(stored(number), 100.0)
+                own.studies.record(stored(number), 100.0)
         except StoreError as error:
             failed.append(error)
         finally:
@@ -112,8 +114,8 @@ def test_chain_is_whole_with_many_writers(catalog: Catalog, server: RunningPostg
         thread.join()
 
     assert failed == []
-    assert (catalog.proof().entries, catalog.proof().broken) == (100, "")
-    (summary,) = catalog.series_of(STUDY)
+    assert (catalog.ledger.proof().entries, catalog.ledger.proof().broken) == (100, "")
+    (summary,) = catalog.studies.series_of(STUDY)
     assert summary.instance_count == 100
 
 
@@ -126,7 +128,7 @@ def test_two_studies_with_one_series_uid_stay_two_with_two_writers(
     def write(study: str) -> None:
         own = Catalog(server.url)
         for number in studies[study]:
-            own.record(replace(stored(number), study_instance_uid=study), 100.0)
+            own.studies.record(replace(stored(number), study_instance_uid=study), 100.0)
         own.close()
 
     threads = [threading.Thread(target=write, args=(study,)) for study in studies]
@@ -136,8 +138,8 @@ def test_two_studies_with_one_series_uid_stay_two_with_two_writers(
         thread.join()
 
     for study in studies:
-        (summary,) = catalog.series_of(study)
-        found = catalog.instances(summary.series_instance_uid)
+        (summary,) = catalog.studies.series_of(study)
+        found = catalog.instances.of_series(summary.series_instance_uid)
         assert summary.instance_count == len(found) == 25
         assert {one.study_instance_uid for one in found} == {study}
 
@@ -145,54 +147,58 @@ def test_two_studies_with_one_series_uid_stay_two_with_two_writers(
 def test_quarantine_finds_what_went_wrong(catalog: Catalog) -> None:
     """Its queries read three tables, and text is put together in them."""
     first, other = stored(1), stored(1, sha256="1" * 64)
-    catalog.record(first, 100.0)
-    catalog.record(other, 101.0)
-    assert catalog.settle(SERIES, {}, 102.0) == 1
-    catalog.finish(SERIES, 1, RevisionState.UNUSABLE, "ERROR", FailureKind.SEGMENTATION)
-    catalog.add_deliveries("b", "pacs", [first.sop_instance_uid], 103.0)
-    catalog.put_delivery(first.sop_instance_uid, "pacs", DeliveryState.PARKED, "refused", 104.0)
+    catalog.studies.record(first, 100.0)
+    catalog.studies.record(other, 101.0)
+    assert catalog.revisions.settle(SERIES, {}, 102.0) == 1
+    catalog.revisions.finish(SERIES, 1, RevisionState.UNUSABLE, "ERROR", FailureKind.SEGMENTATION)
+    catalog.deliveries.add("b", "pacs", [first.sop_instance_uid], 103.0)
+    catalog.deliveries.put_outcome(
+        first.sop_instance_uid, "pacs", DeliveryState.PARKED, "refused", 104.0
+    )
 
     for hold in wanted(
-        catalog.failed_revisions(), catalog.unheld_conflicts(), catalog.unheld_parked()
+        catalog.unheld.revisions(), catalog.unheld.conflicts(), catalog.unheld.parked()
     ):
-        catalog.hold(hold, 105.0)
+        catalog.quarantine.hold(hold, 105.0)
 
-    held = {one.hold.kind: one for one in catalog.held()}
+    held = {one.hold.kind: one for one in catalog.quarantine.held()}
     assert sorted(held) == ["conflict", "delivery", "segmentation"]
-    assert catalog.failed_revisions() == []
-    assert catalog.unheld_conflicts() == []
-    assert catalog.unheld_parked() == []
-    catalog.start_again(held[HoldKind.SEGMENTATION], 106.0)
-    assert catalog.rounds(SERIES, 1) == 1
-    assert catalog.unqueued() == [(SERIES, 1)]
-    catalog.take_other(held[HoldKind.CONFLICT], first.transfer_syntax_uid, 107.0)
-    known = catalog.instance(first.sop_instance_uid)
+    assert catalog.unheld.revisions() == []
+    assert catalog.unheld.conflicts() == []
+    assert catalog.unheld.parked() == []
+    catalog.quarantine.start_again(held[HoldKind.SEGMENTATION], 106.0)
+    assert catalog.quarantine.rounds(SERIES, 1) == 1
+    assert catalog.revisions.unqueued() == [(SERIES, 1)]
+    catalog.quarantine.take_other(held[HoldKind.CONFLICT], first.transfer_syntax_uid, 107.0)
+    known = catalog.instances.get(first.sop_instance_uid)
     assert known is not None
     assert known.sha256 == other.sha256
-    assert [one.hold for one in catalog.spent_deliveries()] == [held[HoldKind.DELIVERY].hold]
+    assert [one.hold for one in catalog.quarantine.spent_deliveries()] == [
+        held[HoldKind.DELIVERY].hold
+    ]
     folders = {held[kind].hold.folder for kind in (HoldKind.CONFLICT, HoldKind.SEGMENTATION)}
-    assert set(catalog.decided_folders(SERIES)) == folders
-    assert catalog.kept_because(SERIES, 1000.0, ()) == "it is still coming in"
-    assert [one.sha256 for one in catalog.unheld_conflicts()] == [first.sha256]
-    assert catalog.proof().broken == ""
+    assert set(catalog.quarantine.decided_folders(SERIES)) == folders
+    assert catalog.retention.kept_because(SERIES, 1000.0, ()) == "it is still coming in"
+    assert [one.sha256 for one in catalog.unheld.conflicts()] == [first.sha256]
+    assert catalog.ledger.proof().broken == ""
 
 
 def test_server_that_dies_is_an_error_and_then_forgotten(
     catalog: Catalog, server: RunningPostgresql
 ) -> None:
     """While it is gone nobody is told Success; when it is back, the same instance is taken."""
-    catalog.record(stored(1), 100.0)
+    catalog.studies.record(stored(1), 100.0)
     server.stop()
     try:
         with pytest.raises(StoreError):
-            catalog.record(stored(2), 101.0)
+            catalog.studies.record(stored(2), 101.0)
     finally:
         server.start()
 
-    said = catalog.record(stored(2), 102.0)  # a pooled connection is the dead one
+    said = catalog.studies.record(stored(2), 102.0)  # a pooled connection is the dead one
 
     assert said == "new"
-    assert catalog.proof().entries == 2
+    assert catalog.ledger.proof().entries == 2
 
 
 def test_a_table_that_others_hold_is_an_error_and_not_for_ever(
@@ -204,9 +210,9 @@ def test_a_table_that_others_hold_is_an_error_and_not_for_ever(
     with catalog.engine.begin() as connection:
         connection.exec_driver_sql("LOCK TABLE instance IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(StoreError, match="lock timeout"):
-            hasty.record(stored(1), 100.0)
+            hasty.studies.record(stored(1), 100.0)
 
-    assert hasty.record(stored(1), 101.0) == "new"
+    assert hasty.studies.record(stored(1), 101.0) == "new"
     hasty.close()
 
 
@@ -214,35 +220,35 @@ def test_server_that_was_restarted_unnoticed_costs_nobody_an_error(
     catalog: Catalog, server: RunningPostgresql
 ) -> None:
     """Every connection of the pool is dead, and none of them has been told."""
-    catalog.record(stored(1), 100.0)
+    catalog.studies.record(stored(1), 100.0)
     server.stop()
     server.start()
 
-    assert catalog.record(stored(2), 101.0) == "new"
+    assert catalog.studies.record(stored(2), 101.0) == "new"
 
 
 def test_rejections_are_counted_and_audits_wait_until_they_are_told(catalog: Catalog) -> None:
     """The marks move, and what comes later is told later."""
     stranger = Rejected("X", "RADNODE", "192.0.2.1", "not among the sources")
     for moment in (1.0, 2.0):
-        catalog.note_rejection(stranger, moment)
-    (row,) = catalog.rejections()
+        catalog.access.note_rejection(stranger, moment)
+    (row,) = catalog.access.rejections()
     assert (row.times, row.first_at, row.last_at) == (2, 1.0, 2.0)
-    catalog.open_association("CT1", "RADNODE", "192.0.2.2", 3.0)
-    (came,) = catalog.visitors()
+    catalog.access.open("CT1", "RADNODE", "192.0.2.2", 3.0)
+    (came,) = catalog.access.visitors()
     assert (came.calling_ae, came.times) == ("CT1", 1)
 
-    catalog.record(stored(1), 100.0)
-    catalog.note_audit("start", {"role": "receiver", "process": "1"}, 1.0)
-    backlog = catalog.audit_backlog(10)
+    catalog.studies.record(stored(1), 100.0)
+    catalog.outbox.note("start", {"role": "receiver", "process": "1"}, 1.0)
+    backlog = catalog.outbox.backlog(10)
     assert [one.event for one in backlog.deeds] == ["received"]
     assert [one.fresh for one in backlog.refused] == [2]
-    catalog.note_rejection(stranger, 3.0)
-    catalog.audit_sent(backlog)
-    rest = catalog.audit_backlog(10)
+    catalog.access.note_rejection(stranger, 3.0)
+    catalog.outbox.sent(backlog)
+    rest = catalog.outbox.backlog(10)
     assert (rest.deeds, rest.occasions, [one.fresh for one in rest.refused]) == ([], [], [1])
-    catalog.record(stored(2), 101.0)
-    assert [one.event for one in catalog.audit_backlog(10).deeds] == ["received"]
+    catalog.studies.record(stored(2), 101.0)
+    assert [one.event for one in catalog.outbox.backlog(10).deeds] == ["received"]
 
 
 def test_a_newer_version_is_refused_in_words(catalog: Catalog) -> None:

@@ -49,20 +49,20 @@ class Station:
         """Take in what has come, and send what is due; return how many instances were due."""
         catalog, now = self.node.catalog, self.node.now
         self.sweep.settle()
-        for uid, revision in catalog.unqueued():
-            catalog.mark_queued(uid, revision)
+        for uid, revision in catalog.revisions.unqueued():
+            catalog.revisions.mark_queued(uid, revision)
             plan = self.stages.route(uid, revision, self.stages.classify(uid, revision))
             if plan["segment"]:
                 self.stages.segment(uid, revision, plan["results_to"], plan["urgent"])
-        due = catalog.due("other", now, 100, False)
-        count = sum(len(catalog.pending(one.batch, "other")) for one in due)
+        due = catalog.dispatches.due("other", now, 100, False)
+        count = sum(len(catalog.deliveries.pending(one.batch, "other")) for one in due)
         for one in due:
             self.delivering.send("other", one.batch, one.serial)
         return count
 
     def told(self) -> Counter[str]:
         """Return how often what happened here."""
-        return Counter(one.event for one in self.node.catalog.history(STUDY))
+        return Counter(one.event for one in self.node.catalog.ledger.history(STUDY))
 
 
 def station(title: str, node: Node, other: tuple[str, Node], known: bool) -> Station:
@@ -178,7 +178,7 @@ def test_what_was_deleted_here_does_not_come_back_from_where_it_went(
     assoc.release()
     nodes[0].now += 61
     assert first.step() == 8
-    assert nodes[0].catalog.delete_series(SERIES, 1e12, (), nodes[0].now)
+    assert nodes[0].catalog.retention.delete(SERIES, 1e12, (), nodes[0].now)
 
     until_quiet(second, first)
 

@@ -26,7 +26,7 @@ def test_a_second_receiver_ends_and_leaves_alone_what_the_first_is_receiving(
     """Started twice by mistake, it would remove half-written files and end associations."""
     storage = app.open_storage(settings(tmp_path))
     part = storage.files.part(b"half")
-    storage.catalog.open_association("CT1", "RADNODE", "10.0.0.1", 1.0)
+    storage.catalog.access.open("CT1", "RADNODE", "10.0.0.1", 1.0)
     stop = threading.Event()
     stop.set()
 

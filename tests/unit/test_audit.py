@@ -16,10 +16,10 @@ from node.audit.syslog import Collector, formatted, framed
 from node.errors import TransientDeliveryError
 from node.settings import Settings, load
 from node.settings.trust import AuditSection
-from node.store.audits import Backlog, Deed, Occasion, Refused
+from node.store.access import Rejected
 from node.store.catalog import Catalog
 from node.store.ledger import Happening
-from node.store.rejections import Rejected
+from node.store.outbox import Backlog, Deed, Occasion, Refused
 from tests.audit_schema import faults
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
@@ -186,17 +186,17 @@ class Recording:
 
 def tell(catalog: Catalog, count: int) -> None:
     """Put entries into the ledger, each of a study of its own."""
-    with catalog._write() as connection:
+    with catalog.write() as connection:
         happened = [
             Happening("received", f"1.2.{number}", f"1.2.{number}.1", {"from": "CT1"})
             for number in range(count)
         ]
-        catalog._tell(connection, happened, 1000.0)
+        catalog.ledger.tell(connection, happened, 1000.0)
 
 
 def auditor(catalog: Catalog, collector: Recording) -> Auditor:
     """Return an auditor that tells `collector`."""
-    return Auditor(catalog, NARRATOR, collector, ("RADNODE", ""), 42)  # type: ignore[arg-type]
+    return Auditor(catalog.outbox, NARRATOR, collector, ("RADNODE", ""), 42)  # type: ignore[arg-type]
 
 
 def test_nothing_is_lost_while_the_collector_is_down(catalog: Catalog) -> None:
@@ -204,14 +204,14 @@ def test_nothing_is_lost_while_the_collector_is_down(catalog: Catalog) -> None:
     collector = Recording()
     collector.down = True
     tell(catalog, 3)
-    catalog.note_audit("start", {"role": "receiver", "process": "1"}, 1.0)
-    catalog.note_rejection(Rejected("X", "Y", "192.0.2.1", "r"), 2.0)
+    catalog.outbox.note("start", {"role": "receiver", "process": "1"}, 1.0)
+    catalog.access.note_rejection(Rejected("X", "Y", "192.0.2.1", "r"), 2.0)
     first = auditor(catalog, collector)
     with capture_logs() as logs:
         first.tick()
         first.tick()
         assert collector.taken == []
-        catalog.note_rejection(Rejected("X", "Y", "192.0.2.1", "r"), 3.0)
+        catalog.access.note_rejection(Rejected("X", "Y", "192.0.2.1", "r"), 3.0)
         collector.down = False
         auditor(catalog, collector).tick()
         first.tick()
@@ -219,7 +219,7 @@ def test_nothing_is_lost_while_the_collector_is_down(catalog: Catalog) -> None:
     told = [line["event"] for line in logs]
     assert told == ["audit messages wait", "audit messages are taken again"]
 
-    catalog.note_rejection(Rejected("X", "Y", "192.0.2.1", "r"), 4.0)
+    catalog.access.note_rejection(Rejected("X", "Y", "192.0.2.1", "r"), 4.0)
     tell(catalog, 1)
     first.tick()
     assert collector.events()[5:] == ["110113", "110104"]
@@ -231,7 +231,7 @@ def test_a_long_backlog_is_told_in_batches(catalog: Catalog) -> None:
     tell(catalog, 2500)
     auditor(catalog, collector).tick()
     assert len(collector.taken) == 2500
-    assert not catalog.audit_backlog(10)
+    assert not catalog.outbox.backlog(10)
 
 
 def test_the_settings_make_an_auditor(tmp_path: Path, catalog: Catalog) -> None:
@@ -270,5 +270,5 @@ def test_a_begin_without_an_end_was_a_crash(catalog: Catalog) -> None:
         pass
     with pytest.raises(ZeroDivisionError), audited(settings, catalog, "worker"):
         raise ZeroDivisionError
-    told = [(one.kind, one.detail["role"]) for one in catalog.audit_backlog(10).occasions]
+    told = [(one.kind, one.detail["role"]) for one in catalog.outbox.backlog(10).occasions]
     assert told == [("start", "receiver"), ("stop", "receiver"), ("start", "worker")]

@@ -9,7 +9,6 @@ ROOT = Path(__file__).parents[2]
 KNOWN: dict[str, str] = {
     "Fates": "a protocol of the dispatcher and one of the sweep: both go with due work",
     "Plan": "loops of the trainings, which become one",
-    "Reception": "the receiver's, and the store's that becomes an owner",
     "Stack": "two forms of a volume, which become one",
     "Standing": "rows of a study, and a member at a destination",
 }

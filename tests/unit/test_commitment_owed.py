@@ -15,9 +15,9 @@ from node.deliver.association import Peer
 from node.errors import StoreError
 from node.receive.commitment_scp import CommitmentScp
 from node.store.catalog import Catalog
-from node.store.commitments import Reference
-from node.store.instances import InstanceFiles
-from node.store.promises import Promise
+from node.store.commitments.promises import Promise
+from node.store.commitments.requests import Reference
+from node.store.files import InstanceFiles
 
 WANTED = [Reference("1.2.840.10008.5.1.4.1.1.2", "1.2.3")]
 
@@ -60,15 +60,15 @@ def test_a_peer_that_is_away_is_called_once_for_all_that_it_is_owed(
 ) -> None:
     """Each call may take as long as a connection may: ten of them held up everybody's reports."""
     for number in range(10):
-        assert catalog.promise(f"2.25.{number + 1}", "SCANNER", WANTED, 100.0 + number)
+        assert catalog.promises.promise(f"2.25.{number + 1}", "SCANNER", WANTED, 100.0 + number)
     peer = Peer("SCANNER", "127.0.0.1", away.port, "RADNODE", connect_s=10)
     scp = CommitmentScp(catalog, InstanceFiles(tmp_path), {"SCANNER": peer}, lambda: 200.0)
 
     scp.report_owed()
 
     assert away.calls == 1
-    assert catalog.owed(200.0) == []
-    later = catalog.owed(1e9)
+    assert catalog.promises.owed(200.0) == []
+    later = catalog.promises.owed(1e9)
     assert [(one.state, one.attempts) for one in later] == [("owed", 1)] * 10
     assert all(one.reason for one in later)
 
@@ -88,7 +88,7 @@ def test_what_nobody_foresaw_in_one_report_holds_up_no_other(
 ) -> None:
     """A defect that shows with one request only would else come first at every look."""
     for number in range(3):
-        assert catalog.promise(f"2.25.{number + 1}", "SCANNER", WANTED, 100.0 + number)
+        assert catalog.promises.promise(f"2.25.{number + 1}", "SCANNER", WANTED, 100.0 + number)
 
     def spoiled(transaction_uid: str, *rest: Any) -> Any:
         if transaction_uid == "2.25.1":
@@ -102,8 +102,8 @@ def test_what_nobody_foresaw_in_one_report_holds_up_no_other(
         _scp(catalog, tmp_path, peer).report_owed()
 
     assert away.calls == 1
-    assert catalog.owed(200.0) == []
-    later = catalog.owed(1e9)
+    assert catalog.promises.owed(200.0) == []
+    later = catalog.promises.owed(1e9)
     assert [one.attempts for one in later] == [1] * 3
     assert later[0].reason.startswith("ValueError at node.receive.commitment_scp:")
     assert "DOE" not in repr(said)
@@ -131,7 +131,7 @@ def test_reports_go_on_whatever_happens_and_wait_longer_each_time(
             back.set()
         return []
 
-    monkeypatch.setattr(catalog, "owed", owed)
+    monkeypatch.setattr(catalog.promises, "owed", owed)
     scp = _scp(catalog, tmp_path, Peer("SCANNER", "127.0.0.1", 1, "RADNODE"), wait)
     with capture_logs() as said:
         scp.start()
@@ -160,7 +160,7 @@ def test_a_receiver_that_ends_does_not_wait_for_the_next_try(
     def wait(event: threading.Event, seconds: float) -> bool:
         return event.wait(600.0 if failing.is_set() else seconds)
 
-    monkeypatch.setattr(catalog, "owed", owed)
+    monkeypatch.setattr(catalog.promises, "owed", owed)
     scp = _scp(catalog, tmp_path, Peer("SCANNER", "127.0.0.1", 1, "RADNODE"), wait)
     scp.start()
     assert failing.wait(30)

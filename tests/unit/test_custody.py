@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from node.audit.custody import changed_files
 from node.model.failures import HoldKind
+from node.model.keys import HeldBytes
 from node.model.records import Finding, Hold
 from node.model.states import DeliveryState, HoldState, Origin, RevisionState
 from node.store.catalog import Catalog
-from node.store.commitments import Failed, Reference, Remedied
-from node.store.instances import InstanceFiles
-from node.store.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME, Scope
+from node.store.commitments.requests import Failed, Reference, Remedied
+from node.store.deliveries.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME
+from node.store.deliveries.scope import Scope
+from node.store.files import InstanceFiles
 from node.store.tables import metadata
 from tests.store_rows import SERIES, STUDY, stored, uid
 
@@ -35,18 +37,18 @@ Step = Callable[[Catalog, float], object]
 
 def received(number: int, digit: str) -> Step:
     """Let an instance come."""
-    return lambda catalog, now: catalog.record(stored(number, sha256=digit * 64), now)
+    return lambda catalog, now: catalog.studies.record(stored(number, sha256=digit * 64), now)
 
 
 def routed(catalog: Catalog, now: float) -> None:
     """Ask for all instances of the series at a destination."""
-    uids = [one.sop_instance_uid for one in catalog.instances(SERIES)]
-    catalog.add_deliveries(f"b/{now}", "pacs", uids, now)
+    uids = [one.sop_instance_uid for one in catalog.instances.of_series(SERIES)]
+    catalog.deliveries.add(f"b/{now}", "pacs", uids, now)
 
 
 def attempted(number: int, state: DeliveryState) -> Step:
     """Note the outcome of an attempt."""
-    return lambda catalog, now: catalog.put_delivery(
+    return lambda catalog, now: catalog.deliveries.put_outcome(
         uid(number),
         "pacs",
         state,
@@ -60,40 +62,42 @@ def committed(number: int, then: str) -> Step:
 
     def step(catalog: Catalog, now: float) -> None:
         transaction = f"2.25.{int(now)}"
-        if not catalog.open_request("pacs", transaction, 10, now + 1e4, now + 2e4):
+        if not catalog.requests.open("pacs", transaction, 10, now + 1e4, now + 2e4):
             return
-        catalog.begin_request(transaction)
+        catalog.requests.begin(transaction)
         one = Reference(CT, uid(number))
         good, bad = ([one], []) if then == "yes" else ([], [Failed(one, 0x0110)])
         remedy = Remedied(then, 0.0, "told")  # type: ignore[arg-type]
-        catalog.take_report(transaction, good, bad, lambda _reason, _asked: remedy, now)
+        catalog.reports.take(transaction, good, bad, lambda _reason, _asked: remedy, now)
 
     return step
 
 
 def settled(catalog: Catalog, now: float) -> None:
     """Judge series whole."""
-    for one in catalog.unsettled():
-        revision = catalog.settle(one.series_instance_uid, {}, now)
+    for one in catalog.studies.unsettled():
+        revision = catalog.revisions.settle(one.series_instance_uid, {}, now)
         if revision is not None:
-            catalog.finish(one.series_instance_uid, revision, RevisionState.DONE)
+            catalog.revisions.finish(one.series_instance_uid, revision, RevisionState.DONE)
 
 
 def decided(state: str) -> Step:
     """Decide about other bytes."""
 
     def step(catalog: Catalog, now: float) -> None:
-        for other in catalog.conflicts(STUDY)[:1]:
-            what = f"{other.sop_instance_uid}.{other.sha256}"
+        for other in catalog.instances.conflicts(STUDY)[:1]:
+            what = HeldBytes(other.sop_instance_uid, other.sha256)
             hold = Hold(HoldKind.CONFLICT, STUDY, other.series_instance_uid, what, "other bytes")
-            catalog.hold(hold, now)
-            held = catalog.held_as(hold.id)
+            catalog.quarantine.hold(hold, now)
+            held = catalog.quarantine.get(hold.id)
             assert held is not None
             if state == "released":
-                catalog.take_other(held, stored(0).transfer_syntax_uid, now)
+                catalog.quarantine.take_other(held, stored(0).transfer_syntax_uid, now)
             else:
-                catalog.decide(held, HoldState.DISCARDING, now)
-                catalog.decide(catalog.held((HoldState.DISCARDING,))[0], HoldState.DISCARDED, now)
+                catalog.quarantine.decide(held, HoldState.DISCARDING, now)
+                catalog.quarantine.decide(
+                    catalog.quarantine.held((HoldState.DISCARDING,))[0], HoldState.DISCARDED, now
+                )
 
     return step
 
@@ -104,30 +108,35 @@ def classified(catalog: Catalog, now: float) -> None:
         Finding("coverage", ["liver"], 1, "fused", {"n": 1}),
         Finding("plane", None, 0.4, "fused"),
     ]
-    catalog.put_findings(SERIES, 1, found[: 1 + int(now) % 2], now)
+    catalog.findings.put(SERIES, 1, found[: 1 + int(now) % 2], now)
 
 
 STEPS: Final[list[Step]] = [
     *(received(number, digit) for number in NUMBERS for digit in "01"),
-    lambda catalog, now: catalog.record(replace(stored(4), study_instance_uid="1.2.9"), now),
+    lambda catalog, now: catalog.studies.record(
+        replace(stored(4), study_instance_uid="1.2.9"), now
+    ),
     routed,
     *(attempted(n, state) for n in NUMBERS for state in OUTCOMES),
-    *(lambda catalog, now, order=order: catalog.order(order, Scope(), now) for order in ORDERS),
+    *(
+        lambda catalog, now, order=order: catalog.orders.give(order, Scope(), now)
+        for order in ORDERS
+    ),
     *(committed(1, then) for then in ("yes", "ask", "send", "park")),
-    lambda catalog, now: catalog.give_up("pacs", 0, "no answer", now + 1e6),
+    lambda catalog, now: catalog.requests.give_up("pacs", 0, "no answer", now + 1e6),
     settled,
-    lambda catalog, now: catalog.delete_series(SERIES, 1e12, (), now),
+    lambda catalog, now: catalog.retention.delete(SERIES, 1e12, (), now),
     decided("released"),
     decided("discarded"),
     classified,
-    lambda catalog, now: catalog.put_derived(SERIES, 1, {"seg": SEG}, now),
-    lambda catalog, now: catalog.record(replace(SEG, origin=Origin.RECEIVED), now),
+    lambda catalog, now: catalog.results.put(SERIES, 1, {"seg": SEG}, now),
+    lambda catalog, now: catalog.studies.record(replace(SEG, origin=Origin.RECEIVED), now),
 ]
 
 
 def wrong(catalog: Catalog, root: Path = Path("nowhere")) -> list[str]:
     """Return what is wrong with the rows; there are no files here."""
-    entries = [*catalog.history(STUDY), *catalog.history("1.2.9")]
+    entries = [*catalog.ledger.history(STUDY), *catalog.ledger.history("1.2.9")]
     found = changed_files(catalog, InstanceFiles(root), entries)
     return [one for one in found if not one.endswith("is gone")]
 
@@ -158,9 +167,9 @@ def emptied(url: str) -> Iterator[Catalog]:
 def test_rows_stand_as_the_ledger_tells_whatever_happens(url: str, steps: list[Step]) -> None:
     """Any order of what peers, destinations, retention and operators do."""
     with emptied(url) as catalog:
-        catalog.record(stored(0), 100.0)
+        catalog.studies.record(stored(0), 100.0)
         for number, step in enumerate(steps):
             step(catalog, 1000.0 + number)
 
         assert wrong(catalog) == []
-        assert catalog.proof().broken == ""
+        assert catalog.ledger.proof().broken == ""

@@ -8,7 +8,7 @@ import pytest
 
 import node.errors
 from node.errors import StoreError, frames_of, reason_of
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from radnet.errors import UnusableVolumeError
 
 
@@ -31,7 +31,7 @@ def test_of_any_other_error_its_kind_and_the_last_place_of_ours_is_told() -> Non
 
     told = reason_of(error)
 
-    assert told.startswith("ValueError at node.store.instances:")
+    assert told.startswith("ValueError at node.store.files:")
     assert "DOE" not in told
     assert told.endswith(next(f for f in reversed(frames_of(error)) if f.startswith("node.")))
 

@@ -33,7 +33,7 @@ from node.model.records import Finding
 from node.pipeline.sending import findings_facts
 from node.route.reference import reference
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from node.store.tables import finding
 from node.watch.status import described
 from radnet.inference.classifier import Prediction
@@ -265,7 +265,7 @@ def _wrong(catalog: Catalog) -> list[str]:
     nowhere = InstanceFiles(Path("nowhere"))
     return [
         one
-        for one in changed_files(catalog, nowhere, catalog.history(STUDY))
+        for one in changed_files(catalog, nowhere, catalog.ledger.history(STUDY))
         if not one.endswith("its file is gone")  # there is none in this test
     ]
 
@@ -273,14 +273,14 @@ def _wrong(catalog: Catalog) -> list[str]:
 @pytest.fixture
 def older(catalog: Catalog) -> Catalog:
     """Give a catalog with the findings of a series as the version before wrote them."""
-    catalog.record(stored(1), 100.0)
-    catalog.put_findings(SERIES, 1, OLDER, 101.0, "f" * 64)
+    catalog.studies.record(stored(1), 100.0)
+    catalog.findings.put(SERIES, 1, OLDER, 101.0, "f" * 64)
     return catalog
 
 
 def test_rows_of_an_older_version_are_proven_by_the_ledger_of_that_version(older: Catalog) -> None:
     """The digest is of what the rows hold, not of what it is read as."""
-    (entry,) = [one for one in older.history(STUDY) if one.event == "classified"]
+    (entry,) = [one for one in older.ledger.history(STUDY) if one.event == "classified"]
 
     assert entry.detail["findings_sha256"] == OLDER_SHA256
     assert _wrong(older) == []
@@ -293,7 +293,7 @@ def test_rows_of_an_older_version_are_proven_by_the_ledger_of_that_version(older
 
 def test_rows_of_an_older_version_are_read_typed(older: Catalog) -> None:
     """And lead to the labels, facts and lines that they have always led to."""
-    found = {one.name: one for one in older.findings(SERIES)}
+    found = {one.name: one for one in older.findings.of_series(SERIES)}
     fused = {name: one for name, one in found.items() if one.source == "fused"}
     values = {name: one.value for name, one in found.items()}
 
@@ -324,7 +324,7 @@ def test_rows_of_an_older_version_are_read_typed(older: Catalog) -> None:
 
 def test_a_step_that_an_older_version_began_is_ended_by_this_one(older: Catalog) -> None:
     """Segmentation writes what was found before it once more: typed, and told to the ledger."""
-    older.put_findings(SERIES, 1, older.findings(SERIES), 102.0, "e" * 64)
+    older.findings.put(SERIES, 1, older.findings.of_series(SERIES), 102.0, "e" * 64)
 
     with older.engine.connect() as connection:
         kept = {row.name: row.value for row in connection.execute(sa.select(finding))}

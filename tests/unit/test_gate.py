@@ -10,7 +10,7 @@ from node.check.unlisted import mistaken, suggestion
 from node.receive.gate import NOT_FOR_SOURCES, Caller, Gate, Reject
 from node.settings import Settings
 from node.settings.trust import ClientTlsTable, Source
-from node.store.rejections import OTHERS, Rejected, Rejection, Visitor
+from node.store.access import OTHERS, Rejected, Rejection, Visitor
 from node.wire.listener import certified_names
 
 CT = Source(

@@ -19,9 +19,10 @@ from node.model.failures import FailureKind
 from node.model.records import Held, StoredInstance
 from node.model.states import DeliveryState, HoldState, Origin, RevisionState
 from node.store.catalog import Catalog
-from node.store.commitments import Reference, Remedied
-from node.store.instances import Identity, InstanceFiles, apart, data_set_sha256
-from node.store.orders import CANCEL, REPLAY, Order, Scope
+from node.store.commitments.requests import Reference, Remedied
+from node.store.deliveries.orders import CANCEL, REPLAY, Order
+from node.store.deliveries.scope import Scope
+from node.store.files import Identity, InstanceFiles, apart, data_set_sha256
 from node.upkeep.quarantine import Quarantine
 from node.upkeep.retention import DAY_S, Keeper
 from tests.outbound import SERIES, STUDY, ct_slice, written
@@ -54,7 +55,7 @@ class Desk:
             out.sop_instance_uid, SERIES, STUDY, out.sop_class_uid, out.transfer_syntax_uid,
             path, size, sha256, "SCANNER", None, Origin.RECEIVED, self.now,
         )  # fmt: skip
-        assert self.catalog.record(stored, self.now) == ("conflict" if other else "new")
+        assert self.catalog.studies.record(stored, self.now) == ("conflict" if other else "new")
         return stored
 
     def receive_other(self) -> StoredInstance:
@@ -71,19 +72,19 @@ class Desk:
     ) -> None:
         """Deliver instances to "pacs", or park them."""
         uids = [one.sop_instance_uid for one in stored]
-        self.catalog.add_deliveries(batch, "pacs", uids, self.now)
+        self.catalog.deliveries.add(batch, "pacs", uids, self.now)
         for uid in uids:
-            self.catalog.put_delivery(uid, "pacs", state, "", self.now)
+            self.catalog.deliveries.put_outcome(uid, "pacs", state, "", self.now)
 
     def only(self) -> Held:
         """Return the one thing that is held."""
         self.quarantine.look()
-        (held,) = self.catalog.held()
+        (held,) = self.catalog.quarantine.held()
         return held
 
     def wrong(self) -> list[str]:
         """Return what `radnode prove` would find wrong."""
-        return list(changed_files(self.catalog, self.files, self.catalog.history(STUDY)))
+        return list(changed_files(self.catalog, self.files, self.catalog.ledger.history(STUDY)))
 
     def links(self) -> list[Path]:
         """Return the images that stand in the quarantine."""
@@ -106,8 +107,10 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def failed_series(desk: Desk) -> Held:
     """Receive a series whose recognition died, deliver it, and return its hold."""
     desk.delivered(desk.receive(ct_slice(0)))
-    desk.catalog.settle(SERIES, {}, desk.now)
-    desk.catalog.finish(SERIES, 1, RevisionState.UNUSABLE, "it fell over", FailureKind.RECOGNITION)
+    desk.catalog.revisions.settle(SERIES, {}, desk.now)
+    desk.catalog.revisions.finish(
+        SERIES, 1, RevisionState.UNUSABLE, "it fell over", FailureKind.RECOGNITION
+    )
     return desk.only()
 
 
@@ -120,9 +123,9 @@ def test_a_conflict_that_comes_again_after_it_was_discarded_is_held_again(desk: 
     again = desk.receive_other()
 
     held = desk.only()
-    assert held.hold.what == f"{again.sop_instance_uid}.{again.sha256}"
+    assert str(held.hold.key) == f"{again.sop_instance_uid}.{again.sha256}"
     desk.quarantine.discard(held)
-    assert desk.catalog.conflicts(STUDY) == []
+    assert desk.catalog.instances.conflicts(STUDY) == []
 
 
 def test_bytes_that_were_swapped_can_be_swapped_back(desk: Desk) -> None:
@@ -131,7 +134,7 @@ def test_bytes_that_were_swapped_can_be_swapped_back(desk: Desk) -> None:
     other = desk.receive_other()
     for out in (other, first, other):
         desk.quarantine.release(desk.only())
-        now = desk.catalog.instance(first.sop_instance_uid)
+        now = desk.catalog.instances.get(first.sop_instance_uid)
         assert now is not None
         assert now.sha256 == out.sha256
         assert desk.wrong() == []
@@ -142,14 +145,14 @@ def test_other_bytes_that_take_the_place_of_what_was_deleted_leave_no_empty_conf
 ) -> None:
     """The first ones are delivered and gone: there is nothing to be kept apart."""
     desk.delivered(desk.receive(ct_slice(0)))
-    desk.catalog.settle(SERIES, {}, desk.now)
-    desk.catalog.finish(SERIES, 1, RevisionState.DONE)
+    desk.catalog.revisions.settle(SERIES, {}, desk.now)
+    desk.catalog.revisions.finish(SERIES, 1, RevisionState.DONE)
     desk.keep()
     desk.receive_other()
 
     desk.quarantine.release(desk.only())
 
-    assert desk.catalog.conflicts(STUDY) == []
+    assert desk.catalog.instances.conflicts(STUDY) == []
     assert desk.wrong() == []
 
 
@@ -169,7 +172,7 @@ def test_what_was_decided_is_not_decided_again(
     else:
         held = failed_series(desk)
     getattr(desk.quarantine, before)(held)
-    history = desk.catalog.history(STUDY)
+    history = desk.catalog.ledger.history(STUDY)
 
     words = ["quarantine", decision, held.hold.id, "--config", str(config)]
     done = CliRunner().invoke(radnode, words + ["--yes"] * (decision == "discard"))
@@ -178,20 +181,20 @@ def test_what_was_decided_is_not_decided_again(
     assert isinstance(done.exception, SystemExit), done.exception
     assert held.hold.id in done.output
     assert {"release": "released", "discard": "discarded"}[before] in done.output
-    assert desk.catalog.history(STUDY) == history
+    assert desk.catalog.ledger.history(STUDY) == history
 
 
 def test_a_series_that_is_run_again_is_not_started_twice(desk: Desk) -> None:
     """Its job may be running just now."""
     held = failed_series(desk)
     desk.quarantine.replay(held)
-    again = desk.catalog.held_as(held.hold.id)
+    again = desk.catalog.quarantine.get(held.hold.id)
     assert again is not None
 
     with pytest.raises(DecisionError, match="replayed"):
         desk.quarantine.replay(again)
 
-    assert desk.catalog.rounds(SERIES, 1) == 1
+    assert desk.catalog.quarantine.rounds(SERIES, 1) == 1
 
 
 def test_a_series_that_was_released_is_proven_like_any_other(desk: Desk) -> None:
@@ -210,7 +213,7 @@ def test_what_was_decided_takes_no_room_any_more(desk: Desk, decision: str) -> N
     getattr(desk.quarantine, decision)(held)
 
     assert desk.links() == []
-    desk.catalog.finish(SERIES, 1, RevisionState.DONE)
+    desk.catalog.revisions.finish(SERIES, 1, RevisionState.DONE)
     desk.keep()
     assert list(desk.folder.rglob("*.dcm")) == []
     assert desk.wrong() == []
@@ -219,7 +222,7 @@ def test_what_was_decided_takes_no_room_any_more(desk: Desk, decision: str) -> N
 def test_links_of_an_earlier_version_go_with_their_series(desk: Desk) -> None:
     """So does what a kill between a decision and its folder left."""
     held = failed_series(desk)
-    desk.catalog.decide(held, HoldState.RELEASED, desk.now)
+    desk.catalog.quarantine.decide(held, HoldState.RELEASED, desk.now)
     assert len(desk.links()) == 1
 
     desk.keep()
@@ -231,47 +234,52 @@ def test_a_result_that_is_held_keeps_its_series(desk: Desk) -> None:
     """Sent by another command than that of the quarantine, it is held until the next look."""
     image = desk.receive(ct_slice(0))
     desk.delivered(image)
-    desk.catalog.settle(SERIES, {}, desk.now)
-    desk.catalog.finish(SERIES, 1, RevisionState.DONE)
+    desk.catalog.revisions.settle(SERIES, {}, desk.now)
+    desk.catalog.revisions.finish(SERIES, 1, RevisionState.DONE)
     seg = replace(
         image,
         sop_instance_uid=f"{SEG_SERIES}.1",
         series_instance_uid=SEG_SERIES,
         origin=Origin.DERIVED,
     )
-    desk.catalog.put_derived(SERIES, 1, {"segmentation": seg}, desk.now)
-    desk.catalog.add_deliveries("result/1/1", "pacs", [seg.sop_instance_uid], desk.now)
-    desk.catalog.put_delivery(
+    desk.catalog.results.put(SERIES, 1, {"segmentation": seg}, desk.now)
+    desk.catalog.deliveries.add("result/1/1", "pacs", [seg.sop_instance_uid], desk.now)
+    desk.catalog.deliveries.put_outcome(
         seg.sop_instance_uid, "pacs", DeliveryState.PARKED, "refused", desk.now
     )
     held = desk.only()
     assert held.hold.series_instance_uid == SEG_SERIES
 
-    desk.catalog.order(REPLAY, Scope(), desk.now)
-    desk.catalog.put_delivery(seg.sop_instance_uid, "pacs", DeliveryState.DELIVERED, "", desk.now)
+    desk.catalog.orders.give(REPLAY, Scope(), desk.now)
+    desk.catalog.deliveries.put_outcome(
+        seg.sop_instance_uid, "pacs", DeliveryState.DELIVERED, "", desk.now
+    )
 
     later = desk.now + DAY_S
-    assert desk.catalog.kept_because(SERIES, later, ()) == "something of it is in quarantine"
+    assert (
+        desk.catalog.retention.kept_because(SERIES, later, ())
+        == "something of it is in quarantine"
+    )
 
 
 def test_a_late_report_does_not_speak_for_bytes_that_came_in_their_place(desk: Desk) -> None:
     """The destination committed to the first bytes; the others have not even been sent."""
     first = desk.receive(ct_slice(0))
     desk.delivered(first)
-    assert desk.catalog.open_request("pacs", "2.25.1", 10, desk.now, desk.now + 1) == 1
-    desk.catalog.begin_request("2.25.1")
+    assert desk.catalog.requests.open("pacs", "2.25.1", 10, desk.now, desk.now + 1) == 1
+    desk.catalog.requests.begin("2.25.1")
     desk.receive_other()
     desk.quarantine.release(desk.only())
-    desk.catalog.add_deliveries("source/1/2", "pacs", [first.sop_instance_uid], desk.now)
+    desk.catalog.deliveries.add("source/1/2", "pacs", [first.sop_instance_uid], desk.now)
 
     reference = Reference(first.sop_class_uid, first.sop_instance_uid)
-    assert desk.catalog.take_report(
+    assert desk.catalog.reports.take(
         "2.25.1", [reference], [], lambda _r, _a: Remedied("ask", 0.0, ""), desk.now
     )
 
-    (row,) = desk.catalog.deliveries(STUDY)
+    (row,) = desk.catalog.deliveries.of_study(STUDY)
     assert (row.state, row.commitment) == ("pending", None)
-    assert desk.catalog.is_answered("2.25.1")
+    assert desk.catalog.requests.is_answered("2.25.1")
 
 
 def test_an_attempt_under_way_does_not_speak_for_bytes_that_came_in_their_place(
@@ -280,16 +288,18 @@ def test_an_attempt_under_way_does_not_speak_for_bytes_that_came_in_their_place(
     """It sends the first bytes, and belongs to the revision before."""
     first = desk.receive(ct_slice(0))
     uid = first.sop_instance_uid
-    desk.catalog.add_deliveries("source/1/1", "pacs", [uid], desk.now)
+    desk.catalog.deliveries.add("source/1/1", "pacs", [uid], desk.now)
     desk.receive_other()
     desk.quarantine.release(desk.only())
-    desk.catalog.add_deliveries("source/1/2", "pacs", [uid], desk.now)
+    desk.catalog.deliveries.add("source/1/2", "pacs", [uid], desk.now)
 
-    assert not desk.catalog.is_wanted(uid, "pacs", "source/1/1")
-    desk.catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", desk.now, "source/1/1")
+    assert not desk.catalog.deliveries.is_wanted(uid, "pacs", "source/1/1")
+    desk.catalog.deliveries.put_outcome(
+        uid, "pacs", DeliveryState.DELIVERED, "", desk.now, "source/1/1"
+    )
 
-    assert [one.state for one in desk.catalog.deliveries(STUDY)] == ["pending"]
-    assert desk.catalog.is_wanted(uid, "pacs", "source/1/2")
+    assert [one.state for one in desk.catalog.deliveries.of_study(STUDY)] == ["pending"]
+    assert desk.catalog.deliveries.is_wanted(uid, "pacs", "source/1/2")
 
 
 def test_a_file_that_cannot_be_read_is_named_and_the_others_are_looked_at(
@@ -334,7 +344,7 @@ def test_what_is_parked_after_a_decision_is_held_again(desk: Desk, decision: str
     desk.delivered(desk.receive(ct_slice(0)), state=DeliveryState.PARKED)
     getattr(desk.quarantine, decision)(desk.only())
     desk.quarantine.look()
-    assert desk.catalog.held() == []
+    assert desk.catalog.quarantine.held() == []
 
     desk.now += 1
     desk.delivered(desk.receive(ct_slice(1)), batch="source/1/2", state=DeliveryState.PARKED)
@@ -348,12 +358,12 @@ def test_a_hold_ends_when_nothing_of_it_is_parked_any_more(desk: Desk, order: Or
     image = desk.receive(ct_slice(0))
     desk.delivered(image, desk.receive(ct_slice(1)), state=DeliveryState.PARKED)
     held = desk.only()
-    desk.catalog.order(order, Scope("pacs", image.sop_instance_uid), desk.now)
+    desk.catalog.orders.give(order, Scope("pacs", image.sop_instance_uid), desk.now)
     assert desk.only() == held
 
-    desk.catalog.order(order, Scope("pacs"), desk.now)
+    desk.catalog.orders.give(order, Scope("pacs"), desk.now)
     desk.quarantine.look()
 
-    assert desk.catalog.held() == []
+    assert desk.catalog.quarantine.held() == []
     assert desk.links() == []
     assert desk.wrong() == []

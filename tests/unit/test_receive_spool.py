@@ -10,7 +10,7 @@ from node.receive.disk_space import MIB, DiskSpace
 from node.receive.encoded import file_head
 from node.receive.spool import Intake, MemoryBudget, Spool
 from node.receive.statuses import StoreStatus
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from tests.disk import full
 
 PIECE = bytes(range(256)) * 256  # 64 KiB

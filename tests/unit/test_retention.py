@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.model.failures import HoldKind
-from node.model.records import REVISION, Hold, StoredInstance
-from node.model.states import DeliveryState, Origin, RevisionState
+from node.model.failures import FailureKind, HoldKind
+from node.model.keys import HeldRevision
+from node.model.records import Hold, StoredInstance
+from node.model.states import CommitmentState, DeliveryState, Origin, RevisionState
 from node.store.catalog import Catalog
-from node.store.commitments import Reference, Remedied
-from node.store.instances import InstanceFiles
-from node.store.orders import CANCEL, REPLAY_DELIVERED, Scope
-from node.store.retention import Member, Standing, Unit, kept_because
+from node.store.commitments.requests import Reference, Remedied
+from node.store.deliveries.orders import CANCEL, REPLAY_DELIVERED
+from node.store.deliveries.scope import Scope
+from node.store.files import InstanceFiles
+from node.store.studies.retention import Member, Standing, Unit, kept_because
 from node.upkeep.retention import DAY_S, Keeper
 from node.watch.status import whereabouts
 from tests.store_rows import SERIES, STUDY, stored
@@ -30,17 +32,22 @@ def whole() -> Unit:
     """Return a unit that may go."""
     return Unit(
         settled=True,
-        revisions=(("done", ""),),
+        revisions=((RevisionState.DONE, None),),
         quarantined=0,
         members=(Member("1", STUDY, "a", "0"), Member("2", STUDY, "b", "0")),
         standings=(
-            Standing("1", "pacs", "delivered", "committed"),
-            Standing("2", "pacs", "delivered", "committed"),
-            Standing("1", "outbox", "delivered", None),
-            Standing("2", "outbox", "delivered", None),
+            Standing("1", "pacs", DeliveryState.DELIVERED, CommitmentState.COMMITTED),
+            Standing("2", "pacs", DeliveryState.DELIVERED, CommitmentState.COMMITTED),
+            Standing("1", "outbox", DeliveryState.DELIVERED, None),
+            Standing("2", "outbox", DeliveryState.DELIVERED, None),
         ),
         last_at=100.0,
     )
+
+
+def with_revisions(*revisions: tuple[RevisionState, FailureKind | None]) -> Unit:
+    """Return the unit with these revisions."""
+    return replace(whole(), revisions=revisions)
 
 
 def test_what_everybody_has_may_go() -> None:
@@ -59,9 +66,15 @@ def _standing(unit: Unit, number: int, **values: str | None) -> Unit:
     [
         (replace(whole(), settled=False), "coming in"),
         (replace(whole(), revisions=()), "coming in"),
-        (replace(whole(), revisions=(("done", ""), ("queued", ""))), "worked on"),
-        (replace(whole(), revisions=(("complete", ""),)), "worked on"),
-        (replace(whole(), revisions=(("unusable", "routing died: X"),)), "where it has to go"),
+        (
+            replace(whole(), revisions=((RevisionState.DONE, None), (RevisionState.QUEUED, None))),
+            "worked on",
+        ),
+        (replace(whole(), revisions=((RevisionState.COMPLETE, None),)), "worked on"),
+        (
+            replace(whole(), revisions=((RevisionState.UNUSABLE, FailureKind.ROUTING),)),
+            "where it has to go",
+        ),
         (replace(whole(), quarantined=1), "quarantine"),
         (replace(whole(), standings=whole().standings[:1]), "no destination"),
         (_standing(whole(), 0, state="pending"), "pacs does not have"),
@@ -82,16 +95,16 @@ def test_what_somebody_may_need_stays(unit: Unit, because: str) -> None:
         st.tuples(
             st.sampled_from(["1", "2"]),
             st.sampled_from(["pacs", "outbox"]),
-            st.sampled_from(["delivered", "pending", "parked", "cancelled", "paused", "new word"]),
-            st.sampled_from([None, "asked", "again", "committed"]),
+            st.sampled_from(DeliveryState),
+            st.sampled_from([None, *CommitmentState]),
         ),
         max_size=6,
     )
 )
 def test_nothing_goes_that_is_not_held_elsewhere(
-    rows: list[tuple[str, str, str, str | None]],
+    rows: list[tuple[str, str, DeliveryState, CommitmentState | None]],
 ) -> None:
-    """Whatever states there are, known or not: only the one that is known to be safe."""
+    """Whatever states there are: only the one that is known to be safe."""
     unit = replace(whole(), standings=tuple(Standing(*row) for row in rows))
 
     if kept_because(unit, 100.0, {"pacs"}) == "":
@@ -108,17 +121,17 @@ class Node:
         self.files = InstanceFiles(folder)
         self.now = NOW
         for number in (1, 2):
-            self.catalog.record(stored(number, at=OLD), OLD)
-        self.catalog.settle(SERIES, {}, OLD)
+            self.catalog.studies.record(stored(number, at=OLD), OLD)
+        self.catalog.revisions.settle(SERIES, {}, OLD)
         self.seg = stored(9, at=OLD, series=SEG, origin=Origin.DERIVED)
-        self.catalog.put_derived(SERIES, 1, {"segmentation": self.seg}, OLD)
-        self.catalog.finish(SERIES, 1, RevisionState.DONE)
+        self.catalog.results.put(SERIES, 1, {"segmentation": self.seg}, OLD)
+        self.catalog.revisions.finish(SERIES, 1, RevisionState.DONE)
         for one in self.all():
             self.files.write(one.path, b"bytes")
         uids = [one.sop_instance_uid for one in self.all()]
-        self.catalog.add_deliveries("b", "pacs", uids, OLD)
+        self.catalog.deliveries.add("b", "pacs", uids, OLD)
         for uid in uids:
-            self.catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", OLD)
+            self.catalog.deliveries.put_outcome(uid, "pacs", DeliveryState.DELIVERED, "", OLD)
 
     def all(self) -> list[StoredInstance]:
         """Return the three instances."""
@@ -146,23 +159,23 @@ def test_a_series_goes_with_what_was_made_of_it_and_its_rows_stay(node: Node) ->
 
     assert node.there() == [False] * 3
     assert not list((node.files.root / "instances").iterdir())
-    told = [e for e in node.catalog.history(STUDY) if e.event == "deleted"]
+    told = [e for e in node.catalog.ledger.history(STUDY) if e.event == "deleted"]
     assert {e.subject for e in told} == {one.sop_instance_uid for one in node.all()}
     assert told[0].detail == {"sha256": "0" * 64, "held by": "pacs (delivered)"}
-    kept = node.catalog.instance(stored(1).sop_instance_uid)
+    kept = node.catalog.instances.get(stored(1).sop_instance_uid)
     assert kept is not None
     assert kept.deleted_at == NOW
-    assert node.catalog.instances(SERIES) == []
-    assert node.catalog.derived(SERIES) == []
-    assert len(node.catalog.deliveries(STUDY)) == 3
-    assert node.catalog.proof().broken == ""
+    assert node.catalog.instances.of_series(SERIES) == []
+    assert node.catalog.results.of_series(SERIES) == []
+    assert len(node.catalog.deliveries.of_study(STUDY)) == 3
+    assert node.catalog.ledger.proof().broken == ""
 
 
 def test_nothing_goes_a_moment_too_soon(node: Node) -> None:
     """The time counts from the last thing that happened, a delivery here."""
     uid = stored(1).sop_instance_uid
-    node.catalog.order(REPLAY_DELIVERED, Scope("pacs", uid), OLD + 50)
-    node.catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", OLD + 50)
+    node.catalog.orders.give(REPLAY_DELIVERED, Scope("pacs", uid), OLD + 50)
+    node.catalog.deliveries.put_outcome(uid, "pacs", DeliveryState.DELIVERED, "", OLD + 50)
 
     node.now = OLD + 50 + DAYS * DAY_S - 1
     node.keeper().tick()
@@ -177,17 +190,17 @@ def test_commitment_is_waited_for(node: Node) -> None:
     node.keeper("pacs").tick()
     assert node.there() == [True] * 3
 
-    asked = node.catalog.open_request("pacs", TRANSACTION, 10, OLD, OLD + 1)
+    asked = node.catalog.requests.open("pacs", TRANSACTION, 10, OLD, OLD + 1)
     wanted = [
         (one.sop_class_uid, one.sop_instance_uid)
-        for one in node.catalog.begin_request(TRANSACTION)
+        for one in node.catalog.requests.begin(TRANSACTION)
     ]
     assert asked == len(wanted) == 3
 
     references = [Reference(*one) for one in wanted]
     for some in (references[:2], references):
         assert node.there() == [True] * 3
-        node.catalog.take_report(
+        node.catalog.reports.take(
             TRANSACTION, some, [], lambda _r, _a: Remedied("ask", 0, ""), OLD + 1
         )
         node.keeper("pacs").tick()
@@ -199,21 +212,21 @@ def test_what_is_not_through_stays(node: Node, what: str) -> None:
     """One instance of it is enough; the rest of the series stays with it."""
     uid = stored(1).sop_instance_uid
     if what == "parked":
-        node.catalog.order(REPLAY_DELIVERED, Scope("pacs", uid), OLD)
-        node.catalog.put_delivery(uid, "pacs", DeliveryState.PARKED, "refused", OLD)
+        node.catalog.orders.give(REPLAY_DELIVERED, Scope("pacs", uid), OLD)
+        node.catalog.deliveries.put_outcome(uid, "pacs", DeliveryState.PARKED, "refused", OLD)
     elif what == "cancelled":
-        node.catalog.order(REPLAY_DELIVERED, Scope("pacs", uid), OLD)
-        node.catalog.order(CANCEL, Scope("pacs", uid), OLD)
+        node.catalog.orders.give(REPLAY_DELIVERED, Scope("pacs", uid), OLD)
+        node.catalog.orders.give(CANCEL, Scope("pacs", uid), OLD)
     elif what == "conflict":
         apart = replace(stored(1, sha256="1" * 64, at=OLD), path=Path("apart.dcm"))
-        assert node.catalog.record(apart, OLD) == "conflict"
+        assert node.catalog.studies.record(apart, OLD) == "conflict"
     elif what == "held":
-        hold = Hold(HoldKind.UNREADABLE, STUDY, SERIES, f"{REVISION}1", "torn")
-        node.catalog.hold(hold, OLD)
+        hold = Hold(HoldKind.UNREADABLE, STUDY, SERIES, HeldRevision(1), "torn")
+        node.catalog.quarantine.hold(hold, OLD)
     elif what == "late":
-        node.catalog.record(stored(3, at=OLD), OLD)
+        node.catalog.studies.record(stored(3, at=OLD), OLD)
     else:
-        node.catalog.add_deliveries("b", "archive", [uid], OLD)
+        node.catalog.deliveries.add("b", "archive", [uid], OLD)
 
     node.keeper().tick()
 
@@ -223,41 +236,41 @@ def test_what_is_not_through_stays(node: Node, what: str) -> None:
 def test_an_instance_that_comes_while_it_is_decided_keeps_the_series(node: Node) -> None:
     """Looked at again in the transaction that deletes."""
     before = NOW - DAYS * DAY_S
-    assert node.catalog.kept_because(SERIES, before, ()) == ""
-    node.catalog.record(stored(3, at=NOW), NOW)
+    assert node.catalog.retention.kept_because(SERIES, before, ()) == ""
+    node.catalog.studies.record(stored(3, at=NOW), NOW)
 
-    assert node.catalog.delete_series(SERIES, before, (), NOW) == 0
-    assert node.catalog.to_remove() == []
+    assert node.catalog.retention.delete(SERIES, before, (), NOW) == 0
+    assert node.catalog.instances.to_remove() == []
 
 
 def test_a_kill_between_rows_and_files_is_made_good(node: Node) -> None:
     """The paths stand in the transaction that made tombstones."""
-    assert node.catalog.delete_series(SERIES, NOW - DAYS * DAY_S, (), NOW) == 3
+    assert node.catalog.retention.delete(SERIES, NOW - DAYS * DAY_S, (), NOW) == 3
     assert node.there() == [True] * 3
 
     node.keeper().tick()
 
     assert node.there() == [False] * 3
-    assert node.catalog.to_remove() == []
+    assert node.catalog.instances.to_remove() == []
 
 
 def test_a_replay_does_not_send_what_is_gone(node: Node) -> None:
     """There are no bytes; the destination has them."""
     node.keeper().tick()
 
-    assert node.catalog.order(REPLAY_DELIVERED, Scope(), NOW) == 0
+    assert node.catalog.orders.give(REPLAY_DELIVERED, Scope(), NOW) == 0
 
 
 def test_our_own_object_that_comes_back_is_kept_as_long_again(node: Node) -> None:
     """Acknowledged is durable, for what we made as well; it is not sent in a circle."""
     node.keeper().tick()
-    assert node.catalog.record(node.seg, NOW) == "deleted"
+    assert node.catalog.studies.record(node.seg, NOW) == "deleted"
     again = replace(node.seg, path=Path("instances/fresh.dcm"), received_at=NOW)
     node.files.write(again.path, b"bytes")
-    assert node.catalog.record(again, NOW) == "new"
+    assert node.catalog.studies.record(again, NOW) == "new"
 
-    assert [one for _, one in node.catalog.derived(SERIES)] == [again]
-    assert node.catalog.pending("b", "pacs") == []
+    assert [one for _, one in node.catalog.results.of_series(SERIES)] == [again]
+    assert node.catalog.deliveries.pending("b", "pacs") == []
     node.keeper().tick()
     assert node.files.absolute(again.path).exists()
     node.now += DAYS * DAY_S + 1
@@ -267,18 +280,18 @@ def test_our_own_object_that_comes_back_is_kept_as_long_again(node: Node) -> Non
 
 def test_status_shows_commitment_and_deletion(node: Node) -> None:
     """What a person asks first: is it safe, and is it still here."""
-    node.catalog.open_request("pacs", TRANSACTION, 2, OLD, OLD + 1)
-    one = node.catalog.begin_request(TRANSACTION)[0]
+    node.catalog.requests.open("pacs", TRANSACTION, 2, OLD, OLD + 1)
+    one = node.catalog.requests.begin(TRANSACTION)[0]
     reference = Reference(one.sop_class_uid, one.sop_instance_uid)
-    node.catalog.take_report(
+    node.catalog.reports.take(
         TRANSACTION, [reference], [], lambda _r, _a: Remedied("ask", 0, ""), 1
     )
 
-    told = whereabouts(node.catalog.deliveries(STUDY)).plain.splitlines()
+    told = whereabouts(node.catalog.deliveries.of_study(STUDY)).plain.splitlines()
     assert told == [
         "pacs: 1 committed", "pacs: 1 delivered", "pacs: 1 delivered, not committed yet",
     ]  # fmt: skip
 
     node.keeper().tick()
-    told = whereabouts(node.catalog.deliveries(STUDY)).plain.splitlines()
+    told = whereabouts(node.catalog.deliveries.of_study(STUDY)).plain.splitlines()
     assert all(line.endswith("deleted here") for line in told)

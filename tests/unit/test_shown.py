@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from node.cli import radnode
 from node.cli.proving import history_table
 from node.model.failures import HoldKind
-from node.model.records import REVISION, Circuit, Hold
+from node.model.keys import HeldRevision
+from node.model.records import Circuit, Hold
 from node.model.states import CircuitState, DeliveryState, RevisionState
 from node.store.catalog import Catalog
 from node.store.ledger import Entry
@@ -26,14 +27,14 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     """Give a catalog in which everything has an odd reason."""
     made = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
     made.upgrade()
-    made.record(stored(1), 1.0)
-    made.settle(SERIES, {}, 1.0)
-    made.finish(SERIES, 1, RevisionState.UNUSABLE, ODD)
+    made.studies.record(stored(1), 1.0)
+    made.revisions.settle(SERIES, {}, 1.0)
+    made.revisions.finish(SERIES, 1, RevisionState.UNUSABLE, ODD)
     uid = stored(1).sop_instance_uid
-    made.add_deliveries("b", "pacs", [uid], 1.0)
-    made.put_delivery(uid, "pacs", DeliveryState.PENDING, ODD, 1.0)
-    made.change_circuit("pacs", lambda _: Circuit(CircuitState.OPEN, reason=ODD), 1.0)
-    made.hold(Hold(HoldKind.UNREADABLE, STUDY, SERIES, f"{REVISION}1", ODD), 1.0)
+    made.deliveries.add("b", "pacs", [uid], 1.0)
+    made.deliveries.put_outcome(uid, "pacs", DeliveryState.PENDING, ODD, 1.0)
+    made.outlets.change_circuit("pacs", lambda _: Circuit(CircuitState.OPEN, reason=ODD), 1.0)
+    made.quarantine.hold(Hold(HoldKind.UNREADABLE, STUDY, SERIES, HeldRevision(1), ODD), 1.0)
     yield made
     made.close()
 
@@ -48,7 +49,7 @@ def shown(table: RenderableType) -> str:
 
 def test_tables_show_reasons_as_they_are(catalog: Catalog) -> None:
     """A peer words its answer; an error may hold anything."""
-    rows = catalog.deliveries(STUDY)
+    rows = catalog.deliveries.of_study(STUDY)
     entry = Entry(1, 1.0, "sent", STUDY, SERIES, {"because": ODD}, "", "")
     standing = [deliveries.Whereabouts("pacs", ODD, {}, 0, None)]
     for table in (

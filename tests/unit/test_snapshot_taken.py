@@ -13,7 +13,7 @@ from node.model.headers import HeaderSnapshot
 from node.pipeline.sweep import Sweep
 from node.series.completeness import Policy
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from node.upkeep.snapshots import BUSY_S, SnapshotFiller
 from radnet.errors import UnusableVolumeError
 from radnet.volume.headers import readable_headers
@@ -47,7 +47,7 @@ class Node:
         ds.save_as(written, enforce_file_format=True)
         row = stored(number, series=series, at=self.now)
         self.files.write(row.path, written.getvalue())
-        self.catalog.record(row, self.now)
+        self.catalog.studies.record(row, self.now)
 
     def settle(self) -> None:
         """Let a quiet time pass, and settle."""
@@ -81,7 +81,7 @@ def test_a_series_that_settles_has_what_its_headers_say(node: Node) -> None:
 
     assert (kept.patient_id, kept.modality, kept.study_date) == (PATIENT, "CT", "20260102")
     assert (kept.series_number, kept.header_count, kept.differing) == (4, 2, ())
-    assert node.catalog.unqueued() == [(SERIES, 1)]
+    assert node.catalog.revisions.unqueued() == [(SERIES, 1)]
     assert node.catalog.snapshots.missing(9) == []
 
 
@@ -105,7 +105,7 @@ def test_a_torn_file_costs_its_own_header_only(node: Node) -> None:
     node.settle()
 
     assert (node.kept().patient_id, node.kept().header_count) == (PATIENT, 1)
-    (revision,) = node.catalog.revisions(SERIES)
+    (revision,) = node.catalog.revisions.of_series(SERIES)
     assert "cannot be read as DICOM" in revision.evidence["unreadable"]
 
 
@@ -121,7 +121,7 @@ def test_headers_that_cannot_be_read_keep_nobody_from_travelling(node: Node) -> 
         node.settle()
 
     assert node.kept() == HeaderSnapshot()
-    assert node.catalog.revisions(SERIES)[0].evidence["unreadable"] == "ValueError"
+    assert node.catalog.revisions.of_series(SERIES)[0].evidence["unreadable"] == "ValueError"
     assert PATIENT not in str(logs)
 
 
@@ -130,7 +130,7 @@ def test_what_was_settled_without_is_read_later(node: Node) -> None:
     node.receive(1)
     node.receive(1, "1.7", PatientID="other")
     for series in (SERIES, "1.7"):
-        node.catalog.settle(series, {}, node.now)
+        node.catalog.revisions.settle(series, {}, node.now)
 
     node.filler().tick()
     taken = node.kept()
@@ -145,7 +145,7 @@ def test_a_look_ends_after_its_time_and_the_next_one_goes_on(node: Node) -> None
     """A node with years of series must not read its whole disk at once."""
     for number in range(4):
         node.receive(1, f"1.{number}")
-        node.catalog.settle(f"1.{number}", {}, node.now)
+        node.catalog.revisions.settle(f"1.{number}", {}, node.now)
 
     def slow() -> float:
         node.steady += 0.4 * BUSY_S
@@ -164,7 +164,7 @@ def test_a_series_that_cannot_be_read_does_not_hold_up_the_others(
 ) -> None:
     """It is through with nothing said, and nothing of it is logged."""
     node.receive(1)
-    node.catalog.settle(SERIES, {}, node.now)
+    node.catalog.revisions.settle(SERIES, {}, node.now)
 
     def fails(_: object) -> HeaderSnapshot:
         raise LookupError(PATIENT)
@@ -181,7 +181,7 @@ def test_a_series_that_cannot_be_read_does_not_hold_up_the_others(
 def test_a_late_slice_is_not_in_the_snapshot_of_the_revision_before(node: Node) -> None:
     """What is made good is what was judged; the late one comes with its own revision."""
     node.receive(1)
-    node.catalog.settle(SERIES, {}, node.now)
+    node.catalog.revisions.settle(SERIES, {}, node.now)
     node.receive(2, PatientID="another")
 
     node.filler().tick()

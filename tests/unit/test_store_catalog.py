@@ -24,13 +24,13 @@ def test_migrations_make_what_the_code_expects(catalog: Catalog) -> None:
 
 def test_upgrade_and_reserve_twice_is_once(catalog: Catalog) -> None:
     """Every process upgrades at its start."""
-    catalog.record(stored(1), 100.0)
+    catalog.studies.record(stored(1), 100.0)
 
     for _ in range(2):
         catalog.upgrade()
         catalog.reserve_log()
 
-    assert catalog.instance(stored(1).sop_instance_uid) == stored(1)
+    assert catalog.instances.get(stored(1).sop_instance_uid) == stored(1)
     with catalog.engine.connect() as connection:
         assert "reserve" not in sa.inspect(connection).get_table_names()
 
@@ -57,7 +57,7 @@ def test_a_new_file_that_another_process_has_begun_is_waited_for(tmp_path: Path)
     thread.join(60)
 
     assert not failed
-    assert made.instances("1.2.3") == []
+    assert made.instances.of_series("1.2.3") == []
     made.close()
 
 
@@ -69,8 +69,8 @@ def test_writers_of_several_threads_wait_for_each_other(catalog: Catalog, tmp_pa
     def write(who: Catalog, first: int) -> None:
         try:
             for number in range(first, first + 20):
-                who.record(stored(number), 100.0)
-                who.unsettled()
+                who.studies.record(stored(number), 100.0)
+                who.studies.unsettled()
         except StoreError as error:
             failed.append(error)
 
@@ -85,7 +85,7 @@ def test_writers_of_several_threads_wait_for_each_other(catalog: Catalog, tmp_pa
 
     other.close()
     assert failed == []
-    assert catalog.series_of(STUDY)[0].instance_count == 80
+    assert catalog.studies.series_of(STUDY)[0].instance_count == 80
 
 
 def test_a_database_that_is_gone_is_a_store_error(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_database_that_is_gone_is_a_store_error(tmp_path: Path) -> None:
     catalog = Catalog(f"sqlite:///{tmp_path / 'none' / 'catalog.sqlite'}")
 
     with pytest.raises(StoreError, match="not changed"):
-        catalog.record(stored(1), 100.0)
+        catalog.studies.record(stored(1), 100.0)
     with pytest.raises(StoreError, match="not read"):
-        catalog.unsettled()
+        catalog.studies.unsettled()
     catalog.close()

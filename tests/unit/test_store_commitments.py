@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from node.model.records import Delivery
 from node.model.states import DeliveryState
 from node.store.catalog import Catalog
-from node.store.commitments import Failed, Reference, Remedied
-from node.store.orders import REPLAY_DELIVERED, Scope
+from node.store.commitments.requests import Failed, Reference, Remedied
+from node.store.deliveries.orders import REPLAY_DELIVERED
+from node.store.deliveries.scope import Scope
 from node.store.rows import instance_values
 from node.store.tables import delivery, instance
 from tests.store_rows import STUDY, stored, uid
@@ -33,101 +34,103 @@ def decide(reason: int, attempts: int) -> Remedied:
 def catalog(empty_catalog: Catalog) -> Catalog:
     """Give a catalog with three instances that "pacs" has taken, in one batch."""
     for number in range(3):
-        empty_catalog.record(stored(number), 100.0)
-    empty_catalog.add_deliveries("b", "pacs", [uid(n) for n in range(3)], 101.0)
+        empty_catalog.studies.record(stored(number), 100.0)
+    empty_catalog.deliveries.add("b", "pacs", [uid(n) for n in range(3)], 101.0)
     for number in range(3):
-        empty_catalog.put_delivery(uid(number), "pacs", DeliveryState.DELIVERED, "", 102.0)
+        empty_catalog.deliveries.put_outcome(
+            uid(number), "pacs", DeliveryState.DELIVERED, "", 102.0
+        )
     return empty_catalog
 
 
 def ask(catalog: Catalog, transaction: str, now: float, timeout: float = 100.0) -> int:
     """Make a request, and send it."""
-    count = catalog.open_request("pacs", transaction, 1000, now, now + timeout)
-    catalog.begin_request(transaction)
+    count = catalog.requests.open("pacs", transaction, 1000, now, now + timeout)
+    catalog.requests.begin(transaction)
     return count
 
 
 def rows(catalog: Catalog) -> dict[str, Delivery]:
     """Return the deliveries by instance."""
-    return {one.sop_instance_uid: one for one in catalog.deliveries(STUDY)}
+    return {one.sop_instance_uid: one for one in catalog.deliveries.of_study(STUDY)}
 
 
 def told(catalog: Catalog, event: str) -> list[tuple[str, dict[str, object]]]:
     """Return what the ledger has of one kind."""
-    return [(e.subject, e.detail) for e in catalog.history(STUDY) if e.event == event]
+    return [(e.subject, e.detail) for e in catalog.ledger.history(STUDY) if e.event == event]
 
 
 def test_a_request_holds_what_was_delivered_once(catalog: Catalog) -> None:
     """The second look finds nothing left to ask for; a known id is not begun twice."""
-    assert catalog.open_request("pacs", T1, 1000, 103.0, 203.0) == 3
-    assert catalog.open_request("pacs", T2, 1000, 103.0, 203.0) == 0
-    assert catalog.new_requests() == [(T1, "pacs")]
+    assert catalog.requests.open("pacs", T1, 1000, 103.0, 203.0) == 3
+    assert catalog.requests.open("pacs", T2, 1000, 103.0, 203.0) == 0
+    assert catalog.requests.new() == [(T1, "pacs")]
 
-    first, second = catalog.begin_request(T1), catalog.begin_request(T1)
+    first, second = catalog.requests.begin(T1), catalog.requests.begin(T1)
 
     assert [one.sop_instance_uid for one in first] == [uid(0), uid(1), uid(2)]
     assert second == []
-    assert catalog.new_requests() == []
+    assert catalog.requests.new() == []
 
 
 def test_a_request_takes_as_many_as_it_may(catalog: Catalog) -> None:
     """The rest goes into the next one."""
-    assert catalog.open_request("pacs", T1, 2, 103.0, 203.0) == 2
-    assert catalog.open_request("pacs", T2, 2, 103.0, 203.0) == 1
+    assert catalog.requests.open("pacs", T1, 2, 103.0, 203.0) == 2
+    assert catalog.requests.open("pacs", T2, 2, 103.0, 203.0) == 1
 
 
 def test_a_batch_is_asked_for_whole_or_after_a_minute(catalog: Catalog) -> None:
     """Not one request for each image while a series is being sent."""
-    catalog.record(stored(3), 100.0)
-    catalog.add_deliveries("b", "pacs", [uid(3)], 101.0)
+    catalog.studies.record(stored(3), 100.0)
+    catalog.deliveries.add("b", "pacs", [uid(3)], 101.0)
 
-    assert catalog.open_request("pacs", T1, 1000, 103.0, 203.0) == 0
-    assert catalog.open_request("pacs", T1, 1000, 162.0, 262.0) == 3
+    assert catalog.requests.open("pacs", T1, 1000, 103.0, 203.0) == 0
+    assert catalog.requests.open("pacs", T1, 1000, 162.0, 262.0) == 3
 
 
 def test_success_commits_and_is_told_once(catalog: Catalog) -> None:
     """A report that comes twice is a no-op."""
     ask(catalog, T1, 103.0)
     for _ in range(2):
-        assert catalog.take_report(T1, [ref(0), ref(1), ref(2)], [], decide, 104.0)
+        assert catalog.reports.take(T1, [ref(0), ref(1), ref(2)], [], decide, 104.0)
 
     assert {one.commitment for one in rows(catalog).values()} == {"committed"}
-    assert catalog.is_answered(T1)
+    assert catalog.requests.is_answered(T1)
     assert [subject for subject, _ in told(catalog, "committed")] == [uid(0), uid(1), uid(2)]
     assert told(catalog, "committed")[0][1] == {
         "to": "pacs", "sha256": "0" * 64, "transaction": T1,
     }  # fmt: skip
-    assert catalog.open_request("pacs", T2, 1000, 1e9, 2e9) == 0
-    assert catalog.proof().broken == ""
+    assert catalog.requests.open("pacs", T2, 1000, 1e9, 2e9) == 0
+    assert catalog.ledger.proof().broken == ""
 
 
 def test_a_partial_report_leaves_the_rest_open(catalog: Catalog) -> None:
     """What it does not name is asked for again when the time has run out."""
     ask(catalog, T1, 103.0)
-    catalog.take_report(T1, [ref(1)], [], decide, 104.0)
+    catalog.reports.take(T1, [ref(1)], [], decide, 104.0)
 
-    assert not catalog.is_answered(T1)
+    assert not catalog.requests.is_answered(T1)
     assert rows(catalog)[uid(1)].commitment == "committed"
-    assert catalog.open_request("pacs", T2, 1000, 202.0, 300.0) == 0
-    assert catalog.open_request("pacs", T2, 1000, 203.0, 300.0) == 2
+    assert catalog.requests.open("pacs", T2, 1000, 202.0, 300.0) == 0
+    assert catalog.requests.open("pacs", T2, 1000, 203.0, 300.0) == 2
 
 
 def test_an_unknown_transaction_is_not_ours(catalog: Catalog) -> None:
     """Nothing changes."""
     ask(catalog, T1, 103.0)
 
-    assert not catalog.take_report(T2, [ref(0)], [], decide, 104.0)
+    assert not catalog.reports.take(T2, [ref(0)], [], decide, 104.0)
     assert rows(catalog)[uid(0)].commitment == "asked"
 
 
 def test_instances_the_request_did_not_name_are_ignored(catalog: Catalog) -> None:
     """Nor is one that is reported under another SOP class."""
-    catalog.record(stored(3), 100.0)
-    catalog.add_deliveries("c", "pacs", [uid(3)], 101.0)
+    catalog.studies.record(stored(3), 100.0)
+    catalog.deliveries.add("c", "pacs", [uid(3)], 101.0)
     ask(catalog, T1, 103.0)
-    catalog.put_delivery(uid(3), "pacs", DeliveryState.DELIVERED, "", 104.0)
+    catalog.deliveries.put_outcome(uid(3), "pacs", DeliveryState.DELIVERED, "", 104.0)
 
-    catalog.take_report(
+    catalog.reports.take(
         T1, [ref(3), ref(0, "1.2.3"), ref(77)], [Failed(ref(78), 1)], decide, 105.0
     )
 
@@ -139,12 +142,12 @@ def test_a_late_report_of_a_request_whose_time_ran_out_counts(catalog: Catalog) 
     """The peer answers for the instance, whatever the number of the question."""
     ask(catalog, T1, 103.0)
     ask(catalog, T2, 203.0)
-    catalog.take_report(T1, [ref(0)], [Failed(ref(1), 0x0112)], decide, 204.0)
+    catalog.reports.take(T1, [ref(0)], [Failed(ref(1), 0x0112)], decide, 204.0)
 
     assert rows(catalog)[uid(0)].commitment == "committed"
     assert rows(catalog)[uid(1)].commitment == "asked"  # its failure is old: T2 will tell
 
-    catalog.take_report(T2, [ref(1)], [Failed(ref(0), 0x0112)], decide, 205.0)
+    catalog.reports.take(T2, [ref(1)], [Failed(ref(0), 0x0112)], decide, 205.0)
 
     assert rows(catalog)[uid(0)].commitment == "committed"
     assert rows(catalog)[uid(1)].commitment == "committed"
@@ -154,21 +157,25 @@ def test_what_failed_is_sent_again_and_asked_for_anew(catalog: Catalog) -> None:
     """As a batch of its own, after a wait, once, even where the report comes twice."""
     ask(catalog, T1, 103.0)
     for now in (104.0, 105.0):
-        catalog.take_report(T1, [ref(0), ref(2)], [Failed(ref(1), 0x0112)], decide, now)
+        catalog.reports.take(T1, [ref(0), ref(2)], [Failed(ref(1), 0x0112)], decide, now)
 
     row = rows(catalog)[uid(1)]
     assert (row.state, row.reason, row.commitment) == ("pending", "told 0112", None)
-    assert catalog.due("pacs", 143.0, 10, urgent=False)[0].batch == "b"
-    (again,) = [d for d in catalog.due("pacs", 144.0, 10, urgent=False) if d.batch != "b"]
-    assert [one.sop_instance_uid for one in catalog.pending(again.batch, "pacs")] == [uid(1)]
+    assert catalog.dispatches.due("pacs", 143.0, 10, urgent=False)[0].batch == "b"
+    (again,) = [
+        d for d in catalog.dispatches.due("pacs", 144.0, 10, urgent=False) if d.batch != "b"
+    ]
+    assert [one.sop_instance_uid for one in catalog.deliveries.pending(again.batch, "pacs")] == [
+        uid(1)
+    ]
     assert [(s, d["then"]) for s, d in told(catalog, "commitment failed")] == [(uid(1), "send")]
 
-    catalog.put_delivery(uid(1), "pacs", DeliveryState.DELIVERED, "", 150.0)
+    catalog.deliveries.put_outcome(uid(1), "pacs", DeliveryState.DELIVERED, "", 150.0)
 
-    assert catalog.open_request("pacs", T2, 1000, 151.0, 251.0) == 1
-    catalog.take_report(T1, [ref(1)], [], decide, 152.0)  # it has said the contrary in T1
+    assert catalog.requests.open("pacs", T2, 1000, 151.0, 251.0) == 1
+    catalog.reports.take(T1, [ref(1)], [], decide, 152.0)  # it has said the contrary in T1
     assert rows(catalog)[uid(1)].commitment == "asked"
-    catalog.take_report(T2, [ref(1)], [], decide, 153.0)
+    catalog.reports.take(T2, [ref(1)], [], decide, 153.0)
     assert rows(catalog)[uid(1)].commitment == "committed"
 
 
@@ -176,12 +183,12 @@ def test_what_cannot_be_mended_is_parked_with_the_reason(catalog: Catalog) -> No
     """And a late success brings it back."""
     ask(catalog, T1, 103.0)
     ask(catalog, T2, 203.0)
-    catalog.take_report(T2, [], [Failed(ref(1), 0x0119)], decide, 204.0)
+    catalog.reports.take(T2, [], [Failed(ref(1), 0x0119)], decide, 204.0)
 
     row = rows(catalog)[uid(1)]
     assert (row.state, row.reason) == ("parked", "told 0119")
 
-    catalog.take_report(T1, [ref(1)], [], decide, 205.0)
+    catalog.reports.take(T1, [ref(1)], [], decide, 205.0)
 
     row = rows(catalog)[uid(1)]
     assert (row.state, row.reason, row.commitment) == ("delivered", "", "committed")
@@ -190,20 +197,20 @@ def test_what_cannot_be_mended_is_parked_with_the_reason(catalog: Catalog) -> No
 def test_a_request_that_did_not_come_through_is_made_again_later(catalog: Catalog) -> None:
     """The wait grows with the attempts; the Transaction UID is another one."""
     ask(catalog, T1, 103.0)
-    catalog.fail_request(T1, "nobody there", lambda attempts: 30.0 * attempts, 104.0)
+    catalog.requests.fail(T1, "nobody there", lambda attempts: 30.0 * attempts, 104.0)
 
-    assert catalog.open_request("pacs", T2, 1000, 133.0, 200.0) == 0
-    assert catalog.open_request("pacs", T2, 1000, 134.0, 200.0) == 3
-    catalog.fail_request(T2, "nobody there", lambda attempts: 30.0 * attempts, 135.0)
-    assert catalog.open_request("pacs", "2.25.3", 1000, 194.0, 300.0) == 0
-    assert catalog.open_request("pacs", "2.25.3", 1000, 195.0, 300.0) == 3
+    assert catalog.requests.open("pacs", T2, 1000, 133.0, 200.0) == 0
+    assert catalog.requests.open("pacs", T2, 1000, 134.0, 200.0) == 3
+    catalog.requests.fail(T2, "nobody there", lambda attempts: 30.0 * attempts, 135.0)
+    assert catalog.requests.open("pacs", "2.25.3", 1000, 194.0, 300.0) == 0
+    assert catalog.requests.open("pacs", "2.25.3", 1000, 195.0, 300.0) == 3
 
 
 def test_a_report_after_a_failed_request_counts(catalog: Catalog) -> None:
     """The peer took the request and died before its answer."""
     ask(catalog, T1, 103.0)
-    catalog.fail_request(T1, "no answer", lambda _: 30.0, 104.0)
-    catalog.take_report(T1, [ref(0)], [], decide, 105.0)
+    catalog.requests.fail(T1, "no answer", lambda _: 30.0, 104.0)
+    catalog.reports.take(T1, [ref(0)], [], decide, 105.0)
 
     assert rows(catalog)[uid(0)].commitment == "committed"
 
@@ -212,9 +219,9 @@ def test_what_is_never_answered_is_given_up_with_a_reason(catalog: Catalog) -> N
     """Parked, to be seen; the ledger tells it."""
     for number in range(3):
         ask(catalog, f"2.25.{number}", 1000.0 * (number + 1), timeout=10.0)
-        assert catalog.give_up("pacs", 3, "no answer", 1000.0 * (number + 1) + 9) == 0
+        assert catalog.requests.give_up("pacs", 3, "no answer", 1000.0 * (number + 1) + 9) == 0
 
-    assert catalog.give_up("pacs", 3, "no answer", 4000.0) == 3
+    assert catalog.requests.give_up("pacs", 3, "no answer", 4000.0) == 3
     assert {(r.state, r.reason) for r in rows(catalog).values()} == {("parked", "no answer")}
     assert len(told(catalog, "commitment failed")) == 3
 
@@ -238,19 +245,19 @@ def test_any_number_is_given_up(empty_catalog: Catalog) -> None:
         connection.execute(sa.insert(delivery), asked_of)
     sa.event.listen(catalog.engine, "before_cursor_execute", measure)
 
-    assert catalog.give_up("pacs", 3, "no answer", 300.0) == count
+    assert catalog.requests.give_up("pacs", 3, "no answer", 300.0) == count
 
     assert 1000 < most < 1100
-    assert catalog.counted(Scope())["pacs"] == {"parked": count}
-    assert catalog.proof() == replace(catalog.proof(), entries=count, broken="")
-    assert catalog.give_up("pacs", 3, "no answer", 300.0) == 0
+    assert catalog.deliveries.counted(Scope())["pacs"] == {"parked": count}
+    assert catalog.ledger.proof() == replace(catalog.ledger.proof(), entries=count, broken="")
+    assert catalog.requests.give_up("pacs", 3, "no answer", 300.0) == 0
 
 
 def test_a_replay_is_asked_for_anew(catalog: Catalog) -> None:
     """The old promise was about what has been lost since."""
     ask(catalog, T1, 103.0)
-    catalog.take_report(T1, [ref(0)], [], decide, 104.0)
-    catalog.order(REPLAY_DELIVERED, Scope("pacs", uid(0)), 105.0)
-    catalog.put_delivery(uid(0), "pacs", DeliveryState.DELIVERED, "", 106.0)
+    catalog.reports.take(T1, [ref(0)], [], decide, 104.0)
+    catalog.orders.give(REPLAY_DELIVERED, Scope("pacs", uid(0)), 105.0)
+    catalog.deliveries.put_outcome(uid(0), "pacs", DeliveryState.DELIVERED, "", 106.0)
 
-    assert catalog.open_request("pacs", T2, 1000, 107.0, 200.0) == 1
+    assert catalog.requests.open("pacs", T2, 1000, 107.0, 200.0) == 1

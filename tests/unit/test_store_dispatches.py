@@ -11,7 +11,8 @@ from alembic.config import Config
 from node.model.records import Circuit, Outlet
 from node.model.states import CircuitState, DeliveryState
 from node.store.catalog import Catalog
-from node.store.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME, Scope
+from node.store.deliveries.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME
+from node.store.deliveries.scope import Scope
 from node.store.tables import delivery, dispatch
 from tests.store_rows import SERIES, STUDY, stored
 
@@ -22,82 +23,86 @@ UIDS = [stored(number).sop_instance_uid for number in range(1, 4)]
 def catalog(empty_catalog: Catalog) -> Catalog:
     """Give a catalog with a series of three, due at `pacs`."""
     for number in range(1, 4):
-        empty_catalog.record(stored(number), 100.0)
-    empty_catalog.add_deliveries("b", "pacs", UIDS, 100.0)
+        empty_catalog.studies.record(stored(number), 100.0)
+    empty_catalog.deliveries.add("b", "pacs", UIDS, 100.0)
     return empty_catalog
 
 
 def _states(catalog: Catalog) -> list[str]:
-    return [one.state for one in catalog.deliveries(STUDY)]
+    return [one.state for one in catalog.deliveries.of_study(STUDY)]
 
 
 def test_a_batch_is_due_once_and_its_job_has_a_number(catalog: Catalog) -> None:
     """A second look, and a job of an earlier attempt, find nothing to do."""
-    assert catalog.due_destinations(99.0) == []
-    assert catalog.due_destinations(100.0) == ["pacs"]
-    (due,) = catalog.due("pacs", 100.0, 5, urgent=False)
+    assert catalog.dispatches.due_destinations(99.0) == []
+    assert catalog.dispatches.due_destinations(100.0) == ["pacs"]
+    (due,) = catalog.dispatches.due("pacs", 100.0, 5, urgent=False)
 
-    catalog.mark_dispatched("pacs", "b", due.serial, 101.0)
+    catalog.dispatches.mark_queued("pacs", "b", due.serial, 101.0)
 
-    assert catalog.due_destinations(200.0) == []
-    assert catalog.in_flight() == {"pacs": 1}
-    assert [one.batch for one in catalog.queued_before(102.0)] == ["b"]
-    job = catalog.job("pacs", "b", due.serial)
+    assert catalog.dispatches.due_destinations(200.0) == []
+    assert catalog.dispatches.in_flight() == {"pacs": 1}
+    assert [one.batch for one in catalog.dispatches.queued_before(102.0)] == ["b"]
+    job = catalog.dispatches.job("pacs", "b", due.serial)
     assert job is not None
-    catalog.put_back(job, 1, 130.0, 102.0)
-    assert catalog.job("pacs", "b", due.serial) is None
-    catalog.put_back(job, 9, 999.0, 103.0)
-    (again,) = catalog.dispatches("pacs")
+    catalog.dispatches.put_back(job, 1, 130.0, 102.0)
+    assert catalog.dispatches.job("pacs", "b", due.serial) is None
+    catalog.dispatches.put_back(job, 9, 999.0, 103.0)
+    (again,) = catalog.dispatches.of_destination("pacs")
     assert (again.serial, again.attempts, again.next_at) == (1, 1, 130.0)
 
 
 def test_urgent_batches_come_first(catalog: Catalog) -> None:
     """And alone, where the others wait for their window."""
-    catalog.add_deliveries("later", "pacs", [], 90.0)
-    catalog.add_deliveries("now", "pacs", [], 100.0, urgent=True)
+    catalog.deliveries.add("later", "pacs", [], 90.0)
+    catalog.deliveries.add("now", "pacs", [], 100.0, urgent=True)
 
-    assert [d.batch for d in catalog.due("pacs", 100.0, 9, urgent=False)] == ["now", "later", "b"]
-    assert [d.batch for d in catalog.due("pacs", 100.0, 9, urgent=True)] == ["now"]
-    assert [d.batch for d in catalog.due("pacs", 100.0, 1, urgent=False)] == ["now"]
+    assert [d.batch for d in catalog.dispatches.due("pacs", 100.0, 9, urgent=False)] == [
+        "now",
+        "later",
+        "b",
+    ]
+    assert [d.batch for d in catalog.dispatches.due("pacs", 100.0, 9, urgent=True)] == ["now"]
+    assert [d.batch for d in catalog.dispatches.due("pacs", 100.0, 1, urgent=False)] == ["now"]
 
 
 def test_a_batch_with_something_pending_is_not_closed(catalog: Catalog) -> None:
     """An operator may replay an instance while the job is running."""
-    catalog.mark_dispatched("pacs", "b", 0, 101.0)
-    job = catalog.job("pacs", "b", 0)
+    catalog.dispatches.mark_queued("pacs", "b", 0, 101.0)
+    job = catalog.dispatches.job("pacs", "b", 0)
     assert job is not None
     for uid in UIDS:
-        catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", 102.0)
-    catalog.order(REPLAY_DELIVERED, Scope(uid=UIDS[1]), 103.0)
+        catalog.deliveries.put_outcome(uid, "pacs", DeliveryState.DELIVERED, "", 102.0)
+    catalog.orders.give(REPLAY_DELIVERED, Scope(uid=UIDS[1]), 103.0)
 
-    assert not catalog.close_dispatch(job, 104.0)
-    catalog.put_delivery(UIDS[1], "pacs", DeliveryState.DELIVERED, "", 105.0)
-    assert catalog.close_dispatch(job, 106.0)
+    assert not catalog.dispatches.close(job, 104.0)
+    catalog.deliveries.put_outcome(UIDS[1], "pacs", DeliveryState.DELIVERED, "", 105.0)
+    assert catalog.dispatches.close(job, 106.0)
 
 
 @pytest.mark.parametrize("uid", [None, STUDY, SERIES, UIDS[0]])
 def test_cancelled_is_not_wanted_and_not_brought_back(catalog: Catalog, uid: str | None) -> None:
     """Neither by a late answer, nor by a batch that is asked for twice."""
-    count = catalog.order(CANCEL, Scope("pacs", uid), 101.0)
+    count = catalog.orders.give(CANCEL, Scope("pacs", uid), 101.0)
 
     assert count == (1 if uid == UIDS[0] else 3)
-    assert not catalog.is_wanted(UIDS[0], "pacs")
-    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.PENDING, "no answer", 102.0)
-    catalog.put_untried([UIDS[0]], "pacs", "nobody there", 102.0)
-    catalog.add_deliveries("b", "pacs", UIDS, 103.0)
+    assert not catalog.deliveries.is_wanted(UIDS[0], "pacs")
+    catalog.deliveries.put_outcome(UIDS[0], "pacs", DeliveryState.PENDING, "no answer", 102.0)
+    catalog.deliveries.put_untried([UIDS[0]], "pacs", "nobody there", 102.0)
+    catalog.deliveries.add("b", "pacs", UIDS, 103.0)
     assert _states(catalog)[0] == "cancelled"
-    assert bool(catalog.due_destinations(200.0)) == (uid == UIDS[0])
-    assert [e.event for e in catalog.history(STUDY) if e.event == "cancelled"] == [
+    assert bool(catalog.dispatches.due_destinations(200.0)) == (uid == UIDS[0])
+    assert [e.event for e in catalog.ledger.history(STUDY) if e.event == "cancelled"] == [
         "cancelled"
     ] * count
-    assert catalog.proof().broken == ""
+    assert catalog.ledger.proof().broken == ""
 
 
 def test_what_arrived_all_the_same_is_told(catalog: Catalog) -> None:
     """It was on the line when the order came: no pretending."""
-    catalog.order(CANCEL, Scope("pacs"), 101.0)
+    catalog.orders.give(CANCEL, Scope("pacs"), 101.0)
 
-    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.DELIVERED, "", 102.0)
+    catalog.deliveries.put_outcome(UIDS[0], "pacs", DeliveryState.DELIVERED, "", 102.0)
 
     assert _states(catalog) == ["delivered", "cancelled", "cancelled"]
 
@@ -107,50 +112,50 @@ def test_pause_holds_instances_and_resume_gives_them_back_with_their_past(
 ) -> None:
     """Pause is not replay: the attempts they had are counted on."""
     for uid in UIDS:
-        catalog.put_delivery(uid, "pacs", DeliveryState.PENDING, "busy", 101.0)
+        catalog.deliveries.put_outcome(uid, "pacs", DeliveryState.PENDING, "busy", 101.0)
 
-    assert catalog.order(PAUSE, Scope(uid=SERIES), 102.0) == 3
-    assert catalog.due_destinations(200.0) == []
-    assert not catalog.is_wanted(UIDS[0], "pacs")
-    assert catalog.order(RESUME, Scope(uid=UIDS[0]), 103.0) == 1
+    assert catalog.orders.give(PAUSE, Scope(uid=SERIES), 102.0) == 3
+    assert catalog.dispatches.due_destinations(200.0) == []
+    assert not catalog.deliveries.is_wanted(UIDS[0], "pacs")
+    assert catalog.orders.give(RESUME, Scope(uid=UIDS[0]), 103.0) == 1
 
     assert _states(catalog) == ["pending", "paused", "paused"]
-    assert catalog.deliveries(STUDY)[0].attempts == 1
-    assert catalog.due_destinations(103.0) == ["pacs"]
-    assert catalog.order(CANCEL, Scope("pacs"), 104.0) == 3
+    assert catalog.deliveries.of_study(STUDY)[0].attempts == 1
+    assert catalog.dispatches.due_destinations(103.0) == ["pacs"]
+    assert catalog.orders.give(CANCEL, Scope("pacs"), 104.0) == 3
 
 
 def test_replay_gives_all_attempts_back(catalog: Catalog) -> None:
     """Parked and cancelled ones; what was delivered only where that is asked for."""
-    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.DELIVERED, "", 101.0)
-    catalog.put_delivery(UIDS[1], "pacs", DeliveryState.PARKED, "refused", 101.0)
-    catalog.order(CANCEL, Scope(uid=UIDS[2]), 102.0)
-    assert catalog.due_destinations(200.0) == []
+    catalog.deliveries.put_outcome(UIDS[0], "pacs", DeliveryState.DELIVERED, "", 101.0)
+    catalog.deliveries.put_outcome(UIDS[1], "pacs", DeliveryState.PARKED, "refused", 101.0)
+    catalog.orders.give(CANCEL, Scope(uid=UIDS[2]), 102.0)
+    assert catalog.dispatches.due_destinations(200.0) == []
 
-    count = catalog.order(REPLAY, Scope(uid=SERIES), 103.0)
+    count = catalog.orders.give(REPLAY, Scope(uid=SERIES), 103.0)
 
     assert count == 2
     assert _states(catalog) == ["delivered", "pending", "pending"]
-    assert [one.attempts for one in catalog.deliveries(STUDY)] == [1, 0, 0]
-    (due,) = catalog.due("pacs", 103.0, 9, urgent=False)
+    assert [one.attempts for one in catalog.deliveries.of_study(STUDY)] == [1, 0, 0]
+    (due,) = catalog.dispatches.due("pacs", 103.0, 9, urgent=False)
     assert (due.attempts, due.serial) == (0, 1)
-    assert catalog.counted(Scope())["pacs"] == {"delivered": 1, "pending": 2}
+    assert catalog.deliveries.counted(Scope())["pacs"] == {"delivered": 1, "pending": 2}
 
 
 def test_replay_finds_what_was_parked_before_there_were_batches(catalog: Catalog) -> None:
     """Only what was pending got one from the migration; the rest must not wait for ever."""
-    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.PARKED, "refused", 101.0)
+    catalog.deliveries.put_outcome(UIDS[0], "pacs", DeliveryState.PARKED, "refused", 101.0)
     with catalog.engine.begin() as connection:
         connection.execute(dispatch.delete())
 
-    assert catalog.order(REPLAY, Scope(uid=UIDS[0]), 103.0) == 1
+    assert catalog.orders.give(REPLAY, Scope(uid=UIDS[0]), 103.0) == 1
 
-    assert catalog.due_destinations(103.0) == ["pacs"]
+    assert catalog.dispatches.due_destinations(103.0) == ["pacs"]
 
 
 def test_replay_of_what_was_committed_to_asks_for_commitment_anew(catalog: Catalog) -> None:
     """The promise was about what the peer has lost since."""
-    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.DELIVERED, "", 101.0)
+    catalog.deliveries.put_outcome(UIDS[0], "pacs", DeliveryState.DELIVERED, "", 101.0)
     with catalog.engine.begin() as connection:
         connection.execute(
             delivery.update()
@@ -158,7 +163,7 @@ def test_replay_of_what_was_committed_to_asks_for_commitment_anew(catalog: Catal
             .values(commitment="committed", commitment_attempts=3, transaction_uid="1.2")
         )
 
-    catalog.order(REPLAY_DELIVERED, Scope(uid=UIDS[0]), 103.0)
+    catalog.orders.give(REPLAY_DELIVERED, Scope(uid=UIDS[0]), 103.0)
 
     with catalog.engine.connect() as connection:
         row = connection.execute(
@@ -170,48 +175,48 @@ def test_replay_of_what_was_committed_to_asks_for_commitment_anew(catalog: Catal
 @pytest.mark.parametrize("state", ["gone", "done"])
 def test_what_is_pending_and_has_no_turn_gets_one(catalog: Catalog, state: str) -> None:
     """After somebody restored one table and not the other; what has one is left alone."""
-    assert catalog.adopt(101.0) == 0
+    assert catalog.dispatches.adopt(101.0) == 0
     with catalog.engine.begin() as connection:
         connection.execute(
             dispatch.delete() if state == "gone" else dispatch.update().values(state="done")
         )
 
-    assert catalog.adopt(102.0) == 1
+    assert catalog.dispatches.adopt(102.0) == 1
 
-    assert catalog.due_destinations(102.0) == ["pacs"]
-    assert catalog.adopt(103.0) == 0
+    assert catalog.dispatches.due_destinations(102.0) == ["pacs"]
+    assert catalog.dispatches.adopt(103.0) == 0
 
 
 def test_replay_ends_the_wait_of_what_is_pending(catalog: Catalog) -> None:
     """An operator who mended the peer does not want to wait six hours."""
-    catalog.mark_dispatched("pacs", "b", 0, 101.0)
-    job = catalog.job("pacs", "b", 0)
+    catalog.dispatches.mark_queued("pacs", "b", 0, 101.0)
+    job = catalog.dispatches.job("pacs", "b", 0)
     assert job is not None
-    catalog.put_back(job, 12, 1e6, 102.0)
+    catalog.dispatches.put_back(job, 12, 1e6, 102.0)
 
-    assert catalog.order(REPLAY, Scope("pacs"), 103.0) == 0
+    assert catalog.orders.give(REPLAY, Scope("pacs"), 103.0) == 0
 
-    (due,) = catalog.due("pacs", 103.0, 9, urgent=False)
+    (due,) = catalog.dispatches.due("pacs", 103.0, 9, urgent=False)
     assert due.attempts == 0
 
 
 def test_an_attempt_that_never_came_to_an_instance_is_not_its_own(catalog: Catalog) -> None:
     """The reason is told; who failed comes last the next time."""
-    catalog.put_untried(UIDS[1:], "pacs", "nobody there", 101.0)
-    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.PENDING, "no answer", 101.0)
+    catalog.deliveries.put_untried(UIDS[1:], "pacs", "nobody there", 101.0)
+    catalog.deliveries.put_outcome(UIDS[0], "pacs", DeliveryState.PENDING, "no answer", 101.0)
 
-    assert [one.attempts for one in catalog.deliveries(STUDY)] == [1, 0, 0]
-    assert catalog.deliveries(STUDY)[1].reason == "nobody there"
-    assert [one.sop_instance_uid for one in catalog.pending("b", "pacs")] == [
+    assert [one.attempts for one in catalog.deliveries.of_study(STUDY)] == [1, 0, 0]
+    assert catalog.deliveries.of_study(STUDY)[1].reason == "nobody there"
+    assert [one.sop_instance_uid for one in catalog.deliveries.pending("b", "pacs")] == [
         UIDS[1], UIDS[2], UIDS[0],
     ]  # fmt: skip
 
 
 def test_delivered_stays_delivered(catalog: Catalog) -> None:
     """A job that was taken for dead may come back with old news."""
-    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.DELIVERED, "", 101.0)
+    catalog.deliveries.put_outcome(UIDS[0], "pacs", DeliveryState.DELIVERED, "", 101.0)
 
-    catalog.put_delivery(UIDS[0], "pacs", DeliveryState.PENDING, "no answer", 102.0)
+    catalog.deliveries.put_outcome(UIDS[0], "pacs", DeliveryState.PENDING, "no answer", 102.0)
 
     assert _states(catalog)[0] == "delivered"
 
@@ -219,17 +224,17 @@ def test_delivered_stays_delivered(catalog: Catalog) -> None:
 def test_pause_and_circuit_stand_side_by_side(catalog: Catalog) -> None:
     """Two processes change one row: neither undoes the other."""
     other = Catalog(str(catalog.engine.url.render_as_string(hide_password=False)))
-    assert catalog.outlet("pacs") == Outlet()
+    assert catalog.outlets.get("pacs") == Outlet()
     opened = Circuit(CircuitState.OPEN, 5, 1, 0, 130.0, "nobody there")
 
-    catalog.set_paused("pacs", True, 101.0)
-    other.change_circuit("pacs", lambda known: replace(opened, probes=known.probes), 102.0)
+    catalog.outlets.set_paused("pacs", True, 101.0)
+    other.outlets.change_circuit("pacs", lambda known: replace(opened, probes=known.probes), 102.0)
 
-    assert catalog.outlets() == {"pacs": Outlet(True, opened)}
-    assert not catalog.is_wanted(UIDS[0], "pacs")
-    other.set_paused("pacs", False, 103.0)
-    assert catalog.outlet("pacs") == Outlet(False, opened)
-    assert catalog.is_wanted(UIDS[0], "pacs")
+    assert catalog.outlets.all() == {"pacs": Outlet(True, opened)}
+    assert not catalog.deliveries.is_wanted(UIDS[0], "pacs")
+    other.outlets.set_paused("pacs", False, 103.0)
+    assert catalog.outlets.get("pacs") == Outlet(False, opened)
+    assert catalog.deliveries.is_wanted(UIDS[0], "pacs")
     other.close()
 
 
@@ -252,6 +257,6 @@ def test_what_was_on_its_way_before_the_migration_is_due_after_it(tmp_path: Path
 
     catalog.upgrade()
 
-    (due,) = catalog.due("pacs", 100.0, 9, urgent=False)
+    (due,) = catalog.dispatches.due("pacs", 100.0, 9, urgent=False)
     assert (due.batch, due.urgent, due.attempts) == ("batch-pending", False, 0)
     catalog.close()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.errors import InvalidInstanceError, StoreError
-from node.store.instances import Identity, InstanceFiles, apart
+from node.store.files import Identity, InstanceFiles, apart
 from tests.disk import full
 from tests.outbound import ct_slice
 

@@ -19,9 +19,9 @@ from tests.store_rows import SERIES, STUDY, stored
 def catalog(empty_catalog: Catalog) -> Catalog:
     """Give a catalog with four instances, one of them delivered."""
     for number in range(4):
-        empty_catalog.record(stored(number), 100.0 + number)
-    empty_catalog.add_deliveries("b", "pacs", [stored(1).sop_instance_uid], 105.0)
-    empty_catalog.put_delivery(
+        empty_catalog.studies.record(stored(number), 100.0 + number)
+    empty_catalog.deliveries.add("b", "pacs", [stored(1).sop_instance_uid], 105.0)
+    empty_catalog.deliveries.put_outcome(
         stored(1).sop_instance_uid, "pacs", DeliveryState.DELIVERED, "", 106.0
     )
     return empty_catalog
@@ -29,17 +29,19 @@ def catalog(empty_catalog: Catalog) -> Catalog:
 
 def test_everything_that_happens_is_told(catalog: Catalog) -> None:
     """Received with digest, repeated, in conflict, classified by which model, sent, parked."""
-    catalog.record(stored(0), 107.0)
-    catalog.record(stored(0, sha256="1" * 64), 108.0)
-    catalog.put_findings(SERIES, 1, [Finding("plane", "axial", 1.0, "fused")], 109.0, "f" * 64)
-    catalog.put_derived(SERIES, 1, {"report": stored(9, origin=Origin.DERIVED)}, 110.0)
-    catalog.add_deliveries("b", "pacs", [stored(2).sop_instance_uid], 111.0)
-    catalog.put_delivery(stored(2).sop_instance_uid, "pacs", DeliveryState.PENDING, "busy", 112.0)
-    catalog.put_delivery(
+    catalog.studies.record(stored(0), 107.0)
+    catalog.studies.record(stored(0, sha256="1" * 64), 108.0)
+    catalog.findings.put(SERIES, 1, [Finding("plane", "axial", 1.0, "fused")], 109.0, "f" * 64)
+    catalog.results.put(SERIES, 1, {"report": stored(9, origin=Origin.DERIVED)}, 110.0)
+    catalog.deliveries.add("b", "pacs", [stored(2).sop_instance_uid], 111.0)
+    catalog.deliveries.put_outcome(
+        stored(2).sop_instance_uid, "pacs", DeliveryState.PENDING, "busy", 112.0
+    )
+    catalog.deliveries.put_outcome(
         stored(2).sop_instance_uid, "pacs", DeliveryState.PARKED, "refused", 113.0
     )
 
-    told = catalog.history(STUDY)
+    told = catalog.ledger.history(STUDY)
 
     assert [one.event for one in told] == [
         *["received"] * 4, "routed", "sent", "repeated", "conflict", "classified", "derived",
@@ -58,15 +60,15 @@ def test_everything_that_happens_is_told(catalog: Catalog) -> None:
     assert told[4].detail == {"to": "pacs", "batch": "b", "instances": [sent]}
     assert told[5].detail == {"to": "pacs", "sha256": "0" * 64}
     assert told[8].detail["model_sha256"] == "f" * 64
-    assert catalog.proof().broken == ""
-    assert catalog.proof().entries == 13
+    assert catalog.ledger.proof().broken == ""
+    assert catalog.ledger.proof().entries == 13
 
 
 def test_empty_chain_is_whole(tmp_path: Path) -> None:
     """A new node has nothing to hide."""
     made = Catalog(f"sqlite:///{tmp_path / 'c.sqlite'}")
     made.upgrade()
-    proof = made.proof()
+    proof = made.ledger.proof()
     made.close()
 
     assert (proof.entries, proof.last, proof.broken) == (0, GENESIS, "")
@@ -76,7 +78,7 @@ def change(catalog: Catalog, statement: sa.Update | sa.Delete) -> str:
     """Tamper with the table, and return where the chain is broken."""
     with catalog.engine.begin() as connection:
         connection.execute(statement)
-    return catalog.proof().broken
+    return catalog.ledger.proof().broken
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_tampering_shows_at_its_place(
 
 def test_resealed_entry_breaks_the_next_link(catalog: Catalog) -> None:
     """Who alters an entry and computes its hash anew must do so to the end."""
-    entry = catalog.history(STUDY)[1]
+    entry = catalog.ledger.history(STUDY)[1]
     forged = Entry(
         entry.number, 1.0, entry.event, entry.study_instance_uid, entry.subject, entry.detail,
         entry.previous, "",
@@ -115,9 +117,9 @@ def test_resealed_entry_breaks_the_next_link(catalog: Catalog) -> None:
 
 def test_cut_end_shows_against_a_kept_hash(catalog: Catalog) -> None:
     """What `radnode prove` printed yesterday is no longer in the chain."""
-    before = catalog.proof()
+    before = catalog.ledger.proof()
     change(catalog, sa.delete(ledger).where(ledger.c.number == before.entries))
-    after = catalog.proof()
+    after = catalog.ledger.proof()
 
     assert after.broken == ""
     assert (after.entries, after.last) != (before.entries, before.last)
@@ -125,14 +127,14 @@ def test_cut_end_shows_against_a_kept_hash(catalog: Catalog) -> None:
 
 def test_a_kept_hash_is_found_in_the_chain_as_long_as_that_is_whole(catalog: Catalog) -> None:
     """Whoever kept it can ask for it later, and sees an end that was cut off or made anew."""
-    kept = catalog.proof()
-    catalog.record(stored(0), 200.0)
+    kept = catalog.ledger.proof()
+    catalog.studies.record(stored(0), 200.0)
 
-    assert catalog.proof(kept.last).since == kept.entries
-    assert catalog.proof(GENESIS).since == 0
-    assert catalog.proof("f" * 64).since is None
+    assert catalog.ledger.proof(kept.last).since == kept.entries
+    assert catalog.ledger.proof(GENESIS).since == 0
+    assert catalog.ledger.proof("f" * 64).since is None
     change(catalog, sa.delete(ledger).where(ledger.c.number >= kept.entries))
-    assert catalog.proof(kept.last) == catalog.proof()
+    assert catalog.ledger.proof(kept.last) == catalog.ledger.proof()
 
 
 @given(st.lists(st.sampled_from(["new", "again", "other"]), max_size=12))
@@ -144,8 +146,8 @@ def test_chain_is_whole_after_any_reception(kinds: list[str]) -> None:
         connection.execute(sa.delete(ledger))
     for number, kind in enumerate(kinds):
         sha256 = "0" * 64 if kind != "other" else f"{number:064d}"
-        made.record(stored(number if kind == "new" else 0, sha256=sha256), 100.0)
-    proof = made.proof()
+        made.studies.record(stored(number if kind == "new" else 0, sha256=sha256), 100.0)
+    proof = made.ledger.proof()
     made.close()
 
     assert proof.broken == ""

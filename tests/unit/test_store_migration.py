@@ -12,7 +12,7 @@ from alembic.config import Config
 from node.model.records import Finding
 from node.store.catalog import Catalog
 from node.store.database import migrations
-from node.store.results import findings_sha256
+from node.store.studies.findings import findings_sha256
 from node.store.tables import finding
 from tests.store_rows import SERIES, STUDY
 
@@ -105,7 +105,7 @@ def test_weights_are_named_where_the_ledger_proves_them(url: str) -> None:
 
     catalog = migrated(url)
 
-    found = catalog.findings(SERIES, 1)
+    found = catalog.findings.of_series(SERIES, 1)
     assert [one.model_sha256 for one in found] == WEIGHTS
     assert [one.value for one in found] == [*["axial"] * 3, False, False, "present", 1500.0]
     with catalog.engine.connect() as connection:
@@ -126,9 +126,11 @@ def test_where_the_ledger_tells_of_other_findings_nothing_is_claimed(url: str) -
 
     catalog = migrated(url)
 
-    assert [one.model_sha256 for one in catalog.findings(SERIES)] == [""] * 5
-    assert [one.model_sha256 for one in catalog.findings("1.5")] == [""] * 5
-    assert [one.model_sha256 for one in catalog.findings("1.6")] == [""] * 5 + [LIVER] * 2
+    assert [one.model_sha256 for one in catalog.findings.of_series(SERIES)] == [""] * 5
+    assert [one.model_sha256 for one in catalog.findings.of_series("1.5")] == [""] * 5
+    assert [one.model_sha256 for one in catalog.findings.of_series("1.6")] == [""] * 5 + [
+        LIVER
+    ] * 2
     catalog.close()
 
 
@@ -140,5 +142,5 @@ def test_series_of_the_version_before_await_their_snapshot(url: str) -> None:
 
     assert catalog.snapshots.missing(9) == [(SERIES, 1)]
     assert catalog.snapshots.of_series(SERIES) is None
-    assert [one.series_instance_uid for one in catalog.series_of(STUDY)] == [SERIES]
+    assert [one.series_instance_uid for one in catalog.studies.series_of(STUDY)] == [SERIES]
     catalog.close()

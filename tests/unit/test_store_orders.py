@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from node.errors import StoreError
 from node.model.states import DeliveryState
-from node.store import orders
 from node.store.catalog import Catalog
-from node.store.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, Scope
+from node.store.deliveries import orders
+from node.store.deliveries.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED
+from node.store.deliveries.scope import Scope
 from node.store.tables import dispatch
 from tests.store_rows import SERIES, STUDY, stored
 
@@ -23,15 +24,15 @@ def catalog(empty_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Catalog:
     monkeypatch.setattr(orders, "ROWS_AT_ONCE", 3)
     monkeypatch.setattr("node.store.database.GIVEN_WAY_S", 0.0)
     for number in range(COUNT):
-        empty_catalog.record(stored(number), 100.0)
+        empty_catalog.studies.record(stored(number), 100.0)
     for batch in range(4):
         uids = [stored(n).sop_instance_uid for n in range(COUNT) if n % 4 == batch]
-        empty_catalog.add_deliveries(f"b{batch}", "pacs", uids, 100.0)
+        empty_catalog.deliveries.add(f"b{batch}", "pacs", uids, 100.0)
     return empty_catalog
 
 
 def _counted(catalog: Catalog) -> dict[str, int]:
-    return dict(catalog.counted(Scope())["pacs"])
+    return dict(catalog.deliveries.counted(Scope())["pacs"])
 
 
 def _jobs(catalog: Catalog) -> set[tuple[str, float]]:
@@ -42,7 +43,7 @@ def _jobs(catalog: Catalog) -> set[tuple[str, float]]:
 
 def _fail_at(monkeypatch: pytest.MonkeyPatch, catalog: Catalog, time: int) -> None:
     """Let the database be gone at the nth transaction of an order."""
-    real, times = catalog._changed, 0
+    real, times = catalog.orders._changed, 0
 
     def changed(*arguments: Any) -> Any:
         nonlocal times
@@ -51,7 +52,7 @@ def _fail_at(monkeypatch: pytest.MonkeyPatch, catalog: Catalog, time: int) -> No
             raise StoreError("the catalog was not changed")
         return real(*arguments)
 
-    monkeypatch.setattr(catalog, "_changed", changed)
+    monkeypatch.setattr(catalog.orders, "_changed", changed)
 
 
 def test_an_order_is_obeyed_in_several_transactions(
@@ -61,17 +62,17 @@ def test_an_order_is_obeyed_in_several_transactions(
     came: list[str] = []
 
     def another_comes() -> None:
-        came.append(catalog.record(stored(100 + len(came)), 101.0))
+        came.append(catalog.studies.record(stored(100 + len(came)), 101.0))
 
-    monkeypatch.setattr(catalog, "_give_way", another_comes)
+    monkeypatch.setattr(catalog, "give_way", another_comes)
 
-    assert catalog.order(CANCEL, Scope("pacs"), 101.0) == COUNT
+    assert catalog.orders.give(CANCEL, Scope("pacs"), 101.0) == COUNT
 
     assert came == ["new"] * 3
     assert _counted(catalog) == {"cancelled": COUNT}
     assert {state for state, _ in _jobs(catalog)} == {"done"}
-    assert catalog.proof().broken == ""
-    events = [one.event for one in catalog.history(STUDY)]
+    assert catalog.ledger.proof().broken == ""
+    events = [one.event for one in catalog.ledger.history(STUDY)]
     assert events.count("cancelled") == COUNT
 
 
@@ -80,7 +81,7 @@ def test_an_order_is_obeyed_in_several_transactions(
 )
 def test_every_scope_is_obeyed_whole(catalog: Catalog, scope: Scope, count: int) -> None:
     """The pages are cut by the key of the rows, whatever else they are chosen by."""
-    assert catalog.order(PAUSE, scope, 101.0) == count
+    assert catalog.orders.give(PAUSE, scope, 101.0) == count
 
     assert _counted(catalog).get("paused") == count
     assert sum(_counted(catalog).values()) == COUNT
@@ -93,11 +94,11 @@ def test_an_order_that_was_cut_short_is_completed_when_it_is_given_again(
     with monkeypatch.context() as patched:
         _fail_at(patched, catalog, 3)
         with pytest.raises(StoreError, match=r"6 instance\(s\) were cancelled.* again"):
-            catalog.order(CANCEL, Scope("pacs"), 101.0)
+            catalog.orders.give(CANCEL, Scope("pacs"), 101.0)
     assert _counted(catalog) == {"cancelled": 6, "pending": 4}
-    assert catalog.due_destinations(101.0) == ["pacs"]
+    assert catalog.dispatches.due_destinations(101.0) == ["pacs"]
 
-    assert catalog.order(CANCEL, Scope("pacs"), 102.0) == 4
+    assert catalog.orders.give(CANCEL, Scope("pacs"), 102.0) == 4
 
     assert _counted(catalog) == {"cancelled": COUNT}
     assert {state for state, _ in _jobs(catalog)} == {"done"}
@@ -105,14 +106,14 @@ def test_an_order_that_was_cut_short_is_completed_when_it_is_given_again(
     with monkeypatch.context() as patched:
         _fail_at(patched, catalog, 2)
         with pytest.raises(StoreError, match="3 instance"):
-            catalog.order(REPLAY, Scope("pacs"), 103.0)
+            catalog.orders.give(REPLAY, Scope("pacs"), 103.0)
     assert _counted(catalog) == {"cancelled": 7, "pending": 3}
-    assert catalog.adopt(103.0) == 0  # what is pending has its turn
+    assert catalog.dispatches.adopt(103.0) == 0  # what is pending has its turn
 
-    assert catalog.order(REPLAY, Scope("pacs"), 104.0) == 7
+    assert catalog.orders.give(REPLAY, Scope("pacs"), 104.0) == 7
     assert _counted(catalog) == {"pending": COUNT}
     assert _jobs(catalog) == {("waiting", 104.0)}
-    assert catalog.proof().broken == ""
+    assert catalog.ledger.proof().broken == ""
 
 
 def test_a_replay_looks_at_nothing_twice(
@@ -121,28 +122,28 @@ def test_a_replay_looks_at_nothing_twice(
     """A worker that is quick has delivered the first ones before the last ones are pending."""
     uids = [stored(number).sop_instance_uid for number in range(COUNT)]
     for uid in uids:
-        catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", 101.0)
+        catalog.deliveries.put_outcome(uid, "pacs", DeliveryState.DELIVERED, "", 101.0)
 
     def deliver() -> None:
         for uid in uids:
-            catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", 102.0)
+            catalog.deliveries.put_outcome(uid, "pacs", DeliveryState.DELIVERED, "", 102.0)
 
-    monkeypatch.setattr(catalog, "_give_way", deliver)
+    monkeypatch.setattr(catalog, "give_way", deliver)
 
-    assert catalog.order(REPLAY_DELIVERED, Scope("pacs"), 102.0) == COUNT
+    assert catalog.orders.give(REPLAY_DELIVERED, Scope("pacs"), 102.0) == COUNT
 
 
 def test_a_replay_ends_the_wait_of_any_number_of_batches(catalog: Catalog) -> None:
     """There are more of them than it takes at once."""
     for batch in ("b0", "b1", "b2", "b3"):
-        (due,) = [one for one in catalog.dispatches("pacs") if one.batch == batch]
-        catalog.mark_dispatched("pacs", batch, due.serial, 101.0)
-        job = catalog.job("pacs", batch, due.serial)
+        (due,) = [one for one in catalog.dispatches.of_destination("pacs") if one.batch == batch]
+        catalog.dispatches.mark_queued("pacs", batch, due.serial, 101.0)
+        job = catalog.dispatches.job("pacs", batch, due.serial)
         assert job is not None
-        catalog.put_back(job, 3, 9000.0, 102.0)
-    assert catalog.due_destinations(103.0) == []
+        catalog.dispatches.put_back(job, 3, 9000.0, 102.0)
+    assert catalog.dispatches.due_destinations(103.0) == []
 
-    assert catalog.order(REPLAY, Scope("pacs"), 103.0) == 0
+    assert catalog.orders.give(REPLAY, Scope("pacs"), 103.0) == 0
 
     assert _jobs(catalog) == {("waiting", 103.0)}
 
@@ -152,7 +153,7 @@ def test_two_orders_at_once_share_the_rows(catalog: Catalog) -> None:
     counts: list[int] = []
 
     def give() -> None:
-        counts.append(catalog.order(CANCEL, Scope("pacs"), 101.0))
+        counts.append(catalog.orders.give(CANCEL, Scope("pacs"), 101.0))
 
     threads = [threading.Thread(target=give) for _ in range(2)]
     for thread in threads:
@@ -162,4 +163,4 @@ def test_two_orders_at_once_share_the_rows(catalog: Catalog) -> None:
 
     assert sum(counts) == COUNT
     assert _counted(catalog) == {"cancelled": COUNT}
-    assert catalog.proof().broken == ""
+    assert catalog.ledger.proof().broken == ""

@@ -48,7 +48,7 @@ def test_what_a_new_node_makes_is_its_own(tmp_path: Path) -> None:
     data = tmp_path / "data"
 
     storage = open_storage(settings(data))
-    storage.catalog.record(stored(1), 1.0)
+    storage.catalog.studies.record(stored(1), 1.0)
     storage.files.write(stored(1).path, b"bytes")
     storage.files.write_new(stored(2).path, b"bytes").wait()
     part = storage.files.part(b"half")

@@ -8,8 +8,10 @@ import sqlalchemy as sa
 from node.model.states import CommitmentState, DeliveryState
 from node.store import pruning, tables
 from node.store.catalog import Catalog
-from node.store.commitments import Reference, Remedied
-from node.store.orders import REPLAY_DELIVERED, Scope
+from node.store.commitments import requests
+from node.store.commitments.requests import Reference, Remedied
+from node.store.deliveries.orders import REPLAY_DELIVERED
+from node.store.deliveries.scope import Scope
 from node.upkeep.pruning import Pruner
 from node.upkeep.retention import DAY_S
 from tests.store_rows import STUDY, stored, uid
@@ -23,7 +25,7 @@ CT = stored(0).sop_class_uid
 def catalog(empty_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Catalog:
     """Give an empty catalog that removes three rows at once."""
     monkeypatch.setattr(pruning, "ROWS_AT_ONCE", 3)
-    monkeypatch.setattr(pruning, "REQUESTS_AT_ONCE", 3)
+    monkeypatch.setattr(requests, "REQUESTS_AT_ONCE", 3)
     monkeypatch.setattr("node.store.database.GIVEN_WAY_S", 0.0)
     return empty_catalog
 
@@ -34,27 +36,33 @@ def _ids(catalog: Catalog, column: sa.Column[Any]) -> list[Any]:
 
 
 def _associated(catalog: Catalog, opened: float, closed: float | None = None) -> int:
-    number = catalog.open_association("SCANNER", "RADNODE", "10.1.2.3", opened)
+    number = catalog.access.open("SCANNER", "RADNODE", "10.1.2.3", opened)
     if closed is not None:
-        catalog.close_association(number, True, closed)
+        catalog.access.close(number, True, closed)
     return number
 
 
 def _delivered(catalog: Catalog, *numbers: int, batch: str = "b") -> None:
     for number in numbers:
-        catalog.record(stored(number), OLD)
-    catalog.add_deliveries(batch, "pacs", [uid(n) for n in numbers], OLD)
+        catalog.studies.record(stored(number), OLD)
+    catalog.deliveries.add(batch, "pacs", [uid(n) for n in numbers], OLD)
     for number in numbers:
-        catalog.put_delivery(uid(number), "pacs", DeliveryState.DELIVERED, "", OLD)
+        catalog.deliveries.put_outcome(uid(number), "pacs", DeliveryState.DELIVERED, "", OLD)
 
 
 def _done(catalog: Catalog, batch: str, at: float) -> None:
     """End a batch of which nothing is pending."""
-    (job,) = [one for one in catalog.dispatches("pacs") if one.batch == batch]
-    catalog.mark_dispatched("pacs", batch, job.serial, at)
-    running = catalog.job("pacs", batch, job.serial)
+    (job,) = [one for one in catalog.dispatches.of_destination("pacs") if one.batch == batch]
+    catalog.dispatches.mark_queued("pacs", batch, job.serial, at)
+    running = catalog.dispatches.job("pacs", batch, job.serial)
     assert running is not None
-    assert catalog.close_dispatch(running, at)
+    assert catalog.dispatches.close(running, at)
+
+
+def _pruned(catalog: Catalog, before: float) -> int:
+    """Remove rows about associations and storage commitment; return how many."""
+    owners = (catalog.access, catalog.promises, catalog.requests)
+    return sum(owner.prune(before) for owner in owners)
 
 
 def test_associations_that_are_long_closed_go(
@@ -62,23 +70,23 @@ def test_associations_that_are_long_closed_go(
 ) -> None:
     """In several transactions; one that is open, or young, stays."""
     came: list[int] = []
-    monkeypatch.setattr(catalog, "_give_way", lambda: came.append(_associated(catalog, BEFORE)))
+    monkeypatch.setattr(catalog, "give_way", lambda: came.append(_associated(catalog, BEFORE)))
     for _ in range(8):
         _associated(catalog, OLD, OLD)
     kept = [_associated(catalog, OLD), _associated(catalog, OLD, BEFORE)]
 
-    assert catalog.prune_records(BEFORE) == 8
+    assert _pruned(catalog, BEFORE) == 8
 
     assert len(came) == 2
     assert _ids(catalog, tables.association.c.id) == kept + came
-    assert catalog.prune_records(BEFORE) == 0
+    assert _pruned(catalog, BEFORE) == 0
 
 
 def test_the_number_of_an_association_is_never_given_again(catalog: Catalog) -> None:
     """Old instances name it: an audit message would tell the address of another."""
     numbers = [_associated(catalog, OLD, OLD) for _ in range(4)]
 
-    catalog.prune_records(BEFORE)
+    _pruned(catalog, BEFORE)
 
     assert _associated(catalog, BEFORE) > max(numbers)
 
@@ -88,32 +96,32 @@ def test_the_association_of_what_is_still_coming_in_stays(catalog: Catalog) -> N
     waited_for, settled = _associated(catalog, OLD, OLD), _associated(catalog, OLD, OLD)
     newest = _associated(catalog, OLD, OLD)
     other = stored(2, series="1.2.3.5", association_id=settled)
-    catalog.record(other, OLD)
-    catalog.settle("1.2.3.5", {}, OLD)
-    catalog.record(stored(1, association_id=waited_for), OLD)
-    before = catalog.unsettled()
+    catalog.studies.record(other, OLD)
+    catalog.revisions.settle("1.2.3.5", {}, OLD)
+    catalog.studies.record(stored(1, association_id=waited_for), OLD)
+    before = catalog.studies.unsettled()
 
-    assert catalog.prune_records(BEFORE) == 1
+    assert _pruned(catalog, BEFORE) == 1
 
     assert _ids(catalog, tables.association.c.id) == [waited_for, newest]
-    assert catalog.unsettled() == before
+    assert catalog.studies.unsettled() == before
 
 
 def test_promises_that_were_kept_go(catalog: Catalog) -> None:
     """One that is owed stays, and one that was asked for again since."""
     wanted = [Reference(CT, uid(1))]
     for number in range(1, 8):
-        catalog.promise(f"2.25.{number}", "SCANNER", wanted, OLD)
-    for promise in catalog.owed(OLD):
+        catalog.promises.promise(f"2.25.{number}", "SCANNER", wanted, OLD)
+    for promise in catalog.promises.owed(OLD):
         if promise.transaction_uid == "2.25.2":
-            catalog.park_promise(promise, "no address")
+            catalog.promises.park(promise, "no address")
         elif promise.transaction_uid != "2.25.1":
-            catalog.keep_promise(promise, [], OLD)
-    catalog.promise("2.25.3", "SCANNER", wanted, BEFORE)
-    (again,) = [one for one in catalog.owed(BEFORE) if one.transaction_uid == "2.25.3"]
-    catalog.keep_promise(again, [], BEFORE)
+            catalog.promises.keep(promise, [], OLD)
+    catalog.promises.promise("2.25.3", "SCANNER", wanted, BEFORE)
+    (again,) = [one for one in catalog.promises.owed(BEFORE) if one.transaction_uid == "2.25.3"]
+    catalog.promises.keep(again, [], BEFORE)
 
-    assert catalog.prune_records(BEFORE) == 5
+    assert _pruned(catalog, BEFORE) == 5
 
     assert _ids(catalog, tables.commitment_promise.c.transaction_uid) == ["2.25.1", "2.25.3"]
 
@@ -122,21 +130,21 @@ def test_requests_go_with_their_parts_where_nobody_waits_for_an_answer(catalog: 
     """A report that comes yet must find its request."""
     _delivered(catalog, *range(12))
     for number in range(6):
-        assert catalog.open_request("pacs", f"2.25.{number}", 2, OLD, OLD + 60) == 2
+        assert catalog.requests.open("pacs", f"2.25.{number}", 2, OLD, OLD + 60) == 2
     for number in range(5):
-        assert len(catalog.begin_request(f"2.25.{number}")) == 2
+        assert len(catalog.requests.begin(f"2.25.{number}")) == 2
     for number in range(4):
         good = [Reference(CT, uid) for uid in _parts(catalog, f"2.25.{number}")]
-        catalog.take_report(f"2.25.{number}", good, [], lambda *_: Remedied("ask", 0, ""), OLD)
+        catalog.reports.take(f"2.25.{number}", good, [], lambda *_: Remedied("ask", 0, ""), OLD)
 
-    assert catalog.prune_records(BEFORE) == 4
+    assert _pruned(catalog, BEFORE) == 4
 
     kept = ["2.25.4", "2.25.5"]
     assert _ids(catalog, tables.commitment_request.c.transaction_uid) == kept
     assert set(_ids(catalog, tables.commitment_part.c.transaction_uid)) == set(kept)
     late = [Reference(CT, uid) for uid in _parts(catalog, "2.25.4")]
-    assert catalog.take_report("2.25.4", late, [], lambda *_: Remedied("ask", 0, ""), BEFORE)
-    assert [one.commitment for one in catalog.deliveries(STUDY)].count(
+    assert catalog.reports.take("2.25.4", late, [], lambda *_: Remedied("ask", 0, ""), BEFORE)
+    assert [one.commitment for one in catalog.deliveries.of_study(STUDY)].count(
         CommitmentState.COMMITTED
     ) == 10
 
@@ -155,44 +163,47 @@ def test_turns_of_batches_that_are_through_go_and_a_replay_makes_new_ones(
     for number in range(7):
         _delivered(catalog, number, batch=f"b{number}")
         _done(catalog, f"b{number}", BEFORE if number == 6 else OLD)
-    catalog.record(stored(8), OLD)
-    catalog.add_deliveries("waits", "pacs", [uid(8)], OLD)
+    catalog.studies.record(stored(8), OLD)
+    catalog.deliveries.add("waits", "pacs", [uid(8)], OLD)
 
-    assert catalog.prune_dispatches(BEFORE) == 6
+    assert catalog.dispatches.prune(BEFORE) == 6
 
     assert _ids(catalog, tables.dispatch.c.batch) == ["b6", "waits"]
-    assert catalog.order(REPLAY_DELIVERED, Scope(uid=uid(1)), BEFORE) == 1
-    assert [one.batch for one in catalog.due("pacs", BEFORE, 9, urgent=False)] == ["waits", "b1"]
+    assert catalog.orders.give(REPLAY_DELIVERED, Scope(uid=uid(1)), BEFORE) == 1
+    assert [one.batch for one in catalog.dispatches.due("pacs", BEFORE, 9, urgent=False)] == [
+        "waits",
+        "b1",
+    ]
 
 
 def test_the_ledger_stays_whole(catalog: Catalog) -> None:
     """`radnode prove` tells as before."""
     _delivered(catalog, 1)
     _done(catalog, "b", OLD)
-    catalog.open_request("pacs", "2.25.1", 10, OLD, OLD + 60)
-    catalog.begin_request("2.25.1")
+    catalog.requests.open("pacs", "2.25.1", 10, OLD, OLD + 60)
+    catalog.requests.begin("2.25.1")
     good = [Reference(CT, uid(1))]
-    catalog.take_report("2.25.1", good, [], lambda *_: Remedied("ask", 0, ""), OLD)
-    catalog.promise("2.25.9", "SCANNER", good, OLD)
-    catalog.keep_promise(catalog.owed(OLD)[0], [stored(1)], OLD)
-    proof, history = catalog.proof(), catalog.history(STUDY)
+    catalog.reports.take("2.25.1", good, [], lambda *_: Remedied("ask", 0, ""), OLD)
+    catalog.promises.promise("2.25.9", "SCANNER", good, OLD)
+    catalog.promises.keep(catalog.promises.owed(OLD)[0], [stored(1)], OLD)
+    proof, history = catalog.ledger.proof(), catalog.ledger.history(STUDY)
 
     Pruner(catalog, 400, 60, lambda: OLD + 401 * DAY_S).tick()
 
     assert _ids(catalog, tables.commitment_promise.c.transaction_uid) == []
     assert _ids(catalog, tables.commitment_request.c.transaction_uid) == []
     assert _ids(catalog, tables.dispatch.c.batch) == []
-    assert (catalog.proof(), catalog.history(STUDY)) == (proof, history)
+    assert (catalog.ledger.proof(), catalog.ledger.history(STUDY)) == (proof, history)
     assert proof.broken == ""
-    assert [one.commitment for one in catalog.deliveries(STUDY)] == ["committed"]
+    assert [one.commitment for one in catalog.deliveries.of_study(STUDY)] == ["committed"]
 
 
 def test_each_kind_of_row_has_its_own_age(catalog: Catalog) -> None:
     """An auditor asks about last year; nobody asks when a batch was tried that is through."""
     _delivered(catalog, 1)
     _done(catalog, "b", OLD)
-    catalog.promise("2.25.9", "SCANNER", [], OLD)
-    catalog.keep_promise(catalog.owed(OLD)[0], [], OLD)
+    catalog.promises.promise("2.25.9", "SCANNER", [], OLD)
+    catalog.promises.keep(catalog.promises.owed(OLD)[0], [], OLD)
 
     Pruner(catalog, 400, 60, lambda: OLD + 61 * DAY_S).tick()
 

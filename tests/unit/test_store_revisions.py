@@ -13,13 +13,13 @@ from tests.store_rows import SERIES, STUDY, stored
 def catalog(empty_catalog: Catalog) -> Catalog:
     """Return a catalog that holds one series of three instances."""
     for number in range(1, 4):
-        empty_catalog.record(stored(number, at=100.0 + number), 100.0 + number)
+        empty_catalog.studies.record(stored(number, at=100.0 + number), 100.0 + number)
     return empty_catalog
 
 
 def test_progress_tells_how_a_series_comes_in(catalog: Catalog) -> None:
     """Times of the first and the last instance, and the count."""
-    (progress,) = catalog.unsettled()
+    (progress,) = catalog.studies.unsettled()
 
     assert (progress.series_instance_uid, progress.study_instance_uid) == (SERIES, STUDY)
     assert (progress.revision, progress.instance_count) == (0, 3)
@@ -28,38 +28,40 @@ def test_progress_tells_how_a_series_comes_in(catalog: Catalog) -> None:
 
 def test_settling_makes_a_revision_with_its_evidence(catalog: Catalog) -> None:
     """Promise 2: what the verdict rests on is kept."""
-    assert catalog.settle(SERIES, {"because": "quiet"}, 200.0) == 1
+    assert catalog.revisions.settle(SERIES, {"because": "quiet"}, 200.0) == 1
 
-    (revision,) = catalog.revisions(SERIES)
+    (revision,) = catalog.revisions.of_series(SERIES)
     assert (revision.state, revision.instance_count) == ("complete", 3)
     assert (revision.evidence, revision.completed_at) == ({"because": "quiet"}, 200.0)
-    assert catalog.unsettled() == []
+    assert catalog.studies.unsettled() == []
 
 
 def test_settling_twice_is_settling_once(catalog: Catalog) -> None:
     """A sweep that is killed between verdict and queue runs again."""
-    catalog.settle(SERIES, {"because": "first"}, 200.0)
+    catalog.revisions.settle(SERIES, {"because": "first"}, 200.0)
 
-    assert catalog.settle(SERIES, {"because": "second"}, 201.0) == 1
+    assert catalog.revisions.settle(SERIES, {"because": "second"}, 201.0) == 1
 
-    (revision,) = catalog.revisions(SERIES)
+    (revision,) = catalog.revisions.of_series(SERIES)
     assert revision.evidence == {"because": "first"}
 
 
 def test_a_late_instance_makes_another_revision(catalog: Catalog) -> None:
     """Of all instances, not only of the late one; progress is about the late one."""
-    catalog.settle(SERIES, {}, 200.0)
-    catalog.finish(SERIES, 1, RevisionState.DONE)
-    catalog.record(stored(4, at=300.0), 300.0)
+    catalog.revisions.settle(SERIES, {}, 200.0)
+    catalog.revisions.finish(SERIES, 1, RevisionState.DONE)
+    catalog.studies.record(stored(4, at=300.0), 300.0)
 
-    (progress,) = catalog.unsettled()
+    (progress,) = catalog.studies.unsettled()
     assert (progress.revision, progress.instance_count) == (1, 4)
     assert (progress.first_instance_at, progress.last_instance_at) == (300.0, 300.0)
-    (summary,) = catalog.series_of(STUDY)
+    (summary,) = catalog.studies.series_of(STUDY)
     assert summary.state == "receiving"
 
-    assert catalog.settle(SERIES, {}, 400.0) == 2
-    assert [(r.revision, r.state, r.instance_count) for r in catalog.revisions(SERIES)] == [
+    assert catalog.revisions.settle(SERIES, {}, 400.0) == 2
+    assert [
+        (r.revision, r.state, r.instance_count) for r in catalog.revisions.of_series(SERIES)
+    ] == [
         (1, "done", 3),
         (2, "complete", 4),
     ]
@@ -68,32 +70,32 @@ def test_a_late_instance_makes_another_revision(catalog: Catalog) -> None:
 def test_a_series_that_never_came_cannot_be_settled(catalog: Catalog) -> None:
     """The caller is wrong, and hears it."""
     with pytest.raises(StoreError):
-        catalog.settle("9.9", {}, 200.0)
+        catalog.revisions.settle("9.9", {}, 200.0)
 
 
 def test_a_revision_is_queued_once(catalog: Catalog) -> None:
     """Complete, queued, done; a late `mark_queued` does not take it back."""
-    catalog.settle(SERIES, {}, 200.0)
-    assert catalog.unqueued() == [(SERIES, 1)]
+    catalog.revisions.settle(SERIES, {}, 200.0)
+    assert catalog.revisions.unqueued() == [(SERIES, 1)]
 
-    catalog.mark_queued(SERIES, 1)
-    assert catalog.unqueued() == []
+    catalog.revisions.mark_queued(SERIES, 1)
+    assert catalog.revisions.unqueued() == []
 
-    catalog.finish(SERIES, 1, RevisionState.UNUSABLE, "no pixels")
-    catalog.mark_queued(SERIES, 1)
-    (summary,) = catalog.series_of(STUDY)
+    catalog.revisions.finish(SERIES, 1, RevisionState.UNUSABLE, "no pixels")
+    catalog.revisions.mark_queued(SERIES, 1)
+    (summary,) = catalog.studies.series_of(STUDY)
     assert (summary.state, summary.reason) == ("unusable", "no pixels")
 
 
 def test_studies_come_with_the_latest_first(catalog: Catalog) -> None:
     """Counted over their series."""
-    catalog.record(stored(1, series="1.2.3.5"), 500.0)
+    catalog.studies.record(stored(1, series="1.2.3.5"), 500.0)
 
-    (study,) = catalog.studies()
+    (study,) = catalog.studies.summaries()
 
     assert (study.study_instance_uid, study.series_count, study.instance_count) == (STUDY, 2, 4)
     assert study.last_instance_at == 500.0
-    assert [s.series_instance_uid for s in catalog.series_of(STUDY)] == [SERIES, "1.2.3.5"]
+    assert [s.series_instance_uid for s in catalog.studies.series_of(STUDY)] == [SERIES, "1.2.3.5"]
 
 
 def test_findings_are_replaced_per_revision(catalog: Catalog) -> None:
@@ -102,16 +104,16 @@ def test_findings_are_replaced_per_revision(catalog: Catalog) -> None:
     unknown = Finding("sequence", None, 0.4, "fused")
     coverage = Finding("coverage", ["chest", "abdomen"], 0.8, "header")
 
-    catalog.put_findings(SERIES, 1, [plane], 100.0)
-    catalog.put_findings(SERIES, 1, [unknown, plane], 100.0)
-    assert catalog.findings(SERIES) == [unknown, plane]
+    catalog.findings.put(SERIES, 1, [plane], 100.0)
+    catalog.findings.put(SERIES, 1, [unknown, plane], 100.0)
+    assert catalog.findings.of_series(SERIES) == [unknown, plane]
 
-    catalog.put_findings(SERIES, 2, [coverage], 100.0)
-    assert catalog.findings(SERIES) == [coverage]
-    assert catalog.findings(SERIES, 1) == [unknown, plane]
+    catalog.findings.put(SERIES, 2, [coverage], 100.0)
+    assert catalog.findings.of_series(SERIES) == [coverage]
+    assert catalog.findings.of_series(SERIES, 1) == [unknown, plane]
 
-    catalog.put_findings(SERIES, 2, [], 100.0)
-    assert catalog.findings(SERIES, 2) == []
+    catalog.findings.put(SERIES, 2, [], 100.0)
+    assert catalog.findings.of_series(SERIES, 2) == []
 
 
 def test_derived_objects_belong_to_a_revision(catalog: Catalog) -> None:
@@ -119,43 +121,45 @@ def test_derived_objects_belong_to_a_revision(catalog: Catalog) -> None:
     seg, again, late = (stored(n, series="1.2.3.5", origin=Origin.DERIVED) for n in (1, 2, 3))
     report = stored(1, series="1.2.3.6", origin=Origin.DERIVED)
 
-    catalog.put_derived(SERIES, 1, {"seg": seg}, 200.0)
-    catalog.put_derived(SERIES, 1, {"seg": again}, 201.0)
-    catalog.put_derived(SERIES, 1, {"report": report}, 202.0)
-    assert catalog.derived(SERIES) == [("report", report), ("seg", again)]
+    catalog.results.put(SERIES, 1, {"seg": seg}, 200.0)
+    catalog.results.put(SERIES, 1, {"seg": again}, 201.0)
+    catalog.results.put(SERIES, 1, {"report": report}, 202.0)
+    assert catalog.results.of_series(SERIES) == [("report", report), ("seg", again)]
 
-    catalog.put_derived(SERIES, 2, {"seg": late}, 300.0)
-    assert catalog.derived(SERIES) == [("seg", late)]
-    assert catalog.derived(SERIES, 1) == [("report", report), ("seg", again)]
-    assert catalog.derived("9.9") == []
+    catalog.results.put(SERIES, 2, {"seg": late}, 300.0)
+    assert catalog.results.of_series(SERIES) == [("seg", late)]
+    assert catalog.results.of_series(SERIES, 1) == [("report", report), ("seg", again)]
+    assert catalog.results.of_series("9.9") == []
 
 
 def test_a_derived_object_does_not_make_its_series_receive(catalog: Catalog) -> None:
     """Results are no input: nothing to settle, nothing to classify."""
-    catalog.settle(SERIES, {}, 200.0)
+    catalog.revisions.settle(SERIES, {}, 200.0)
 
-    catalog.put_derived(SERIES, 1, {"seg": stored(9, origin=Origin.DERIVED)}, 201.0)
+    catalog.results.put(SERIES, 1, {"seg": stored(9, origin=Origin.DERIVED)}, 201.0)
 
-    assert catalog.unsettled() == []
-    (summary,) = catalog.series_of(STUDY)
+    assert catalog.studies.unsettled() == []
+    (summary,) = catalog.studies.series_of(STUDY)
     assert summary.instance_count == 3
 
 
 def test_a_delivery_is_pending_until_it_is_not(catalog: Catalog) -> None:
     """Each instance at each destination by itself."""
     uids = [stored(n).sop_instance_uid for n in (1, 2, 3)]
-    catalog.add_deliveries("batch", "pacs", uids, 200.0)
-    catalog.add_deliveries("batch", "archive", uids[:1], 200.0)
+    catalog.deliveries.add("batch", "pacs", uids, 200.0)
+    catalog.deliveries.add("batch", "archive", uids[:1], 200.0)
 
-    catalog.put_delivery(uids[0], "pacs", DeliveryState.DELIVERED, "", 201.0)
-    catalog.put_delivery(uids[1], "pacs", DeliveryState.PENDING, "no answer", 201.0)
-    catalog.put_delivery(uids[1], "pacs", DeliveryState.PENDING, "A700", 202.0)
-    catalog.put_delivery(uids[2], "pacs", DeliveryState.PARKED, "C000", 201.0)
+    catalog.deliveries.put_outcome(uids[0], "pacs", DeliveryState.DELIVERED, "", 201.0)
+    catalog.deliveries.put_outcome(uids[1], "pacs", DeliveryState.PENDING, "no answer", 201.0)
+    catalog.deliveries.put_outcome(uids[1], "pacs", DeliveryState.PENDING, "A700", 202.0)
+    catalog.deliveries.put_outcome(uids[2], "pacs", DeliveryState.PARKED, "C000", 201.0)
 
-    assert [i.sop_instance_uid for i in catalog.pending("batch", "pacs")] == [uids[1]]
-    assert [i.sop_instance_uid for i in catalog.pending("batch", "archive")] == [uids[0]]
-    assert catalog.pending("other", "pacs") == []
-    assert catalog.deliveries(STUDY) == [
+    assert [i.sop_instance_uid for i in catalog.deliveries.pending("batch", "pacs")] == [uids[1]]
+    assert [i.sop_instance_uid for i in catalog.deliveries.pending("batch", "archive")] == [
+        uids[0]
+    ]
+    assert catalog.deliveries.pending("other", "pacs") == []
+    assert catalog.deliveries.of_study(STUDY) == [
         Delivery(uids[0], "archive", "batch", DeliveryState.PENDING, 0, "", None, SERIES),
         Delivery(uids[0], "pacs", "batch", DeliveryState.DELIVERED, 1, "", None, SERIES),
         Delivery(uids[1], "pacs", "batch", DeliveryState.PENDING, 2, "A700", None, SERIES),
@@ -166,27 +170,27 @@ def test_a_delivery_is_pending_until_it_is_not(catalog: Catalog) -> None:
 def test_what_was_delivered_is_not_asked_for_again(catalog: Catalog) -> None:
     """A step that runs again, or a later revision, keeps the rows that exist."""
     uids = [stored(n).sop_instance_uid for n in (1, 2)]
-    catalog.add_deliveries("first", "pacs", uids[:1], 200.0)
-    catalog.put_delivery(uids[0], "pacs", DeliveryState.DELIVERED, "", 201.0)
+    catalog.deliveries.add("first", "pacs", uids[:1], 200.0)
+    catalog.deliveries.put_outcome(uids[0], "pacs", DeliveryState.DELIVERED, "", 201.0)
 
-    catalog.add_deliveries("first", "pacs", uids[:1], 202.0)
-    catalog.add_deliveries("second", "pacs", uids, 300.0)
-    catalog.add_deliveries("second", "pacs", [], 300.0)
+    catalog.deliveries.add("first", "pacs", uids[:1], 202.0)
+    catalog.deliveries.add("second", "pacs", uids, 300.0)
+    catalog.deliveries.add("second", "pacs", [], 300.0)
 
-    assert catalog.pending("first", "pacs") == []
-    assert [i.sop_instance_uid for i in catalog.pending("second", "pacs")] == [uids[1]]
+    assert catalog.deliveries.pending("first", "pacs") == []
+    assert [i.sop_instance_uid for i in catalog.deliveries.pending("second", "pacs")] == [uids[1]]
 
 
 def test_an_instance_that_came_since_the_verdict_is_judged_first(catalog: Catalog) -> None:
     """What was not judged must not slip into the revision."""
-    assert catalog.settle(SERIES, {}, 200.0, judged=2) is None
-    assert catalog.settle(SERIES, {}, 200.0, judged=3) == 1
+    assert catalog.revisions.settle(SERIES, {}, 200.0, judged=2) is None
+    assert catalog.revisions.settle(SERIES, {}, 200.0, judged=3) == 1
 
 
 def test_a_revision_is_of_the_instances_it_was_judged_on(catalog: Catalog) -> None:
     """A step that runs again after a late instance works on the same images as before."""
-    catalog.settle(SERIES, {}, 200.0)
-    catalog.record(stored(4, at=300.0), 300.0)
+    catalog.revisions.settle(SERIES, {}, 200.0)
+    catalog.studies.record(stored(4, at=300.0), 300.0)
 
-    assert len(catalog.instances(SERIES, revision=1)) == 3
-    assert len(catalog.instances(SERIES)) == 4
+    assert len(catalog.instances.of_series(SERIES, revision=1)) == 3
+    assert len(catalog.instances.of_series(SERIES)) == 4

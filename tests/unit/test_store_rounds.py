@@ -3,7 +3,8 @@
 import pytest
 
 from node.model.failures import HoldKind
-from node.model.records import REVISION, Hold
+from node.model.keys import HeldRevision
+from node.model.records import Hold
 from node.model.states import DeliveryState, RevisionState
 from node.receive.tally import MOST, AssociationTally
 from node.store.catalog import Catalog
@@ -13,68 +14,70 @@ from tests.store_rows import SERIES, STUDY, stored
 @pytest.fixture
 def through(catalog: Catalog) -> Catalog:
     """Give a catalog with a series that was recognised and routed."""
-    catalog.record(stored(1), 100.0)
-    catalog.settle(SERIES, {}, 101.0)
-    catalog.finish(SERIES, 1, RevisionState.DONE)
+    catalog.studies.record(stored(1), 100.0)
+    catalog.revisions.settle(SERIES, {}, 101.0)
+    catalog.revisions.finish(SERIES, 1, RevisionState.DONE)
     return catalog
 
 
 def test_rounds_of_quarantine_and_of_reprocessing_add_up(through: Catalog) -> None:
     """A job's id is made of the round: one that was used before would run nothing."""
-    seen = [through.rounds(SERIES, 1)]
+    seen = [through.quarantine.rounds(SERIES, 1)]
     for again in (False, True, False):
-        (one,) = through.candidates(SERIES)
-        assert through.begin_round(one, again, 200.0)
-        assert through.is_sent_again(SERIES, 1) is again
-        seen.append(through.rounds(SERIES, 1))
-        through.finish(SERIES, 1, RevisionState.UNUSABLE, "recognition died")
-        through.hold(Hold(HoldKind.RECOGNITION, STUDY, SERIES, f"{REVISION}1", "x"), 201.0)
-        (held,) = through.held()
-        through.start_again(held, 202.0)
-        seen.append(through.rounds(SERIES, 1))
-        through.finish(SERIES, 1, RevisionState.DONE)
+        (one,) = through.revisions.candidates(SERIES)
+        assert through.quarantine.begin_round(one, again, 200.0)
+        assert through.revisions.is_sent_again(SERIES, 1) is again
+        seen.append(through.quarantine.rounds(SERIES, 1))
+        through.revisions.finish(SERIES, 1, RevisionState.UNUSABLE, "recognition died")
+        through.quarantine.hold(
+            Hold(HoldKind.RECOGNITION, STUDY, SERIES, HeldRevision(1), "x"), 201.0
+        )
+        (held,) = through.quarantine.held()
+        through.quarantine.start_again(held, 202.0)
+        seen.append(through.quarantine.rounds(SERIES, 1))
+        through.revisions.finish(SERIES, 1, RevisionState.DONE)
 
     assert seen == sorted(set(seen))
-    assert not through.is_sent_again(SERIES, 1)
+    assert not through.revisions.is_sent_again(SERIES, 1)
 
 
 def test_a_round_begins_once(through: Catalog) -> None:
     """Two operators at once have it run once."""
-    (one,) = through.candidates(STUDY)
+    (one,) = through.revisions.candidates(STUDY)
 
-    assert [through.begin_round(one, False, 200.0) for _ in range(2)] == [True, False]
-    assert through.unqueued() == [(SERIES, 1)]
-    assert [e.event for e in through.history(STUDY)].count("reprocessed") == 1
+    assert [through.quarantine.begin_round(one, False, 200.0) for _ in range(2)] == [True, False]
+    assert through.revisions.unqueued() == [(SERIES, 1)]
+    assert [e.event for e in through.ledger.history(STUDY)].count("reprocessed") == 1
 
 
 def test_send_again_lasts_until_the_results_are_noted(through: Catalog) -> None:
     """Routing ends as "queued" where a segmentation follows, whose results are sent again too."""
-    (one,) = through.candidates(STUDY)
-    through.begin_round(one, True, 200.0)
+    (one,) = through.revisions.candidates(STUDY)
+    through.quarantine.begin_round(one, True, 200.0)
 
-    through.finish(SERIES, 1, RevisionState.QUEUED)
-    assert through.is_sent_again(SERIES, 1)
-    through.finish(SERIES, 1, RevisionState.DONE)
-    assert not through.is_sent_again(SERIES, 1)
+    through.revisions.finish(SERIES, 1, RevisionState.QUEUED)
+    assert through.revisions.is_sent_again(SERIES, 1)
+    through.revisions.finish(SERIES, 1, RevisionState.DONE)
+    assert not through.revisions.is_sent_again(SERIES, 1)
 
 
 def test_what_is_new_in_a_batch_that_was_through_is_due_at_once(through: Catalog) -> None:
     """It would wait for the next start of the worker, which looks for what has no turn."""
-    through.record(stored(2), 110.0)
+    through.studies.record(stored(2), 110.0)
     batch, (first, second) = f"source/{SERIES}/1", (stored(n).sop_instance_uid for n in (1, 2))
-    through.add_deliveries(batch, "pacs", [first], 120.0)
-    (job,) = through.due("pacs", 120.0, 5, urgent=False)
-    through.put_delivery(first, "pacs", DeliveryState.DELIVERED, "", 121.0, batch)
-    through.mark_dispatched("pacs", batch, job.serial, 121.0)
-    assert through.close_dispatch(job, 121.0)
+    through.deliveries.add(batch, "pacs", [first], 120.0)
+    (job,) = through.dispatches.due("pacs", 120.0, 5, urgent=False)
+    through.deliveries.put_outcome(first, "pacs", DeliveryState.DELIVERED, "", 121.0, batch)
+    through.dispatches.mark_queued("pacs", batch, job.serial, 121.0)
+    assert through.dispatches.close(job, 121.0)
 
-    through.add_deliveries(batch, "pacs", [first], 130.0)
-    assert through.due("pacs", 130.0, 5, urgent=False) == []
-    through.add_deliveries(batch, "pacs", [first, second], 140.0, urgent=True)
+    through.deliveries.add(batch, "pacs", [first], 130.0)
+    assert through.dispatches.due("pacs", 130.0, 5, urgent=False) == []
+    through.deliveries.add(batch, "pacs", [first, second], 140.0, urgent=True)
 
-    (again,) = through.due("pacs", 140.0, 5, urgent=True)
+    (again,) = through.dispatches.due("pacs", 140.0, 5, urgent=True)
     assert again.serial == job.serial + 1
-    assert [one.sop_instance_uid for one in through.pending(batch, "pacs")] == [second]
+    assert [one.sop_instance_uid for one in through.deliveries.pending(batch, "pacs")] == [second]
 
 
 def test_an_association_is_counted_by_study_within_bounds() -> None:

@@ -26,10 +26,10 @@ def catalog(path: Path) -> Iterator[Catalog]:
     """Give a catalog that this process has written to, and copy it before the last entries."""
     made = Catalog(f"sqlite:///{path}")
     made.upgrade()
-    made.record(stored(1), 100.0)
+    made.studies.record(stored(1), 100.0)
     with closing(sqlite3.connect(path)) as there, closing(sqlite3.connect(f"{path}.old")) as copy:
         there.backup(copy)
-    made.record(stored(2), 101.0)
+    made.studies.record(stored(2), 101.0)
     yield made
     made.close()
 
@@ -69,7 +69,7 @@ def restored_and_gone_on(path: Path) -> None:
     restored(path)
     other = Catalog(f"sqlite:///{path}")
     for number in (7, 8, 9):
-        other.record(stored(number), 200.0)
+        other.studies.record(stored(number), 200.0)
     other.close()
 
 
@@ -84,46 +84,46 @@ def test_a_changed_catalog_is_not_written_to(
 
     for _ in range(2):
         with pytest.raises(CatalogChangedError, match="not the one that was written to"):
-            catalog.record(stored(3), 300.0)
+            catalog.studies.record(stored(3), 300.0)
 
 
 def test_others_may_write_before_and_between(catalog: Catalog, path: Path) -> None:
     """Receiver, worker and commands share it; a process may end and another begin."""
     other = Catalog(f"sqlite:///{path}")
     for number in range(4, 8):
-        assert other.record(stored(number), 200.0) == "new"
-        assert catalog.record(stored(10 + number), 200.0) == "new"
+        assert other.studies.record(stored(number), 200.0) == "new"
+        assert catalog.studies.record(stored(10 + number), 200.0) == "new"
     other.close()
     catalog.reserve_log()
 
-    assert catalog.record(stored(3), 300.0) == "new"
-    assert catalog.proof().broken == ""
+    assert catalog.studies.record(stored(3), 300.0) == "new"
+    assert catalog.ledger.proof().broken == ""
 
 
 def test_a_transaction_that_failed_is_not_remembered(catalog: Catalog) -> None:
     """Its entry is not in the ledger, and need not be."""
     with catalog.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE association RENAME TO gone")
-    before = catalog.end()
+    before = catalog.ledger.end()
 
     with pytest.raises(Exception, match="association"):
-        catalog.open_association("A", "B", "C", 1.0)
+        catalog.access.open("A", "B", "C", 1.0)
 
-    assert catalog.end() == before
-    assert catalog.record(stored(3), 300.0) == "new"
+    assert catalog.ledger.end() == before
+    assert catalog.studies.record(stored(3), 300.0) == "new"
 
 
 def test_a_server_whose_tables_were_emptied_is_another(empty_catalog: Catalog) -> None:
     """On PostgreSQL there is no file to look at: the ledger tells."""
-    empty_catalog.record(stored(1), 100.0)
+    empty_catalog.studies.record(stored(1), 100.0)
     with empty_catalog.engine.begin() as connection:
         for table in metadata.sorted_tables:
             connection.execute(sa.delete(table))
 
     with pytest.raises(CatalogChangedError, match="lacks entry 1"):
-        empty_catalog.record(stored(2), 101.0)
+        empty_catalog.studies.record(stored(2), 101.0)
 
-    assert empty_catalog.history(STUDY) == []
+    assert empty_catalog.ledger.history(STUDY) == []
 
 
 def test_a_copy_of_the_whole_folder_is_a_catalog_of_its_own(
@@ -136,5 +136,5 @@ def test_a_copy_of_the_whole_folder_is_a_catalog_of_its_own(
     shutil.copy(path, folder / "catalog.sqlite")
     other = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
 
-    assert other.record(stored(3), 300.0) == "new"
+    assert other.studies.record(stored(3), 300.0) == "new"
     other.close()

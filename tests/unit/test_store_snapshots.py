@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from node.model.headers import PATIENT_COLUMNS, HeaderSnapshot
 from node.model.states import DeliveryState, RevisionState
 from node.store.catalog import Catalog
-from node.store.snapshots import SNAPSHOT_COLUMNS, folded
+from node.store.studies.snapshots import SNAPSHOT_COLUMNS, folded
 from node.store.tables import metadata, series_header
 from tests.store_rows import SERIES, STUDY, stored
 
@@ -32,8 +32,8 @@ FULL = HeaderSnapshot(
 
 def settled(catalog: Catalog, snapshot: HeaderSnapshot = FULL) -> None:
     """Record a series of one image, and what its header says."""
-    catalog.record(stored(1), 100.0)
-    assert catalog.settle(SERIES, {}, 101.0) == 1
+    catalog.studies.record(stored(1), 100.0)
+    assert catalog.revisions.settle(SERIES, {}, 101.0) == 1
     catalog.snapshots.put(SERIES, 1, snapshot, 102.0)
 
 
@@ -62,9 +62,9 @@ def test_a_late_slice_refreshes_it_and_an_earlier_revision_does_not(
 def test_missing_are_settled_series_without_one(empty_catalog: Catalog) -> None:
     """Those of the version before, the newest first; none that is still coming in."""
     for number, series in enumerate(("1.1", "1.2", "1.3")):
-        empty_catalog.record(stored(1, series=series), 100.0 + number)
+        empty_catalog.studies.record(stored(1, series=series), 100.0 + number)
     for series in ("1.1", "1.2"):
-        empty_catalog.settle(series, {}, 110.0)
+        empty_catalog.revisions.settle(series, {}, 110.0)
     assert empty_catalog.snapshots.missing(9) == [("1.2", 1), ("1.1", 1)]
     assert empty_catalog.snapshots.missing(1) == [("1.2", 1)]
 
@@ -76,17 +76,17 @@ def test_missing_are_settled_series_without_one(empty_catalog: Catalog) -> None:
 def test_a_deleted_series_leaves_nothing_of_the_patient(empty_catalog: Catalog) -> None:
     """A tombstone keeps UIDs; nothing is written of it afterwards either."""
     settled(empty_catalog)
-    empty_catalog.finish(SERIES, 1, RevisionState.DONE)
+    empty_catalog.revisions.finish(SERIES, 1, RevisionState.DONE)
     uid = stored(1).sop_instance_uid
-    empty_catalog.add_deliveries("b", "pacs", [uid], 103.0)
-    empty_catalog.put_delivery(uid, "pacs", DeliveryState.DELIVERED, "", 104.0)
+    empty_catalog.deliveries.add("b", "pacs", [uid], 103.0)
+    empty_catalog.deliveries.put_outcome(uid, "pacs", DeliveryState.DELIVERED, "", 104.0)
 
-    assert empty_catalog.delete_series(SERIES, 10 * DAY_S, (), 11 * DAY_S) == 1
+    assert empty_catalog.retention.delete(SERIES, 10 * DAY_S, (), 11 * DAY_S) == 1
     empty_catalog.snapshots.put(SERIES, 1, FULL, 12 * DAY_S)
 
     assert everything(empty_catalog).isdisjoint(said(FULL))
     assert empty_catalog.snapshots.missing(9) == []
-    assert empty_catalog.history(STUDY)
+    assert empty_catalog.ledger.history(STUDY)
 
 
 def test_what_names_the_patient_stands_in_one_table(empty_catalog: Catalog) -> None:

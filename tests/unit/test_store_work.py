@@ -46,7 +46,7 @@ def work(empty_catalog: Catalog, time: Time) -> Work:
 
 def add(catalog: Catalog, work: Work, *keys: TaskKey, wait_s: float = 0.0) -> None:
     """Let things be done after a wait."""
-    with catalog._write() as connection:
+    with catalog.write() as connection:
         for key in keys:
             work.add(connection, key, wait_s=wait_s)
 
@@ -87,7 +87,7 @@ def test_the_urgent_come_first_and_alone_where_only_they_may(
     empty_catalog: Catalog, work: Work, time: Time
 ) -> None:
     """A window holds up all others."""
-    with empty_catalog._write() as connection:
+    with empty_catalog.write() as connection:
         for number in range(4):
             key = TaskKey(Kind.REPORT, "A", str(number))
             work.add(connection, key, urgent=number in (1, 3))
@@ -98,7 +98,7 @@ def test_the_urgent_come_first_and_alone_where_only_they_may(
     def two(waiting: Waiting) -> list[Task]:
         return waiting.first("A", 3)
 
-    with empty_catalog._read() as connection:
+    with empty_catalog.read() as connection:
         assert [one.key for one in two(Waiting(connection, Kind.REPORT, time.now))] == [
             "1", "3", "0",
         ]  # fmt: skip
@@ -309,9 +309,9 @@ def test_what_is_added_twice_is_there_once(empty_catalog: Catalog, work: Work, t
 
 def test_what_is_claimed_at_once_makes_others_stale(empty_catalog: Catalog, work: Work) -> None:
     """A request that is made again while its report goes out is owed a report of its own."""
-    with empty_catalog._write() as connection:
+    with empty_catalog.write() as connection:
         first = work.claim_at_once(connection, KEY, "receiver", {})
-    with empty_catalog._write() as connection:
+    with empty_catalog.write() as connection:
         second = work.claim_at_once(connection, KEY, "receiver", {})
 
     assert not work.done(first)
@@ -382,7 +382,7 @@ def test_the_clock_is_that_of_the_database(empty_catalog: Catalog, tmp_path: Pat
     import time as system
 
     before = system.time()
-    with empty_catalog._read() as connection:
+    with empty_catalog.read() as connection:
         now = DueClock().now(connection)
     assert before - 5 <= now <= system.time() + 5
 

@@ -152,21 +152,21 @@ class Campaign:
         for study in self.studies:
             found += [
                 f"series {one.series_instance_uid} is {one.state}"
-                for one in catalog.series_of(study.study_instance_uid)
+                for one in catalog.studies.series_of(study.study_instance_uid)
                 if one.state not in ("done", "unusable")
             ]
             found += [
                 f"{one.sop_instance_uid} is pending: {one.batch}, attempt {one.attempts}, "
                 f"{one.reason!r}"
-                for one in catalog.deliveries(study.study_instance_uid)
+                for one in catalog.deliveries.of_study(study.study_instance_uid)
                 if one.state == "pending"
             ]
-        found += [f"{path} is to be removed" for path in catalog.to_remove()]
+        found += [f"{path} is to be removed" for path in catalog.instances.to_remove()]
         now = time.time()
         found += [
             f"series {uid} may be deleted"
-            for uid in catalog.aged_series(now)
-            if not catalog.kept_because(uid, now, COMMITTING)
+            for uid in catalog.retention.aged(now)
+            if not catalog.retention.kept_because(uid, now, COMMITTING)
         ]
         return found + waiting_for_commitment(catalog)
 
@@ -226,7 +226,7 @@ def without_result(done: Campaign) -> list[str]:
     return [
         f"no SEG and SR            {one.state}: {one.reason}"
         for study in done.studies
-        for one in done.node.catalog.series_of(study.study_instance_uid)
+        for one in done.node.catalog.studies.series_of(study.study_instance_uid)
         if one.series_instance_uid == study.ct_series_uid and one.reason
     ]
 

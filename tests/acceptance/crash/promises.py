@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 
 from node.store.catalog import Catalog
-from node.store.instances import InstanceFiles
+from node.store.files import InstanceFiles
 from node.store.tables import derived
 from tests.acceptance.crash.campaign import Campaign
 from tests.acceptance.crash.peers import Arrivals, Scanner, SentStudy
@@ -28,7 +28,7 @@ def broken(done: Campaign) -> list[str]:
     ]
     for study in done.studies:
         found += results(catalog, study, done.peer.held)
-    proof = catalog.proof()
+    proof = catalog.ledger.proof()
     return found + ([f"ledger: {proof.broken}"] if proof.broken else [])
 
 
@@ -51,9 +51,9 @@ def differing(held: dict[str, Arrivals]) -> Iterator[str]:
 
 def results(catalog: Catalog, study: SentStudy, held: dict[str, Arrivals]) -> Iterator[str]:
     """Yield what is wrong with SEG and SR: exactly one of each for a revision, or a reason."""
-    for summary in catalog.series_of(study.study_instance_uid):
+    for summary in catalog.studies.series_of(study.study_instance_uid):
         uid = summary.series_instance_uid
-        for revision in catalog.revisions(uid):
+        for revision in catalog.revisions.of_series(uid):
             made: dict[str, list[str]] = defaultdict(list)
             for kind, one in _made(catalog, uid, revision.revision):
                 made[kind].append(one)
@@ -79,13 +79,13 @@ def _made(catalog: Catalog, uid: str, revision: int) -> list[tuple[str, str]]:
 def without_reason(catalog: Catalog, studies: list[SentStudy]) -> Iterator[str]:
     """Yield instances that stand nowhere, and deliveries parked without a reason."""
     for study in studies:
-        deliveries = catalog.deliveries(study.study_instance_uid)
+        deliveries = catalog.deliveries.of_study(study.study_instance_uid)
         for one in deliveries:
             if one.state != "delivered" and not (one.state == "parked" and one.reason):
                 yield f"{one.sop_instance_uid}: {one.state} at {one.destination}, {one.reason!r}"
         going = {one.sop_instance_uid for one in deliveries}
         yield from (f"{uid}: asked for nowhere" for uid in study.files if uid not in going)
-        for summary in catalog.series_of(study.study_instance_uid):
+        for summary in catalog.studies.series_of(study.study_instance_uid):
             if summary.state == "unusable" and not summary.reason:
                 yield f"{summary.series_instance_uid}: unusable, and no reason"
 
@@ -96,13 +96,17 @@ def rows_and_files(
     """Yield files without a row, rows without a file, and files that are not as recorded."""
     rows: dict[Path, str] = {}
     for study in studies:
-        sources = [s.series_instance_uid for s in catalog.series_of(study.study_instance_uid)]
+        sources = [
+            s.series_instance_uid for s in catalog.studies.series_of(study.study_instance_uid)
+        ]
         for uid in sources:
-            stored = catalog.instances(uid)  # those whose files were not deleted by right
-            for number in range(1, len(catalog.revisions(uid)) + 1):
-                stored += [one for _kind, one in catalog.derived(uid, number)]
+            stored = catalog.instances.of_series(
+                uid
+            )  # those whose files were not deleted by right
+            for number in range(1, len(catalog.revisions.of_series(uid)) + 1):
+                stored += [one for _kind, one in catalog.results.of_series(uid, number)]
             rows |= {files.absolute(one.path): one.sha256 for one in stored}
-        for conflict in catalog.conflicts(study.study_instance_uid):
+        for conflict in catalog.instances.conflicts(study.study_instance_uid):
             yield f"{conflict.sop_instance_uid}: kept apart, though only one was sent"
     there = set((files.root / "instances").rglob("*.dcm"))
     yield from (f"no row: {path.name}" for path in there - set(rows))

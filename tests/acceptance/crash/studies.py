@@ -6,7 +6,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from node.store.instances import data_set_sha256
+from node.store.files import data_set_sha256
 from radnet.data.phantom_study import write_phantom_study
 from tests.acceptance.crash.peers import SentStudy
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydicom.filereader import read_file_meta_info
 
 from node.model.records import StoredInstance
-from node.store.instances import data_set_sha256
+from node.store.files import data_set_sha256
 from tests.acceptance.fuzz.cases import Case, made
 from tests.node_process import wait_for
 from tests.outbound import ct_slice
@@ -171,7 +171,7 @@ def look(receiver: ReceiverProcess, number: int, base: int) -> None:
 def rows(receiver: ReceiverProcess) -> list[StoredInstance]:
     """Return every instance the receiver has recorded."""
     uids = [uid for (uid,) in asked(receiver, "SELECT sop_instance_uid FROM instance")]
-    found = [receiver.catalog.instance(uid) for uid in uids]
+    found = [receiver.catalog.instances.get(uid) for uid in uids]
     return [one for one in found if one is not None]
 
 

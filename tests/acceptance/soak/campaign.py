@@ -203,7 +203,7 @@ def judged(receiver: ReceiverProcess, figures: Figures, growth: int) -> None:
     assert figures.most_threads <= figures.threads[0] + _SYNCS + 6 * _AT_ONCE, figures.told()
     assert figures.descriptors[1] <= figures.descriptors[0], figures.told()
     assert figures.peak - figures.resident[0][1] < growth, figures.told()
-    missing = [uid for uid in figures.stored if receiver.catalog.instance(uid) is None]
+    missing = [uid for uid in figures.stored if receiver.catalog.instances.get(uid) is None]
     assert not missing
     assert not list((receiver.data / "incoming").glob("*"))
     assert "Traceback" not in receiver.log()

@@ -10,7 +10,8 @@ from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless, MRImageStorage
 
 from node.deliver.attempts import Retries
 from node.deliver.turns import Terms
-from node.store.orders import CANCEL, PAUSE, Order, Scope
+from node.store.deliveries.orders import CANCEL, PAUSE, Order
+from node.store.deliveries.scope import Scope
 from tests.delivery_desk import Desk, MakeDesk, dimse
 from tests.fault_peer import ABORT, HANG, FaultPeer, fault_peer, scripted
 
@@ -176,7 +177,7 @@ def test_whatever_happens_nothing_is_lost(
 
         def with_orders(p: FaultPeer, uid: str) -> int:
             for moment, order, which in orders:
-                if moment == len(p.asked) and desk.catalog.order(
+                if moment == len(p.asked) and desk.catalog.orders.give(
                     order,
                     Scope(uid=uids[which]),
                     desk.now,

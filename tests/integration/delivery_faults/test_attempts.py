@@ -5,7 +5,8 @@ import pytest
 from node.deliver.attempts import Retries
 from node.deliver.turns import Terms
 from node.pipeline.engine import Fate
-from node.store.orders import REPLAY, Scope
+from node.store.deliveries.orders import REPLAY
+from node.store.deliveries.scope import Scope
 from tests.delivery_desk import MakeDesk
 from tests.fault_peer import FaultPeer
 
@@ -21,22 +22,24 @@ def test_the_circuit_opens_and_a_c_echo_closes_it(peer: FaultPeer, make_desk: Ma
     for _ in range(20):
         desk.look()
 
-    assert desk.catalog.outlet("pacs").circuit.state == "open"
-    tried = [job.attempts for job in desk.catalog.dispatches("pacs")]
+    assert desk.catalog.outlets.get("pacs").circuit.state == "open"
+    tried = [job.attempts for job in desk.catalog.dispatches.of_destination("pacs")]
     assert sorted(tried) == [0] * 7 + [1] * 3
     desk.check()
     for _ in range(20):  # asked again and again; no batch is charged for it
-        desk.now = desk.catalog.outlet("pacs").circuit.until
+        desk.now = desk.catalog.outlets.get("pacs").circuit.until
         desk.look()
-    assert sorted(job.attempts for job in desk.catalog.dispatches("pacs")) == sorted(tried)
-    assert desk.catalog.outlet("pacs").circuit.probes == 20
+    assert sorted(
+        job.attempts for job in desk.catalog.dispatches.of_destination("pacs")
+    ) == sorted(tried)
+    assert desk.catalog.outlets.get("pacs").circuit.probes == 20
 
     peer.start()
     desk.go_on()
 
     assert desk.states() == ["delivered"] * 10
     assert peer.echoes == 1
-    assert desk.catalog.outlet("pacs").circuit.state == "closed"
+    assert desk.catalog.outlets.get("pacs").circuit.state == "closed"
 
 
 def test_a_peer_that_answers_and_stores_nothing_is_asked_ever_less(
@@ -52,8 +55,8 @@ def test_a_peer_that_answers_and_stores_nothing_is_asked_ever_less(
     waits: list[float] = []
     for _ in range(60):
         if desk.look() == 0:
-            circuit = desk.catalog.outlet("pacs").circuit
-            jobs = desk.catalog.dispatches("pacs")
+            circuit = desk.catalog.outlets.get("pacs").circuit
+            jobs = desk.catalog.dispatches.of_destination("pacs")
             if circuit.state == "open":
                 waits.append(circuit.until - desk.now)
             desk.now = circuit.until if circuit.state == "open" else min(j.next_at for j in jobs)
@@ -66,7 +69,7 @@ def test_a_peer_that_answers_and_stores_nothing_is_asked_ever_less(
     desk.go_on()
 
     assert desk.states() == ["delivered"] * 4
-    assert desk.catalog.outlet("pacs").circuit.openings == 0
+    assert desk.catalog.outlets.get("pacs").circuit.openings == 0
 
 
 def test_given_up_after_all_attempts_and_replayed(peer: FaultPeer, make_desk: MakeDesk) -> None:
@@ -81,7 +84,7 @@ def test_given_up_after_all_attempts_and_replayed(peer: FaultPeer, make_desk: Ma
     assert "no connection" in desk.reasons()[0]
     desk.check()
     peer.start()
-    desk.catalog.order(REPLAY, Scope("pacs"), desk.now)
+    desk.catalog.orders.give(REPLAY, Scope("pacs"), desk.now)
     desk.go_on()
     assert desk.states() == ["delivered"] * 2
 
@@ -125,11 +128,11 @@ def test_a_job_that_begins_before_its_row_says_so_is_the_one(
     peer.start()
 
     desk.delivering.send("pacs", "b", 0)
-    desk.catalog.mark_dispatched("pacs", "b", 0, desk.now)
+    desk.catalog.dispatches.mark_queued("pacs", "b", 0, desk.now)
 
     assert desk.states() == ["delivered"] * 2
     assert sorted(peer.asked) == uids
-    assert desk.catalog.dispatches("pacs") == []
+    assert desk.catalog.dispatches.of_destination("pacs") == []
 
 
 class Fates:
@@ -157,12 +160,12 @@ def test_a_job_that_does_not_come_back_is_looked_for(
     desk.look(run=False)
     desk.jobs.clear()
     desk.dispatcher.mend(Fates(fate), desk.delivering)
-    assert desk.catalog.in_flight() == {"pacs": 1}  # not before its time
+    assert desk.catalog.dispatches.in_flight() == {"pacs": 1}  # not before its time
 
     desk.now += 61
     desk.dispatcher.mend(Fates(fate), desk.delivering)
 
-    (job,) = desk.catalog.dispatches("pacs")
+    (job,) = desk.catalog.dispatches.of_destination("pacs")
     assert (job.attempts if job.state == "waiting" else None) == attempts
     if attempts == 1:
         assert "delivery died: ERROR: poison" in desk.reasons()[0]

@@ -8,7 +8,8 @@ from node.deliver.hurry import hurry
 from node.deliver.turns import Terms, window_of
 from node.model.records import Circuit
 from node.model.states import CircuitState
-from node.store.orders import CANCEL, PAUSE, REPLAY, RESUME, Scope
+from node.store.deliveries.orders import CANCEL, PAUSE, REPLAY, RESUME
+from node.store.deliveries.scope import Scope
 from tests.delivery_desk import MakeDesk
 from tests.fault_peer import FaultPeer
 
@@ -23,8 +24,8 @@ def test_cancelled_in_the_midst_is_not_sent(peer: FaultPeer, make_desk: MakeDesk
 
     def cancel_at_third(p: FaultPeer, _uid: str) -> int:
         if len(p.asked) == 3:
-            desk.catalog.order(CANCEL, Scope(uid=uids[4]), desk.now)
-            desk.catalog.order(CANCEL, Scope(uid=uids[2]), desk.now)
+            desk.catalog.orders.give(CANCEL, Scope(uid=uids[4]), desk.now)
+            desk.catalog.orders.give(CANCEL, Scope(uid=uids[2]), desk.now)
         return 0x0000
 
     peer.script = cancel_at_third
@@ -33,7 +34,7 @@ def test_cancelled_in_the_midst_is_not_sent(peer: FaultPeer, make_desk: MakeDesk
 
     assert desk.states() == ["delivered"] * 4 + ["cancelled", "delivered"]
     assert uids[4] not in peer.asked
-    desk.catalog.order(REPLAY, Scope("pacs"), desk.now)
+    desk.catalog.orders.give(REPLAY, Scope("pacs"), desk.now)
     desk.go_on()
     assert desk.states() == ["delivered"] * 6
     assert len(peer.asked) == 6
@@ -44,8 +45,8 @@ def test_cancelled_while_it_waits_is_never_sent(peer: FaultPeer, make_desk: Make
     desk = make_desk()
     uids = desk.add("b", 3)
     desk.look(run=False)
-    desk.catalog.order(CANCEL, Scope(uid=uids[0]), desk.now)
-    desk.catalog.order(CANCEL, Scope("pacs"), desk.now)
+    desk.catalog.orders.give(CANCEL, Scope(uid=uids[0]), desk.now)
+    desk.catalog.orders.give(CANCEL, Scope("pacs"), desk.now)
     peer.start()
 
     desk.go_on()
@@ -64,7 +65,7 @@ def test_paused_holds_everything_and_costs_no_attempt(
 
     def pause_at_second(p: FaultPeer, _uid: str) -> int:
         if len(p.asked) == 2:
-            desk.catalog.set_paused("pacs", True, desk.now)
+            desk.catalog.outlets.set_paused("pacs", True, desk.now)
         return 0x0000
 
     peer.script = pause_at_second
@@ -76,9 +77,9 @@ def test_paused_holds_everything_and_costs_no_attempt(
     for _ in range(5):
         desk.now += 86400
         assert desk.look() == 0
-    assert [job.attempts for job in desk.catalog.dispatches("pacs")] == [0]
+    assert [job.attempts for job in desk.catalog.dispatches.of_destination("pacs")] == [0]
 
-    desk.catalog.set_paused("pacs", False, desk.now)
+    desk.catalog.outlets.set_paused("pacs", False, desk.now)
     desk.go_on()
     assert desk.states() == ["delivered"] * 5
     assert len(peer.asked) == 5
@@ -94,17 +95,17 @@ def test_what_is_held_after_its_job_was_queued_is_not_even_called(
     peer.start()
     desk.look(run=False)
     if held == "paused":
-        desk.catalog.set_paused("pacs", True, desk.now)
+        desk.catalog.outlets.set_paused("pacs", True, desk.now)
     else:
         shut = Circuit(CircuitState.OPEN, 5, 1, 0, desk.now + 60, "no connection")
-        desk.catalog.change_circuit("pacs", lambda _: shut, desk.now)
+        desk.catalog.outlets.change_circuit("pacs", lambda _: shut, desk.now)
 
     desk.look()
 
     assert peer.associations == 0
-    (job,) = desk.catalog.dispatches("pacs")
+    (job,) = desk.catalog.dispatches.of_destination("pacs")
     assert (job.state, job.attempts) == ("waiting", 0)
-    desk.catalog.set_paused("pacs", False, desk.now)
+    desk.catalog.outlets.set_paused("pacs", False, desk.now)
     desk.go_on()
     assert desk.states() == ["delivered"] * 2
 
@@ -113,12 +114,12 @@ def test_paused_instances_wait_alone(peer: FaultPeer, make_desk: MakeDesk) -> No
     """The rest of their batch goes."""
     desk = make_desk()
     uids = desk.add("b", 3)
-    desk.catalog.order(PAUSE, Scope(uid=uids[1]), desk.now)
+    desk.catalog.orders.give(PAUSE, Scope(uid=uids[1]), desk.now)
     peer.start()
 
     desk.go_on(86400)
     assert desk.states() == ["delivered", "paused", "delivered"]
-    desk.catalog.order(RESUME, Scope(uid=uids[1]), desk.now)
+    desk.catalog.orders.give(RESUME, Scope(uid=uids[1]), desk.now)
     desk.go_on()
 
     assert desk.states() == ["delivered"] * 3
@@ -142,7 +143,7 @@ def test_outside_its_window_only_what_is_urgent_goes(peer: FaultPeer, make_desk:
     desk.local = time(22)
     desk.go_on()
     assert desk.states(routine) == ["delivered", "delivered", "pending", "pending"]
-    assert [job.attempts for job in desk.catalog.dispatches("pacs")] == [0]
+    assert [job.attempts for job in desk.catalog.dispatches.of_destination("pacs")] == [0]
 
     desk.local = time(23)
     desk.go_on()
@@ -156,7 +157,7 @@ def test_now_is_now(peer: FaultPeer, make_desk: MakeDesk) -> None:
     for _ in range(40):
         desk.now += 3600
         desk.look()
-    assert desk.catalog.outlet("pacs").circuit.until > desk.now
+    assert desk.catalog.outlets.get("pacs").circuit.until > desk.now
     peer.start()
     assert desk.look() == 0
 

@@ -115,11 +115,13 @@ def test_orthanc_goes_on_with_its_life_between_two_attempts(
     }
     desk = Desk(tmp_path / "node", {"pacs": targets[kind]})
     uids = desk.add("b", 6)
-    target = Interrupted(targets[kind], 2, lambda: desk.catalog.set_paused("pacs", True, desk.now))
+    target = Interrupted(
+        targets[kind], 2, lambda: desk.catalog.outlets.set_paused("pacs", True, desk.now)
+    )
     desk.delivering.destinations["pacs"] = target  # type: ignore[index]
 
     desk.look()
-    desk.catalog.set_paused("pacs", False, desk.now)
+    desk.catalog.outlets.set_paused("pacs", False, desk.now)
     desk.go_on()
 
     assert desk.states() == ["delivered"] * 6
@@ -142,14 +144,14 @@ def test_orthanc_that_stands_still_and_goes_on(tmp_path: Path, orthanc: RunningO
         desk.check()
         desk.now += 3600
         desk.look()
-        assert desk.catalog.outlet("pacs").circuit.state == "open"
+        assert desk.catalog.outlets.get("pacs").circuit.state == "open"
     finally:
         os.kill(orthanc.pid, signal.SIGCONT)
     desk.go_on()
 
     assert desk.states() == ["delivered"] * 5
     assert orthanc.sop_instance_uids() == set(uids)
-    assert desk.catalog.outlet("pacs").circuit.state == "closed"
+    assert desk.catalog.outlets.get("pacs").circuit.state == "closed"
     desk.check()
     desk.close()
 

@@ -11,7 +11,8 @@ from node.deliver.attempts import Retries
 from node.deliver.dicomweb import DicomwebSender
 from node.deliver.turns import Terms
 from node.errors import TransientDeliveryError
-from node.store.orders import CANCEL, REPLAY, Scope
+from node.store.deliveries.orders import CANCEL, REPLAY
+from node.store.deliveries.scope import Scope
 from tests.delivery_desk import Desk
 from tests.http_peer import http_server, item, response
 
@@ -189,7 +190,7 @@ def test_cancelled_between_two_requests(server: Server, desk: Desk) -> None:
     usual = server.answer
 
     def cancel(asked: list[str]) -> tuple[int, object]:
-        desk.catalog.order(CANCEL, Scope("pacs"), desk.now)
+        desk.catalog.orders.give(CANCEL, Scope("pacs"), desk.now)
         return usual(asked)
 
     server.answer = cancel
@@ -198,7 +199,7 @@ def test_cancelled_between_two_requests(server: Server, desk: Desk) -> None:
     assert [len(asked) for asked in server.requests] == [50]
     assert sorted(desk.states()) == ["cancelled"] * 10 + ["delivered"] * 50
     server.answer = usual
-    desk.catalog.order(REPLAY, Scope("pacs"), desk.now)
+    desk.catalog.orders.give(REPLAY, Scope("pacs"), desk.now)
     desk.go_on()
     assert desk.states() == ["delivered"] * 60
     assert sum(server.count(uid) for uid in uids) == 60

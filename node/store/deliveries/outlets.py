@@ -11,17 +11,26 @@ from node.store.database import Database
 from node.store.tables import outlet
 
 
-class Outlets(Database):
-    """The catalog as pause and circuit breaker see it."""
+class Outlets:
+    """The owner of table ``outlet``.
 
-    def outlets(self) -> dict[str, Outlet]:
+    Parameters
+    ----------
+    database : Database
+        Where the rows are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> dict[str, Outlet]:
         """Return every destination that anything was ever noted about."""
-        with self._read() as connection:
+        with self._database.read() as connection:
             return {row.destination: _outlet(row) for row in connection.execute(sa.select(outlet))}
 
-    def outlet(self, destination: str) -> Outlet:
+    def get(self, destination: str) -> Outlet:
         """Return what holds one destination up."""
-        return self.outlets().get(destination, Outlet())
+        return self.all().get(destination, Outlet())
 
     def set_paused(self, destination: str, paused: bool, now: float) -> None:
         """Pause a destination, or let it go on."""
@@ -35,12 +44,18 @@ class Outlets(Database):
             destination, lambda known: Outlet(known.paused, change(known.circuit)), now
         ).circuit
 
+    def move_due_times(self, connection: sa.Connection, seconds: float) -> None:
+        """Let what waits be due as far ahead as it was before the clock was set."""
+        connection.execute(
+            sa.update(outlet).where(outlet.c.until > 0).values(until=outlet.c.until + seconds)
+        )
+
     def _change_outlet(
         self, destination: str, change: Callable[[Outlet], Outlet], now: float
     ) -> Outlet:
         query = sa.select(outlet).where(outlet.c.destination == destination).with_for_update()
-        with self._write() as connection:
-            first = self._insert(outlet).on_conflict_do_nothing()
+        with self._database.write() as connection:
+            first = self._database.insert(outlet).on_conflict_do_nothing()
             connection.execute(first, {"destination": destination} | _values(Outlet(), now))
             known = _outlet(connection.execute(query).one())
             changed = change(known)

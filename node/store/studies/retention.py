@@ -7,18 +7,20 @@ path that was given up is never used again, so that a file that comes anew is no
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from node.model.records import REVISION
-from node.store.holds import went_wrong
+from node.model.failures import FailureKind
+from node.model.states import CommitmentState, DeliveryState, HoldState, RevisionState
+from node.store.database import Database
 from node.store.ledger import Happening, Ledger
-from node.store.snapshots import forget
+from node.store.studies.instances import Instances
+from node.store.studies.revisions import went_wrong
+from node.store.studies.series import Studies
+from node.store.studies.snapshots import Snapshots
 from node.store.tables import (
     conflict,
-    deletion,
     delivery,
     derived,
     instance,
@@ -28,8 +30,8 @@ from node.store.tables import (
 )
 
 PAGE: Final = 200
-_OPEN: Final = ("held", "discarding")
-_FINAL: Final = ("done", "unusable")
+_OPEN: Final = (HoldState.HELD, HoldState.DISCARDING)
+_FINAL: Final = (RevisionState.DONE, RevisionState.UNUSABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ class Standing:
 
     sop_instance_uid: str
     destination: str
-    state: str
-    commitment: str | None
+    state: DeliveryState
+    commitment: CommitmentState | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ class Unit:
     ----------
     settled : bool
         Every instance belongs to a revision.
-    revisions : tuple of (str, str)
-        State and reason of each.
+    revisions : tuple of (RevisionState, FailureKind or None)
+        State of each, and what went wrong.
     quarantined : int
         What is held until somebody decides, and instances kept apart from their namesakes.
     last_at : float
@@ -69,7 +71,7 @@ class Unit:
     """
 
     settled: bool
-    revisions: tuple[tuple[str, str], ...]
+    revisions: tuple[tuple[RevisionState, FailureKind | None], ...]
     quarantined: int
     members: tuple[Member, ...]
     standings: tuple[Standing, ...]
@@ -90,7 +92,7 @@ def kept_because(unit: Unit, before: float, committing: Collection[str]) -> str:
         return "it is still coming in"
     if any(state not in _FINAL for state, _ in unit.revisions):
         return "it is being worked on"
-    if any(reason.startswith("routing died") for _, reason in unit.revisions):
+    if any(kind is FailureKind.ROUTING for _, kind in unit.revisions):
         return "nobody knows where it has to go"
     if unit.quarantined:
         return "something of it is in quarantine"
@@ -108,17 +110,39 @@ def _unsent(unit: Unit, committing: Collection[str]) -> str:
     if any(one.sop_instance_uid not in asked_for for one in unit.members):
         return "no destination has it"
     for one in unit.standings:
-        if one.state != "delivered":
+        if one.state != DeliveryState.DELIVERED:
             return f"{one.destination} does not have all of it"
-        if one.destination in committing and one.commitment != "committed":
+        if one.destination in committing and one.commitment != CommitmentState.COMMITTED:
             return f"{one.destination} has not committed to all of it"
     return ""
 
 
-class Retention(Ledger):
-    """The catalog as retention sees it."""
+class Retention:
+    """Decides over many tables what may go, and lets their owners bury it.
 
-    def aged_series(self, before: float) -> Iterator[str]:
+    Parameters
+    ----------
+    database : Database
+        Where the rows are.
+    ledger, instances, studies, snapshots
+        Owners of what goes.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        instances: Instances,
+        studies: Studies,
+        snapshots: Snapshots,
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._instances = instances
+        self._studies = studies
+        self._snapshots = snapshots
+
+    def aged(self, before: float) -> Iterator[str]:
         """Yield the series that nothing was received of since, oldest first."""
         at, uid = float("-inf"), ""
         while True:
@@ -133,7 +157,7 @@ class Retention(Ledger):
                 .order_by(series.c.last_instance_at, series.c.series_instance_uid)
                 .limit(PAGE)
             )
-            with self._read() as connection:
+            with self._database.read() as connection:
                 page = connection.execute(query).all()
             for at, uid in page:  # noqa: B007 - the last one begins the next page
                 yield uid
@@ -142,17 +166,15 @@ class Retention(Ledger):
 
     def kept_because(self, uid: str, before: float, committing: Collection[str]) -> str:
         """Return why a series must stay; '' where it may go."""
-        with self._read() as connection:
+        with self._database.read() as connection:
             return kept_because(_unit(connection, uid), before, committing)
 
-    def delete_series(
-        self, uid: str, before: float, committing: Collection[str], now: float
-    ) -> int:
+    def delete(self, uid: str, before: float, committing: Collection[str], now: float) -> int:
         """Make tombstones of a series, unless it must stay; return of how many instances.
 
         Looked at once more in the transaction that does it: an instance may have come since.
         """
-        with self._write() as connection:
+        with self._database.write() as connection:
             connection.execute(
                 sa.select(series.c.series_instance_uid)
                 .where(series.c.series_instance_uid == uid)
@@ -161,45 +183,12 @@ class Retention(Ledger):
             unit = _unit(connection, uid)
             if kept_because(unit, before, committing):
                 return 0
-            uids = [one.sop_instance_uid for one in unit.members]
-            connection.execute(
-                sa.update(instance)
-                .where(instance.c.sop_instance_uid == sa.bindparam("sop"))
-                .values(deleted_at=now),
-                [{"sop": one} for one in uids],
-            )
-            connection.execute(
-                sa.update(series).where(series.c.series_instance_uid == uid).values(deleted_at=now)
-            )
-            connection.execute(
-                self._insert(deletion).on_conflict_do_nothing(),
-                [{"path": one.path} for one in unit.members],
-            )
-            forget(connection, uid)
-            self._tell(connection, _told(unit), now)
-        return len(uids)
-
-    def decided_folders(self, uid: str) -> list[Path]:
-        """Return where a series stood in the quarantine, with what was made of it, if at all."""
-        query = sa.select(quarantine.c.folder).where(
-            quarantine.c.series_instance_uid.in_(_series_of_unit(uid)),
-            quarantine.c.state.not_in(_OPEN),
-        )
-        with self._read() as connection:
-            return [Path(folder) for folder in connection.execute(query).scalars()]
-
-    def to_remove(self) -> list[Path]:
-        """Return paths, relative to the storage root, whose files have to go."""
-        with self._read() as connection:
-            rows = connection.execute(sa.select(deletion.c.path).limit(PAGE))
-            return [Path(row[0]) for row in rows]
-
-    def mark_removed(self, paths: Collection[Path]) -> None:
-        """Note that these files are gone."""
-        with self._write() as connection:
-            connection.execute(
-                sa.delete(deletion).where(deletion.c.path.in_([one.as_posix() for one in paths]))
-            )
+            members = [(one.sop_instance_uid, one.path) for one in unit.members]
+            self._instances.bury(connection, members, now)
+            self._studies.bury(connection, uid, now)
+            self._snapshots.forget(connection, uid)
+            self._ledger.tell(connection, _told(unit), now)
+        return len(members)
 
 
 def _told(unit: Unit) -> list[Happening]:
@@ -226,7 +215,7 @@ def _unit(connection: sa.Connection, uid: str) -> Unit:
         )
     ).one()
     revisions = connection.execute(
-        sa.select(revision.c.state, revision.c.reason, revision.c.completed_at).where(
+        sa.select(revision.c.state, revision.c.failure_kind, revision.c.completed_at).where(
             revision.c.series_instance_uid == uid
         )
     ).all()
@@ -245,7 +234,7 @@ def _unit(connection: sa.Connection, uid: str) -> Unit:
     times += [row.received_at for row in members]
     return Unit(
         settled=not found.unsettled,
-        revisions=tuple((row.state, row.reason) for row in revisions),
+        revisions=tuple((row.state, row.failure_kind) for row in revisions),
         quarantined=_quarantined(connection, uid),
         members=tuple(
             Member(row.sop_instance_uid, row.study_instance_uid, row.path, row.sha256)
@@ -275,15 +264,15 @@ def _quarantined(connection: sa.Connection, uid: str) -> int:
         sa.select(sa.func.count())
         .select_from(quarantine)
         .where(
-            quarantine.c.series_instance_uid.in_(_series_of_unit(uid)),
+            quarantine.c.series_instance_uid.in_(series_of_unit(uid)),
             quarantine.c.state.in_(_OPEN),
         )
     )
     # What went wrong is held some seconds later: until somebody has decided, it stays.
     decided = sa.exists().where(
         quarantine.c.series_instance_uid == revision.c.series_instance_uid,
-        quarantine.c.what == sa.literal(REVISION) + sa.cast(revision.c.revision, sa.String),
-        quarantine.c.state.in_(("released", "discarded")),
+        quarantine.c.revision == revision.c.revision,
+        quarantine.c.state.in_((HoldState.RELEASED, HoldState.DISCARDED)),
     )
     failed = (
         sa.select(sa.func.count())
@@ -302,7 +291,7 @@ def _of_unit(uid: str) -> sa.CompoundSelect[Any]:
     )
 
 
-def _series_of_unit(uid: str) -> sa.CompoundSelect[Any]:
+def series_of_unit(uid: str) -> sa.CompoundSelect[Any]:
     """Select the UIDs of a series and of those that what was made of it belongs to."""
     return sa.union(
         sa.select(sa.literal(uid)),

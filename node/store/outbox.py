@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
-from node.store.ledger import Ledger
-from node.store.rejections import Rejected
+from node.store.access import AccessLog, Rejected
+from node.store.database import Database
 from node.store.tables import (
     association,
     audit_cursor,
@@ -42,7 +42,7 @@ class Deed:
 
 @dataclass(frozen=True)
 class Occasion:
-    """Something of the node itself; see `Audits.note_audit`."""
+    """Something of the node itself; see `Outbox.note`."""
 
     id: int
     kind: str
@@ -72,18 +72,30 @@ class Backlog:
         return bool(self.deeds or self.occasions or self.refused)
 
 
-class Audits(Ledger):
-    """The catalog as the audit collector's spool."""
+class Outbox:
+    """The owner of tables ``audit_event`` and ``audit_cursor``.
 
-    def note_audit(self, kind: AuditKind, detail: Mapping[str, str], now: float) -> None:
+    Parameters
+    ----------
+    database : Database
+        Where the rows are.
+    access : AccessLog
+        Counts how many rejections were told.
+    """
+
+    def __init__(self, database: Database, access: AccessLog) -> None:
+        self._database = database
+        self._access = access
+
+    def note(self, kind: AuditKind, detail: Mapping[str, str], now: float) -> None:
         """Remember something of the node itself until it has been told."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             row = {"kind": kind, "at": now, "detail": dict(detail)}
             connection.execute(sa.insert(audit_event), row)
 
-    def audit_backlog(self, limit: int) -> Backlog:
+    def backlog(self, limit: int) -> Backlog:
         """Return at most `limit` of each kind of what is to be told."""
-        with self._read() as connection:
+        with self._database.read() as connection:
             mark = connection.execute(_MARK).scalar_one_or_none() or 0
             deeds = connection.execute(_deeds(mark, limit)).all()
             occasions = connection.execute(
@@ -101,13 +113,13 @@ class Audits(Ledger):
             [_refused(row) for row in refused],
         )
 
-    def audit_sent(self, told: Backlog) -> None:
+    def sent(self, told: Backlog) -> None:
         """Forget what has been told."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             if told.deeds:
                 number = told.deeds[-1].number
                 connection.execute(
-                    self._insert(audit_cursor)
+                    self._database.insert(audit_cursor)
                     .values(name=LEDGER, number=number)
                     .on_conflict_do_update(index_elements=["name"], set_={"number": number})
                 )
@@ -115,7 +127,7 @@ class Audits(Ledger):
                 ids = [one.id for one in told.occasions]
                 connection.execute(sa.delete(audit_event).where(audit_event.c.id.in_(ids)))
             for one in told.refused:
-                connection.execute(_audited(one))
+                self._access.mark_audited(connection, one.peer, one.times)
 
 
 _MARK = sa.select(audit_cursor.c.number).where(audit_cursor.c.name == LEDGER)
@@ -155,16 +167,3 @@ def _deed(row: sa.Row[Any]) -> Deed:
 def _refused(row: sa.Row[Any]) -> Refused:
     peer = Rejected(row.calling_ae, row.called_ae, row.address, row.reason)
     return Refused(peer, row.times, row.times - row.audited, row.last_at)
-
-
-def _audited(one: Refused) -> sa.Update:
-    return (
-        sa.update(rejection)
-        .where(
-            rejection.c.calling_ae == one.peer.calling_ae,
-            rejection.c.called_ae == one.peer.called_ae,
-            rejection.c.address == one.peer.address,
-            rejection.c.reason == one.peer.reason,
-        )
-        .values(audited=one.times)
-    )

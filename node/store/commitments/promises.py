@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
 from node.model.records import StoredInstance
-from node.store.commitments import Reference
+from node.model.states import PROMISE_OWED, PROMISE_PARKED, PROMISE_REPORTED, PromiseState
+from node.store.commitments.requests import Reference
+from node.store.database import Database
 from node.store.ledger import Happening, Ledger
-from node.store.rows import instance_columns, instance_of
-from node.store.tables import commitment_promise, conflict, instance
-
-PromiseState = Literal["owed", "reported", "parked"]
+from node.store.pruning import Spent, prune
+from node.store.tables import commitment_promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,20 @@ class Promise:
     reason: str
 
 
-class Promises(Ledger):
-    """The catalog as the Storage Commitment SCP sees it."""
+class Promises:
+    """The owner of table ``commitment_promise``.
+
+    Parameters
+    ----------
+    database : Database
+        Where the rows are.
+    ledger
+        Owners of what is written together with it.
+    """
+
+    def __init__(self, database: Database, ledger: Ledger) -> None:
+        self._database = database
+        self._ledger = ledger
 
     def promise(
         self, transaction_uid: str, calling_ae: str, wanted: Sequence[Reference], now: float
@@ -43,8 +55,8 @@ class Promises(Ledger):
         """
         listed = [[one.sop_class_uid, one.sop_instance_uid] for one in wanted]
         key = {"transaction_uid": transaction_uid, "calling_ae": calling_ae}
-        owed = {"state": "owed", "attempts": 0, "reason": "", "due_at": now}
-        with self._write() as connection:
+        owed = {"state": PROMISE_OWED.to, "attempts": 0, "reason": "", "due_at": now}
+        with self._database.write() as connection:
             known = connection.execute(
                 sa.select(commitment_promise.c.wanted).where(_is(transaction_uid, calling_ae))
             ).one_or_none()
@@ -68,30 +80,30 @@ class Promises(Ledger):
         """Return the requests that are to be reported on now, oldest first."""
         query = (
             sa.select(commitment_promise)
-            .where(commitment_promise.c.state == "owed", commitment_promise.c.due_at <= now)
+            .where(
+                commitment_promise.c.state == PromiseState.OWED, commitment_promise.c.due_at <= now
+            )
             .order_by(commitment_promise.c.asked_at)
         )
-        with self._read() as connection:
+        with self._database.read() as connection:
             return [_promise_of(row) for row in connection.execute(query)]
 
-    def promised(self, transaction_uid: str, calling_ae: str) -> Promise | None:
+    def get(self, transaction_uid: str, calling_ae: str) -> Promise | None:
         """Return one request."""
         query = sa.select(commitment_promise).where(_is(transaction_uid, calling_ae))
-        with self._read() as connection:
+        with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
         return _promise_of(row) if row is not None else None
 
     def owe_later(self, promise: Promise, reason: str, due_at: float) -> None:
         """Note that a report did not get through, and when to try again."""
-        self._put(promise, state="owed", reason=reason, due_at=due_at)
+        self._put(promise, state=PROMISE_OWED.to, reason=reason, due_at=due_at)
 
-    def park_promise(self, promise: Promise, reason: str) -> None:
+    def park(self, promise: Promise, reason: str) -> None:
         """Note that a report will not get through; the peer may ask again."""
-        self._put(promise, state="parked", reason=reason)
+        self._put(promise, state=PROMISE_PARKED.to, reason=reason)
 
-    def keep_promise(
-        self, promise: Promise, committed: Sequence[StoredInstance], now: float
-    ) -> None:
+    def keep(self, promise: Promise, committed: Sequence[StoredInstance], now: float) -> None:
         """Note that the peer has been told, and of what we have told it that we hold it."""
         happened = [
             Happening(
@@ -106,33 +118,26 @@ class Promises(Ledger):
             )
             for one in committed
         ]
-        with self._write() as connection:
+        with self._database.write() as connection:
             connection.execute(
                 sa.update(commitment_promise)
                 .where(_is(promise.transaction_uid, promise.calling_ae))
-                .values(state="reported", reason="")
+                .values(state=PROMISE_REPORTED.to, reason="")
             )
-            self._tell(connection, happened, now)
+            self._ledger.tell(connection, happened, now)
 
-    def known(self, sop_instance_uids: Sequence[str]) -> dict[str, StoredInstance]:
-        """Return the instances among these UIDs whose files have not been deleted."""
-        query = sa.select(*instance_columns()).where(
-            instance.c.sop_instance_uid.in_(sop_instance_uids), instance.c.deleted_at.is_(None)
-        )
-        with self._read() as connection:
-            found = [instance_of(row) for row in connection.execute(query)]
-        return {one.sop_instance_uid: one for one in found}
+    def prune(self, before: float) -> int:
+        """Remove requests of others that were over before a time; return how many."""
+        return prune(self._database, _promises(before))
 
-    def in_conflict(self, sop_instance_uids: Sequence[str]) -> set[str]:
-        """Return which of these UIDs came with different bytes, too."""
-        query = sa.select(conflict.c.sop_instance_uid).where(
-            conflict.c.sop_instance_uid.in_(sop_instance_uids)
+    def move_due_times(self, connection: sa.Connection, seconds: float) -> None:
+        """Let what waits be due as far ahead as it was before the clock was set."""
+        connection.execute(
+            sa.update(commitment_promise).values(due_at=commitment_promise.c.due_at + seconds)
         )
-        with self._read() as connection:
-            return {str(row[0]) for row in connection.execute(query)}
 
     def _put(self, promise: Promise, **values: Any) -> None:
-        with self._write() as connection:
+        with self._database.write() as connection:
             connection.execute(
                 sa.update(commitment_promise)
                 .where(_is(promise.transaction_uid, promise.calling_ae))
@@ -156,3 +161,13 @@ def _promise_of(row: sa.Row[Any]) -> Promise:
         attempts=row.attempts,
         reason=row.reason,
     )
+
+
+def _promises(before: float) -> Spent:
+    """Say of which requests of others nothing is owed, nor was asked for again since."""
+    over = (
+        commitment_promise.c.state.in_((PromiseState.REPORTED, PromiseState.PARKED)),
+        commitment_promise.c.asked_at < before,
+        commitment_promise.c.due_at < before,
+    )
+    return Spent(commitment_promise, over, over)

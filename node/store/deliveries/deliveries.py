@@ -1,30 +1,54 @@
 """What is to go where, and where it stands."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from node.model.records import Delivery, StoredInstance
-from node.model.states import DeliveryState
-from node.store.dispatches import first_dispatch
+from node.model.states import (
+    DELIVERY_FAILED,
+    DELIVERY_REFUSED,
+    DELIVERY_TAKEN,
+    DeliveryState,
+    Move,
+)
+from node.store.database import Database
+from node.store.deliveries.dispatches import Dispatches, first_dispatch
+from node.store.deliveries.scope import Scope, within
 from node.store.ledger import Event, Happening, Ledger
 from node.store.rows import instance_columns, instance_of
-from node.store.tables import delivery, dispatch, instance, outlet
+from node.store.tables import delivery, instance, outlet
 
-EVENTS: Final[dict[DeliveryState, Event]] = {
-    DeliveryState.DELIVERED: "sent",
-    DeliveryState.PARKED: "parked",
-    DeliveryState.PENDING: "retried",
-    DeliveryState.PAUSED: "paused",
-    DeliveryState.CANCELLED: "cancelled",
+_OUTCOMES: Final[dict[DeliveryState, tuple[Move[DeliveryState], Event]]] = {
+    DeliveryState.DELIVERED: (DELIVERY_TAKEN, "sent"),
+    DeliveryState.PARKED: (DELIVERY_REFUSED, "parked"),
+    DeliveryState.PENDING: (DELIVERY_FAILED, "retried"),
 }
+"""What an attempt can come to, and what the ledger calls that."""
 
 
-class Deliveries(Ledger):
-    """The catalog as delivery sees it."""
+class Deliveries:
+    """The owner of table ``delivery``.
 
-    def add_deliveries(
+    What takes a connection is part of a transaction that others begin.
+
+    Parameters
+    ----------
+    database : Database
+        Where the rows are.
+    ledger, dispatches
+        Owners of what is written together with it.
+    """
+
+    def __init__(self, database: Database, ledger: Ledger, dispatches: Dispatches) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._dispatches = dispatches
+
+    def add(
         self,
         batch: str,
         destination: str,
@@ -42,7 +66,7 @@ class Deliveries(Ledger):
                 "sop_instance_uid": uid,
                 "destination": destination,
                 "batch": batch,
-                "state": "pending",
+                "state": DeliveryState.PENDING,
                 "attempts": 0,
                 "reason": "",
                 "added_at": now,
@@ -52,13 +76,15 @@ class Deliveries(Ledger):
         ]
         job = first_dispatch(destination, batch, now, urgent)
         asked_for = (
-            self._insert(delivery).on_conflict_do_nothing().returning(delivery.c.sop_instance_uid)
+            self._database.insert(delivery)
+            .on_conflict_do_nothing()
+            .returning(delivery.c.sop_instance_uid)
         )
-        with self._write() as connection:
+        with self._database.write() as connection:
             added = list(connection.execute(asked_for, rows).scalars()) if rows else []
-            connection.execute(self._insert(dispatch).on_conflict_do_nothing(), job)
-            self._tell(connection, _routed(connection, batch, destination, added), now)
-            connection.execute(_again_where_pending(job, now))
+            self._dispatches.add(connection, job)
+            self._ledger.tell(connection, _routed(connection, batch, destination, added), now)
+            self._dispatches.again_where_pending(connection, job, now)
 
     def pending(self, batch: str, destination: str) -> list[StoredInstance]:
         """Return the instances of a batch that the destination has yet to take.
@@ -72,13 +98,13 @@ class Deliveries(Ledger):
             .where(
                 delivery.c.batch == batch,
                 delivery.c.destination == destination,
-                delivery.c.state == "pending",
+                delivery.c.state == DeliveryState.PENDING,
             )
             .order_by(
                 delivery.c.attempts, instance.c.series_instance_uid, instance.c.sop_instance_uid
             )
         )
-        with self._read() as connection:
+        with self._database.read() as connection:
             return [instance_of(row) for row in connection.execute(query)]
 
     def failed_attempts(self, batch: str, destination: str) -> dict[str, int]:
@@ -86,9 +112,9 @@ class Deliveries(Ledger):
         query = sa.select(delivery.c.sop_instance_uid, delivery.c.attempts).where(
             delivery.c.batch == batch,
             delivery.c.destination == destination,
-            delivery.c.state == "pending",
+            delivery.c.state == DeliveryState.PENDING,
         )
-        with self._read() as connection:
+        with self._database.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
     def is_wanted(self, sop_instance_uid: str, destination: str, batch: str | None = None) -> bool:
@@ -100,11 +126,11 @@ class Deliveries(Ledger):
         query = sa.select(delivery.c.state).where(
             delivery.c.sop_instance_uid == sop_instance_uid,
             delivery.c.destination == destination,
-            delivery.c.state == "pending",
+            delivery.c.state == DeliveryState.PENDING,
             ~paused,
             *_still_of(batch),
         )
-        with self._read() as connection:
+        with self._database.read() as connection:
             return connection.execute(query).first() is not None
 
     def put_untried(
@@ -113,19 +139,19 @@ class Deliveries(Ledger):
         """Note why an attempt never came to these instances; it does not count as theirs."""
         if not sop_instance_uids:
             return
-        with self._write() as connection:
+        with self._database.write() as connection:
             connection.execute(
                 sa.update(delivery)
                 .where(
                     delivery.c.sop_instance_uid == sa.bindparam("sop"),
                     delivery.c.destination == destination,
-                    delivery.c.state == "pending",
+                    delivery.c.state == DeliveryState.PENDING,
                 )
                 .values(reason=reason, changed_at=now),
                 [{"sop": uid} for uid in sop_instance_uids],
             )
 
-    def put_delivery(
+    def put_outcome(
         self,
         sop_instance_uid: str,
         destination: str,
@@ -141,18 +167,18 @@ class Deliveries(Ledger):
         `batch`, it counts only while the instance is part of that: other bytes may have taken
         its place, and those were not sent.
         """
-        open_to = ["pending", "paused", "cancelled"] if state == "delivered" else ["pending"]
-        with self._write() as connection:
+        move, event = _OUTCOMES[state]
+        with self._database.write() as connection:
             changed = connection.execute(
                 sa.update(delivery)
                 .where(
                     delivery.c.sop_instance_uid == sop_instance_uid,
                     delivery.c.destination == destination,
-                    delivery.c.state.in_(open_to),
+                    delivery.c.state.in_(move.of),
                     *_still_of(batch),
                 )
                 .values(
-                    state=state,
+                    state=move.to,
                     reason=reason,
                     attempts=delivery.c.attempts + 1,
                     commitment=None,  # to what it was sent before, if it was
@@ -165,10 +191,10 @@ class Deliveries(Ledger):
             known = connection.execute(_STUDY_OF, {"sop": sop_instance_uid}).one_or_none()
             if known is not None:
                 detail = {"to": destination, "sha256": known.sha256}
-                told = Happening(EVENTS[state], known.study_instance_uid, sop_instance_uid, detail)
-                self._tell(connection, [told], now)
+                told = Happening(event, known.study_instance_uid, sop_instance_uid, detail)
+                self._ledger.tell(connection, [told], now)
 
-    def deliveries(self, study_instance_uid: str) -> list[Delivery]:
+    def of_study(self, study_instance_uid: str) -> list[Delivery]:
         """Return where every instance of a study, received or derived, stands."""
         query = (
             sa.select(
@@ -186,8 +212,88 @@ class Deliveries(Ledger):
             .where(instance.c.study_instance_uid == study_instance_uid)
             .order_by(delivery.c.destination, delivery.c.sop_instance_uid)
         )
-        with self._read() as connection:
+        with self._database.read() as connection:
             return [Delivery(*row) for row in connection.execute(query)]
+
+    def parked_paths(self, series_instance_uid: str, destination: str) -> list[Path]:
+        """Return the files of a series that are parked at a destination."""
+        query = (
+            sa.select(instance.c.path)
+            .join(delivery, delivery.c.sop_instance_uid == instance.c.sop_instance_uid)
+            .where(
+                instance.c.series_instance_uid == series_instance_uid,
+                delivery.c.destination == destination,
+                delivery.c.state == DeliveryState.PARKED,
+            )
+        )
+        with self._database.read() as connection:
+            return [Path(path) for path in connection.execute(query).scalars()]
+
+    def selected(
+        self, scope: Scope, states: Sequence[DeliveryState], limit: int
+    ) -> list[Delivery]:
+        """Return the deliveries within a scope, at most `limit` of them."""
+        query = (
+            sa.select(
+                delivery.c.sop_instance_uid,
+                delivery.c.destination,
+                delivery.c.batch,
+                delivery.c.state,
+                delivery.c.attempts,
+                delivery.c.reason,
+            )
+            .where(*within(scope), delivery.c.state.in_(states))
+            .order_by(delivery.c.destination, delivery.c.batch, delivery.c.sop_instance_uid)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [Delivery(*row) for row in connection.execute(query)]
+
+    def counted(self, scope: Scope) -> dict[str, Counter[str]]:
+        """Return how many deliveries stand in which state, by destination."""
+        query = (
+            sa.select(delivery.c.destination, delivery.c.state, sa.func.count())
+            .where(*within(scope))
+            .group_by(delivery.c.destination, delivery.c.state)
+        )
+        counts: dict[str, Counter[str]] = {}
+        with self._database.read() as connection:
+            for destination, state, count in connection.execute(query):
+                counts.setdefault(destination, Counter())[state] = count
+        return counts
+
+    def forget(self, connection: sa.Connection, sop_instance_uid: str) -> None:
+        """Forget where an instance had to go: it is another one from here on."""
+        connection.execute(
+            sa.delete(delivery).where(delivery.c.sop_instance_uid == sop_instance_uid)
+        )
+
+    def obey(
+        self,
+        connection: sa.Connection,
+        move: Move[DeliveryState],
+        rows: Sequence[tuple[str, str]],
+        values: Mapping[str, Any],
+    ) -> None:
+        """Change the state of deliveries by an operator's order.
+
+        Parameters
+        ----------
+        rows
+            SOP Instance UID and destination of each; at least one.
+        values
+            What else is changed.
+        """
+        connection.execute(
+            sa.update(delivery)
+            .where(
+                delivery.c.sop_instance_uid == sa.bindparam("sop"),
+                delivery.c.destination == sa.bindparam("to"),
+                sa.or_(*(delivery.c.state == state for state in move.of)),  # no IN for many rows
+            )
+            .values({"state": move.to, **values}),
+            [{"sop": uid, "to": destination} for uid, destination in rows],
+        )
 
 
 def _routed(
@@ -202,32 +308,6 @@ def _routed(
     detail = {"to": destination, "batch": batch, "instances": sorted(added)}
     subject = known.series_instance_uid
     return [Happening("routed", known.study_instance_uid, subject, detail)]
-
-
-def _again_where_pending(job: Mapping[str, Any], now: float) -> sa.Update:
-    """Make a batch that was through due, where something of it is pending all the same."""
-    pending = sa.exists().where(
-        delivery.c.destination == job["destination"],
-        delivery.c.batch == job["batch"],
-        delivery.c.state == "pending",
-    )
-    return (
-        sa.update(dispatch)
-        .where(
-            dispatch.c.destination == job["destination"],
-            dispatch.c.batch == job["batch"],
-            dispatch.c.state == "done",
-            pending,
-        )
-        .values(
-            state="waiting",
-            serial=dispatch.c.serial + 1,
-            attempts=0,
-            urgent=sa.or_(dispatch.c.urgent, sa.literal(job["urgent"])),
-            next_at=now,
-            changed_at=now,
-        )
-    )
 
 
 def _still_of(batch: str | None) -> list[sa.ColumnElement[bool]]:

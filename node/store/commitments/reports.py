@@ -6,25 +6,40 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.model.keys import Batch, BatchKind
-from node.store.commitments import (
-    UNANSWERED,
-    Commitments,
-    Decide,
-    Failed,
-    Reference,
-    change,
-    parked,
-    request_row,
+from node.model.states import CommitmentState
+from node.store.commitments.requests import Decide, Failed, Reference, Requests
+from node.store.database import Database
+from node.store.deliveries.commitment import (
+    ask_one_again,
+    commit,
+    park_uncommitted,
+    send_again,
 )
-from node.store.dispatches import first_dispatch
-from node.store.ledger import Happening
-from node.store.tables import commitment_part, commitment_request, delivery, dispatch, instance
+from node.store.deliveries.dispatches import Dispatches, first_dispatch
+from node.store.ledger import Happening, Ledger
+from node.store.tables import commitment_part, commitment_request, delivery, instance
 
 
-class CommitmentReports(Commitments):
-    """The catalog as the Storage Commitment SCU sees what comes back."""
+class CommitmentAnswers:
+    """Writes, by way of their owners, what destinations answer.
 
-    def take_report(
+    Parameters
+    ----------
+    database : Database
+        Where the rows are.
+    ledger, requests, dispatches
+        Owners of what is written.
+    """
+
+    def __init__(
+        self, database: Database, ledger: Ledger, requests: Requests, dispatches: Dispatches
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._requests = requests
+        self._dispatches = dispatches
+
+    def take(
         self,
         transaction_uid: str,
         committed: Sequence[Reference],
@@ -44,7 +59,7 @@ class CommitmentReports(Commitments):
         bool
             False where there is no such request.
         """
-        with self._write() as connection:
+        with self._database.write() as connection:
             request = connection.execute(
                 sa.select(commitment_request).where(
                     commitment_request.c.transaction_uid == transaction_uid
@@ -73,8 +88,7 @@ class CommitmentReports(Commitments):
             self._commit(connection, good, transaction_uid, now)
             for row, reason in bad:
                 self._fail(connection, row, reason, decide, now)
-            if connection.execute(UNANSWERED, {"uid": transaction_uid}).first() is None:
-                connection.execute(request_row(transaction_uid).values(state="answered"))
+            self._requests.close_if_answered(connection, transaction_uid)
         return True
 
     def _commit(
@@ -84,18 +98,11 @@ class CommitmentReports(Commitments):
         transaction_uid: str,
         now: float,
     ) -> None:
-        fresh = [row for row in rows if row.commitment != "committed"]
+        fresh = [row for row in rows if row.commitment is not CommitmentState.COMMITTED]
         for row in rows:
-            _answer(connection, transaction_uid, row.sop_instance_uid, "committed")
+            self._requests.answer(connection, transaction_uid, row.sop_instance_uid, "committed")
         for row in fresh:
-            values = {
-                "state": "delivered",
-                "reason": "",
-                "commitment": "committed",
-                "commitment_due": None,
-                "changed_at": now,
-            }
-            change(connection, row.sop_instance_uid, row.destination, values)
+            commit(connection, row.sop_instance_uid, row.destination, now)
         happened = [
             Happening(
                 "committed",
@@ -105,7 +112,7 @@ class CommitmentReports(Commitments):
             )
             for row in fresh
         ]
-        self._tell(connection, happened, now)
+        self._ledger.tell(connection, happened, now)
 
     def _fail(
         self,
@@ -116,28 +123,21 @@ class CommitmentReports(Commitments):
         now: float,
     ) -> None:
         transaction_uid = row.asked_in
-        if row.commitment != "asked" or row.transaction_uid != transaction_uid:
+        if row.commitment is not CommitmentState.ASKED or row.transaction_uid != transaction_uid:
             return
-        _answer(connection, transaction_uid, row.sop_instance_uid, f"{reason:04X}")
+        self._requests.answer(connection, transaction_uid, row.sop_instance_uid, f"{reason:04X}")
         then = decide(reason, row.commitment_attempts)
         due_at = now + then.wait_s
-        values: dict[str, Any] = {"commitment": "again", "commitment_due": due_at}
+        uid, destination = row.sop_instance_uid, row.destination
         if then.then == "park":
-            values = parked(then.told, now)
+            park_uncommitted(connection, destination, [uid], then.told, now)
         elif then.then == "send":
-            batch = str(Batch(BatchKind.AGAIN, transaction_uid, row.commitment_attempts))
-            job = first_dispatch(row.destination, batch, now) | {"next_at": due_at}
-            connection.execute(self._insert(dispatch).on_conflict_do_nothing(), job)
-            values = {
-                "state": "pending",
-                "reason": then.told,
-                "batch": batch,
-                "attempts": 0,
-                "commitment": None,
-                "commitment_due": None,
-                "changed_at": now,
-            }
-        change(connection, row.sop_instance_uid, row.destination, values)
+            batch = Batch(BatchKind.AGAIN, transaction_uid, row.commitment_attempts)
+            turn = first_dispatch(destination, str(batch), now) | {"next_at": due_at}
+            self._dispatches.add(connection, turn)
+            send_again(connection, uid, destination, batch, then.told, now)
+        else:
+            ask_one_again(connection, uid, destination, due_at)
         detail = {
             "to": row.destination,
             "reason": f"{reason:04X}",
@@ -145,18 +145,7 @@ class CommitmentReports(Commitments):
             "transaction": transaction_uid,
         }
         told = Happening("commitment failed", row.study_instance_uid, row.sop_instance_uid, detail)
-        self._tell(connection, [told], now)
-
-
-def _answer(connection: sa.Connection, transaction_uid: str, uid: str, answer: str) -> None:
-    connection.execute(
-        sa.update(commitment_part)
-        .where(
-            commitment_part.c.transaction_uid == transaction_uid,
-            commitment_part.c.sop_instance_uid == uid,
-        )
-        .values(answer=answer)
-    )
+        self._ledger.tell(connection, [told], now)
 
 
 _PARTS = (

@@ -58,7 +58,7 @@ class Snapshots:
             )
             .with_for_update()
         )
-        with self._database._write() as connection:
+        with self._database.write() as connection:
             study = connection.execute(alive).scalar_one_or_none()
             if study is None:
                 return
@@ -70,7 +70,7 @@ class Snapshots:
                 "differing": list(snapshot.differing),
                 "patient_name_folded": folded(snapshot.patient_name or "")[:FOLDED] or None,
             }
-            insert = self._database._insert(table)
+            insert = self._database.insert(table)
             connection.execute(
                 insert.on_conflict_do_update(
                     index_elements=[table.c.series_instance_uid],
@@ -95,7 +95,7 @@ class Snapshots:
             .order_by(series.c.last_instance_at.desc(), series.c.series_instance_uid)
             .limit(limit)
         )
-        with self._database._read() as connection:
+        with self._database.read() as connection:
             return [(row[0], row[1]) for row in connection.execute(query)]
 
     def of_series(self, series_instance_uid: str) -> HeaderSnapshot | None:
@@ -103,9 +103,17 @@ class Snapshots:
         query = sa.select(*snapshot_columns()).where(
             series_header.c.series_instance_uid == series_instance_uid
         )
-        with self._database._read() as connection:
+        with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else snapshot_of_row(row)
+
+    def forget(self, connection: sa.Connection, series_instance_uid: str) -> None:
+        """Forget a series that is deleted, in the transaction that does it; its UIDs stay."""
+        connection.execute(
+            sa.delete(series_header).where(
+                series_header.c.series_instance_uid == series_instance_uid
+            )
+        )
 
 
 def snapshot_columns() -> list[sa.Column[Any]]:
@@ -118,10 +126,3 @@ def snapshot_of_row(row: Iterable[Any]) -> HeaderSnapshot:
     values = dict(zip(SNAPSHOT_COLUMNS, row, strict=False))
     values["differing"] = tuple(values["differing"])
     return HeaderSnapshot(**values)
-
-
-def forget(connection: sa.Connection, series_instance_uid: str) -> None:
-    """Forget a series that is deleted, in the transaction that does it; its UIDs stay."""
-    connection.execute(
-        sa.delete(series_header).where(series_header.c.series_instance_uid == series_instance_uid)
-    )

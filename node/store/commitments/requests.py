@@ -1,25 +1,33 @@
-"""What destinations are asked to commit to: requests, and who has to be asked again.
-
-Column `delivery.commitment` of a delivered instance:
-
-====================  ===================================================================
-NULL                  not asked for since it was sent last
-``asked``             in an open request; ``commitment_due`` is when to ask again
-``again``             no request came through; ask at ``commitment_due``
-``committed``         the destination answers for it
-====================  ===================================================================
-"""
+"""What destinations are asked to commit to: requests, and who has to be asked again."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import sqlalchemy as sa
 
 from node.model.records import StoredInstance
+from node.model.states import (
+    REQUEST_ANSWERED,
+    REQUEST_ASKED,
+    REQUEST_FAILED,
+    REQUEST_QUEUED,
+    CommitmentState,
+    DeliveryState,
+    Move,
+    RequestState,
+)
+from node.store.database import Database
+from node.store.deliveries.commitment import ask_again, mark_asked, park_uncommitted
 from node.store.ledger import Event, Happening, Ledger
+from node.store.pruning import Spent, prune
 from node.store.rows import instance_columns, instance_of
 from node.store.tables import commitment_part, commitment_request, delivery, instance
+
+REQUESTS_AT_ONCE: Final = 5
+"""That are removed in one transaction; each may have a thousand parts, which go with it."""
+
+_OVER: Final = (RequestState.ASKED, RequestState.FAILED, RequestState.ANSWERED)
 
 AT_ONCE: Final = 1000
 """Rows that one statement names: a list of any length would pass what a database takes."""
@@ -66,10 +74,22 @@ Decide = Callable[[int, int], Remedied]
 """Takes Failure Reason and how often we have asked; pure."""
 
 
-class Commitments(Ledger):
-    """The catalog as the Storage Commitment SCU sees it."""
+class Requests:
+    """The owner of tables ``commitment_request`` and ``commitment_part``.
 
-    def open_request(
+    Parameters
+    ----------
+    database : Database
+        Where the rows are.
+    ledger
+        Owners of what is written together with it.
+    """
+
+    def __init__(self, database: Database, ledger: Ledger) -> None:
+        self._database = database
+        self._ledger = ledger
+
+    def open(
         self, destination: str, transaction_uid: str, limit: int, now: float, due_at: float
     ) -> int:
         """Put delivered instances that wait for commitment into a new request.
@@ -79,7 +99,7 @@ class Commitments(Ledger):
         int
             How many; 0 where none waits, and then there is no request.
         """
-        with self._write() as connection:
+        with self._database.write() as connection:
             uids: list[str] = []
             # One after the other: an OR of them would read every delivered row there is.
             for ripe in (_not_asked(now), _due(now)):
@@ -87,7 +107,7 @@ class Commitments(Ledger):
                     sa.select(delivery.c.sop_instance_uid)
                     .where(
                         delivery.c.destination == destination,
-                        delivery.c.state == "delivered",
+                        delivery.c.state == DeliveryState.DELIVERED,
                         ripe,
                     )
                     .order_by(delivery.c.batch, delivery.c.sop_instance_uid)
@@ -100,7 +120,7 @@ class Commitments(Ledger):
                 sa.insert(commitment_request).values(
                     transaction_uid=transaction_uid,
                     destination=destination,
-                    state="new",
+                    state=RequestState.NEW,
                     reason="",
                     asked_at=now,
                 )
@@ -112,18 +132,7 @@ class Commitments(Ledger):
                     for uid in uids
                 ],
             )
-            connection.execute(
-                sa.update(delivery)
-                .where(
-                    delivery.c.destination == destination, delivery.c.sop_instance_uid.in_(uids)
-                )
-                .values(
-                    commitment="asked",
-                    commitment_due=due_at,
-                    commitment_attempts=delivery.c.commitment_attempts + 1,
-                    transaction_uid=transaction_uid,
-                )
-            )
+            mark_asked(connection, destination, uids, transaction_uid, due_at)
         return len(uids)
 
     def give_up(self, destination: str, attempts: int, reason: str, now: float) -> int:
@@ -137,7 +146,7 @@ class Commitments(Ledger):
             count += given_up
             if given_up < AT_ONCE:
                 break
-            self._give_way()
+            self._database.give_way()
         return count
 
     def _some_given_up(self, destination: str, attempts: int, reason: str, now: float) -> int:
@@ -145,8 +154,8 @@ class Commitments(Ledger):
             sa.select(delivery.c.sop_instance_uid)
             .where(
                 delivery.c.destination == destination,
-                delivery.c.state == "delivered",
-                delivery.c.commitment.in_(("asked", "again")),
+                delivery.c.state == DeliveryState.DELIVERED,
+                delivery.c.commitment.in_((CommitmentState.ASKED, CommitmentState.AGAIN)),
                 delivery.c.commitment_due <= now,
                 delivery.c.commitment_attempts >= attempts,
             )
@@ -154,49 +163,37 @@ class Commitments(Ledger):
             .limit(AT_ONCE)
             .with_for_update()
         )
-        with self._write() as connection:
+        with self._database.write() as connection:
             uids = list(connection.execute(spent).scalars())
             if uids:
-                connection.execute(
-                    sa.update(delivery)
-                    .where(
-                        delivery.c.destination == destination,
-                        delivery.c.sop_instance_uid.in_(uids),
-                    )
-                    .values(parked(reason, now))
-                )
+                park_uncommitted(connection, destination, uids, reason, now)
                 self._tell_all(connection, "commitment failed", destination, uids, reason, now)
         return len(uids)
 
-    def new_requests(self) -> list[tuple[str, str]]:
+    def new(self) -> list[tuple[str, str]]:
         """Return (Transaction UID, destination) of requests that no job was queued for."""
         query = sa.select(
             commitment_request.c.transaction_uid, commitment_request.c.destination
-        ).where(commitment_request.c.state == "new")
-        with self._read() as connection:
+        ).where(commitment_request.c.state == RequestState.NEW)
+        with self._database.read() as connection:
             return [(row[0], row[1]) for row in connection.execute(query)]
 
-    def mark_request_queued(self, transaction_uid: str) -> None:
+    def mark_queued(self, transaction_uid: str) -> None:
         """Note that the job of a request is queued."""
-        with self._write() as connection:
-            connection.execute(
-                request_row(transaction_uid)
-                .where(commitment_request.c.state == "new")
-                .values(state="queued")
-            )
+        with self._database.write() as connection:
+            connection.execute(moved(transaction_uid, REQUEST_QUEUED))
 
-    def begin_request(self, transaction_uid: str) -> list[StoredInstance]:
+    def begin(self, transaction_uid: str) -> list[StoredInstance]:
         """Return the instances of a request, once: a Transaction UID is never used twice.
 
         A step that runs again after a crash gets none: nobody knows whether the peer has the
         request, so its time runs out and a new one is made.
         """
-        with self._write() as connection:
+        with self._database.write() as connection:
             begun = connection.execute(
-                request_row(transaction_uid)
-                .where(commitment_request.c.state.in_(("new", "queued")))
-                .values(state="asked")
-                .returning(commitment_request.c.transaction_uid)
+                moved(transaction_uid, REQUEST_ASKED).returning(
+                    commitment_request.c.transaction_uid
+                )
             ).one_or_none()
             if begun is None:
                 return []
@@ -211,7 +208,7 @@ class Commitments(Ledger):
             )
             return [instance_of(row) for row in connection.execute(query)]
 
-    def fail_request(
+    def fail(
         self, transaction_uid: str, reason: str, wait_s: Callable[[int], float], now: float
     ) -> None:
         """Note that a request did not come through; its instances are asked for again.
@@ -221,31 +218,44 @@ class Commitments(Ledger):
         wait_s
             Takes how often an instance was asked for; returns how long to wait, in seconds.
         """
-        with self._write() as connection:
-            connection.execute(request_row(transaction_uid).values(state="failed", reason=reason))
-            rows = connection.execute(
-                sa.select(delivery.c.commitment_attempts)
-                .where(
-                    delivery.c.transaction_uid == transaction_uid,
-                    delivery.c.commitment == "asked",
-                )
-                .distinct()
-            ).all()
-            for (attempts,) in rows:
-                connection.execute(
-                    sa.update(delivery)
-                    .where(
-                        delivery.c.transaction_uid == transaction_uid,
-                        delivery.c.commitment == "asked",
-                        delivery.c.commitment_attempts == attempts,
-                    )
-                    .values(commitment="again", commitment_due=now + wait_s(attempts))
-                )
+        with self._database.write() as connection:
+            connection.execute(moved(transaction_uid, REQUEST_FAILED).values(reason=reason))
+            ask_again(connection, transaction_uid, wait_s, now)
 
     def is_answered(self, transaction_uid: str) -> bool:
         """Tell whether every instance of a request has been answered for."""
-        with self._read() as connection:
+        with self._database.read() as connection:
             return connection.execute(UNANSWERED, {"uid": transaction_uid}).first() is None
+
+    def forget(self, connection: sa.Connection, sop_instance_uid: str) -> None:
+        """Forget what was asked about an instance: other bytes take its place."""
+        connection.execute(
+            sa.delete(commitment_part).where(
+                commitment_part.c.sop_instance_uid == sop_instance_uid
+            )
+        )
+
+    def answer(
+        self, connection: sa.Connection, transaction_uid: str, uid: str, answer: str
+    ) -> None:
+        """Note what was answered about an instance of a request."""
+        connection.execute(
+            sa.update(commitment_part)
+            .where(
+                commitment_part.c.transaction_uid == transaction_uid,
+                commitment_part.c.sop_instance_uid == uid,
+            )
+            .values(answer=answer)
+        )
+
+    def close_if_answered(self, connection: sa.Connection, transaction_uid: str) -> None:
+        """Note that a request is answered, where each of its instances is."""
+        if connection.execute(UNANSWERED, {"uid": transaction_uid}).first() is None:
+            connection.execute(moved(transaction_uid, REQUEST_ANSWERED))
+
+    def prune(self, before: float) -> int:
+        """Remove our requests that were over before a time; return how many."""
+        return prune(self._database, _requests(before))
 
     def _tell_all(
         self,
@@ -263,7 +273,7 @@ class Commitments(Ledger):
             Happening(event, row[1], row[0], {"to": destination, "because": reason})
             for row in connection.execute(studies)
         ]
-        self._tell(connection, happened, now)
+        self._ledger.tell(connection, happened, now)
 
 
 def _not_asked(now: float) -> sa.ColumnElement[bool]:
@@ -274,7 +284,7 @@ def _not_asked(now: float) -> sa.ColumnElement[bool]:
         .where(
             other.c.batch == delivery.c.batch,
             other.c.destination == delivery.c.destination,
-            other.c.state == "pending",
+            other.c.state == DeliveryState.PENDING,
         )
         .correlate(delivery)
     )
@@ -286,34 +296,21 @@ def _not_asked(now: float) -> sa.ColumnElement[bool]:
 
 def _due(now: float) -> sa.ColumnElement[bool]:
     """Say whose answer has been waited for long enough, or whose request failed."""
-    return sa.and_(delivery.c.commitment.in_(("asked", "again")), delivery.c.commitment_due <= now)
-
-
-def parked(reason: str, now: float) -> dict[str, Any]:
-    """Return a delivery that only a person can help: replayed, it is asked for from the start."""
-    return {
-        "state": "parked",
-        "reason": reason,
-        "commitment": None,
-        "commitment_due": None,
-        "commitment_attempts": 0,
-        "changed_at": now,
-    }
-
-
-def request_row(transaction_uid: str) -> sa.Update:
-    """Return an UPDATE of one request."""
-    return sa.update(commitment_request).where(
-        commitment_request.c.transaction_uid == transaction_uid
+    return sa.and_(
+        delivery.c.commitment.in_((CommitmentState.ASKED, CommitmentState.AGAIN)),
+        delivery.c.commitment_due <= now,
     )
 
 
-def change(connection: sa.Connection, uid: str, destination: str, values: dict[str, Any]) -> None:
-    """Change the row of one delivery."""
-    connection.execute(
-        sa.update(delivery)
-        .where(delivery.c.sop_instance_uid == uid, delivery.c.destination == destination)
-        .values(values)
+def moved(transaction_uid: str, move: Move[RequestState]) -> sa.Update:
+    """Return an UPDATE of one request that stands where a move begins."""
+    return (
+        sa.update(commitment_request)
+        .where(
+            commitment_request.c.transaction_uid == transaction_uid,
+            commitment_request.c.state.in_(move.of),
+        )
+        .values(state=move.to)
     )
 
 
@@ -324,3 +321,24 @@ UNANSWERED = (
     )
     .limit(1)
 )
+
+
+def _requests(before: float) -> Spent:
+    """Say which requests of ours are over: no instance waits for their answer."""
+    waiting = (
+        sa.exists()
+        .where(
+            commitment_part.c.transaction_uid == commitment_request.c.transaction_uid,
+            delivery.c.sop_instance_uid == commitment_part.c.sop_instance_uid,
+            delivery.c.destination == commitment_request.c.destination,
+            delivery.c.transaction_uid == commitment_request.c.transaction_uid,
+            delivery.c.commitment.in_((CommitmentState.ASKED, CommitmentState.AGAIN)),
+        )
+        .correlate(commitment_request)
+    )
+    over = (
+        commitment_request.c.state.in_(_OVER),
+        commitment_request.c.asked_at < before,
+        ~waiting,
+    )
+    return Spent(commitment_request, over, over, REQUESTS_AT_ONCE, commitment_part)

@@ -1,0 +1,1 @@
+"""Storage commitment: what is asked of others, and what others ask of us."""

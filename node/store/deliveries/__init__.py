@@ -1,0 +1,1 @@
+"""What has to go where, where it stands, and what holds it up."""

@@ -1,0 +1,310 @@
+"""The quarantine's rows: what is held, and what an operator decides about it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from node.errors import DecisionError
+from node.model.failures import HoldKind
+from node.model.keys import HeldBytes, HeldDeliveries, HeldRevision, HoldKey
+from node.model.records import Held, Hold
+from node.model.states import (
+    HOLD_AGAIN,
+    HOLD_DISCARDED,
+    HOLD_DISCARDING,
+    HOLD_RELEASED,
+    HOLD_REPLAYED,
+    DeliveryState,
+    HoldState,
+)
+from node.store.commitments.requests import Requests
+from node.store.database import Database
+from node.store.deliveries.deliveries import Deliveries
+from node.store.ledger import Event, Happening, Ledger
+from node.store.studies.instances import Instances
+from node.store.studies.retention import series_of_unit
+from node.store.studies.revisions import Candidate, Revisions
+from node.store.studies.series import Studies
+from node.store.tables import delivery, instance, quarantine, revision
+from node.store.unheld import OPEN
+
+HELD_ONLY: Final = (HoldState.HELD,)
+TOLD: Final[dict[HoldState, Event]] = {
+    HoldState.REPLAYED: "replayed",
+    HoldState.RELEASED: "released",
+    HoldState.DISCARDING: "discarded",
+}
+_MOVES: Final = {
+    move.to: move for move in (HOLD_REPLAYED, HOLD_RELEASED, HOLD_DISCARDING, HOLD_DISCARDED)
+}
+_KEY_COLUMNS: Final = ("revision", "sop_instance_uid", "sha256", "destination")
+
+
+@dataclass(frozen=True)
+class Owners:
+    """Owners of what is written together with a decision."""
+
+    ledger: Ledger
+    instances: Instances
+    studies: Studies
+    revisions: Revisions
+    deliveries: Deliveries
+    requests: Requests
+
+
+class Holds:
+    """The owner of table ``quarantine``.
+
+    Parameters
+    ----------
+    database : Database
+        Where the rows are.
+    owners : Owners
+        Of what is written together with a decision.
+    """
+
+    def __init__(self, database: Database, owners: Owners) -> None:
+        self._database = database
+        self._ledger = owners.ledger
+        self._owners = owners
+
+    def hold(self, hold: Hold, now: float) -> None:
+        """Note that something is held, or held again after it was run again in vain."""
+        row = {
+            "id": hold.id,
+            "kind": hold.kind,
+            "study_instance_uid": hold.study_instance_uid,
+            "series_instance_uid": hold.series_instance_uid,
+            "reason": hold.reason,
+            "folder": hold.folder.as_posix(),
+            "state": HOLD_AGAIN.to,
+            "rounds": 0,
+            "held_at": now,
+            "changed_at": now,
+            **_key_values(hold.key),
+        }
+        again = {"state": HOLD_AGAIN.to, "reason": hold.reason, "changed_at": now}
+        with self._database.write() as connection:
+            connection.execute(
+                self._database.insert(quarantine).on_conflict_do_update(
+                    index_elements=[quarantine.c.id], set_=again
+                ),
+                row,
+            )
+            self._ledger.tell(connection, [_happening("quarantined", hold)], now)
+
+    def held(self, states: Sequence[HoldState] = HELD_ONLY) -> list[Held]:
+        """Return what is in these states, the oldest first."""
+        query = (
+            sa.select(quarantine)
+            .where(quarantine.c.state.in_(states))
+            .order_by(quarantine.c.held_at, quarantine.c.id)
+        )
+        with self._database.read() as connection:
+            return [_held_of(row) for row in connection.execute(query)]
+
+    def spent_deliveries(self) -> list[Held]:
+        """Return what is held for parked deliveries of which none is parked any more."""
+        parked = sa.exists().where(
+            delivery.c.state == DeliveryState.PARKED,
+            delivery.c.destination == quarantine.c.destination,
+            delivery.c.sop_instance_uid == instance.c.sop_instance_uid,
+            instance.c.series_instance_uid == quarantine.c.series_instance_uid,
+        )
+        query = sa.select(quarantine).where(
+            quarantine.c.kind == HoldKind.DELIVERY,
+            quarantine.c.state == HoldState.HELD,
+            ~parked,
+        )
+        with self._database.read() as connection:
+            return [_held_of(row) for row in connection.execute(query)]
+
+    def get(self, hold_id: str) -> Held | None:
+        """Return one thing that is or was held, or None."""
+        query = sa.select(quarantine).where(quarantine.c.id == hold_id)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return _held_of(row) if row is not None else None
+
+    def rounds(self, series_instance_uid: str, number: int) -> int:
+        """Return how often a revision was run again: from the quarantine, or all the same."""
+        held = sa.select(sa.func.max(quarantine.c.rounds)).where(
+            *_same_revision(series_instance_uid, number)
+        )
+        others = sa.select(revision.c.rounds).where(
+            revision.c.series_instance_uid == series_instance_uid, revision.c.revision == number
+        )
+        with self._database.read() as connection:
+            counts = (connection.execute(query).scalar() or 0 for query in (held, others))
+            return sum(map(int, counts))
+
+    def decide(self, held: Held, state: HoldState, now: float) -> None:
+        """Note what is decided; ledger and row are written together.
+
+        Raises
+        ------
+        DecisionError
+            If it is no longer as it was when that was decided.
+        """
+        with self._database.write() as connection:
+            self._move(connection, held, state, now)
+            key = held.hold.key
+            if state is HoldState.DISCARDED and isinstance(key, HeldBytes):
+                self._owners.instances.drop(connection, key.sop_instance_uid, key.sha256)
+            if state in TOLD:
+                self._ledger.tell(connection, [_happening(TOLD[state], held.hold)], now)
+
+    def start_again(self, held: Held, now: float) -> None:
+        """Put a revision back to where it was complete: the sweep queues it, as a new round.
+
+        Raises
+        ------
+        DecisionError
+            If it is no longer held.
+        """
+        hold = held.hold
+        number = _revision_of(hold)
+        with self._database.write() as connection:
+            self._move(connection, held, HoldState.REPLAYED, now)
+            connection.execute(
+                sa.update(quarantine)
+                .where(*_same_revision(hold.series_instance_uid, number))
+                .values(rounds=quarantine.c.rounds + 1)
+            )
+            self._owners.revisions.begin_again(connection, hold.series_instance_uid, number)
+            self._ledger.tell(connection, [_happening("replayed", hold)], now)
+
+    def begin_round(self, one: Candidate, send_again: bool, now: float) -> bool:
+        """Have a revision run again, as a new round, whether something of it is held or not.
+
+        What was held of it counts as run again. False where it is in work, or waits to be: then
+        nothing is changed, and it is judged by the rules of the worker anyway.
+
+        Parameters
+        ----------
+        send_again
+            Send again, to where the rules say, what was delivered there before.
+        """
+        key = (one.series_instance_uid, one.revision)
+        with self._database.write() as connection:
+            begun = self._owners.revisions.begin_again(connection, *key, send_again=send_again)
+            if begun is None:
+                return False
+            connection.execute(
+                sa.update(quarantine)
+                .where(*_same_revision(*key), quarantine.c.state.in_(HOLD_REPLAYED.of))
+                .values(state=HOLD_REPLAYED.to, changed_at=now)
+            )
+            detail = {"revision": one.revision, "round": begun, "send_again": send_again}
+            happened = Happening(
+                "reprocessed", one.study_instance_uid, one.series_instance_uid, detail
+            )
+            self._ledger.tell(connection, [happened], now)
+        return True
+
+    def folders_held(self, one: Candidate) -> list[Path]:
+        """Return the folders in quarantine of a revision that is held no more."""
+        query = sa.select(quarantine.c.folder).where(
+            *_same_revision(one.series_instance_uid, one.revision),
+            quarantine.c.state == HoldState.REPLAYED,
+        )
+        with self._database.read() as connection:
+            return [Path(folder) for folder in connection.execute(query).scalars()]
+
+    def decided_folders(self, uid: str) -> list[Path]:
+        """Return where a series stood in the quarantine, with what was made of it, if at all."""
+        query = sa.select(quarantine.c.folder).where(
+            quarantine.c.series_instance_uid.in_(series_of_unit(uid)),
+            quarantine.c.state.not_in(OPEN),
+        )
+        with self._database.read() as connection:
+            return [Path(folder) for folder in connection.execute(query).scalars()]
+
+    def take_other(self, held: Held, transfer_syntax_uid: str, now: float) -> None:
+        """Let the other bytes of a conflict take the place of the first ones, in one step.
+
+        The first ones are kept apart in their turn, unless they were deleted. The series gets its
+        next revision, and the instance is sent anew to wherever the rules say; what a destination
+        still answers about the first ones is not about these. Where the first ones were made here,
+        the others are an instance that was received, of a series that begins with it.
+
+        Raises
+        ------
+        DecisionError
+            If either is no longer there.
+        """
+        other = held.hold.key
+        if not isinstance(other, HeldBytes):
+            raise DecisionError(f"{held.hold.id} is no conflict: there are no other bytes")
+        uid = other.sop_instance_uid
+        owners = self._owners
+        with self._database.write() as connection:
+            self._move(connection, held, HoldState.RELEASED, now)
+            first = owners.instances.take_place(
+                connection, uid, other.sha256, transfer_syntax_uid, now
+            )
+            owners.requests.forget(connection, uid)
+            owners.deliveries.forget(connection, uid)
+            owners.studies.receive_again(connection, first, now)
+            self._ledger.tell(connection, [_happening("released", held.hold)], now)
+
+    def _move(self, connection: sa.Connection, held: Held, state: HoldState, now: float) -> None:
+        move = _MOVES[state]
+        moved = connection.execute(
+            sa.update(quarantine)
+            .where(
+                quarantine.c.id == held.hold.id,
+                quarantine.c.state == held.state,
+                quarantine.c.state.in_(move.of),
+            )
+            .values(state=move.to, changed_at=now)
+            .returning(quarantine.c.id)
+        )
+        if moved.one_or_none() is None:
+            raise DecisionError(f"{held.hold.id} is no longer {held.state}: look at it again")
+
+
+def _revision_of(hold: Hold) -> int:
+    if not isinstance(hold.key, HeldRevision):
+        raise DecisionError(f"{hold.id} is no revision of a series: there is nothing to run")
+    return hold.key.revision
+
+
+def _same_revision(series_instance_uid: str, number: int) -> list[sa.ColumnElement[bool]]:
+    """Return the rows of one revision: it may be held as several kinds, which count together."""
+    return [
+        quarantine.c.series_instance_uid == series_instance_uid,
+        quarantine.c.revision == number,
+    ]
+
+
+def _key_values(key: HoldKey) -> dict[str, Any]:
+    values: dict[str, Any] = dict.fromkeys(_KEY_COLUMNS)
+    return values | asdict(key)
+
+
+def _key_of(row: sa.Row[Any]) -> HoldKey:
+    if row.revision is not None:
+        return HeldRevision(row.revision)
+    if row.sha256 is not None:
+        return HeldBytes(row.sop_instance_uid, row.sha256)
+    return HeldDeliveries(row.destination)
+
+
+def _happening(event: Event, hold: Hold) -> Happening:
+    detail: dict[str, Any] = {"hold": hold.id, "kind": hold.kind, "what": str(hold.key)}
+    subject = hold.series_instance_uid
+    if isinstance(hold.key, HeldBytes):
+        subject = hold.key.sop_instance_uid
+        detail["sha256" if event == "released" else "other_sha256"] = hold.key.sha256
+    return Happening(event, hold.study_instance_uid, subject, detail)
+
+
+def _held_of(row: sa.Row[Any]) -> Held:
+    hold = Hold(
+        row.kind, row.study_instance_uid, row.series_instance_uid, _key_of(row), row.reason
+    )
+    return Held(hold, row.state, row.rounds, row.held_at)
