@@ -20,6 +20,7 @@ from node.cli import (
     serving,
     shown,
     sources,
+    status,
     studies,
 )
 
@@ -31,6 +32,7 @@ radnode = typer.Typer(
 )
 radnode.add_typer(serving.commands)
 radnode.add_typer(studies.commands)
+radnode.add_typer(status.commands)
 radnode.add_typer(proving.commands)
 radnode.add_typer(checking.commands)
 radnode.add_typer(adopting.commands)

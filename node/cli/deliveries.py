@@ -99,25 +99,25 @@ def show(
 ) -> None:
     """Show what stands where, what holds it up, and when it is tried next."""
     from node import app
+    from node.cli.delivery_tables import deliveries_table, destinations_table
     from node.deliver.build import terms_of
     from node.model.states import DeliveryState
     from node.settings import load
-    from node.watch import deliveries as views
+    from node.views.destinations import destinations
 
-    states = tuple(DeliveryState)
-    wanted = [one for one in states if one in state.split(",")]
+    wanted = [one for one in DeliveryState if one in state.split(",")]
     if not wanted or len(wanted) != len(state.split(",")):
-        fail(f"--state {state}: expected some of {', '.join(states)}", WRONG)
+        fail(f"--state {state}: expected some of {', '.join(DeliveryState)}", WRONG)
     with told():
         settings = load(config)
         catalog = app.open_storage(settings).catalog
         terms = {one.name: terms_of(one) for one in settings.destinations}
         if what is None:
-            found = views.destinations(catalog, terms, app.local_time())
-            console.print(views.destinations_table(found))
+            found = destinations(catalog, terms, app.local_time())
+            console.print(destinations_table(found))
             return
         rows = catalog.deliveries.selected(_scope(settings, catalog, what, to), wanted, SHOWN + 1)
-    console.print(views.deliveries_table(rows[:SHOWN]))
+    console.print(deliveries_table(rows[:SHOWN]))
     if len(rows) > SHOWN:
         console.print(f"only the first {SHOWN} are shown; name a series or an instance")
 

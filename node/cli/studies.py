@@ -104,34 +104,6 @@ def send(
             raise typer.Exit(FAILED)
 
 
-@commands.command()
-def status(
-    study: Annotated[str | None, typer.Argument(help="Study Instance UID.")] = None,
-    config: ConfigFile = DEFAULT_CONFIG,
-) -> None:
-    """Show every study and destination, or one study: findings, and where each instance is."""
-    from node import app
-    from node.deliver.build import terms_of
-    from node.settings import load
-    from node.watch import deliveries
-    from node.watch import status as views
-
-    with told():
-        settings = load(config)
-        catalog = app.open_storage(settings).catalog
-        if study is None:
-            console.print(views.studies_table(catalog))
-            terms = {one.name: terms_of(one) for one in settings.destinations}
-            found = deliveries.destinations(catalog, terms, app.local_time())
-            console.print(deliveries.destinations_table(found))
-            if held := len(catalog.quarantine.held()):
-                console.print(f"{held} held in quarantine: see `radnode quarantine list`")
-        elif not catalog.studies.series_of(study):
-            fail(f"the node holds no study {study}; `radnode status` lists them", WRONG)
-        else:
-            console.print(views.study_table(catalog, study))
-
-
 def _draw(storage: "Storage", study: str, folder: Path) -> list[Path]:
     """Draw every current segmentation of a study."""
     from node.segment import preview as pictures  # highdicom and matplotlib: slow to import
@@ -184,9 +156,11 @@ def show(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Start the whole node, send it a study, and show what comes of it."""
-    from node import app, demo, supervise
+    from node import app, supervise
+    from node.cli import demo
+    from node.cli.study_tables import study_table
     from node.deliver.build import build
-    from node.watch import status as views
+    from node.views.study import view_of_study
 
     with told():
         settings = checked(config)
@@ -205,7 +179,8 @@ def show(
             refused = send_files(study, peer, "RADNODE_DEMO")
             demo.wait_for_results(storage.catalog, studies, console, stop)
             for uid in studies:
-                console.print(views.study_table(storage.catalog, uid))
+                if (found := view_of_study(storage.catalog, uid)) is not None:
+                    console.print(study_table(found, names=False))
                 for picture in _draw(storage, uid, settings.node.data / "preview"):
                     console.print(f"picture: {picture}", markup=False, soft_wrap=True)
             if not once:

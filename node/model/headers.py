@@ -1,5 +1,6 @@
 """What the headers of a series say, and which of that names the patient."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +16,7 @@ PATIENT_COLUMNS: Final = (
     "study_description",
     "series_description",
     "protocol_name",
+    "descriptions_folded",
 )
 """What names the patient or may do so, texts that people type included.
 
@@ -68,3 +70,52 @@ class HeaderSnapshot:
     header_count: int = 0
     own_output: bool = False
     differing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StudyHeader:
+    """What the series of one study agree on, of the study; None where they say several things.
+
+    Attributes
+    ----------
+    modalities : tuple of str
+        Of its series, own output apart (0008,0061).
+    differing : tuple of str
+        The columns of which its series, or the images of one of them, say several things.
+    """
+
+    patient_id: str | None = field(default=None, repr=False)
+    issuer_of_patient_id: str | None = field(default=None, repr=False)
+    patient_name: str | None = field(default=None, repr=False)
+    patient_birth_date: str | None = field(default=None, repr=False)
+    patient_sex: str | None = field(default=None, repr=False)
+    accession_number: str | None = field(default=None, repr=False)
+    study_id: str | None = field(default=None, repr=False)
+    study_date: str | None = None
+    study_time: str | None = None
+    study_description: str | None = field(default=None, repr=False)
+    modalities: tuple[str, ...] = ()
+    differing: tuple[str, ...] = ()
+
+
+STUDY_COLUMNS: Final = tuple(
+    name for name in StudyHeader.__dataclass_fields__ if name not in ("modalities", "differing")
+)
+
+
+def study_header(series: Sequence[HeaderSnapshot]) -> StudyHeader:
+    """Return what the series of a study agree on.
+
+    A series that does not say does not contradict one that does: a dose report may name nobody.
+    What a radnet-node made speaks only where there is nothing else.
+    """
+    looked_at = [one for one in series if not one.own_output] or series
+    values: dict[str, str | None] = {}
+    differing = {name for one in looked_at for name in one.differing if name in STUDY_COLUMNS}
+    for name in STUDY_COLUMNS:
+        found = {getattr(one, name) for one in looked_at} - {None}
+        if len(found) > 1:
+            differing.add(name)
+        values[name] = found.pop() if len(found) == 1 and name not in differing else None
+    modalities = sorted({one.modality for one in looked_at if one.modality})
+    return StudyHeader(**values, modalities=tuple(modalities), differing=tuple(sorted(differing)))

@@ -159,6 +159,7 @@ series_header = (
         Column("series_description", String(256)),
         Column("body_part_examined", String(16)),
         Column("protocol_name", String(256)),
+        Column("descriptions_folded", String(2048)),
         Column("station_name", String(64)),
         Column("manufacturer", String(256)),
         Column("manufacturer_model_name", String(256)),

@@ -10,9 +10,10 @@ from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
 from rich.console import Console
 
+from node.cli.study_tables import study_table
 from node.model.failures import WORDS, Failure, FailureKind
 from node.upkeep.quarantine import Quarantine
-from node.watch.status import study_table
+from node.views.study import view_of_study
 from tests.bench import Bench, slices
 from tests.made_ct import SERIES, STUDY, Edit, MadeModel, lopsided
 from tests.made_headers import SAGITTAL
@@ -227,7 +228,9 @@ def test_one_series_uid_in_two_studies_is_two_series(bench: Bench) -> None:
     assert all(by_uid[ds.SOPInstanceUID] == ds for ds in (*first, *second))
 
     console = Console(width=200, record=True, file=StringIO())
-    console.print(study_table(bench.catalog, OTHER_STUDY))
+    found = view_of_study(bench.catalog, OTHER_STUDY)
+    assert found is not None
+    console.print(study_table(found, names=False))
     shown = console.export_text()
     assert "another study has a series of this UID, too" in shown
     assert "liver: present" in shown

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from node.audit.custody import changed_files
 from node.classify.fuse import fuse
 from node.classify.tags import tags
+from node.cli.study_tables import described
 from node.deliver.orthanc import FINDING_METADATA
 from node.model.findings import (
     FINDINGS,
@@ -35,7 +36,6 @@ from node.route.reference import reference
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 from node.store.tables import finding
-from node.watch.status import described
 from radnet.inference.classifier import Prediction
 from radnet.labels.evidence import Evidence, Label, SeriesLabels
 from radnet.labels.vocabulary import HEADS, Contrast, Plane, Region, Sequence

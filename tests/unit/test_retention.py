@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.cli.delivery_tables import whereabouts
 from node.model.failures import FailureKind, HoldKind
 from node.model.keys import HeldRevision
 from node.model.records import Hold, StoredInstance
@@ -18,7 +19,7 @@ from node.store.deliveries.scope import Scope
 from node.store.files import InstanceFiles
 from node.store.studies.retention import Member, Standing, Unit, kept_because
 from node.upkeep.retention import DAY_S, Keeper
-from node.watch.status import whereabouts
+from node.views.studies import page_of_studies
 from tests.store_rows import SERIES, STUDY, stored
 
 DAYS = 10.0
@@ -287,11 +288,11 @@ def test_status_shows_commitment_and_deletion(node: Node) -> None:
         TRANSACTION, [reference], [], lambda _r, _a: Remedied("ask", 0, ""), 1
     )
 
-    told = whereabouts(node.catalog.deliveries.of_study(STUDY)).plain.splitlines()
+    told = whereabouts(page_of_studies(node.catalog).studies[0].counts).plain.splitlines()
     assert told == [
         "pacs: 1 committed", "pacs: 1 delivered", "pacs: 1 delivered, not committed yet",
     ]  # fmt: skip
 
     node.keeper().tick()
-    told = whereabouts(node.catalog.deliveries.of_study(STUDY)).plain.splitlines()
+    told = whereabouts(page_of_studies(node.catalog).studies[0].counts).plain.splitlines()
     assert all(line.endswith("deleted here") for line in told)

@@ -8,15 +8,18 @@ from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
 from node.cli import radnode
+from node.cli.delivery_tables import deliveries_table, destinations_table
 from node.cli.proving import history_table
+from node.cli.study_tables import studies_table, study_table
 from node.model.failures import HoldKind
 from node.model.keys import HeldRevision
 from node.model.records import Circuit, Hold
 from node.model.states import CircuitState, DeliveryState, RevisionState
 from node.store.catalog import Catalog
 from node.store.ledger import Entry
-from node.watch import deliveries
-from node.watch.status import studies_table, study_table
+from node.views.destinations import Whereabouts
+from node.views.studies import page_of_studies
+from node.views.study import view_of_study
 from tests.store_rows import SERIES, STUDY, stored
 
 ODD = "HTTP 500 [/b] [red]not found[0]"
@@ -50,14 +53,16 @@ def shown(table: RenderableType) -> str:
 def test_tables_show_reasons_as_they_are(catalog: Catalog) -> None:
     """A peer words its answer; an error may hold anything."""
     rows = catalog.deliveries.of_study(STUDY)
+    study = view_of_study(catalog, STUDY)
+    assert study is not None
     entry = Entry(1, 1.0, "sent", STUDY, SERIES, {"because": ODD}, "", "")
-    standing = [deliveries.Whereabouts("pacs", ODD, {}, 0, None)]
+    standing = [Whereabouts("pacs", ODD, {}, 0, None)]
     for table in (
-        deliveries.deliveries_table(rows),
-        deliveries.destinations_table(standing),
+        deliveries_table(rows),
+        destinations_table(standing),
         history_table([entry]),
-        study_table(catalog, STUDY),
-        studies_table(catalog),
+        study_table(study, names=True),
+        studies_table(page_of_studies(catalog).studies, names=True),
     ):
         assert ODD in shown(table)
 

@@ -13,6 +13,7 @@ from node.store.tables import metadata, series_header
 from tests.store_rows import SERIES, STUDY, stored
 
 DAY_S = 86400.0
+FOLDED_COLUMNS = ("patient_name_folded", "descriptions_folded")
 FULL = HeaderSnapshot(
     patient_id="PID-7",
     issuer_of_patient_id="HOSPITAL",
@@ -120,7 +121,7 @@ def test_every_column_is_named_and_the_list_is_of_columns() -> None:
     """Record and table agree; what is searched is in the list, too."""
     columns = set(series_header.columns.keys())
     own = {"series_instance_uid", "study_instance_uid", "revision", "taken_at"}
-    assert columns == {*SNAPSHOT_COLUMNS, "patient_name_folded"} | own
+    assert columns == {*SNAPSHOT_COLUMNS, *FOLDED_COLUMNS} | own
     assert set(PATIENT_COLUMNS) <= columns
 
 

@@ -16,13 +16,13 @@ from node.store.database import Database
 from node.store.tables import series, series_header
 
 FOLDED: Final = 1024
-"""Characters of a folded name: taken apart, one of them may be several."""
+"""Characters of a folded text: taken apart, one of them may be several."""
 
 SNAPSHOT_COLUMNS: Final = tuple(HeaderSnapshot.__dataclass_fields__)
 
 
 def folded(name: str) -> str:
-    """Return a name as it is searched: without case, accents and what parts its components.
+    """Return a text as it is searched: without case, accents and what parts its components.
 
     Databases fold case each in their own way, SQLite that of ASCII only; so it is done here.
     """
@@ -69,6 +69,7 @@ class Snapshots:
                 "taken_at": now,
                 "differing": list(snapshot.differing),
                 "patient_name_folded": folded(snapshot.patient_name or "")[:FOLDED] or None,
+                "descriptions_folded": folded(_descriptions(snapshot))[: 2 * FOLDED] or None,
             }
             insert = self._database.insert(table)
             connection.execute(
@@ -114,6 +115,11 @@ class Snapshots:
                 series_header.c.series_instance_uid == series_instance_uid
             )
         )
+
+
+def _descriptions(snapshot: HeaderSnapshot) -> str:
+    told = (snapshot.study_description, snapshot.series_description, snapshot.protocol_name)
+    return " ".join(one for one in told if one)
 
 
 def snapshot_columns() -> list[sa.Column[Any]]:

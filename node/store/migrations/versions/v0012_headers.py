@@ -63,6 +63,7 @@ def upgrade() -> None:
         sa.Column("series_description", sa.String(256)),
         sa.Column("body_part_examined", sa.String(16)),
         sa.Column("protocol_name", sa.String(256)),
+        sa.Column("descriptions_folded", sa.String(2048)),
         sa.Column("station_name", sa.String(64)),
         sa.Column("manufacturer", sa.String(256)),
         sa.Column("manufacturer_model_name", sa.String(256)),

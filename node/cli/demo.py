@@ -11,11 +11,12 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 from rich.console import Console
 
+from node.cli.study_tables import described
 from node.deliver.destination import Destination
 from node.errors import DeliveryError, NodeError
 from node.store.catalog import Catalog
 from node.supervise import CommandLine, Supervisor
-from node.watch.status import described, is_finished
+from node.views.study import StudyView, view_of_study
 
 START_LIMIT_S: Final = 120.0
 RESULT_LIMIT_S: Final = 1800.0
@@ -80,21 +81,19 @@ def wait_for_results(
     deadline = time.monotonic() + RESULT_LIMIT_S
     told: set[str] = set()
     with console.status("Waiting for the node"):
-        while not all(is_finished(catalog, study) for study in studies):
-            if stop.wait(_LOOK_S):
+        while True:
+            found = [view_of_study(catalog, study) for study in studies]
+            _tell_news(found, told, console)
+            if all(one is not None and one.is_finished for one in found) or stop.wait(_LOOK_S):
                 return
             if time.monotonic() > deadline:
                 raise NodeError("the node did not finish; `radnode status` shows where it stands")
-            _tell_news(catalog, studies, told, console)
-    _tell_news(catalog, studies, told, console)
 
 
-def _tell_news(catalog: Catalog, studies: list[str], told: set[str], console: Console) -> None:
-    for study in studies:
-        for summary in catalog.studies.series_of(study):
-            uid = summary.series_instance_uid
-            findings = catalog.findings.of_series(uid)
-            if findings and uid not in told:
-                told.add(uid)
-                text = described(findings).plain.replace("\n", ", ")
-                console.print(f"recognised {uid}: {text}", markup=False, highlight=False)
+def _tell_news(studies: list[StudyView | None], told: set[str], console: Console) -> None:
+    for series in (one for study in studies if study is not None for one in study.series):
+        uid = series.series_instance_uid
+        if series.findings and uid not in told:
+            told.add(uid)
+            text = described(series.findings).plain.replace("\n", ", ")
+            console.print(f"recognised {uid}: {text}", markup=False, highlight=False)

@@ -1,0 +1,182 @@
+"""The list of studies: a page of it, newest first, whatever there is."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from node.model.headers import HeaderSnapshot, StudyHeader, study_header
+from node.store.database import Database
+from node.store.studies.snapshots import snapshot_columns, snapshot_of_row
+from node.store.tables import instance, series, series_header
+from node.views.counts import InstanceCount, count_of, counting
+from node.views.filters import StudyFilter, conditions
+from node.views.standing import shown_of, standing_in
+from node.views.state import StudyState, study_state
+
+MOST: Final = 500
+"""Studies of one page."""
+
+_ANY: Final = StudyFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The last study of a page: the next one goes on behind it, whatever came meanwhile."""
+
+    last_instance_at: float
+    study_instance_uid: str
+
+    def __str__(self) -> str:
+        return f"{self.last_instance_at!r}/{self.study_instance_uid}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        """Return the cursor that a page showed.
+
+        Raises
+        ------
+        ValueError
+            If it is none.
+        """
+        at, between, uid = text.partition("/")
+        if not (between and uid):
+            raise ValueError("expected a moment and a Study Instance UID with / between")
+        return cls(float(at), uid)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """One study; times are seconds since the epoch.
+
+    Attributes
+    ----------
+    header : StudyHeader
+        Empty until its first series has settled.
+    counts : tuple of InstanceCount
+        Of every instance, received or derived, that was to go somewhere.
+    """
+
+    study_instance_uid: str
+    state: StudyState
+    series_count: int
+    instance_count: int
+    last_instance_at: float
+    header: StudyHeader
+    counts: tuple[InstanceCount, ...]
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the list goes on behind it."""
+        return Cursor(self.last_instance_at, self.study_instance_uid)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPage:
+    """Some studies, of how many there are, and where the list goes on (None at its end)."""
+
+    studies: tuple[StudyRow, ...]
+    total: int
+    after: Cursor | None
+
+
+_last: Final = sa.func.max(series.c.last_instance_at)
+_here: Final = sa.func.count().filter(series.c.deleted_at.is_(None))
+
+
+def page_of_studies(
+    database: Database, wanted: StudyFilter = _ANY, limit: int = 50, after: Cursor | None = None
+) -> StudyPage:
+    """Return a page of the studies that are wanted, the one that changed last first.
+
+    Five queries, however many studies there are or are shown.
+
+    Parameters
+    ----------
+    limit : int
+        At most `MOST`.
+    after : Cursor, optional
+        The last study of the page before.
+    """
+    limit = max(1, min(limit, MOST))
+    found = _found(wanted)
+    page = found.order_by(_last.desc(), series.c.study_instance_uid.desc()).limit(limit + 1)
+    if after is not None:
+        page = page.having(_behind(after))
+    with database.read() as connection:
+        total = connection.execute(
+            sa.select(sa.func.count()).select_from(found.subquery())
+        ).scalar_one()
+        rows = connection.execute(page).all()
+        uids = [row.study_instance_uid for row in rows[:limit]]
+        shown = _by_study(connection.execute(shown_of(uids)))
+        headers = _by_study(connection.execute(_headers(uids)))
+        counts = _by_study(connection.execute(_counts(uids)))
+    studies = tuple(
+        StudyRow(
+            study_instance_uid=(uid := row.study_instance_uid),
+            state=study_state({StudyState(one[1]) for one in shown[uid]}, bool(row.here)),
+            series_count=row.series_count,
+            instance_count=row.instance_count,
+            last_instance_at=row.last_instance_at,
+            header=study_header([_snapshot(one) for one in headers[uid]]),
+            counts=tuple(count_of(one) for one in counts[uid]),
+        )
+        for row in rows[:limit]
+    )
+    return StudyPage(studies, total, studies[-1].cursor if len(rows) > limit else None)
+
+
+def _found(wanted: StudyFilter) -> sa.Select[Any]:
+    study = series.c.study_instance_uid
+    query = (
+        sa.select(
+            study,
+            sa.func.count().label("series_count"),
+            sa.func.sum(series.c.instance_count).label("instance_count"),
+            _last.label("last_instance_at"),
+            _here.label("here"),
+        )
+        .where(*conditions(wanted, study))
+        .group_by(study)
+    )
+    if wanted.states:
+        query = query.having(standing_in(study, _here > 0, wanted.states))
+    if wanted.since is not None:
+        query = query.having(_last >= wanted.since)
+    if wanted.until is not None:
+        query = query.having(_last <= wanted.until)
+    return query
+
+
+def _behind(after: Cursor) -> sa.ColumnElement[bool]:
+    return sa.or_(
+        _last < after.last_instance_at,
+        sa.and_(
+            _last == after.last_instance_at, series.c.study_instance_uid < after.study_instance_uid
+        ),
+    )
+
+
+def _headers(uids: Sequence[str]) -> sa.Select[Any]:
+    return sa.select(series_header.c.study_instance_uid, *snapshot_columns()).where(
+        series_header.c.study_instance_uid.in_(uids)
+    )
+
+
+def _snapshot(row: Sequence[Any]) -> HeaderSnapshot:
+    return snapshot_of_row(row[1:])
+
+
+def _counts(uids: Sequence[str]) -> sa.Select[Any]:
+    return counting(instance.c.study_instance_uid).where(instance.c.study_instance_uid.in_(uids))
+
+
+def _by_study(rows: sa.CursorResult[Any]) -> defaultdict[str, list[Sequence[Any]]]:
+    """Return rows by their first column."""
+    found: defaultdict[str, list[Sequence[Any]]] = defaultdict(list)
+    for row in rows:
+        found[row[0]].append(row)
+    return found

@@ -1,1 +1,0 @@
-"""What the node is doing, for people; reads rows, decides nothing."""
