@@ -30,7 +30,7 @@ from dbos import error as dbos_error
 from sqlalchemy import make_url
 
 from node.errors import NodeError, StoreError, UnforeseenError, reason_of
-from node.pipeline.patience import LONGEST_S, patient
+from node.pipeline.time_limit import LONGEST_S, time_limited
 from node.store.looking import look_at_pipeline
 from node.store.private import private_database
 from radnet.errors import RadnetError
@@ -209,7 +209,7 @@ class Engine:
             After so long it is given up, whatever it is at: its job ends in `OverdueError`, and
             another one has its slot. It counts from each beginning, that after a restart, too.
         """
-        bounded = patient(_unquoting(function), name, longest_s)
+        bounded = time_limited(_unquoting(function), name, longest_s)
 
         # DBOS marks what it registers, and a bound method cannot be marked.
         @DBOS.step(

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from node.pipeline.engine import Engine, Queue
-from node.pipeline.patience import (
+from node.pipeline.stages import Stages
+from node.pipeline.time_limit import (
     LONGEST_PROBE_S,
     LONGEST_RECOGNITION_S,
     LONGEST_ROUTING_S,
     LONGEST_SEGMENTATION_S,
 )
-from node.pipeline.stages import Stages
 
 SEGMENT_LIVES: Final = 10
 """A segmentation is given up late: images do not wait for it, and restarts are not its fault."""

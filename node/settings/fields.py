@@ -84,7 +84,7 @@ Seconds = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 CertificateName = Annotated[str, AfterValidator(certificate_name)]
 Host = Annotated[str, Field(min_length=1, max_length=255)]
-Patience = Annotated[float, Field(gt=0, le=86400)]
+TimeoutSeconds = Annotated[float, Field(gt=0, le=86400)]
 """Seconds that a socket may wait."""
 DatabaseUrl = Annotated[str, AfterValidator(_without_password), AfterValidator(_database)]
 ServiceUrl = Annotated[HttpUrl, AfterValidator(_without_password)]

@@ -12,10 +12,10 @@ from node.settings.fields import (
     DatabaseUrl,
     Host,
     Name,
-    Patience,
     Port,
     Seconds,
     Section,
+    TimeoutSeconds,
 )
 from node.settings.trust import AuditSection, ClientTlsTable, HttpDestination, Source, TlsSection
 
@@ -51,8 +51,8 @@ class ReceiveSection(Section):
 
     maximum_associations: Annotated[int, Field(ge=1, le=1000)] = 25
     maximum_pdu_size: Annotated[int, Field(ge=4096, le=1 << 20)] = 131072
-    negotiation_timeout_s: Patience = 30.0
-    network_timeout_s: Patience = 60.0
+    negotiation_timeout_s: TimeoutSeconds = 30.0
+    network_timeout_s: TimeoutSeconds = 60.0
     warn_below_free_mib: Annotated[int, Field(ge=0)] = 10240
     refuse_below_free_mib: Annotated[int, Field(ge=0)] = 1024
     accept_unlisted: bool = False

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.store.database import migrations, unusable, versions
 
-PATIENCE_S: Final = 5
+TIMEOUT_S: Final = 5
 """For a server that does not answer at all."""
 
 
@@ -60,8 +60,8 @@ def _looking(url: str) -> Iterator[sa.Connection | None]:
     if sqlite and not Path(parsed.database or "").exists():
         yield None
         return
-    patience = {} if sqlite else {"connect_timeout": PATIENCE_S}
-    engine = sa.create_engine(parsed, connect_args=patience, poolclass=sa.NullPool)
+    timeout = {} if sqlite else {"connect_timeout": TIMEOUT_S}
+    engine = sa.create_engine(parsed, connect_args=timeout, poolclass=sa.NullPool)
     try:
         with engine.connect() as connection:
             yield connection

@@ -18,11 +18,9 @@ class Responses:
     def __init__(self) -> None:
         self._responses: queue.Queue[Any] = queue.Queue(_MOST)
 
-    def response(
-        self, message_id: int, patience_s: float, alive: Callable[[], bool]
-    ) -> Any | None:
+    def response(self, message_id: int, timeout_s: float, alive: Callable[[], bool]) -> Any | None:
         """Return the response to a message; None if none comes in time or the peer has gone."""
-        for _ in range(int(patience_s / _LOOK_S)):
+        for _ in range(int(timeout_s / _LOOK_S)):
             try:
                 response = self._responses.get(timeout=_LOOK_S)
             except queue.Empty:

@@ -16,7 +16,7 @@ from pynetdicom.dsutils import encode
 
 from node.wire.message_queues import Responses
 
-_PATIENCE_S: Final = 30.0
+_TIMEOUT_S: Final = 30.0
 _NUMBERS: Final = count()
 
 
@@ -49,5 +49,5 @@ def notify(
     request.EventTypeID = event_type
     request.EventInformation = BytesIO(data)
     assoc.dimse.send_msg(request, cast("int", context.context_id))
-    response = responses.response(message_id, _PATIENCE_S, lambda: assoc.is_established)
+    response = responses.response(message_id, _TIMEOUT_S, lambda: assoc.is_established)
     return None if response is None else cast("int | None", response.Status)

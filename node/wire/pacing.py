@@ -164,15 +164,15 @@ class _RequestorDimse(DIMSEServiceProvider):
 class BoundedQueue(queue.Queue[Any]):
     """What is to be sent; who adds to it waits while it is full, as long as it is emptied."""
 
-    def __init__(self, assoc: Association, patience_s: float) -> None:
+    def __init__(self, assoc: Association, timeout_s: float) -> None:
         super().__init__(MOST_WAITING)
         self._assoc = assoc
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self.until = float("inf")
 
     def begin(self) -> None:
         """Begin a message: each part of it gives the peer more time, by its length."""
-        self.until = time.monotonic() + self._patience_s
+        self.until = time.monotonic() + self._timeout_s
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Add a PDU; one for an association that is over is dropped, nobody would send it.

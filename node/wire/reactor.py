@@ -153,11 +153,11 @@ class _AcceptorDul(DULServiceProvider):
             return "its association request did not come whole, or is too long"
         if began:
             return f"no association request: it began with octet {began[0]:02X}H, expected 01H"
-        limit = self._patience()
+        limit = self._timeout_s()
         waited = time.monotonic() - self.waits_since >= limit
         return f"it asked for nothing in {limit:.0f} s" if waited else ""
 
-    def _patience(self) -> float:
+    def _timeout_s(self) -> float:
         return cast("float", self.assoc.acse_timeout)
 
     def _send(self, pdu: Any) -> None:

@@ -140,8 +140,8 @@ class _Storing:
     def end(self) -> None:
         """Serve the request, once the association is recorded."""
         # Recording it waits for a catalog that others hold: that is nothing the peer did.
-        patience = cast("float", self._assoc.acse_timeout) + self._recording_s
-        deadline = time.monotonic() + patience
+        timeout_s = cast("float", self._assoc.acse_timeout) + self._recording_s
+        deadline = time.monotonic() + timeout_s
         while not self._assoc.is_established:
             if self._assoc._kill or time.monotonic() > deadline:
                 raise MalformedMessageError("a message before the association is established")

@@ -22,20 +22,20 @@ class Pace:
         self._began = time.monotonic()
         self._octets = 0
 
-    def step(self, octets: int, unfinished: bool, patience: float) -> None:
+    def step(self, octets: int, unfinished: bool, timeout_s: float) -> None:
         """Count octets of the present message.
 
         Raises
         ------
         TimeoutError
-            If a message has been coming for longer than `patience`, and too slowly.
+            If a message has been coming for longer than `timeout_s`, and too slowly.
         """
         now = time.monotonic()
         if not unfinished:
             self._began, self._octets = now, 0
         self._octets += octets
         taken = now - self._began
-        if taken > patience and self._octets < taken * _LEAST_PACE:
+        if taken > timeout_s and self._octets < taken * _LEAST_PACE:
             raise TimeoutError(f"{self._octets} octets in {taken:.0f} s")
 
 
@@ -71,11 +71,11 @@ class AcceptorSocket(AssociationSocket):
             self.event_queue.put("Evt19")  # invalid PDU: the peer is sent an A-ABORT
             raise OSError(f"a PDU of {nr_bytes} octets is announced")
         wire = cast("socket.socket", self.socket)
-        patience = self._patience()
-        if wire.gettimeout() != patience:
+        timeout_s = self._timeout_s()
+        if wire.gettimeout() != timeout_s:
             # Of each read, and of each write: a peer that does not read cannot hold us either.
-            wire.settimeout(patience)
-        deadline = time.monotonic() + patience
+            wire.settimeout(timeout_s)
+        deadline = time.monotonic() + timeout_s
         received = bytearray()
         while len(received) < nr_bytes:
             if time.monotonic() > deadline:
@@ -85,10 +85,10 @@ class AcceptorSocket(AssociationSocket):
                 break
             received += piece
             self.began = self.began or bytes(piece[:_HEAD])
-        self.pace.step(len(received), cast("Any", self.assoc.dimse).unfinished, patience)
+        self.pace.step(len(received), cast("Any", self.assoc.dimse).unfinished, timeout_s)
         return received
 
-    def _patience(self) -> float:
+    def _timeout_s(self) -> float:
         assoc = self.assoc
         limit = assoc.network_timeout if assoc.is_established else assoc.acse_timeout
         return cast("float", limit)

@@ -167,7 +167,7 @@ def test_who_asks_for_no_association_is_shown(node: Node, octets: bytes, told: s
 def test_who_says_nothing_in_time_is_shown(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection held open by nobody; here the time is over at once."""
     port = node.scp.server_address[1]
-    monkeypatch.setattr("node.wire.reactor._AcceptorDul._patience", lambda _: 0.0)
+    monkeypatch.setattr("node.wire.reactor._AcceptorDul._timeout_s", lambda _: 0.0)
     with Wire(port) as wire:
         wire.socket.shutdown(socket.SHUT_WR)
         wait_for(lambda: bool(shown(node)), "a row", 20)

@@ -27,22 +27,22 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_a_message_by_octets_is_cut_off_when_the_time_limit_is_over(clock: Clock) -> None:
     """An octet a second, each in a PDU of its own."""
     pace = Pace()
-    pace.step(13, unfinished=False, patience=60)
+    pace.step(13, unfinished=False, timeout_s=60)
     for _ in range(60):
         clock.now += 1
-        pace.step(13, unfinished=True, patience=60)
+        pace.step(13, unfinished=True, timeout_s=60)
     clock.now += 1
     with pytest.raises(TimeoutError, match="octets in 61 s"):
-        pace.step(13, unfinished=True, patience=60)
+        pace.step(13, unfinished=True, timeout_s=60)
 
 
 def test_a_large_message_may_take_hours(clock: Clock) -> None:
     """A gigabyte over a slow line: 2 KiB a second is enough."""
     pace = Pace()
-    pace.step(2048, unfinished=False, patience=60)
+    pace.step(2048, unfinished=False, timeout_s=60)
     for _ in range(3600):
         clock.now += 1
-        pace.step(2048, unfinished=True, patience=60)
+        pace.step(2048, unfinished=True, timeout_s=60)
 
 
 def test_each_message_starts_anew(clock: Clock) -> None:
@@ -50,4 +50,4 @@ def test_each_message_starts_anew(clock: Clock) -> None:
     pace = Pace()
     for _ in range(1000):
         clock.now += 50
-        pace.step(80, unfinished=False, patience=60)
+        pace.step(80, unfinished=False, timeout_s=60)

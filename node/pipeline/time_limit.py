@@ -22,7 +22,7 @@ LONGEST_SEGMENTATION_S: Final = 4 * 3600.0
 LONGEST_PROBE_S: Final = 600.0
 
 
-def patient(
+def time_limited(
     function: Callable[..., Any], name: str, longest_s: float = LONGEST_S
 ) -> Callable[..., Any]:
     """Let a function run in a thread of its own, and wait for it no longer than `longest_s`.
