@@ -23,7 +23,7 @@ from node.audit.message import (
 )
 from node.audit.syslog import Collector, formatted
 from node.errors import StoreError, TransientDeliveryError
-from node.store.outbox import Backlog, Deed, Occasion, Refused
+from node.store.outbox import Backlog, InstanceEvent, ProcessEvent, RefusedPeer
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ _ACCESS: Final = {"derived": "C", "classified": "R", "deleted": "D", "discarded"
 
 
 @dataclass(frozen=True)
-class Place:
+class AuditedDestination:
     """A destination as the auditor names it: AE title or place, host, and whether it is media."""
 
     user_id: str
@@ -51,7 +51,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Narrator:
+class MessageWriter:
     """Tells what the rows say; knows no network and no database.
 
     Attributes
@@ -62,25 +62,25 @@ class Narrator:
         What runs: goes into UserID where no AE title is meant.
     host : str
         This machine.
-    places : mapping of str to Place
+    places : mapping of str to AuditedDestination
         Destinations by name.
     """
 
     ae_title: str
     process: str
     host: str
-    places: Mapping[str, Place]
+    places: Mapping[str, AuditedDestination]
 
     def messages(self, backlog: Backlog) -> list[Message]:
         """Return the messages of a batch, oldest first."""
-        told = [*self._deeds(backlog.deeds)]
-        told += [self._occasion(one) for one in backlog.occasions]
+        told = [*self._instance_events(backlog.instance_events)]
+        told += [self._process_event(one) for one in backlog.process_events]
         told += [self._alert(one) for one in backlog.refused]
         return sorted(told, key=lambda message: message.at)
 
-    def _deeds(self, deeds: Iterable[Deed]) -> Iterable[Message]:
-        groups: dict[tuple[str, str, str], list[Deed]] = {}
-        for one in deeds:
+    def _instance_events(self, instance_events: Iterable[InstanceEvent]) -> Iterable[Message]:
+        groups: dict[tuple[str, str, str], list[InstanceEvent]] = {}
+        for one in instance_events:
             peer = str(one.detail.get("from") or one.detail.get("to") or "")
             groups.setdefault((one.event, one.study_instance_uid, peer), []).append(one)
         for (event, study, peer), group in groups.items():
@@ -101,7 +101,9 @@ class Narrator:
                     [subject],
                 )
 
-    def _incoming(self, event: str, peer: str, group: Sequence[Deed], subject: Subject) -> Message:
+    def _incoming(
+        self, event: str, peer: str, group: Sequence[InstanceEvent], subject: Subject
+    ) -> Message:
         action, outcome, because = _INCOMING[event]
         # An instance that comes again may come from elsewhere than the first time.
         address = group[-1].address if event == "received" else ""
@@ -119,9 +121,11 @@ class Narrator:
             because=because,
         )
 
-    def _outgoing(self, event: str, peer: str, group: Sequence[Deed], subject: Subject) -> Message:
+    def _outgoing(
+        self, event: str, peer: str, group: Sequence[InstanceEvent], subject: Subject
+    ) -> Message:
         outcome, because = _OUTGOING[event]
-        place = self.places.get(peer, Place(peer))
+        place = self.places.get(peer, AuditedDestination(peer))
         if place.medium:
             there = Participant(place.user_id, False, (Code.DESTINATION_MEDIA,), medium=Code.URI)
         else:
@@ -140,7 +144,7 @@ class Narrator:
         roles = (role,) if role else ()
         return Participant(self.ae_title, requestor, roles, self.host, name=self.process)
 
-    def _occasion(self, one: Occasion) -> Message:
+    def _process_event(self, one: ProcessEvent) -> Message:
         """Tell that a process began or ended (A.5.3.1)."""
         begun = one.kind == "start"
         who = Participant(
@@ -153,7 +157,7 @@ class Narrator:
         kind = Code.APPLICATION_START if begun else Code.APPLICATION_STOP
         return Message(Code.APPLICATION_ACTIVITY, "E", one.at, [who], event_type=kind)
 
-    def _alert(self, one: Refused) -> Message:
+    def _alert(self, one: RefusedPeer) -> Message:
         """Tell that a node could not prove who it is (A.5.3.11)."""
         peer = one.peer
         times = f", {one.fresh} times" if one.fresh > 1 else ""
@@ -194,7 +198,7 @@ class Auditor:
 
     Parameters
     ----------
-    spool, narrator, collector
+    spool, writer, collector
         Where rows come from, what they say, and who is told.
     source_id, site : str
         Audit Source ID and Audit Enterprise Site ID.
@@ -205,13 +209,13 @@ class Auditor:
     def __init__(
         self,
         spool: AuditQueue,
-        narrator: Narrator,
+        writer: MessageWriter,
         collector: Collector,
         source: tuple[str, str],
         process_id: int,
     ) -> None:
         self._spool = spool
-        self._narrator = narrator
+        self._writer = writer
         self._collector = collector
         self._source_id, self._site = source
         self._process_id = process_id
@@ -221,7 +225,7 @@ class Auditor:
         """Tell everything that waits; what cannot be told waits on."""
         try:
             while backlog := self._spool.backlog(BATCH):
-                messages = [self._syslog(one) for one in self._narrator.messages(backlog)]
+                messages = [self._syslog(one) for one in self._writer.messages(backlog)]
                 if messages:
                     self._collector.deliver(messages)
                 self._spool.sent(backlog)
@@ -236,4 +240,4 @@ class Auditor:
 
     def _syslog(self, message: Message) -> bytes:
         xml = message.xml(self._source_id, self._site)
-        return formatted(xml, message.at, self._narrator.host, self._process_id)
+        return formatted(xml, message.at, self._writer.host, self._process_id)

@@ -12,7 +12,7 @@ from node.audit.expected import Expected, expected
 from node.errors import InvalidInstanceError
 from node.model.records import Conflict, StoredInstance
 from node.store.catalog import Catalog
-from node.store.custody import Standing
+from node.store.custody import StudyRows
 from node.store.files import InstanceFiles, file_sha256
 from node.store.ledger import Entry, Proof
 from node.store.studies.findings import findings_sha256
@@ -75,7 +75,7 @@ def _disagreements(catalog: Catalog, files: InstanceFiles, study: str) -> list[s
     return found
 
 
-def _instances(told: Expected, rows: Standing, files: InstanceFiles) -> Iterator[str]:
+def _instances(told: Expected, rows: StudyRows, files: InstanceFiles) -> Iterator[str]:
     for uid, one in told.instances.items():
         stored = rows.instances.get(uid)
         if stored is None:
@@ -117,7 +117,7 @@ def _keys(name: str, one: Mapping[str, Any]) -> tuple[Any, ...]:
     return (one[name],)
 
 
-def _apart(told: Expected, rows: Standing, files: InstanceFiles) -> Iterator[str]:
+def _apart(told: Expected, rows: StudyRows, files: InstanceFiles) -> Iterator[str]:
     for (uid, sha256), one in told.apart.items():
         other = rows.apart.get((uid, sha256))
         if other is None:
@@ -141,7 +141,7 @@ def _altered_apart(one: Mapping[str, Any], other: Conflict) -> Iterator[str]:
         yield "series_instance_uid"
 
 
-def _deliveries(told: Expected, rows: Standing) -> Iterator[str]:
+def _deliveries(told: Expected, rows: StudyRows) -> Iterator[str]:
     for key, state in told.deliveries.items():
         uid, destination = key
         row = rows.deliveries.get(key)
@@ -156,7 +156,7 @@ def _deliveries(told: Expected, rows: Standing) -> Iterator[str]:
             yield f"{key[0]}: {row.state} at {key[1]} by the catalog, the ledger tells nothing"
 
 
-def _results(told: Expected, rows: Standing) -> Iterator[str]:
+def _results(told: Expected, rows: StudyRows) -> Iterator[str]:
     for (series, revision), one in told.findings.items():
         if "findings_sha256" in one:
             found = rows.findings.get((series, revision))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from node.audit.auditor import Auditor, Narrator, Place
+from node.audit.auditor import AuditedDestination, Auditor, MessageWriter
 from node.audit.syslog import Collector
 from node.settings import (
     Destination,
@@ -26,14 +26,14 @@ def auditor_of(settings: Settings, catalog: Catalog) -> Auditor | None:
     collector = collector_of(settings)
     if wanted is None or collector is None:
         return None
-    narrator = Narrator(
+    writer = MessageWriter(
         ae_title=settings.node.ae_title,
         process="radnode",
         host=socket.gethostname(),
         places={one.name: place_of(one) for one in settings.destinations},
     )
     source = (wanted.source_id or settings.node.ae_title, wanted.site)
-    return Auditor(catalog.outbox, narrator, collector, source, os.getpid())
+    return Auditor(catalog.outbox, writer, collector, source, os.getpid())
 
 
 def collector_of(settings: Settings) -> Collector | None:
@@ -44,15 +44,15 @@ def collector_of(settings: Settings) -> Collector | None:
     return Collector(wanted.host, wanted.well_known_port, wanted.transport, wanted.tls.client)
 
 
-def place_of(entry: Destination) -> Place:
+def place_of(entry: Destination) -> AuditedDestination:
     """Return how an audit message names a destination."""
     match entry:
         case DimseDestination():
-            return Place(entry.ae_title, entry.host)
+            return AuditedDestination(entry.ae_title, entry.host)
         case DicomwebDestination() | OrthancDestination():
-            return Place(str(entry.url), entry.url.host or "")
+            return AuditedDestination(str(entry.url), entry.url.host or "")
         case FolderDestination():
-            return Place(entry.name, medium=True)
+            return AuditedDestination(entry.name, medium=True)
 
 
 @contextmanager

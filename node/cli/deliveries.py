@@ -63,17 +63,17 @@ def _ordered(order: "Order", what: str, to: str | None, config: Path) -> None:
             said = f"{catalog.orders.give(order, scope, time.time())} instance(s) {order.event}"
         console.print(said, markup=False, highlight=False)
         if order.hastens:
-            _hurry(settings, catalog, scope)
+            _expedite(settings, catalog, scope)
 
 
-def _hurry(settings: "Settings", catalog: "Catalog", scope: "Scope") -> None:
+def _expedite(settings: "Settings", catalog: "Catalog", scope: "Scope") -> None:
     """Make due what is pending, and say so for each destination."""
     from node import app
     from node.deliver.build import terms_of
-    from node.deliver.hurry import hurry
+    from node.deliver.expedite import expedite
 
     terms = {one.name: terms_of(one) for one in settings.destinations}
-    found = hurry(catalog, scope, terms, time.time(), app.local_time())
+    found = expedite(catalog, scope, terms, time.time(), app.local_time())
     if not found:
         console.print("nothing is pending", highlight=False)
     for one in found:
@@ -147,7 +147,7 @@ def now(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> None:
     with told():
         settings = load(config)
         catalog = app.open_storage(settings).catalog
-        _hurry(settings, catalog, _scope(settings, catalog, what, to))
+        _expedite(settings, catalog, _scope(settings, catalog, what, to))
 
 
 @commands.command()

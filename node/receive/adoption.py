@@ -23,9 +23,9 @@ from node.model.records import StoredInstance
 from node.model.states import Origin
 from node.receive.header import identify
 from node.store.catalog import Catalog
+from node.store.database_identity import End
 from node.store.files import Identity, InstanceFiles, data_set_start, file_sha256
 from node.store.private import private_folder
-from node.store.sameness import End
 
 log = structlog.get_logger()
 

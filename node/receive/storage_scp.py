@@ -31,8 +31,8 @@ from node.settings import Settings
 from node.settings.tls import Renewed
 from node.store.catalog import Catalog
 from node.store.database import BUSY_TIMEOUT_S
+from node.store.database_identity import End
 from node.store.files import InstanceFiles
-from node.store.sameness import End
 from node.wire.callbacks import Callbacks
 from node.wire.listener import Endpoint, Listener, without_default_handlers
 from node.wire.reactor import replace_reactor

@@ -16,7 +16,7 @@ AT_ONCE: Final = 500  # UIDs that one statement names
 
 
 @dataclass(frozen=True)
-class Standing:
+class StudyRows:
     """The rows of a study.
 
     Attributes
@@ -52,10 +52,10 @@ class Custody:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def standing(self, study_instance_uid: str, subjects: Collection[str]) -> Standing:
+    def standing(self, study_instance_uid: str, subjects: Collection[str]) -> StudyRows:
         """Return the rows of a study, and of these instances wherever they belong by now."""
         with self._database.read() as connection:
-            stands = Standing()
+            stands = StudyRows()
             for row in _rows(connection, instance, study_instance_uid, subjects):
                 one = instance_of([row[column.name] for column in instance_columns()])
                 stands.instances[one.sop_instance_uid] = one

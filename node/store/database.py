@@ -18,8 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.errors import StoreError
 from node.identity import SOFTWARE_VERSION
+from node.store.database_identity import DatabaseIdentity, End
 from node.store.private import private_database
-from node.store.sameness import End, Sameness
 
 BUSY_TIMEOUT_S = 30.0  # receiver and workers share the file; a writer waits for its turn
 BRIEFLY_S = 5.0
@@ -46,8 +46,8 @@ class Database:
             private_database(self._file)
         self._writer = self.engine.execution_options(immediate=True)
         self._hasty = self.engine.execution_options(immediate=True, briefly=True)
-        self.sameness = Sameness(self._file)
-        sa.event.listen(self.engine, "connect", self.sameness.opened)
+        self.identity = DatabaseIdentity(self._file)
+        sa.event.listen(self.engine, "connect", self.identity.opened)
 
     @property
     def _file(self) -> Path | None:
@@ -124,11 +124,11 @@ class Database:
         try:
             with (self._hasty if briefly else self._writer).begin() as connection:
                 connection.info.pop(WRITTEN, None)  # of a transaction that was rolled back
-                self.sameness.look_at_file(connection)
+                self.identity.look_at_file(connection)
                 yield connection
                 end = connection.info.pop(WRITTEN, None)
             if end is not None:
-                self.sameness.note(end)
+                self.identity.note(end)
         except SQLAlchemyError as error:
             raise StoreError(f"the catalog was not changed: {plain(error)}") from error
 

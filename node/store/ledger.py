@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from node.model.records import StoredInstance
 from node.store.database import WRITTEN, Database
-from node.store.sameness import End, holds
+from node.store.database_identity import End, holds
 from node.store.tables import ledger
 
 Event = Literal[
@@ -151,13 +151,13 @@ class Ledger:
     @property
     def known_end(self) -> End | None:
         """The last entry that this process wrote, or found when it began."""
-        return self._database.sameness.seen
+        return self._database.identity.seen
 
     def remember_end(self) -> None:
         """Refuse to write to a ledger without the entry that is its last one now."""
         end = self.end()
         if end is not None:
-            self._database.sameness.note(end)
+            self._database.identity.note(end)
 
     def end(self) -> End | None:
         """Return the last entry; None where there is none."""
@@ -226,7 +226,7 @@ class Ledger:
         last_entry = End(int(end.number), str(end.sha256)) if end else None
         written = connection.info.get(WRITTEN)  # in this very transaction
         if written is None:
-            self._database.sameness.look_at_ledger(connection, last_entry)
+            self._database.identity.look_at_ledger(connection, last_entry)
         number, last = (last_entry.number, last_entry.sha256) if last_entry else (0, GENESIS)
         rows: list[dict[str, Any]] = []
         for one in happenings:

@@ -28,7 +28,7 @@ LEDGER: Final = "ledger"
 
 
 @dataclass(frozen=True)
-class Deed:
+class InstanceEvent:
     """An entry of the ledger with what is known of its instance ('' and None: nothing)."""
 
     number: int
@@ -41,7 +41,7 @@ class Deed:
 
 
 @dataclass(frozen=True)
-class Occasion:
+class ProcessEvent:
     """Something of the node itself; see `Outbox.note`."""
 
     id: int
@@ -51,7 +51,7 @@ class Occasion:
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedPeer:
     """A peer that was turned away `times` times altogether, `fresh` of them not yet told."""
 
     peer: Rejected
@@ -64,12 +64,12 @@ class Refused:
 class Backlog:
     """What is to be told next, oldest first."""
 
-    deeds: Sequence[Deed] = field(default=())
-    occasions: Sequence[Occasion] = field(default=())
-    refused: Sequence[Refused] = field(default=())
+    instance_events: Sequence[InstanceEvent] = field(default=())
+    process_events: Sequence[ProcessEvent] = field(default=())
+    refused: Sequence[RefusedPeer] = field(default=())
 
     def __bool__(self) -> bool:
-        return bool(self.deeds or self.occasions or self.refused)
+        return bool(self.instance_events or self.process_events or self.refused)
 
 
 class Outbox:
@@ -97,8 +97,8 @@ class Outbox:
         """Return at most `limit` of each kind of what is to be told."""
         with self._database.read() as connection:
             mark = connection.execute(_MARK).scalar_one_or_none() or 0
-            deeds = connection.execute(_deeds(mark, limit)).all()
-            occasions = connection.execute(
+            instance_events = connection.execute(_instance_events(mark, limit)).all()
+            process_events = connection.execute(
                 sa.select(audit_event).order_by(audit_event.c.id).limit(limit)
             ).all()
             refused = connection.execute(
@@ -108,23 +108,23 @@ class Outbox:
                 .limit(limit)
             ).all()
         return Backlog(
-            [_deed(row) for row in deeds],
-            [Occasion(row.id, row.kind, row.at, row.detail) for row in occasions],
+            [_instance_event(row) for row in instance_events],
+            [ProcessEvent(row.id, row.kind, row.at, row.detail) for row in process_events],
             [_refused(row) for row in refused],
         )
 
     def sent(self, told: Backlog) -> None:
         """Forget what has been told."""
         with self._database.write() as connection:
-            if told.deeds:
-                number = told.deeds[-1].number
+            if told.instance_events:
+                number = told.instance_events[-1].number
                 connection.execute(
                     self._database.insert(audit_cursor)
                     .values(name=LEDGER, number=number)
                     .on_conflict_do_update(index_elements=["name"], set_={"number": number})
                 )
-            if told.occasions:
-                ids = [one.id for one in told.occasions]
+            if told.process_events:
+                ids = [one.id for one in told.process_events]
                 connection.execute(sa.delete(audit_event).where(audit_event.c.id.in_(ids)))
             for one in told.refused:
                 self._access.mark_audited(connection, one.peer, one.times)
@@ -133,7 +133,7 @@ class Outbox:
 _MARK = sa.select(audit_cursor.c.number).where(audit_cursor.c.name == LEDGER)
 
 
-def _deeds(mark: int, limit: int) -> sa.Select[Any]:
+def _instance_events(mark: int, limit: int) -> sa.Select[Any]:
     return (
         sa.select(
             ledger.c.number,
@@ -152,8 +152,8 @@ def _deeds(mark: int, limit: int) -> sa.Select[Any]:
     )
 
 
-def _deed(row: sa.Row[Any]) -> Deed:
-    return Deed(
+def _instance_event(row: sa.Row[Any]) -> InstanceEvent:
+    return InstanceEvent(
         row.number,
         row.at,
         row.event,
@@ -164,6 +164,6 @@ def _deed(row: sa.Row[Any]) -> Deed:
     )
 
 
-def _refused(row: sa.Row[Any]) -> Refused:
+def _refused(row: sa.Row[Any]) -> RefusedPeer:
     peer = Rejected(row.calling_ae, row.called_ae, row.address, row.reason)
-    return Refused(peer, row.times, row.times - row.audited, row.last_at)
+    return RefusedPeer(peer, row.times, row.times - row.audited, row.last_at)

@@ -241,14 +241,18 @@ def test_rejections_are_counted_and_audits_wait_until_they_are_told(catalog: Cat
     catalog.studies.record(stored(1), 100.0)
     catalog.outbox.note("start", {"role": "receiver", "process": "1"}, 1.0)
     backlog = catalog.outbox.backlog(10)
-    assert [one.event for one in backlog.deeds] == ["received"]
+    assert [one.event for one in backlog.instance_events] == ["received"]
     assert [one.fresh for one in backlog.refused] == [2]
     catalog.access.note_rejection(stranger, 3.0)
     catalog.outbox.sent(backlog)
     rest = catalog.outbox.backlog(10)
-    assert (rest.deeds, rest.occasions, [one.fresh for one in rest.refused]) == ([], [], [1])
+    assert (rest.instance_events, rest.process_events, [one.fresh for one in rest.refused]) == (
+        [],
+        [],
+        [1],
+    )
     catalog.studies.record(stored(2), 101.0)
-    assert [one.event for one in catalog.outbox.backlog(10).deeds] == ["received"]
+    assert [one.event for one in catalog.outbox.backlog(10).instance_events] == ["received"]
 
 
 def test_a_newer_version_is_refused_in_words(catalog: Catalog) -> None:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from structlog.testing import capture_logs
 
-from node.audit.auditor import Auditor, Narrator, Place
+from node.audit.auditor import AuditedDestination, Auditor, MessageWriter
 from node.audit.message import Message
 from node.audit.reporting import audited, auditor_of, place_of
 from node.audit.syslog import Collector, formatted, framed
@@ -19,50 +19,55 @@ from node.settings.trust import AuditSection
 from node.store.access import Rejected
 from node.store.catalog import Catalog
 from node.store.ledger import Happening
-from node.store.outbox import Backlog, Deed, Occasion, Refused
+from node.store.outbox import Backlog, InstanceEvent, ProcessEvent, RefusedPeer
 from tests.audit_schema import faults
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
-NARRATOR = Narrator(
+WRITER = MessageWriter(
     "RADNODE",
     "radnode",
     "node7",
-    {"pacs": Place("PACS", "pacs.example.org"), "outbox": Place("outbox", medium=True)},
+    {
+        "pacs": AuditedDestination("PACS", "pacs.example.org"),
+        "outbox": AuditedDestination("outbox", medium=True),
+    },
 )
 
 
-def deed(number: int, event: str, study: str = "1.2.3", **known: Any) -> Deed:
+def instance_event(number: int, event: str, study: str = "1.2.3", **known: Any) -> InstanceEvent:
     """Return an entry of the ledger about a CT image."""
     detail = {"from": "CT1"} if event in ("received", "repeated", "conflict") else {}
     detail |= {"to": known.pop("to")} if "to" in known else {}
     values = {"sop_class_uid": CT, "address": "10.1.2.3"} | known
-    return Deed(number, 1_700_000_000.0 + number, event, study, detail, **values)
+    return InstanceEvent(number, 1_700_000_000.0 + number, event, study, detail, **values)
 
 
 EVERYTHING = Backlog(
     [
-        deed(1, "received"),
-        deed(2, "received"),
-        deed(3, "received", sop_class_uid=MR),
-        deed(4, "repeated"),
-        deed(5, "conflict"),
-        deed(6, "classified", sop_class_uid=""),
-        deed(7, "derived"),
-        deed(8, "sent", to="pacs"),
-        deed(9, "sent", to="outbox"),
-        deed(10, "parked", to="pacs"),
-        deed(11, "sent", to="no longer in the settings"),
-        deed(12, "deleted", sop_class_uid=""),
-        deed(13, "retried", to="pacs"),
-        deed(14, "received", study="1.2.4"),
+        instance_event(1, "received"),
+        instance_event(2, "received"),
+        instance_event(3, "received", sop_class_uid=MR),
+        instance_event(4, "repeated"),
+        instance_event(5, "conflict"),
+        instance_event(6, "classified", sop_class_uid=""),
+        instance_event(7, "derived"),
+        instance_event(8, "sent", to="pacs"),
+        instance_event(9, "sent", to="outbox"),
+        instance_event(10, "parked", to="pacs"),
+        instance_event(11, "sent", to="no longer in the settings"),
+        instance_event(12, "deleted", sop_class_uid=""),
+        instance_event(13, "retried", to="pacs"),
+        instance_event(14, "received", study="1.2.4"),
     ],
     [
-        Occasion(1, "start", 1_700_000_000.0, {"role": "receiver", "process": "42"}),
-        Occasion(2, "stop", 1_700_000_100.0, {"role": "receiver", "process": "42"}),
+        ProcessEvent(1, "start", 1_700_000_000.0, {"role": "receiver", "process": "42"}),
+        ProcessEvent(2, "stop", 1_700_000_100.0, {"role": "receiver", "process": "42"}),
     ],
     [
-        Refused(Rejected("X\x1b[1", "RADNODE", "192.0.2.1", "not among the sources"), 5, 3, 1.0),
-        Refused(Rejected("", "", "192.0.2.1", "TLS: wrong version number"), 1, 1, 2.0),
+        RefusedPeer(
+            Rejected("X\x1b[1", "RADNODE", "192.0.2.1", "not among the sources"), 5, 3, 1.0
+        ),
+        RefusedPeer(Rejected("", "", "192.0.2.1", "TLS: wrong version number"), 1, 1, 2.0),
     ],
 )
 
@@ -96,7 +101,7 @@ def summary(message: Message) -> tuple[str, str, str, str, str]:
 
 def test_everything_that_happens_is_told_in_the_schema_of_the_standard() -> None:
     """One message for each study, peer and kind of event; retries are no access to data."""
-    messages = NARRATOR.messages(EVERYTHING)
+    messages = WRITER.messages(EVERYTHING)
 
     assert [fault for one in messages for fault in faults(one.xml("RADNODE", "HKU"))] == []
     assert [summary(one) for one in messages] == [
@@ -120,7 +125,7 @@ def test_everything_that_happens_is_told_in_the_schema_of_the_standard() -> None
 
 def test_an_alert_says_why_and_how_often() -> None:
     """The description is base64, since a peer can put anything into what it names."""
-    (alert, _) = NARRATOR.messages(Backlog(refused=EVERYTHING.refused))
+    (alert, _) = WRITER.messages(Backlog(refused=EVERYTHING.refused))
     detail = xml_of(alert).find("ParticipantObjectIdentification/ParticipantObjectDetail")
     assert detail is not None
     assert b64decode(detail.get("value", "")) == b"not among the sources, 3 times"
@@ -128,7 +133,7 @@ def test_an_alert_says_why_and_how_often() -> None:
 
 def test_the_time_is_that_of_the_event_with_its_zone() -> None:
     """Not of the sending, which may be days later."""
-    (message,) = NARRATOR.messages(Backlog([deed(1, "received")]))
+    (message,) = WRITER.messages(Backlog([instance_event(1, "received")]))
     event = xml_of(message).find("EventIdentification")
     assert event is not None
     assert event.get("EventDateTime") == "2023-11-14T22:13:21.000+00:00"
@@ -144,7 +149,7 @@ def test_the_time_is_that_of_the_event_with_its_zone() -> None:
 def test_the_checker_finds_what_is_wrong(broken: bytes, fault: str) -> None:
     """A checker that never complains proves nothing."""
     assert any(fault in one for one in faults(broken))
-    good = NARRATOR.messages(EVERYTHING)[3].xml("RADNODE", "")
+    good = WRITER.messages(EVERYTHING)[3].xml("RADNODE", "")
     for old, new in (
         (b'EventOutcomeIndicator="0"', b'EventOutcomeIndicator="1"'),
         (b' UserIsRequestor="true"', b""),
@@ -196,7 +201,7 @@ def tell(catalog: Catalog, count: int) -> None:
 
 def auditor(catalog: Catalog, collector: Recording) -> Auditor:
     """Return an auditor that tells `collector`."""
-    return Auditor(catalog.outbox, NARRATOR, collector, ("RADNODE", ""), 42)  # type: ignore[arg-type]
+    return Auditor(catalog.outbox, WRITER, collector, ("RADNODE", ""), 42)  # type: ignore[arg-type]
 
 
 def test_nothing_is_lost_while_the_collector_is_down(catalog: Catalog) -> None:
@@ -248,8 +253,8 @@ def test_the_settings_make_an_auditor(tmp_path: Path, catalog: Catalog) -> None:
     assert made is not None
     assert str(made._collector) == "tls arr.example.org:6514"
     assert [place_of(one) for one in settings.destinations] == [
-        Place("https://a.example.org/dw", "a.example.org"),
-        Place("b", medium=True),
+        AuditedDestination("https://a.example.org/dw", "a.example.org"),
+        AuditedDestination("b", medium=True),
     ]
     config.write_text("", encoding="utf-8")
     assert auditor_of(load(config), catalog) is None
@@ -270,5 +275,5 @@ def test_a_begin_without_an_end_was_a_crash(catalog: Catalog) -> None:
         pass
     with pytest.raises(ZeroDivisionError), audited(settings, catalog, "worker"):
         raise ZeroDivisionError
-    told = [(one.kind, one.detail["role"]) for one in catalog.outbox.backlog(10).occasions]
+    told = [(one.kind, one.detail["role"]) for one in catalog.outbox.backlog(10).process_events]
     assert told == [("start", "receiver"), ("stop", "receiver"), ("start", "worker")]

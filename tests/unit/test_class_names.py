@@ -10,7 +10,6 @@ KNOWN: dict[str, str] = {
     "Fates": "a protocol of the dispatcher and one of the sweep: both go with due work",
     "Plan": "loops of the trainings, which become one",
     "Stack": "two forms of a volume, which become one",
-    "Standing": "rows of a study, and a member at a destination",
 }
 """Why a name is defined more than once."""
 

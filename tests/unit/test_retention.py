@@ -17,7 +17,7 @@ from node.store.commitments.requests import Reference, Remedied
 from node.store.deliveries.orders import CANCEL, REPLAY_DELIVERED
 from node.store.deliveries.scope import Scope
 from node.store.files import InstanceFiles
-from node.store.studies.retention import Member, Standing, Unit, kept_because
+from node.store.studies.retention import DeliveryStanding, Member, RetainedSeries, kept_because
 from node.upkeep.retention import DAY_S, Keeper
 from node.views.studies import page_of_studies
 from tests.store_rows import SERIES, STUDY, stored
@@ -29,24 +29,24 @@ TRANSACTION = "2.25.1"
 SEG = f"{SERIES}.9"
 
 
-def whole() -> Unit:
+def whole() -> RetainedSeries:
     """Return a unit that may go."""
-    return Unit(
+    return RetainedSeries(
         settled=True,
         revisions=((RevisionState.DONE, None),),
         quarantined=0,
         members=(Member("1", STUDY, "a", "0"), Member("2", STUDY, "b", "0")),
         standings=(
-            Standing("1", "pacs", DeliveryState.DELIVERED, CommitmentState.COMMITTED),
-            Standing("2", "pacs", DeliveryState.DELIVERED, CommitmentState.COMMITTED),
-            Standing("1", "outbox", DeliveryState.DELIVERED, None),
-            Standing("2", "outbox", DeliveryState.DELIVERED, None),
+            DeliveryStanding("1", "pacs", DeliveryState.DELIVERED, CommitmentState.COMMITTED),
+            DeliveryStanding("2", "pacs", DeliveryState.DELIVERED, CommitmentState.COMMITTED),
+            DeliveryStanding("1", "outbox", DeliveryState.DELIVERED, None),
+            DeliveryStanding("2", "outbox", DeliveryState.DELIVERED, None),
         ),
         last_at=100.0,
     )
 
 
-def with_revisions(*revisions: tuple[RevisionState, FailureKind | None]) -> Unit:
+def with_revisions(*revisions: tuple[RevisionState, FailureKind | None]) -> RetainedSeries:
     """Return the unit with these revisions."""
     return replace(whole(), revisions=revisions)
 
@@ -56,7 +56,7 @@ def test_what_everybody_has_may_go() -> None:
     assert kept_because(whole(), 100.0, {"pacs"}) == ""
 
 
-def _standing(unit: Unit, number: int, **values: str | None) -> Unit:
+def _standing(unit: RetainedSeries, number: int, **values: str | None) -> RetainedSeries:
     changed = list(unit.standings)
     changed[number] = replace(changed[number], **values)  # type: ignore[arg-type]
     return replace(unit, standings=tuple(changed))
@@ -86,7 +86,7 @@ def _standing(unit: Unit, number: int, **values: str | None) -> Unit:
         (replace(whole(), last_at=100.1), "time has not passed"),
     ],
 )
-def test_what_somebody_may_need_stays(unit: Unit, because: str) -> None:
+def test_what_somebody_may_need_stays(unit: RetainedSeries, because: str) -> None:
     """One reason is enough, and it is said."""
     assert because in kept_because(unit, 100.0, {"pacs"})
 
@@ -106,7 +106,7 @@ def test_nothing_goes_that_is_not_held_elsewhere(
     rows: list[tuple[str, str, DeliveryState, CommitmentState | None]],
 ) -> None:
     """Whatever states there are: only the one that is known to be safe."""
-    unit = replace(whole(), standings=tuple(Standing(*row) for row in rows))
+    unit = replace(whole(), standings=tuple(DeliveryStanding(*row) for row in rows))
 
     if kept_because(unit, 100.0, {"pacs"}) == "":
         assert {row[0] for row in rows} == {"1", "2"}

@@ -45,7 +45,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class DeliveryStanding:
     """Where a member stands at one destination."""
 
     sop_instance_uid: str
@@ -55,7 +55,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class RetainedSeries:
     """A received series, and what was made of it: it is kept or deleted as a whole.
 
     Attributes
@@ -74,11 +74,11 @@ class Unit:
     revisions: tuple[tuple[RevisionState, FailureKind | None], ...]
     quarantined: int
     members: tuple[Member, ...]
-    standings: tuple[Standing, ...]
+    standings: tuple[DeliveryStanding, ...]
     last_at: float
 
 
-def kept_because(unit: Unit, before: float, committing: Collection[str]) -> str:
+def kept_because(unit: RetainedSeries, before: float, committing: Collection[str]) -> str:
     """Return why a series must stay; '' where it may go.
 
     Parameters
@@ -105,7 +105,7 @@ def kept_because(unit: Unit, before: float, committing: Collection[str]) -> str:
     return ""
 
 
-def _unsent(unit: Unit, committing: Collection[str]) -> str:
+def _unsent(unit: RetainedSeries, committing: Collection[str]) -> str:
     asked_for = {one.sop_instance_uid for one in unit.standings}
     if any(one.sop_instance_uid not in asked_for for one in unit.members):
         return "no destination has it"
@@ -191,7 +191,7 @@ class Retention:
         return len(members)
 
 
-def _told(unit: Unit) -> list[Happening]:
+def _told(unit: RetainedSeries) -> list[Happening]:
     """Return what the ledger says: where each instance is instead."""
     where: dict[str, list[str]] = {}
     for one in unit.standings:
@@ -208,7 +208,7 @@ def _told(unit: Unit) -> list[Happening]:
     ]
 
 
-def _unit(connection: sa.Connection, uid: str) -> Unit:
+def _unit(connection: sa.Connection, uid: str) -> RetainedSeries:
     found = connection.execute(
         sa.select(series.c.unsettled, series.c.last_instance_at).where(
             series.c.series_instance_uid == uid
@@ -232,7 +232,7 @@ def _unit(connection: sa.Connection, uid: str) -> Unit:
     ).all()
     times = [row.completed_at for row in revisions] + [row.changed_at for row in standings]
     times += [row.received_at for row in members]
-    return Unit(
+    return RetainedSeries(
         settled=not found.unsettled,
         revisions=tuple((row.state, row.failure_kind) for row in revisions),
         quarantined=_quarantined(connection, uid),
@@ -241,7 +241,7 @@ def _unit(connection: sa.Connection, uid: str) -> Unit:
             for row in members
         ),
         standings=tuple(
-            Standing(row.sop_instance_uid, row.destination, row.state, row.commitment)
+            DeliveryStanding(row.sop_instance_uid, row.destination, row.state, row.commitment)
             for row in standings
             if row.sop_instance_uid in alive
         ),

@@ -4,7 +4,7 @@ from datetime import time
 
 import pytest
 
-from node.deliver.hurry import hurry
+from node.deliver.expedite import expedite
 from node.deliver.turns import Terms, window_of
 from node.model.records import Circuit
 from node.model.states import CircuitState
@@ -161,7 +161,7 @@ def test_now_is_now(peer: FaultPeer, make_desk: MakeDesk) -> None:
     peer.start()
     assert desk.look() == 0
 
-    hurry(desk.catalog, Scope("pacs"), desk.terms, desk.now, desk.local)
+    expedite(desk.catalog, Scope("pacs"), desk.terms, desk.now, desk.local)
     for _ in range(2):  # the probe, and the batch
         desk.look()
 

@@ -42,7 +42,7 @@ class CatalogChangedError(StoreError):
         super().__init__(f"{NOT_THE_SAME}{found}{REMEDY}")
 
 
-class Sameness:
+class DatabaseIdentity:
     """Remembers what a process has written to; safe to share between threads.
 
     Parameters

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from node.store.catalog import Catalog
-from node.store.sameness import CatalogChangedError
+from node.store.database_identity import CatalogChangedError
 from node.store.tables import metadata
 from tests.store_rows import STUDY, stored
 

@@ -13,7 +13,7 @@ from node.store.deliveries.scope import Scope
 
 
 @dataclass(frozen=True)
-class Hurried:
+class Expedited:
     """What became of it at one destination.
 
     Attributes
@@ -36,9 +36,9 @@ class Hurried:
     held: str
 
 
-def hurry(
+def expedite(
     catalog: Catalog, scope: Scope, terms: Mapping[str, Terms], now: float, local: time
-) -> list[Hurried]:
+) -> list[Expedited]:
     """Make due what is pending within a scope, and probe the open circuits on its way.
 
     Parameters
@@ -52,7 +52,7 @@ def hurry(
 
     Returns
     -------
-    list[Hurried]
+    list[Expedited]
         One for each destination with something pending there.
 
     Raises
@@ -64,25 +64,27 @@ def hurry(
     counts = catalog.deliveries.counted(scope)
     names = sorted(name for name, states in counts.items() if states["pending"])
     return [
-        _hurried(catalog, name, counts[name]["pending"], due[name], (terms, now, local))
+        _expedited(catalog, name, counts[name]["pending"], due[name], (terms, now, local))
         for name in names
     ]
 
 
-def _hurried(
+def _expedited(
     catalog: Catalog,
     name: str,
     pending: int,
     batches: int,
     at: tuple[Mapping[str, Terms], float, time],
-) -> Hurried:
+) -> Expedited:
     terms, now, local = at
     if name not in terms:
-        return Hurried(name, pending, batches, "", "there is no such destination in the settings")
+        return Expedited(
+            name, pending, batches, "", "there is no such destination in the settings"
+        )
     outlet = catalog.outlets.get(name)
     asked = ""
     if outlet.circuit.state != "closed":
         asked = outlet.circuit.reason or "unknown"
         catalog.outlets.change_circuit(name, partial(breaker.hastened, now=now), now)
     held = held_because(terms[name], Outlet(outlet.paused), local, urgent=False)
-    return Hurried(name, pending, batches, asked, held)
+    return Expedited(name, pending, batches, asked, held)
