@@ -4,6 +4,7 @@ import random
 import socket
 import threading
 import time
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
@@ -17,7 +18,9 @@ from node.pipeline import commitments, workflows
 from node.pipeline.commitments import CommitmentRequests, Committing
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
+from node.pipeline.due import DueWork
 from node.pipeline.engine import Engine
+from node.pipeline.owed import OwedReports
 from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
 from node.pipeline.ticker import Job, Ticker
@@ -112,6 +115,13 @@ def _commitments(settings: Settings, storage: Storage) -> CommitmentRequests:
     return CommitmentRequests(storage.catalog, asked, time.time, random.SystemRandom().random)
 
 
+def _owed(settings: Settings, storage: Storage) -> OwedReports:
+    title = settings.node.ae_title
+    sources = {one.ae_title: peer_of(one, title) for one in settings.sources if one.host}
+    draw = random.SystemRandom().random
+    return OwedReports(storage.catalog, storage.files, sources, time.time, draw)
+
+
 def work(settings: Settings, stop: threading.Event) -> None:
     """Run recognition, routing, segmentation and delivery until `stop` is set.
 
@@ -126,9 +136,12 @@ def work(settings: Settings, stop: threading.Event) -> None:
     pipeline = workflows.register(engine, stages, delivering)
     committed = _commitments(settings, storage)
     committed.register(engine)
+    due = DueWork(engine, storage.catalog.work, name)
+    due.add(workflows.due_kinds(engine, _owed(settings, storage)))
     queues = workflows.queues(AT_ONCE + len(delivering.destinations))
     dispatcher.adopt()
-    engine.launch([*queues, *commitments.QUEUES])
+    engine.launch([*queues, *commitments.QUEUES, *due.queues])
+    due.resume()
     policy = Policy(settings.series.settle_s, settings.series.quiet_s)
     sweep = Sweep(
         storage.catalog, storage.files, policy, readable_headers, time.time, time.monotonic
@@ -155,6 +168,7 @@ def work(settings: Settings, stop: threading.Event) -> None:
         (lambda: dispatcher.mend(engine, delivering), RESCUE_S),
         (lambda: sweep.mend(engine), MEND_S),
         (committed.tick, COMMIT_S),
+        *((partial(due.look, kind), SWEEP_S) for kind in due.kinds),
         (watch.look, SWEEP_S),
         (_pruner(settings, storage).tick, PRUNE_S),
         (filler.tick, FILL_S),

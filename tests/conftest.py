@@ -6,6 +6,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import sqlalchemy as sa
 import structlog
 
 from node.store.catalog import Catalog
@@ -77,3 +78,19 @@ def empty_catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ca
         url = request.getfixturevalue("postgresql_server").url
     with catalog_on(url) as made:
         yield made
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of a database of its own on either server, for tables of an older version."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+        return
+    server = request.getfixturevalue("postgresql_server").url
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE DATABASE before")
+    yield server.replace("/postgres?", "/before?")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("DROP DATABASE before WITH (FORCE)")
+    engine.dispose()

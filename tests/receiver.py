@@ -31,10 +31,10 @@ class Node:
     def __init__(
         self, folder: Path, receive: ReceiveSection | None = None, **sections: Any
     ) -> None:
-        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
+        self.now = 1000.0
+        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}", lambda: self.now)
         self.catalog.upgrade()
         self.files = InstanceFiles(folder)
-        self.now = 1000.0
         self._shut = False
         section = NodeSection(ae_title="RADNODE", bind="127.0.0.1", port=0, data=folder)
         settings = Settings(node=section, receive=receive or ReceiveSection(), **sections)

@@ -253,6 +253,8 @@ WORK_TAKEN_OVER: Final = Move(tuple(WorkState), WorkState.CLAIMED)
 """By the process that asks for it; whoever was at it is stale."""
 WORK_LEASE_ENDED: Final = Move((WorkState.CLAIMED,), WorkState.WAITING)
 WORK_LATER: Final = Move(AT_WORK, WorkState.WAITING)
+WORK_PUT_OFF: Final = Move((WorkState.WAITING,), WorkState.WAITING)
+"""Nobody would take it now: another of its lane was tried."""
 WORK_DIED: Final = Move((WorkState.CLAIMED,), WorkState.DEAD)
 WORK_DONE: Final = Move(AT_WORK, WorkState.DONE)
 
@@ -262,6 +264,7 @@ WORK_MOVES: Final = (
     WORK_TAKEN_OVER,
     WORK_LEASE_ENDED,
     WORK_LATER,
+    WORK_PUT_OFF,
     WORK_DIED,
     WORK_DONE,
 )

@@ -15,7 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from node.model.work import Kind
+from node.pipeline.due import Handler, in_turn
 from node.pipeline.engine import Engine, Queue
+from node.pipeline.owed import OwedReports
 from node.pipeline.stages import Stages
 from node.pipeline.time_limit import (
     LONGEST_PROBE_S,
@@ -58,6 +61,12 @@ class Workflows:
 def queues(deliveries: int) -> list[Queue]:
     """Return the queues; `deliveries` is how many batches may be on their way at once."""
     return [*_ALWAYS, Queue("deliver", at_once=deliveries)]
+
+
+def due_kinds(engine: Engine, owed: OwedReports) -> list[Handler]:
+    """Return what is done of each kind of work that is due; see `node.pipeline.due`."""
+    report = engine.step(owed.report, "report")
+    return [Handler(Kind.REPORT, 4, report, owed.bury, in_turn(per_lane=1))]
 
 
 def delivery_job(destination: str, batch: str, serial: int) -> str:

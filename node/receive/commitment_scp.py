@@ -1,13 +1,14 @@
 """Storage commitment at the receiver: requests and reports of peers, and our own reports.
 
 A request is answered once its row is committed: from then on a report is owed, whatever is
-killed. It goes out on the same association while that stays open, else on a new one to the
-address that `[[sources]]` gives for the peer (PS3.4 Section J.3.3).
+killed. It goes out on the same association while that stays open (PS3.4 Section J.3.3); what does
+not get through there is left to the worker, which calls the address of `[[sources]]`.
 """
 
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -17,9 +18,8 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_messages import N_ACTION_RSP
 from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.events import Event
-from pynetdicom.presentation import build_context
 
-from node.commitment.holding import Holding, held
+from node.commitment.holding import held
 from node.commitment.messages import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
@@ -29,65 +29,53 @@ from node.commitment.messages import (
     report_of,
 )
 from node.commitment.reports import BROKEN, Reports, unreadable
-from node.deliver.association import Peer, associated
-from node.deliver.attempts import doubled, next_delay
-from node.errors import DeliveryError, StoreError, frames_of, reason_of
+from node.errors import StoreError, frames_of, reason_of
+from node.model.work import Kind, Task
 from node.store.catalog import Catalog
-from node.store.commitments.promises import Promise
 from node.store.commitments.requests import Reference
 from node.store.files import InstanceFiles
 from node.wire.notification import notify
 
 log = structlog.get_logger()
 
-_LOOK_S: Final = 1.0
-_LONGEST_PAUSE_S: Final = 60.0
-_Key = tuple[str, str]
+_AT_ONCE: Final = 8
+"""Reports that go out at once; a peer may take half a minute to take one."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Asked:
-    """The association on which something was asked, and whether that has been answered."""
+    """What was asked on an association, and the report on it, which we have claimed."""
 
     association: Association
-    answered: bool = False
+    task: Task
+    wanted: Sequence[Reference]
 
 
 class CommitmentScp:
-    """Answers what peers ask and report, and reports what it owes from a thread of its own.
+    """Answers what peers ask and report; reports on the association on which it was asked.
 
     Parameters
     ----------
     catalog, files
         What we hold.
-    sources : mapping
-        Where peers listen for reports, by AE title.
+    holder : str
+        Name of this process, which no other that lives has.
     clock : callable
         Seconds since the epoch.
-    wait : callable
-        Takes an event and for how many seconds at most to wait for it.
     """
 
     def __init__(
-        self,
-        catalog: Catalog,
-        files: InstanceFiles,
-        sources: Mapping[str, Peer],
-        clock: Callable[[], float],
-        wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
+        self, catalog: Catalog, files: InstanceFiles, holder: str, clock: Callable[[], float]
     ) -> None:
         self._catalog = catalog
         self._files = files
-        self._sources = sources
+        self._holder = holder
         self._clock = clock
-        self._wait = wait
-        self._random = random.SystemRandom().random
-        self._reports = Reports(catalog, clock, self._random)
-        self._asked: dict[_Key, _Asked] = {}
+        self._reports = Reports(catalog, clock, random.SystemRandom().random)
+        self._asked: list[_Asked] = []
         self._noting = threading.Lock()
-        self._wake = threading.Event()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="commitment", daemon=True)
+        self._reporting = ThreadPoolExecutor(_AT_ONCE, "commitment")
+        self._let_go()
 
     @property
     def handlers(self) -> list[evt.EventHandlerType]:
@@ -96,17 +84,19 @@ class CommitmentScp:
             (evt.EVT_N_ACTION, self._requested),
             (evt.EVT_N_EVENT_REPORT, self._reported),
             (evt.EVT_DIMSE_SENT, self._sent),
+            (evt.EVT_CONN_CLOSE, self._closed),
         ]
 
-    def start(self) -> None:
-        """Begin to report what is owed."""
-        self._thread.start()
-
     def close(self) -> None:
-        """Stop reporting; what is still owed is reported after the next start."""
-        self._stopped.set()
-        self._wake.set()
-        self._thread.join()
+        """Stop reporting, and leave what is still owed to the worker."""
+        self._reporting.shutdown(cancel_futures=True)
+        try:
+            self._let_go()
+        except StoreError as error:  # the next start does it
+            log.error("commitment not reported", because=str(error))  # noqa: TRY400
+
+    def _let_go(self) -> None:
+        self._catalog.work.give_up(self._holder, [Kind.REPORT])
 
     def _requested(self, event: Event) -> tuple[int, None]:
         """Answer an N-ACTION (PS3.4 Section J.3.2)."""
@@ -122,27 +112,19 @@ class CommitmentScp:
             log.warning("commitment request refused", calling_ae=peer, because=unreadable(error))
             return Status.INVALID_ARGUMENT, None
         try:
-            taken = self._promised((transaction, peer), wanted, event.assoc)
+            task = self._catalog.promises.promise(
+                transaction, peer, wanted, self._holder, self._clock()
+            )
         except StoreError as error:
             log.error("commitment request not kept", because=str(error))  # noqa: TRY400
             return Status.RESOURCE_LIMITATION, None
-        if not taken:
+        if task is None:
             log.warning("Transaction UID in use", calling_ae=peer, transaction=transaction)
             return Status.INVALID_ARGUMENT, None
+        with self._noting:
+            self._asked.append(_Asked(event.assoc, task, wanted))
         log.info("commitment asked", calling_ae=peer, transaction=transaction, of=len(wanted))
         return Status.SUCCESS, None
-
-    def _promised(self, key: _Key, wanted: Sequence[Reference], association: Association) -> bool:
-        """Keep a request and where it was asked; tell whether its Transaction UID may be used."""
-        with self._noting:
-            self._asked[key] = _Asked(association)
-            taken = False
-            try:
-                taken = self._catalog.promises.promise(*key, wanted, self._clock())
-            finally:
-                if not taken:
-                    self._asked.pop(key, None)
-        return taken
 
     def _reported(self, event: Event) -> tuple[int, None]:
         """Answer an N-EVENT-REPORT about what we asked of the peer."""
@@ -156,131 +138,54 @@ class CommitmentScp:
         return status, None
 
     def _sent(self, event: Event) -> None:
-        """Note that a request is being answered: no report may overtake the answer."""
+        """Report once a request is answered: no report may overtake the answer."""
         if isinstance(event.message, N_ACTION_RSP):
-            for asked in list(self._asked.values()):
-                asked.answered = asked.answered or asked.association is event.assoc
-            self._wake.set()
+            self._report_all(event.assoc)
 
-    def _run(self) -> None:
-        failures = 0
-        while not self._stopped.is_set():
-            if failures:  # a request that comes meanwhile wakes nobody
-                pause = doubled(failures, _LOOK_S, _LONGEST_PAUSE_S, self._random)
-                self._wait(self._stopped, pause)
-            else:
-                self._wait(self._wake, _LOOK_S)
-            self._wake.clear()
-            try:
-                self.report_owed()
-                failures = 0
-            except Exception as error:  # noqa: BLE001 - were it to end, nobody would report
-                failures += 1
-                log.error(  # noqa: TRY400
-                    "commitment not reported",
-                    because=reason_of(error),
-                    frames=[] if isinstance(error, StoreError) else frames_of(error),
-                )
+    def _closed(self, event: Event) -> None:
+        """Leave to the worker what could not even be answered."""
+        self._report_all(event.assoc)
 
-    def report_owed(self) -> None:
-        """Report what is due; a report that does not get through is due again later.
-
-        A peer that cannot be reached is called once: what else it is owed waits as well, and
-        does not hold up the reports of others; nor does a report that fails of a defect.
-
-        Raises
-        ------
-        StoreError
-            If the rows cannot be read or written.
-        """
-        away: dict[str, str] = {}
-        for promise in self._catalog.promises.owed(self._clock()):
-            if self._stopped.is_set():
-                return
-            key = (promise.transaction_uid, promise.calling_ae)
-            asked = self._asked.get(key)
-            if asked and not asked.answered and asked.association.is_established:
-                continue
-            self._asked.pop(key, None)
-            association = asked.association if asked else None
-            try:
-                if association is None and promise.calling_ae in away:
-                    self._later(promise, away[promise.calling_ae])
-                else:
-                    self._report(promise, association, away)
-            except StoreError:
-                raise
-            except Exception as error:  # noqa: BLE001 - one report must never stop all others
-                self._later(promise, reason_of(error))
-
-    def _report(
-        self, promise: Promise, association: Association | None, away: dict[str, str]
-    ) -> None:
-        holding = held(promise.wanted, self._catalog, self._files)
-        refused = self._told(promise, holding, association, away)
-        if refused:
-            self._later(promise, refused)
-        else:
-            self._note(
-                promise,
-                lambda: self._catalog.promises.keep(promise, holding.committed, self._clock()),
-            )
-            log.info(
-                "commitment given",
-                to=promise.calling_ae,
-                transaction=promise.transaction_uid,
-                committed=len(holding.committed),
-                failed=len(holding.failed),
-            )
-
-    def _later(self, promise: Promise, refused: str) -> None:
-        """Note why a report did not get through, and when to try again, if at all."""
-        delay = next_delay(promise.attempts + 1, self._random)
-        known = promise.calling_ae in self._sources
-        log.warning("commitment not reported", to=promise.calling_ae, because=refused)
-        if delay is None or not known:
-            self._note(promise, lambda: self._catalog.promises.park(promise, refused))
-        else:
-            due_at = self._clock() + delay
-            self._note(promise, lambda: self._catalog.promises.owe_later(promise, refused, due_at))
-
-    def _note(self, promise: Promise, change: Callable[[], None]) -> None:
-        """Note what became of a report, unless the same was asked again meanwhile.
-
-        That is owed a report of its own, which the row says already.
-        """
+    def _report_all(self, association: Association) -> None:
         with self._noting:
-            if (promise.transaction_uid, promise.calling_ae) not in self._asked:
-                change()
+            mine = [one for one in self._asked if one.association is association]
+            self._asked = [one for one in self._asked if one.association is not association]
+        for one in mine:
+            try:
+                self._reporting.submit(self._report, one)
+            except RuntimeError:  # the receiver ends
+                return
 
-    def _told(
-        self,
-        promise: Promise,
-        holding: Holding,
-        association: Association | None,
-        away: dict[str, str],
-    ) -> str:
-        """Tell the peer; return why it did not hear, '' where it did."""
-        kind, report = report_of(promise.transaction_uid, holding.references, holding.failed)
-        if association is not None:
-            status = notify(association, PUSH_MODEL, PUSH_MODEL_INSTANCE, kind, report)
-            if status == Status.SUCCESS:
-                return ""
-        peer = self._sources.get(promise.calling_ae)
-        if peer is None:
-            return f"[[sources]] has no address for {promise.calling_ae}"
+    def _report(self, asked: _Asked) -> None:
+        """Report once; what does not get through, the worker reports at once."""
         try:
-            with associated(peer, [build_context(PUSH_MODEL)], provide=[PUSH_MODEL]) as opened:
-                if not opened.is_established:
-                    return f"{peer}: does not take reports of storage commitment"
-                response, _ = opened.send_n_event_report(
-                    report, kind, PUSH_MODEL, PUSH_MODEL_INSTANCE
-                )
-        except DeliveryError as error:
-            away[promise.calling_ae] = str(error)
-            return str(error)
-        except RuntimeError as error:  # it has left again
-            return str(error)
-        if "Status" not in response:
-            return f"{peer}: no answer to the report"
-        return "" if response.Status == 0 else f"{peer}: answered {response.Status:04X}"
+            refused = self._told(asked)
+            if refused:
+                log.info("commitment not reported here", to=asked.task.lane, because=refused)
+                self._catalog.work.later(asked.task, 0.0, attempts=0, reason=refused)
+        except Exception as error:  # noqa: BLE001 - its thread must not die of one report
+            log.error(  # noqa: TRY400
+                "commitment not reported",
+                because=reason_of(error),
+                frames=[] if isinstance(error, StoreError) else frames_of(error),
+            )
+
+    def _told(self, asked: _Asked) -> str:
+        """Tell the peer on its association; return why it did not hear, '' where it did."""
+        if not asked.association.is_established:
+            return "the association has ended"
+        task = asked.task
+        holding = held(asked.wanted, self._catalog, self._files)
+        kind, report = report_of(task.key, holding.references, holding.failed)
+        status = notify(asked.association, PUSH_MODEL, PUSH_MODEL_INSTANCE, kind, report)
+        if status != Status.SUCCESS:
+            return "no answer" if status is None else f"answered {status:04X}"
+        self._catalog.promises.keep(task, holding.committed, self._clock())
+        log.info(
+            "commitment given",
+            to=task.lane,
+            transaction=task.key,
+            committed=len(holding.committed),
+            failed=len(holding.failed),
+        )
+        return ""

@@ -5,6 +5,7 @@ can be walked over is accepted (`negotiation`) and its bytes are kept. The handl
 answers; it does not think.
 """
 
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final, cast
@@ -15,7 +16,6 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from node.deliver.build import peer_of
 from node.errors import ConfigError, StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.receive.adoption import Adoption, is_another, note_ledger
@@ -33,6 +33,7 @@ from node.store.catalog import Catalog
 from node.store.database import BUSY_TIMEOUT_S
 from node.store.database_identity import End
 from node.store.files import InstanceFiles
+from node.store.locks import executor_id
 from node.wire.callbacks import Callbacks
 from node.wire.listener import Endpoint, Listener, without_default_handlers
 from node.wire.reactor import replace_reactor
@@ -79,9 +80,8 @@ class StorageScp:
         budget = MemoryBudget(limits.memory_mib * MIB)
         self._intake = Intake(files, disk_space, budget, limits.maximum_instance_mib * MIB)
         self._reception = Reception(catalog, files, clock)
-        title = settings.node.ae_title
-        sources = {one.ae_title: peer_of(one, title) for one in settings.sources if one.host}
-        self._commitment = CommitmentScp(catalog, files, sources, clock)
+        holder = f"{executor_id(files, socket.gethostname())}/receive"
+        self._commitment = CommitmentScp(catalog, files, holder, clock)
         self._open: dict[Association, int] = {}
         self._tallies: dict[Association, AssociationTally] = {}
         gate = Gate(
@@ -93,7 +93,6 @@ class StorageScp:
         self._keeper = Gatekeeper(gate, catalog, clock)
         self._listeners: dict[str, Listener] = {}
         self._start(settings)
-        self._commitment.start()
 
     @property
     def server_address(self) -> tuple[str, int]:

@@ -45,6 +45,8 @@ class Catalog(Database):
 
     Attributes
     ----------
+    work : Work
+        What is due: ``work``, and ``due_clock``.
     ledger : Ledger
         What happened, as a chain: table ``ledger``.
     access : AccessLog
@@ -78,8 +80,8 @@ class Catalog(Database):
         self.orders = Orders(self, self.ledger, self.deliveries, self.dispatches)
         self.requests = Requests(self, self.ledger)
         self.reports = CommitmentAnswers(self, self.ledger, self.requests, self.dispatches)
-        self.promises = Promises(self, self.ledger)
-        self.clock = Clock(self, self.dispatches, self.outlets, self.promises)
+        self.promises = Promises(self, self.ledger, self.work)
+        self.clock = Clock(self, self.dispatches, self.outlets)
         self.instances = Instances(self)
         self.studies = Studies(self, self.ledger, self.instances, self.deliveries)
         self.revisions = Revisions(self, self.ledger, self.instances, self.studies)

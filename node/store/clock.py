@@ -1,6 +1,5 @@
 """What is due at a time of day, moved along when somebody sets the clock."""
 
-from node.store.commitments.promises import Promises
 from node.store.database import Database
 from node.store.deliveries import commitment
 from node.store.deliveries.dispatches import Dispatches
@@ -14,17 +13,14 @@ class Clock:
     ----------
     database : Database
         Where the rows are.
-    dispatches, outlets, promises
+    dispatches, outlets
         Owners of what is due.
     """
 
-    def __init__(
-        self, database: Database, dispatches: Dispatches, outlets: Outlets, promises: Promises
-    ) -> None:
+    def __init__(self, database: Database, dispatches: Dispatches, outlets: Outlets) -> None:
         self._database = database
         self._dispatches = dispatches
         self._outlets = outlets
-        self._promises = promises
 
     def move_due_times(self, seconds: float) -> None:
         """Let everything be due as far ahead as it was before the clock was set.
@@ -35,4 +31,3 @@ class Clock:
             self._dispatches.move_due_times(connection, seconds)
             self._outlets.move_due_times(connection, seconds)
             commitment.move_due_times(connection, seconds)
-            self._promises.move_due_times(connection, seconds)

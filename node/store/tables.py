@@ -285,11 +285,8 @@ commitment_promise = Table(  # what others ask of us
     Column("calling_ae", AE, primary_key=True),
     Column("wanted", JSON, nullable=False),
     Column("state", EnumText(PromiseState), nullable=False),
-    Column("attempts", Integer, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("asked_at", Float(53), nullable=False),
-    Column("due_at", Float(53), nullable=False),
-    Index("commitment_promise_due", "state", "due_at"),
+    Column("asked_at", Float(53), nullable=False),  # last
 )
 
 deletion = Table(  # files that retention has decided to remove and may not have removed yet

@@ -17,6 +17,7 @@ from node.model.states import (
     WORK_DONE,
     WORK_LATER,
     WORK_LEASE_ENDED,
+    WORK_PUT_OFF,
     WORK_TAKEN_OVER,
     Move,
     WorkState,
@@ -24,11 +25,14 @@ from node.model.states import (
 from node.model.work import Kind, Task, TaskKey
 from node.store.database import Database
 from node.store.due_clock import DueClock
+from node.store.pruning import Spent, prune
 from node.store.tables import work
 from node.store.waiting import COLUMNS, Waiting, task_of
 
 LEASE_S: Final = 60.0
 RENEWED_S: Final = 15.0
+PUT_OFF_AT_ONCE: Final = 1000
+UNHEARD: Final = "its process was not heard of any more"
 CLAIM_LOCK: Final = 0x574F524B  # any constant; PostgreSQL's lock name for claims
 
 Held = Mapping[TaskKey, int]
@@ -88,13 +92,13 @@ class Work:
         )
 
     def claim_at_once(
-        self, connection: sa.Connection, of: TaskKey, holder: str, detail: Mapping[str, Any]
+        self, connection: sa.Connection, of: TaskKey, holder: str, lease_s: float = LEASE_S
     ) -> Task:
         """Give something to the process that asks for it, whoever was at it; others are stale."""
         now = self._clock.now(connection)
         mine = {
-            "state": WORK_TAKEN_OVER.to, "holder": holder, "lease_until": now + LEASE_S,
-            "due_at": now, "changed_at": now, "detail": dict(detail),
+            "state": WORK_TAKEN_OVER.to, "holder": holder, "lease_until": now + lease_s,
+            "due_at": now, "changed_at": now, "detail": {},
         } | _FRESH  # fmt: skip
         insert = self._database.insert(work).values(
             kind=of.kind, lane=of.lane, key=of.key, serial=1, urgent=False, **mine
@@ -138,7 +142,8 @@ class Work:
         with self._database.write() as connection:
             now = self._look_at_clock(connection, starting=False)
             self._renew(connection, held or {}, now)
-            self._end_leases(connection, now)
+            over = work.c.lease_until < now
+            self._end_leases(connection, now, over, reason=UNHEARD)
             chosen = choose(Waiting(connection, kind, now))
             return [
                 task_of(row)
@@ -162,6 +167,37 @@ class Work:
                 .returning(*COLUMNS)
             )
             return [task_of(row) for row in connection.execute(renewed)]
+
+    def give_up(self, holder: str, kinds: Collection[Kind]) -> int:
+        """Let wait again what a process of this name was at, for others; return how much.
+
+        The caller is that process, at its end; or its successor, at its start.
+        """
+        with self._database.write() as connection:
+            now = self._look_at_clock(connection, starting=True)
+            mine = (work.c.holder == holder, work.c.kind.in_(kinds))
+            return self._end_leases(connection, now, *mine, reason="its process has ended")
+
+    def put_off(self, kind: Kind, lane: str, wait_s: Callable[[int], float], reason: str) -> None:
+        """Let all that is due in a lane wait as well, as if it had been tried.
+
+        Parameters
+        ----------
+        wait_s : callable
+            Takes how many attempts have failed; returns how long to wait, in seconds.
+        """
+        with self._database.write() as connection:
+            now = self._clock.now(connection)
+            for task in Waiting(connection, kind, now).first(lane, PUT_OFF_AT_ONCE):
+                attempts = task.attempts + 1
+                connection.execute(
+                    sa.update(work)
+                    .where(*_is(task.of, task.serial), work.c.state.in_(WORK_PUT_OFF.of))
+                    .values(
+                        state=WORK_PUT_OFF.to, due_at=now + wait_s(attempts),
+                        attempts=attempts, reason=reason, changed_at=now,
+                    )
+                )  # fmt: skip
 
     def begin(self, of: TaskKey, serial: int, lives: int) -> Task | None:
         """Return what is to be done, at the begin of its job; None where the job is stale.
@@ -224,6 +260,15 @@ class Work:
             now = self._clock.now(connection)
             return self._end(connection, of, serial, WORK_DIED, {"reason": reason}, now)
 
+    def prune(self, kinds: Collection[Kind], before: float) -> int:
+        """Remove what was done of some kinds before a time; return how much."""
+        over = (
+            work.c.kind.in_(kinds),
+            work.c.state == WorkState.DONE,
+            work.c.changed_at < before,
+        )
+        return prune(self._database, Spent(work, over, over))
+
     # -- what is there
 
     def dead(self, kind: Kind) -> list[Task]:
@@ -278,16 +323,20 @@ class Work:
                 .values(lease_until=now + LEASE_S)
             )
 
-    def _end_leases(self, connection: sa.Connection, now: float) -> None:
-        """Let wait again what a process was at that has not been heard of."""
-        connection.execute(
+    def _end_leases(
+        self, connection: sa.Connection, now: float, *which: sa.ColumnElement[bool], reason: str
+    ) -> int:
+        """Let wait again what a process was at; return how much."""
+        ended = (
             sa.update(work)
-            .where(work.c.state.in_(WORK_LEASE_ENDED.of), work.c.lease_until < now)
+            .where(work.c.state.in_(WORK_LEASE_ENDED.of), *which)
             .values(
                 state=WORK_LEASE_ENDED.to, serial=work.c.serial + 1, due_at=now, changed_at=now,
-                holder="", lease_until=None, reason="its process was not heard of any more",
+                holder="", lease_until=None, reason=reason,
             )
+            .returning(work.c.serial)
         )  # fmt: skip
+        return len(connection.execute(ended).all())
 
     def _move_due_times(self, connection: sa.Connection, seconds: float) -> None:
         """Let all be due as far ahead as it was before the clock was set."""

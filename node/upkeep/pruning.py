@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
+from node.model.work import Kind
 from node.store.catalog import Catalog
 from node.upkeep.retention import DAY_S
 
@@ -41,6 +42,7 @@ class Pruner:
         before = now - self._records_s
         owners = (self._catalog.access, self._catalog.promises, self._catalog.requests)
         records = sum(owner.prune(before) for owner in owners)
+        records += self._catalog.work.prune([Kind.REPORT], before)
         batches = self._catalog.dispatches.prune(now - self._batches_s)
         if records or batches:
             log.info("old rows removed", records=records, batches=batches)

@@ -13,6 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, CTImageStorage, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.dimse_primitives import N_ACTION
 from pynetdicom.transport import ThreadedAssociationServer
 
 from node.commitment.messages import (
@@ -23,7 +25,11 @@ from node.commitment.messages import (
     report_of,
     request_of,
 )
+from node.deliver.build import peer_of
 from node.model.states import DeliveryState
+from node.model.work import Kind, TaskKey
+from node.pipeline.due import Handler, in_turn
+from node.pipeline.owed import OwedReports
 from node.receive.negotiation import PLAIN
 from node.settings.tls import server_context
 from node.settings.trust import ClientTlsTable, Source
@@ -32,6 +38,8 @@ from node.wire.notification import notify
 from node.wire.requestor import steady
 from tests.certificates import Authority
 from tests.commitment_peer import report_anew
+from tests.due_time import pass_time
+from tests.inline_jobs import doing
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
 from tests.receiver import Node, running_receiver, send
@@ -101,11 +109,22 @@ def scanner() -> Iterator[Scanner]:
         yield made
 
 
+@contextmanager
+def running_node(folder: Path, *sources: Source) -> Iterator[Node]:
+    """Run a receiver, and what a worker does of storage commitment."""
+    listed = {one.ae_title: peer_of(one, "RADNODE") for one in sources if one.host}
+    with running_receiver(folder, sources=sources) as node:
+        owed = OwedReports(node.catalog, node.files, listed, lambda: node.now, lambda: 0.5)
+        report = Handler(Kind.REPORT, 4, owed.report, owed.bury, in_turn(per_lane=1))
+        with doing(node.catalog.work, report):
+            yield node
+
+
 @pytest.fixture
 def node(tmp_path: Path, scanner: Scanner) -> Iterator[Node]:
-    """Run a receiver that knows where the scanner listens."""
+    """Run a node that knows where the scanner listens."""
     source = Source(ae_title="SCANNER", host="127.0.0.1", port=scanner.port)
-    with running_receiver(tmp_path, sources=(source, Source(ae_title="PACS"))) as running:
+    with running_node(tmp_path, source, Source(ae_title="PACS")) as running:
         yield running
 
 
@@ -178,15 +197,15 @@ def test_no_report_overtakes_the_answer(
 ) -> None:
     """Not even one that is due between the row and the response."""
     early: list[object] = []
-    promise = node.catalog.promises.promise
+    encode_msg = DIMSEMessage.primitive_to_message
 
-    def hasty(*request: Any) -> bool:
-        taken = promise(*request)
-        node.scp._commitment.report_owed()
-        early.extend(scanner.heard)
-        return taken
+    def slow(self: DIMSEMessage, message: Any) -> None:
+        if isinstance(message, N_ACTION) and message.Status is not None:
+            threading.Event().wait(0.5)
+            early.extend(scanner.heard)
+        encode_msg(self, message)
 
-    monkeypatch.setattr(node.catalog.promises, "promise", hasty)
+    monkeypatch.setattr(DIMSEMessage, "primitive_to_message", slow)
     assoc = scanner.associate(node)
     assert ask(assoc, [Reference(CTImageStorage, "1.2.3")]) == 0x0000
     heard(scanner)
@@ -216,9 +235,10 @@ def test_the_new_association_is_over_tls_where_the_source_listens_so(
         trusted = ClientTlsTable(ca_file=signer.ca)
         source = Source(ae_title="SCANNER", host="127.0.0.1", port=scanner.port, tls=trusted)
         (tmp_path / "node").mkdir()
-        with running_receiver(tmp_path / "node", sources=(source,)) as node:
+        with running_node(tmp_path / "node", source) as node:
             wanted = stored(node, scanner)
-            node.catalog.promises.promise(TRANSACTION, "SCANNER", wanted, node.now)
+            node.catalog.promises.promise(TRANSACTION, "SCANNER", wanted, "gone", node.now)
+            node.catalog.work.give_up("gone", [Kind.REPORT])
             heard(scanner)
 
     assert list(scanner.heard[0][1].committed) == wanted
@@ -324,7 +344,7 @@ def test_a_wrong_request_is_refused(
     assert ask(assoc, **arguments) == status  # type: ignore[arg-type]
     assoc.release()
 
-    assert node.catalog.promises.owed(1e12) == []
+    assert node.catalog.work.open(Kind.REPORT, "SCANNER") == []
 
 
 def test_a_transaction_in_use_is_refused_and_a_repeat_is_told_again(
@@ -365,13 +385,16 @@ def test_what_is_asked_again_before_its_report_is_noted_is_told_again(
     heard(scanner, 2)
     assoc.release()
     wait_for(lambda: state(node) == "reported", "the row", 30)
+    wait_for(lambda: not node.catalog.work.open(Kind.REPORT, "SCANNER"), "the end of both", 30)
+    noted = [one for one in node.catalog.ledger.history(STUDY) if one.event == "committed"]
+    assert len(noted) == len(wanted)  # of the second: the first was overtaken
 
 
 def test_a_scanner_without_an_address_that_has_left_is_parked_with_the_reason(
     tmp_path: Path, scanner: Scanner
 ) -> None:
     """It may ask again; the operator sees why it was not told."""
-    with running_receiver(tmp_path) as node:
+    with running_node(tmp_path) as node:
         wanted = stored(node, scanner)
         assoc = scanner.associate(node)
         ask(assoc, wanted)
@@ -398,24 +421,25 @@ def test_a_report_that_is_not_taken_is_owed_until_it_is(node: Node, scanner: Sca
     assert state(node) == "owed"
 
     scanner.answer = 0x0000
-    node.now += 3600
+    pass_time(node, 3600)
     wait_for(lambda: state(node) == "reported", "the report", 60)
 
 
 def _attempts(node: Node) -> int:
-    promise = node.catalog.promises.get(TRANSACTION, "SCANNER")
-    assert promise is not None
-    return promise.attempts
+    task = node.catalog.work.task(TaskKey(Kind.REPORT, "SCANNER", TRANSACTION))
+    assert task is not None
+    return task.attempts
 
 
 def test_what_was_owed_is_reported_after_a_restart(tmp_path: Path, scanner: Scanner) -> None:
     """Killed between its answer and the report: the row is there, the association is not."""
     with running_receiver(tmp_path) as node:
         wanted = stored(node, scanner)
-    node.catalog.promises.promise(TRANSACTION, "SCANNER", wanted, 1000.0)
+        holder = node.scp._commitment._holder
+    node.catalog.promises.promise(TRANSACTION, "SCANNER", wanted, holder, 1000.0)
 
     source = Source(ae_title="SCANNER", host="127.0.0.1", port=scanner.port)
-    with running_receiver(tmp_path, sources=(source,)):
+    with running_node(tmp_path, source):
         heard(scanner)
 
     assert list(scanner.heard[0][1].committed) == wanted

@@ -2,8 +2,7 @@
 
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,16 @@ from structlog.testing import capture_logs
 
 from node.commitment.messages import report_of
 from node.deliver.association import Peer
-from node.errors import StoreError
+from node.deliver.attempts import MAXIMUM_ATTEMPTS
+from node.model.states import PromiseState, WorkState
+from node.model.work import Kind, Task
+from node.pipeline.due import DueWork, Handler, in_turn
+from node.pipeline.owed import OwedReports
 from node.receive.commitment_scp import CommitmentScp
 from node.store.catalog import Catalog
-from node.store.commitments.promises import Promise
 from node.store.commitments.requests import Reference
 from node.store.files import InstanceFiles
+from tests.inline_jobs import InlineJobs
 
 WANTED = [Reference("1.2.840.10008.5.1.4.1.1.2", "1.2.3")]
 
@@ -55,117 +58,107 @@ def away() -> Iterator[Away]:
     made.close()
 
 
+@pytest.fixture
+def owing(tmp_path: Path) -> Iterator[Catalog]:
+    """Give a catalog whose clock the test has."""
+    made = Catalog(f"sqlite:///{tmp_path / 'owing.sqlite'}", lambda: 200.0)
+    made.upgrade()
+    yield made
+    made.close()
+
+
+def _owe(catalog: Catalog, *numbers: int) -> None:
+    """Let reports be owed that did not get through on the association they were asked on."""
+    for number in numbers:
+        report = catalog.promises.promise(
+            f"2.25.{number}", "SCANNER", WANTED, "receiver", 100.0 + number
+        )
+        assert report is not None
+        assert catalog.work.later(report, 0.0, attempts=0)
+
+
+def _work_on(catalog: Catalog, folder: Path, port: int) -> None:
+    """Do what is due, as a worker does in a while."""
+    peer = Peer("SCANNER", "127.0.0.1", port, "RADNODE", connect_s=10)
+    owed = OwedReports(
+        catalog, InstanceFiles(folder), {"SCANNER": peer}, lambda: 200.0, lambda: 0.5
+    )
+    due = DueWork(InlineJobs(), catalog.work, "worker")
+    due.add([Handler(Kind.REPORT, 4, owed.report, owed.bury, in_turn(per_lane=1))])
+    for _ in range(20):
+        due.look(Kind.REPORT)
+
+
 def test_a_peer_that_is_away_is_called_once_for_all_that_it_is_owed(
-    catalog: Catalog, tmp_path: Path, away: Away
+    owing: Catalog, tmp_path: Path, away: Away
 ) -> None:
     """Each call may take as long as a connection may: ten of them held up everybody's reports."""
-    for number in range(10):
-        assert catalog.promises.promise(f"2.25.{number + 1}", "SCANNER", WANTED, 100.0 + number)
-    peer = Peer("SCANNER", "127.0.0.1", away.port, "RADNODE", connect_s=10)
-    scp = CommitmentScp(catalog, InstanceFiles(tmp_path), {"SCANNER": peer}, lambda: 200.0)
+    _owe(owing, *range(10))
 
-    scp.report_owed()
+    _work_on(owing, tmp_path, away.port)
 
     assert away.calls == 1
-    assert catalog.promises.owed(200.0) == []
-    later = catalog.promises.owed(1e9)
-    assert [(one.state, one.attempts) for one in later] == [("owed", 1)] * 10
-    assert all(one.reason for one in later)
-
-
-def _scp(
-    catalog: Catalog,
-    folder: Path,
-    peer: Peer,
-    wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
-) -> CommitmentScp:
-    files = InstanceFiles(folder)
-    return CommitmentScp(catalog, files, {"SCANNER": peer}, lambda: 200.0, wait=wait)
+    later = owing.work.open(Kind.REPORT, "SCANNER")
+    assert [(one.state, one.attempts) for one in later] == [(WorkState.WAITING, 1)] * 10
+    assert all(one.due_at > 200.0 and one.reason for one in later)
 
 
 def test_what_nobody_foresaw_in_one_report_holds_up_no_other(
-    catalog: Catalog, tmp_path: Path, away: Away, monkeypatch: pytest.MonkeyPatch
+    owing: Catalog, tmp_path: Path, away: Away, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A defect that shows with one request only would else come first at every look."""
-    for number in range(3):
-        assert catalog.promises.promise(f"2.25.{number + 1}", "SCANNER", WANTED, 100.0 + number)
+    _owe(owing, 1, 2, 3)
 
     def spoiled(transaction_uid: str, *rest: Any) -> Any:
         if transaction_uid == "2.25.1":
             raise ValueError("DOE^JOHN")
         return report_of(transaction_uid, *rest)
 
-    monkeypatch.setattr("node.receive.commitment_scp.report_of", spoiled)
-    peer = Peer("SCANNER", "127.0.0.1", away.port, "RADNODE", connect_s=10)
+    monkeypatch.setattr("node.commitment.tell.report_of", spoiled)
 
     with capture_logs() as said:
-        _scp(catalog, tmp_path, peer).report_owed()
+        _work_on(owing, tmp_path, away.port)
 
     assert away.calls == 1
-    assert catalog.promises.owed(200.0) == []
-    later = catalog.promises.owed(1e9)
-    assert [one.attempts for one in later] == [1] * 3
-    assert later[0].reason.startswith("ValueError at node.receive.commitment_scp:")
+    later = owing.work.open(Kind.REPORT, "SCANNER")
+    assert {one.key: one.attempts for one in later} == {f"2.25.{n}": 1 for n in (1, 2, 3)}
+    (spoilt,) = [one for one in later if one.key == "2.25.1"]
+    assert spoilt.reason.startswith("ValueError at node.commitment.tell:")
     assert "DOE" not in repr(said)
 
 
-@pytest.mark.parametrize("error", [StoreError("the catalog was not read"), ValueError("DOE^JOHN")])
-def test_reports_go_on_whatever_happens_and_wait_longer_each_time(
-    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+def test_a_report_that_is_never_taken_is_given_up_with_the_reason(
+    owing: Catalog, tmp_path: Path, away: Away
 ) -> None:
-    """The thread is the only one that reports: were it to end, peers would wait for ever."""
-    waited: list[float] = []
-    looks = 0
-    back = threading.Event()
+    """The peer may ask again; until then nothing is due."""
+    report = owing.promises.promise("2.25.1", "SCANNER", WANTED, "receiver", 100.0)
+    assert report is not None
+    assert owing.work.later(report, 0.0, attempts=MAXIMUM_ATTEMPTS - 1)
 
-    def wait(event: threading.Event, seconds: float) -> bool:
-        waited.append(seconds)
-        return event.wait(0.001)
+    _work_on(owing, tmp_path, away.port)
 
-    def owed(_now: float) -> list[Promise]:
-        nonlocal looks
-        looks += 1
-        if looks <= 10:
-            raise error
-        if looks > 12:
-            back.set()
-        return []
-
-    monkeypatch.setattr(catalog.promises, "owed", owed)
-    scp = _scp(catalog, tmp_path, Peer("SCANNER", "127.0.0.1", 1, "RADNODE"), wait)
-    with capture_logs() as said:
-        scp.start()
-        went_on = back.wait(10)
-        scp.close()
-
-    assert went_on
-    assert waited[0] == 1.0
-    assert 16.0 <= waited[6] <= 60.0
-    assert max(waited) <= 60.0
-    assert waited[11] == 1.0
-    assert len([one for one in said if one["event"] == "commitment not reported"]) == 10
-    assert "DOE" not in repr(said)
+    promise = owing.promises.get("2.25.1", "SCANNER")
+    assert promise is not None
+    assert promise.state is PromiseState.PARKED
+    assert promise.reason
+    assert owing.work.open(Kind.REPORT, "SCANNER") == []
 
 
-def test_a_receiver_that_ends_does_not_wait_for_the_next_try(
-    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_receiver_that_ends_leaves_what_it_owes_to_the_worker(
+    owing: Catalog, tmp_path: Path
 ) -> None:
-    """A minute of it would be a minute without a receiver."""
-    failing = threading.Event()
+    """And so does one that was killed, at its next start."""
+    scp = CommitmentScp(owing, InstanceFiles(tmp_path), "receiver", lambda: 200.0)
+    assert owing.promises.promise("2.25.1", "SCANNER", WANTED, "receiver", 100.0)
+    assert [one.state for one in _open(owing)] == [WorkState.CLAIMED]
 
-    def owed(_now: float) -> list[Promise]:
-        failing.set()
-        raise ValueError
-
-    def wait(event: threading.Event, seconds: float) -> bool:
-        return event.wait(600.0 if failing.is_set() else seconds)
-
-    monkeypatch.setattr(catalog.promises, "owed", owed)
-    scp = _scp(catalog, tmp_path, Peer("SCANNER", "127.0.0.1", 1, "RADNODE"), wait)
-    scp.start()
-    assert failing.wait(30)
-
-    began = time.monotonic()
     scp.close()
 
-    assert time.monotonic() - began < 60
+    assert [one.state for one in _open(owing)] == [WorkState.WAITING]
+    assert owing.promises.promise("2.25.2", "SCANNER", WANTED, "receiver", 100.0)
+    CommitmentScp(owing, InstanceFiles(tmp_path), "receiver", lambda: 200.0).close()
+    assert [one.state for one in _open(owing)] == [WorkState.WAITING] * 2
+
+
+def _open(catalog: Catalog) -> list[Task]:
+    return catalog.work.open(Kind.REPORT, "SCANNER")

@@ -1,10 +1,8 @@
 """A catalog of the version before, with data in it, goes on where it was."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, astuple
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -30,22 +28,6 @@ SEGMENTED = [
     Finding("liver_volume_ml", "1500.0", 0.97, "pixels", {}),
 ]
 WEIGHTS = [NETWORK, "", NETWORK, "", NETWORK, LIVER, LIVER]
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def url(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[str]:
-    """Give a database of its own on either server: others do not want the old tables."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'catalog.sqlite'}"
-        return
-    server = request.getfixturevalue("postgresql_server").url
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("CREATE DATABASE before")
-    yield server.replace("/postgres?", "/before?")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("DROP DATABASE before WITH (FORCE)")
-    engine.dispose()
 
 
 def digest(found: list[Finding]) -> str:
@@ -90,20 +72,20 @@ def old(
     engine.dispose()
 
 
-def migrated(url: str) -> Catalog:
+def migrated(empty_database: str) -> Catalog:
     """Return the catalog as this version opens it."""
-    made = Catalog(url)
+    made = Catalog(empty_database)
     made.upgrade()
     return made
 
 
-def test_weights_are_named_where_the_ledger_proves_them(url: str) -> None:
+def test_weights_are_named_where_the_ledger_proves_them(empty_database: str) -> None:
     """Those of the network beside what it saw, those of the liver beside what they measured."""
     together = RECOGNISED + SEGMENTED
     told = [(SERIES, RECOGNISED, "0" * 64), (SERIES, RECOGNISED, NETWORK)]
-    old(url, {SERIES: together}, [*told, (SERIES, together, LIVER)])
+    old(empty_database, {SERIES: together}, [*told, (SERIES, together, LIVER)])
 
-    catalog = migrated(url)
+    catalog = migrated(empty_database)
 
     found = catalog.findings.of_series(SERIES, 1)
     assert [one.model_sha256 for one in found] == WEIGHTS
@@ -115,16 +97,16 @@ def test_weights_are_named_where_the_ledger_proves_them(url: str) -> None:
     catalog.close()
 
 
-def test_where_the_ledger_tells_of_other_findings_nothing_is_claimed(url: str) -> None:
+def test_where_the_ledger_tells_of_other_findings_nothing_is_claimed(empty_database: str) -> None:
     """Rows that no entry is about; an entry whose findings are not these."""
     other = [*RECOGNISED[:2], Finding("plane", "coronal", 0.9, "pixels", {})]
     old(
-        url,
+        empty_database,
         {SERIES: RECOGNISED, "1.5": RECOGNISED, "1.6": RECOGNISED + SEGMENTED},
         [(SERIES, other, NETWORK), ("1.6", RECOGNISED + SEGMENTED, LIVER)],
     )
 
-    catalog = migrated(url)
+    catalog = migrated(empty_database)
 
     assert [one.model_sha256 for one in catalog.findings.of_series(SERIES)] == [""] * 5
     assert [one.model_sha256 for one in catalog.findings.of_series("1.5")] == [""] * 5
@@ -134,11 +116,11 @@ def test_where_the_ledger_tells_of_other_findings_nothing_is_claimed(url: str) -
     catalog.close()
 
 
-def test_series_of_the_version_before_await_their_snapshot(url: str) -> None:
+def test_series_of_the_version_before_await_their_snapshot(empty_database: str) -> None:
     """A job of the worker reads their headers; until then they are shown without."""
-    old(url, {SERIES: RECOGNISED}, [])
+    old(empty_database, {SERIES: RECOGNISED}, [])
 
-    catalog = migrated(url)
+    catalog = migrated(empty_database)
 
     assert catalog.snapshots.missing(9) == [(SERIES, 1)]
     assert catalog.snapshots.of_series(SERIES) is None

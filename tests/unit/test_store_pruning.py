@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from node.model.states import CommitmentState, DeliveryState
+from node.model.work import Task
 from node.store import pruning, tables
 from node.store.catalog import Catalog
 from node.store.commitments import requests
@@ -65,6 +66,13 @@ def _pruned(catalog: Catalog, before: float) -> int:
     return sum(owner.prune(before) for owner in owners)
 
 
+def _promised(catalog: Catalog, uid: str, wanted: list[Reference], at: float) -> Task:
+    """Keep a request of another; return the report that is owed."""
+    report = catalog.promises.promise(uid, "SCANNER", wanted, "receiver", at)
+    assert report is not None
+    return report
+
+
 def test_associations_that_are_long_closed_go(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,16 +118,11 @@ def test_the_association_of_what_is_still_coming_in_stays(catalog: Catalog) -> N
 def test_promises_that_were_kept_go(catalog: Catalog) -> None:
     """One that is owed stays, and one that was asked for again since."""
     wanted = [Reference(CT, uid(1))]
-    for number in range(1, 8):
-        catalog.promises.promise(f"2.25.{number}", "SCANNER", wanted, OLD)
-    for promise in catalog.promises.owed(OLD):
-        if promise.transaction_uid == "2.25.2":
-            catalog.promises.park(promise, "no address")
-        elif promise.transaction_uid != "2.25.1":
-            catalog.promises.keep(promise, [], OLD)
-    catalog.promises.promise("2.25.3", "SCANNER", wanted, BEFORE)
-    (again,) = [one for one in catalog.promises.owed(BEFORE) if one.transaction_uid == "2.25.3"]
-    catalog.promises.keep(again, [], BEFORE)
+    owed = [_promised(catalog, f"2.25.{n}", wanted, OLD) for n in range(1, 8)]
+    catalog.promises.park(owed[1], "no address")
+    for report in owed[2:]:
+        catalog.promises.keep(report, [], OLD)
+    catalog.promises.keep(_promised(catalog, "2.25.3", wanted, BEFORE), [], BEFORE)
 
     assert _pruned(catalog, BEFORE) == 5
 
@@ -184,8 +187,7 @@ def test_the_ledger_stays_whole(catalog: Catalog) -> None:
     catalog.requests.begin("2.25.1")
     good = [Reference(CT, uid(1))]
     catalog.reports.take("2.25.1", good, [], lambda *_: Remedied("ask", 0, ""), OLD)
-    catalog.promises.promise("2.25.9", "SCANNER", good, OLD)
-    catalog.promises.keep(catalog.promises.owed(OLD)[0], [stored(1)], OLD)
+    catalog.promises.keep(_promised(catalog, "2.25.9", good, OLD), [stored(1)], OLD)
     proof, history = catalog.ledger.proof(), catalog.ledger.history(STUDY)
 
     Pruner(catalog, 400, 60, lambda: OLD + 401 * DAY_S).tick()
@@ -202,8 +204,7 @@ def test_each_kind_of_row_has_its_own_age(catalog: Catalog) -> None:
     """An auditor asks about last year; nobody asks when a batch was tried that is through."""
     _delivered(catalog, 1)
     _done(catalog, "b", OLD)
-    catalog.promises.promise("2.25.9", "SCANNER", [], OLD)
-    catalog.promises.keep(catalog.promises.owed(OLD)[0], [], OLD)
+    catalog.promises.keep(_promised(catalog, "2.25.9", [], OLD), [], OLD)
 
     Pruner(catalog, 400, 60, lambda: OLD + 61 * DAY_S).tick()
 

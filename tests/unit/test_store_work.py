@@ -310,12 +310,37 @@ def test_what_is_added_twice_is_there_once(empty_catalog: Catalog, work: Work, t
 def test_what_is_claimed_at_once_makes_others_stale(empty_catalog: Catalog, work: Work) -> None:
     """A request that is made again while its report goes out is owed a report of its own."""
     with empty_catalog.write() as connection:
-        first = work.claim_at_once(connection, KEY, "receiver", {})
+        first = work.claim_at_once(connection, KEY, "receiver")
     with empty_catalog.write() as connection:
-        second = work.claim_at_once(connection, KEY, "receiver", {})
+        second = work.claim_at_once(connection, KEY, "receiver")
 
     assert not work.done(first)
     assert work.done(second)
+
+
+def test_what_a_process_gives_up_is_due_for_others(empty_catalog: Catalog, work: Work) -> None:
+    """At its end, or at the start of its successor; what others are at stays theirs."""
+    with empty_catalog.write() as connection:
+        mine = work.claim_at_once(connection, KEY, "receiver")
+    add(empty_catalog, work, TaskKey(Kind.REPORT, "B", "1"))
+    (other,) = claimed(work, "b")
+
+    assert work.give_up("receiver", [Kind.REPORT]) == 1
+    assert [one.of for one in claimed(work, "b")] == [KEY]
+    assert not work.done(mine)
+    assert work.done(other)
+
+
+def test_a_lane_that_is_away_is_put_off(empty_catalog: Catalog, work: Work, time: Time) -> None:
+    """All that is due in it waits as if it had been tried; other lanes do not."""
+    mine = [TaskKey(Kind.REPORT, "A", str(n)) for n in range(3)]
+    add(empty_catalog, work, *mine, TaskKey(Kind.REPORT, "B", "1"))
+
+    work.put_off(Kind.REPORT, "A", lambda attempts: 10.0 * attempts, "nobody there")
+
+    assert [one.lane for one in claimed(work)] == ["B"]
+    time.now += 10
+    assert [(one.attempts, one.reason) for one in claimed(work)] == [(1, "nobody there")] * 3
 
 
 @pytest.mark.parametrize("seconds", [-3600.0, 86400.0, -6.0])

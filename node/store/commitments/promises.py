@@ -2,28 +2,38 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from node.model.records import StoredInstance
-from node.model.states import PROMISE_OWED, PROMISE_PARKED, PROMISE_REPORTED, PromiseState
+from node.model.states import (
+    PROMISE_OWED,
+    PROMISE_PARKED,
+    PROMISE_REPORTED,
+    Move,
+    PromiseState,
+)
+from node.model.work import Kind, Task, TaskKey
 from node.store.commitments.requests import Reference
 from node.store.database import Database
 from node.store.ledger import Happening, Ledger
 from node.store.pruning import Spent, prune
 from node.store.tables import commitment_promise
+from node.store.work import Work
+
+FIRST_REPORT_S: Final = 600.0
+"""How long the process that was asked may take to report, with all files to be read before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One request of another application entity; `attempts` to report have failed so far."""
+    """One request of another application entity; when to report is a piece of work."""
 
     transaction_uid: str
     calling_ae: str
     wanted: tuple[Reference, ...]
     state: PromiseState
-    attempts: int
     reason: str
 
 
@@ -34,59 +44,50 @@ class Promises:
     ----------
     database : Database
         Where the rows are.
-    ledger
+    ledger, work
         Owners of what is written together with it.
     """
 
-    def __init__(self, database: Database, ledger: Ledger) -> None:
+    def __init__(self, database: Database, ledger: Ledger, work: Work) -> None:
         self._database = database
         self._ledger = ledger
+        self._work = work
 
     def promise(
-        self, transaction_uid: str, calling_ae: str, wanted: Sequence[Reference], now: float
-    ) -> bool:
+        self,
+        transaction_uid: str,
+        calling_ae: str,
+        wanted: Sequence[Reference],
+        holder: str,
+        now: float,
+    ) -> Task | None:
         """Keep a request; when this returns, a report is owed, whatever is killed.
+
+        Parameters
+        ----------
+        holder : str
+            Name of the process that was asked: it has the association, and reports first.
 
         Returns
         -------
-        bool
-            False where the Transaction UID is in use for other instances. The same request
-            again is owed a report again.
+        Task or None
+            The report, claimed by `holder`; whoever was at an earlier one is stale, for the same
+            request again is owed a report again. None where the Transaction UID is in use for
+            other instances.
         """
         listed = [[one.sop_class_uid, one.sop_instance_uid] for one in wanted]
         key = {"transaction_uid": transaction_uid, "calling_ae": calling_ae}
-        owed = {"state": PROMISE_OWED.to, "attempts": 0, "reason": "", "due_at": now}
+        owed = {"state": PROMISE_OWED.to, "reason": "", "asked_at": now}
         with self._database.write() as connection:
             known = connection.execute(
                 sa.select(commitment_promise.c.wanted).where(_is(transaction_uid, calling_ae))
             ).one_or_none()
-            if known is None:
-                connection.execute(
-                    sa.insert(commitment_promise).values(
-                        **key, wanted=listed, asked_at=now, **owed
-                    )
-                )
-                return True
-            if known.wanted != listed:
-                return False
-            connection.execute(
-                sa.update(commitment_promise)
-                .where(_is(transaction_uid, calling_ae))
-                .values(**owed)
-            )
-            return True
-
-    def owed(self, now: float) -> list[Promise]:
-        """Return the requests that are to be reported on now, oldest first."""
-        query = (
-            sa.select(commitment_promise)
-            .where(
-                commitment_promise.c.state == PromiseState.OWED, commitment_promise.c.due_at <= now
-            )
-            .order_by(commitment_promise.c.asked_at)
-        )
-        with self._database.read() as connection:
-            return [_promise_of(row) for row in connection.execute(query)]
+            if known is not None and known.wanted != listed:
+                return None
+            asked = self._database.insert(commitment_promise).values(**key, wanted=listed, **owed)
+            connection.execute(asked.on_conflict_do_update(index_elements=list(key), set_=owed))
+            of = TaskKey(Kind.REPORT, calling_ae, transaction_uid)
+            return self._work.claim_at_once(connection, of, holder, FIRST_REPORT_S)
 
     def get(self, transaction_uid: str, calling_ae: str) -> Promise | None:
         """Return one request."""
@@ -95,54 +96,42 @@ class Promises:
             row = connection.execute(query).one_or_none()
         return _promise_of(row) if row is not None else None
 
-    def owe_later(self, promise: Promise, reason: str, due_at: float) -> None:
-        """Note that a report did not get through, and when to try again."""
-        self._put(promise, state=PROMISE_OWED.to, reason=reason, due_at=due_at)
-
-    def park(self, promise: Promise, reason: str) -> None:
+    def park(self, task: Task, reason: str) -> None:
         """Note that a report will not get through; the peer may ask again."""
-        self._put(promise, state=PROMISE_PARKED.to, reason=reason)
+        with self._database.write() as connection:
+            if self._work.done_in(connection, task):
+                _put(connection, task, PROMISE_PARKED, reason)
 
-    def keep(self, promise: Promise, committed: Sequence[StoredInstance], now: float) -> None:
-        """Note that the peer has been told, and of what we have told it that we hold it."""
+    def keep(self, task: Task, committed: Sequence[StoredInstance], now: float) -> None:
+        """Note that the peer has been told, and of what we have told it that we hold it.
+
+        Nothing happens where the same was asked again meanwhile: that is owed its own report.
+        """
         happened = [
             Happening(
                 "committed",
                 one.study_instance_uid,
                 one.sop_instance_uid,
-                {
-                    "for": promise.calling_ae,
-                    "sha256": one.sha256,
-                    "transaction": promise.transaction_uid,
-                },
+                {"for": task.lane, "sha256": one.sha256, "transaction": task.key},
             )
             for one in committed
         ]
         with self._database.write() as connection:
-            connection.execute(
-                sa.update(commitment_promise)
-                .where(_is(promise.transaction_uid, promise.calling_ae))
-                .values(state=PROMISE_REPORTED.to, reason="")
-            )
-            self._ledger.tell(connection, happened, now)
+            if self._work.done_in(connection, task):
+                _put(connection, task, PROMISE_REPORTED, "")
+                self._ledger.tell(connection, happened, now)
 
     def prune(self, before: float) -> int:
         """Remove requests of others that were over before a time; return how many."""
         return prune(self._database, _promises(before))
 
-    def move_due_times(self, connection: sa.Connection, seconds: float) -> None:
-        """Let what waits be due as far ahead as it was before the clock was set."""
-        connection.execute(
-            sa.update(commitment_promise).values(due_at=commitment_promise.c.due_at + seconds)
-        )
 
-    def _put(self, promise: Promise, **values: Any) -> None:
-        with self._database.write() as connection:
-            connection.execute(
-                sa.update(commitment_promise)
-                .where(_is(promise.transaction_uid, promise.calling_ae))
-                .values(attempts=promise.attempts + 1, **values)
-            )
+def _put(connection: sa.Connection, task: Task, move: Move[PromiseState], reason: str) -> None:
+    connection.execute(
+        sa.update(commitment_promise)
+        .where(_is(task.key, task.lane), commitment_promise.c.state.in_(move.of))
+        .values(state=move.to, reason=reason)
+    )
 
 
 def _is(transaction_uid: str, calling_ae: str) -> sa.ColumnElement[bool]:
@@ -157,8 +146,7 @@ def _promise_of(row: sa.Row[Any]) -> Promise:
         transaction_uid=row.transaction_uid,
         calling_ae=row.calling_ae,
         wanted=tuple(Reference(*one) for one in row.wanted),
-        state=row.state,
-        attempts=row.attempts,
+        state=PromiseState(row.state),
         reason=row.reason,
     )
 
@@ -168,6 +156,5 @@ def _promises(before: float) -> Spent:
     over = (
         commitment_promise.c.state.in_((PromiseState.REPORTED, PromiseState.PARKED)),
         commitment_promise.c.asked_at < before,
-        commitment_promise.c.due_at < before,
     )
     return Spent(commitment_promise, over, over)

@@ -1,0 +1,59 @@
+"""What was due under the version before is due under this one, when it was due then."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+
+from node.model.states import PromiseState, WorkState
+from node.model.work import Kind, TaskKey
+from node.store.catalog import Catalog
+from node.store.database import migrations
+
+
+def before(url: str, version: str, **rows: list[dict[str, Any]]) -> None:
+    """Make a catalog of an older version, with rows by table."""
+    engine = sa.create_engine(url)
+    config = migrations()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+        known = sa.MetaData()
+        known.reflect(connection)
+        for table, values in rows.items():
+            connection.execute(sa.insert(known.tables[table]), values)
+    engine.dispose()
+
+
+def migrated(url: str) -> Catalog:
+    """Return the catalog as this version opens it."""
+    made = Catalog(url)
+    made.upgrade()
+    return made
+
+
+def test_reports_that_were_owed_are_work(empty_database: str) -> None:
+    """With what failed so far; what was reported or given up is not."""
+    wanted = [["1.2.840.10008.5.1.4.1.1.2", "1.2.3"]]
+    promises = [
+        {
+            "transaction_uid": f"2.25.{n}", "calling_ae": "SCANNER", "wanted": wanted,
+            "state": state, "attempts": n, "reason": "nobody there", "asked_at": 5.0,
+            "due_at": 50.0 + n,
+        }
+        for n, state in enumerate(("owed", "reported", "parked", "owed"))
+    ]  # fmt: skip
+    before(empty_database, "0014", commitment_promise=promises)
+
+    catalog = migrated(empty_database)
+
+    owed = catalog.work.open(Kind.REPORT, "SCANNER")
+    assert [(one.key, one.attempts, one.due_at, one.reason) for one in owed] == [
+        ("2.25.0", 0, 50.0, "nobody there"), ("2.25.3", 3, 53.0, "nobody there"),
+    ]  # fmt: skip
+    assert {one.state for one in owed} == {WorkState.WAITING}
+    assert catalog.work.task(TaskKey(Kind.REPORT, "SCANNER", "2.25.1")) is None
+    parked = catalog.promises.get("2.25.2", "SCANNER")
+    assert parked is not None
+    assert (parked.state, parked.reason) == (PromiseState.PARKED, "nobody there")
+    catalog.close()
