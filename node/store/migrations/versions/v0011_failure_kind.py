@@ -5,6 +5,8 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 
+from node.store.migrations.refusal import refuse_downgrade
+
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
@@ -39,6 +41,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove it: the reasons still begin as they did."""
-    with op.batch_alter_table("revision") as table:
-        table.drop_column("failure_kind")
+    """Refuse: see the reason."""
+    refuse_downgrade(revision, "the older one does not write why a revision failed")

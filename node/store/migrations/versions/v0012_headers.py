@@ -9,6 +9,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from alembic import op
 
+from node.store.migrations.refusal import refuse_downgrade
+
 revision = "0012"
 down_revision = "0011"
 branch_labels = None
@@ -91,11 +93,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
-    with op.batch_alter_table("finding") as table:
-        table.drop_column("model_sha256")
-    op.drop_index("delivery_open", "delivery")
-    op.drop_table("series_header")
+    """Refuse: see the reason."""
+    refuse_downgrade(revision, "headers and the weights of each finding would be lost")
 
 
 def _name_weights(connection: sa.Connection) -> None:

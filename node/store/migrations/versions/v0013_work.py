@@ -7,6 +7,8 @@ Revises: 0012
 import sqlalchemy as sa
 from alembic import op
 
+from node.store.migrations.refusal import refuse_downgrade
+
 revision = "0013"
 down_revision = "0012"
 branch_labels = None
@@ -46,8 +48,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables."""
-    op.drop_table("due_clock")
-    op.drop_index("work_lease", table_name="work")
-    op.drop_index("work_due", table_name="work")
-    op.drop_table("work")
+    """Refuse: see the reason."""
+    refuse_downgrade(revision, "what is due since then would be forgotten")

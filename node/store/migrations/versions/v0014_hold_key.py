@@ -5,6 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from node.store.migrations.refusal import refuse_downgrade
+
 revision = "0014"
 down_revision = "0013"
 branch_labels = None
@@ -39,17 +41,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Put the text together again."""
-    op.add_column(
-        "quarantine", sa.Column("what", sa.String(length=160), nullable=False, server_default="")
-    )
-    connection = op.get_bind()
-    for row in connection.execute(sa.select(_TABLE)).all():
-        connection.execute(sa.update(_TABLE).where(_TABLE.c.id == row.id).values(what=_what(row)))
-    with op.batch_alter_table("quarantine") as table:
-        table.alter_column("what", server_default=None)
-        for name in _ADDED:
-            table.drop_column(name)
+    """Refuse: see the reason."""
+    refuse_downgrade(revision, "what is held since may have no text that the older one reads")
 
 
 def _key(kind: str, what: str) -> dict[str, Any]:
@@ -59,9 +52,3 @@ def _key(kind: str, what: str) -> dict[str, Any]:
     if kind == "delivery":
         return {"destination": what}
     return {"revision": int(what.removeprefix("revision-"))}
-
-
-def _what(row: sa.Row[Any]) -> str:
-    if row.revision is not None:
-        return f"revision-{row.revision}"
-    return row.destination or f"{row.sop_instance_uid}.{row.sha256}"

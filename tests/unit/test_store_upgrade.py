@@ -1,0 +1,228 @@
+"""A catalog of the version before, with a row in every state, goes on where it was."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from node.errors import StoreError
+from node.model.failures import FailureKind, HoldKind
+from node.model.keys import HeldBytes, HeldDeliveries, HeldRevision, HoldKey
+from node.model.records import Circuit
+from node.model.states import (
+    CircuitState,
+    CommitmentState,
+    DeliveryState,
+    HoldState,
+    PromiseState,
+    RevisionState,
+)
+from node.store.catalog import Catalog
+from node.store.database import migrations
+from tests.store_rows import SERIES, STUDY, uid
+
+BEFORE: Final = "0010"
+AT: Final = 100.0
+REASONS: Final = {
+    "recognition died: ERROR: x": FailureKind.RECOGNITION,
+    "routing died: ERROR: x": FailureKind.ROUTING,
+    "segmentation died: ERROR: x": FailureKind.SEGMENTATION,
+    "liver not segmented: no slices; no rule sends this series anywhere": FailureKind.SEGMENTATION,
+    "liver segmentation refused: 5 voxels differ": FailureKind.CERTIFICATE,
+    "headers cannot be read: 1 of 6": FailureKind.UNREADABLE,
+    "images that do not belong together: 2 patients": FailureKind.MIXED,
+    "Series 1.2: a localizer": None,
+}
+HOLDS: Final[list[tuple[HoldKind, str, HoldKey, HoldState]]] = [
+    (HoldKind.MIXED, "revision-1", HeldRevision(1), HoldState.HELD),
+    (HoldKind.CERTIFICATE, "revision-12", HeldRevision(12), HoldState.REPLAYED),
+    (HoldKind.CONFLICT, f"1.2.3.{'a' * 64}", HeldBytes("1.2.3", "a" * 64), HoldState.DISCARDING),
+    (HoldKind.DELIVERY, "pacs.north", HeldDeliveries("pacs.north"), HoldState.RELEASED),
+    (HoldKind.DELIVERY, "pacs", HeldDeliveries("pacs"), HoldState.DISCARDED),
+]
+
+
+class Old:
+    """A database of the version before, on either server."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = sa.create_engine(url)
+        self._tables = sa.MetaData()
+        config: Config = migrations()
+        with self._engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, BEFORE)
+            self._tables.reflect(connection)
+
+    def put(self, table: str, **values: Any) -> None:
+        """Write a row."""
+        with self._engine.begin() as connection:
+            connection.execute(sa.insert(self._tables.tables[table]), values)
+
+    def series(self, key: str, revision: int, state: str, reason: str) -> None:
+        """Write a series with one instance and one revision."""
+        self.put(
+            "series", series_instance_uid=key, study_instance_uid=STUDY, instance_count=1,
+            unsettled=False, revision=revision, first_instance_at=AT, last_instance_at=AT,
+        )  # fmt: skip
+        self.put(
+            "revision", series_instance_uid=key, revision=revision, state=state, reason=reason,
+            evidence={}, completed_at=AT, instance_count=1,
+        )  # fmt: skip
+
+    def instance(self, number: int) -> str:
+        """Write an instance of the series; return its UID."""
+        self.put(
+            "instance", sop_instance_uid=uid(number), series_instance_uid=SERIES,
+            study_instance_uid=STUDY, sop_class_uid="1.2", transfer_syntax_uid="1.2.1",
+            path=f"instances/{number}", size=1, sha256="0" * 64, calling_ae="CT",
+            origin="received", received_at=AT, revision=1,
+        )  # fmt: skip
+        return uid(number)
+
+    def migrated(self) -> Catalog:
+        """Return the catalog as this version opens it."""
+        self._engine.dispose()
+        made = Catalog(self.url)
+        made.upgrade()
+        return made
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def old(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Old]:
+    """Give a database of its own on either server: others do not want the old tables."""
+    if request.param == "sqlite":
+        yield Old(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+        return
+    server = request.getfixturevalue("postgresql_server").url
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE DATABASE upgraded")
+    yield Old(server.replace("/postgres?", "/upgraded?"))
+    with engine.connect() as connection:
+        connection.exec_driver_sql("DROP DATABASE upgraded WITH (FORCE)")
+    engine.dispose()
+
+
+def test_why_a_revision_failed_is_read_from_its_reason_once(old: Old) -> None:
+    """The kinds of the quarantine, and none where a series is what it is."""
+    for number, reason in enumerate(REASONS):
+        old.series(f"{SERIES}.{number}", 1, "unusable", reason)
+    old.series(f"{SERIES}.77", 1, "done", "recognition died: in its reason alone")
+
+    catalog = old.migrated()
+
+    found = [catalog.revisions.of_series(f"{SERIES}.{n}")[0] for n in range(len(REASONS))]
+    assert [one.failure_kind for one in found] == list(REASONS.values())
+    assert [one.reason for one in found] == list(REASONS)
+    assert catalog.revisions.of_series(f"{SERIES}.77")[0].failure_kind is None
+    wrong = [kind for kind in REASONS.values() if kind is not None]
+    assert sorted(one.failure_kind for one in catalog.unheld.revisions()) == sorted(wrong)
+    catalog.close()
+
+
+@pytest.mark.parametrize("state", RevisionState)
+def test_a_revision_stays_in_its_state(old: Old, state: RevisionState) -> None:
+    """What was complete or at work is taken up; what had ended has ended."""
+    old.series(SERIES, 3, state, "")
+
+    catalog = old.migrated()
+
+    (row,) = catalog.revisions.of_series(SERIES)
+    assert (row.revision, row.state) == (3, state)
+    catalog.close()
+
+
+def test_what_is_held_has_its_key_and_its_id(old: Old) -> None:
+    """An id that an operator wrote down is still that of the same thing."""
+    ids = []
+    for number, (kind, what, _, state) in enumerate(HOLDS):
+        ids.append(f"{number:012d}")
+        old.put(
+            "quarantine", id=ids[-1], kind=kind, study_instance_uid=STUDY,
+            series_instance_uid=SERIES, what=what, reason="x", folder=f"quarantine/{number}",
+            state=state, rounds=2, held_at=AT + number, changed_at=AT,
+        )  # fmt: skip
+
+    catalog = old.migrated()
+
+    held = catalog.quarantine.held(tuple(HoldState))
+    assert [(one.hold.kind, one.hold.key, one.state) for one in held] == [
+        (kind, key, state) for kind, _, key, state in HOLDS
+    ]
+    assert [str(one.hold.key) for one in held] == [what for _, what, _, _ in HOLDS]
+    assert all(one.rounds == 2 for one in held)
+    assert catalog.quarantine.rounds(SERIES, 12) == 2
+    catalog.close()
+
+
+@pytest.mark.parametrize("state", DeliveryState)
+@pytest.mark.parametrize("commitment", [None, *CommitmentState])
+def test_a_delivery_stays_in_its_state(
+    old: Old, state: DeliveryState, commitment: CommitmentState | None
+) -> None:
+    """With its attempts, its reason, and what was promised."""
+    sop = old.instance(1)
+    old.put(
+        "delivery", sop_instance_uid=sop, destination="pacs", batch=f"source/{SERIES}/1",
+        state=state, attempts=3, reason="busy", added_at=AT, changed_at=AT, commitment=commitment,
+        commitment_due=AT if commitment else None, commitment_attempts=1, transaction_uid="2.25.1",
+    )  # fmt: skip
+
+    catalog = old.migrated()
+
+    (row,) = catalog.deliveries.of_study(STUDY)
+    assert (row.state, row.commitment, row.attempts, row.reason) == (state, commitment, 3, "busy")
+    wanted = state is DeliveryState.PENDING
+    assert catalog.deliveries.is_wanted(sop, "pacs") is wanted
+    catalog.close()
+
+
+@pytest.mark.parametrize("state", PromiseState)
+def test_a_report_that_is_owed_is_still_owed(old: Old, state: PromiseState) -> None:
+    """And one that was given is not given again."""
+    old.put(
+        "commitment_promise", transaction_uid="2.25.1", calling_ae="CT",
+        wanted=[["1.2", uid(1)]], state=state, attempts=2, reason="away", asked_at=AT, due_at=AT,
+    )  # fmt: skip
+
+    catalog = old.migrated()
+
+    promise = catalog.promises.get("2.25.1", "CT")
+    assert promise is not None
+    assert (promise.state, promise.reason) == (state, "away")
+    catalog.close()
+
+
+@pytest.mark.parametrize("state", CircuitState)
+def test_a_circuit_stays_in_its_state(old: Old, state: CircuitState) -> None:
+    """A destination that was given up stays so until it answers."""
+    old.put(
+        "outlet", destination="pacs", paused=True, circuit=state, failures=5, openings=2, probes=1,
+        until=AT, reason="no connection", changed_at=AT,
+    )  # fmt: skip
+
+    catalog = old.migrated()
+
+    found = catalog.outlets.get("pacs")
+    assert found.paused
+    assert (found.circuit.state, found.circuit.failures) == (state, 5)
+    assert isinstance(found.circuit, Circuit)
+    catalog.close()
+
+
+@pytest.mark.parametrize("version", ["0010", "0011", "0012", "0013"])
+def test_going_back_is_refused_with_the_reason(old: Old, version: str) -> None:
+    """Half of a catalog is worse than none: the back-up is the way back."""
+    catalog = old.migrated()
+    config = migrations()
+
+    with catalog.write() as connection:
+        config.attributes["connection"] = connection
+        with pytest.raises(StoreError, match=r"does not go back behind version .*back-up"):
+            command.downgrade(config, version)
+    catalog.close()
