@@ -1,5 +1,6 @@
 """The list of studies: a page of it, newest first, whatever there is."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ MOST: Final = 500
 """Studies of one page."""
 
 _ANY: Final = StudyFilter()
+_CURSOR: Final = re.compile(r"([0-9]{1,20}(?:[.][0-9]{1,20})?)/([0-9.]{1,64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,10 @@ class Cursor:
         ValueError
             If it is none.
         """
-        at, between, uid = text.partition("/")
-        if not (between and uid):
-            raise ValueError("expected a moment and a Study Instance UID with / between")
-        return cls(float(at), uid)
+        found = _CURSOR.fullmatch(text)
+        if found is None:
+            raise ValueError("expected a moment and a Study Instance UID, as the list showed them")
+        return cls(float(found[1]), found[2])
 
 
 @dataclass(frozen=True, slots=True)
