@@ -191,16 +191,6 @@ class SeriesSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class StudySummary:
-    """One study for a person."""
-
-    study_instance_uid: str
-    series_count: int
-    instance_count: int
-    last_instance_at: float
-
-
-@dataclass(frozen=True, slots=True)
 class Conflict:
     """An instance that came with a known UID and different bytes, kept apart at `path`."""
 

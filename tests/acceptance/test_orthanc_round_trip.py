@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, SegmentationStorage
 
 from node.identity import is_own_output
+from node.views.studies import page_of_studies
 from radnet.volume.series import read_volume
 from tests.node_process import NodeProcess, running, wait_for
 from tests.peers import NO_NAGLE, RunningOrthanc
@@ -143,7 +144,7 @@ def test_own_output_that_comes_back_is_not_processed_again(
             path.write_bytes(orthanc.file(ds.SOPInstanceUID))
             subprocess.run([dcmtk["storescu"], "-R", *target, path], check=True, env=env)
 
-    (study,) = node.catalog.studies.summaries()
+    (study,) = page_of_studies(node.catalog).studies
     series = node.catalog.studies.series_of(study.study_instance_uid)
     assert [one.revision for one in series if one.instance_count > 2] == [1]
     assert not node.catalog.studies.unsettled()

@@ -22,7 +22,7 @@ from node.store.database import Database
 from node.store.ledger import Happening, Ledger
 from node.store.studies.instances import Instances
 from node.store.studies.series import Studies
-from node.store.tables import ledger, revision, series
+from node.store.tables import revision, series
 
 Standing = Literal["through", "in work", "coming in", "deleted"]
 """Only what is through can be run again."""
@@ -223,22 +223,6 @@ class Revisions:
             study = connection.execute(query).scalar_one()
             told = Happening("judged", study, series_instance_uid, detail)
             self._ledger.tell(connection, [told], now)
-
-    def judged(self, study_instance_uid: str) -> dict[str, list[dict[str, Any]]]:
-        """Return what the rules said last of each series of a study.
-
-        Of one that holds own output beside images, they said something of each.
-        """
-        query = (
-            sa.select(ledger.c.subject, ledger.c.detail)
-            .where(ledger.c.study_instance_uid == study_instance_uid, ledger.c.event == "judged")
-            .order_by(ledger.c.number)
-        )
-        last: dict[str, dict[str, dict[str, Any]]] = {}
-        with self._database.read() as connection:
-            for subject, detail in connection.execute(query):
-                last.setdefault(subject, {})[str(detail.get("of", ""))] = detail
-        return {uid: list(told.values()) for uid, told in last.items()}
 
     def begin_again(
         self,

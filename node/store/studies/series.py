@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningInsert
 
 from node.identity import derived_uid
-from node.model.records import SeriesProgress, SeriesSummary, StoredInstance, StudySummary
+from node.model.records import SeriesProgress, SeriesSummary, StoredInstance
 from node.model.states import Origin, Recorded
 from node.store.database import Database
 from node.store.deliveries.deliveries import Deliveries
@@ -104,22 +104,6 @@ class Studies:
                 )
                 for row in connection.execute(_UNSETTLED)
             ]
-
-    def summaries(self) -> list[StudySummary]:
-        """Return every study, the one that changed last first."""
-        last = sa.func.max(series.c.last_instance_at)
-        query = (
-            sa.select(
-                series.c.study_instance_uid,
-                sa.func.count().label("series_count"),
-                sa.func.sum(series.c.instance_count).label("instance_count"),
-                last.label("last_instance_at"),
-            )
-            .group_by(series.c.study_instance_uid)
-            .order_by(last.desc())
-        )
-        with self._database.read() as connection:
-            return [StudySummary(*row) for row in connection.execute(query)]
 
     def study_of(self, series_instance_uid: str) -> str:
         """Return the study of a series that was received, also where its files were deleted."""
