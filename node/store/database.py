@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import command
@@ -27,6 +27,8 @@ _LOOK_S = 0.05
 GIVEN_WAY_S = 0.15
 RESERVED_LOG_OCTETS = 5 << 20  # a little over the 1000 pages after which SQLite starts anew
 WRITTEN = "end of the ledger"  # key of what a transaction has appended
+# Errors of SQLAlchemy quote the values of a statement, a patient's name for one: not to a log.
+_POOL: Final[dict[str, Any]] = {"pool_size": 10, "max_overflow": 40, "hide_parameters": True}
 MIGRATION_LOCK = 0x5241444E  # any constant; PostgreSQL's lock name for migrations
 
 
@@ -212,12 +214,10 @@ def _engine(url: str) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
         # A restarted server leaves dead connections in the pool: ask before using one.
-        server = sa.create_engine(parsed, pool_size=10, max_overflow=40, pool_pre_ping=True)
+        server = sa.create_engine(parsed, **_POOL, pool_pre_ping=True)
         sa.event.listen(server, "connect", _configure_server)
         return server
-    engine = sa.create_engine(
-        parsed, connect_args={"timeout": BUSY_TIMEOUT_S}, pool_size=10, max_overflow=40
-    )
+    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_S}, **_POOL)
     sa.event.listen(engine, "connect", _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -1,10 +1,13 @@
 """What the headers of a series say: kept in rows, refreshed, and forgotten with the series."""
 
+import traceback
 from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.schema import DropTable
 
+from node.errors import StoreError
 from node.model.headers import PATIENT_COLUMNS, HeaderSnapshot
 from node.model.states import DeliveryState, RevisionState
 from node.store.catalog import Catalog
@@ -129,6 +132,21 @@ def test_a_snapshot_that_is_shown_in_an_error_names_nobody() -> None:
     """A log or an exception may hold the text of any record."""
     assert not [one for one in said(FULL) if repr(one) in repr(FULL)]
     assert "20261130" in repr(FULL)
+
+
+def test_an_error_of_the_database_names_nobody(catalog: Catalog) -> None:
+    """Nor does what it was raised from, which a traceback shows."""
+    catalog.studies.record(stored(1), 100.0)
+    with catalog.engine.begin() as connection:
+        connection.execute(DropTable(series_header))
+
+    with pytest.raises(StoreError) as raised:
+        catalog.snapshots.put(SERIES, 1, FULL, 100.0)
+
+    series_header.create(catalog.engine)  # the fixture empties it
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "INSERT INTO series_header" in shown
+    assert not [one for one in said(FULL) if len(one) > 2 and one in shown]
 
 
 @pytest.mark.parametrize(
