@@ -78,12 +78,12 @@ def receive(settings: Settings, stop: threading.Event) -> None:
         receiving just now, and count its associations as aborted.
     """
     storage = open_storage(settings)
-    told = (
+    in_use = (
         f"another process receives into {settings.node.data}: stop it first, or give this node "
         "another node.data"
     )
     with (
-        sole_lock(settings.node.data / "run" / "receiver.lock", told),
+        sole_lock(settings.node.data / "run" / "receiver.lock", in_use),
         audited(settings, storage.catalog, "receiver"),
     ):
         storage_scp.serve(settings, storage.catalog, storage.files, time.time, stop)

@@ -73,18 +73,19 @@ class MessageWriter:
 
     def messages(self, backlog: Backlog) -> list[Message]:
         """Return the messages of a batch, oldest first."""
-        told = [*self._instance_events(backlog.instance_events)]
-        told += [self._process_event(one) for one in backlog.process_events]
-        told += [self._alert(one) for one in backlog.refused]
-        return sorted(told, key=lambda message: message.at)
+        found = [*self._instance_events(backlog.instance_events)]
+        found += [self._process_event(event) for event in backlog.process_events]
+        found += [self._alert(refusal) for refusal in backlog.refused]
+        return sorted(found, key=lambda message: message.at)
 
     def _instance_events(self, instance_events: Iterable[InstanceEvent]) -> Iterable[Message]:
         groups: dict[tuple[str, str, str], list[InstanceEvent]] = {}
-        for one in instance_events:
-            peer = str(one.detail.get("from") or one.detail.get("to") or "")
-            groups.setdefault((one.event, one.study_instance_uid, peer), []).append(one)
+        for happened in instance_events:
+            peer = str(happened.detail.get("from") or happened.detail.get("to") or "")
+            key = happened.event, happened.study_instance_uid, peer
+            groups.setdefault(key, []).append(happened)
         for (event, study, peer), group in groups.items():
-            classes = Counter(one.sop_class_uid for one in group)
+            classes = Counter(entry.sop_class_uid for entry in group)
             if event == "classified":  # one entry for a whole series
                 classes = Counter()
             subject = Subject(study, Code.STUDY_INSTANCE_UID, REPORT, classes)
@@ -144,27 +145,27 @@ class MessageWriter:
         roles = (role,) if role else ()
         return Participant(self.ae_title, requestor, roles, self.host, name=self.process)
 
-    def _process_event(self, one: ProcessEvent) -> Message:
+    def _process_event(self, event: ProcessEvent) -> Message:
         """Tell that a process began or ended (A.5.3.1)."""
-        begun = one.kind == "start"
+        begun = event.kind == "start"
         who = Participant(
-            f"{one.detail['role']}:{one.detail['process']}",
+            f"{event.detail['role']}:{event.detail['process']}",
             False,
             (Code.APPLICATION,),
             self.host,
             alternative_id=f"AETITLES={self.ae_title}",
         )
         kind = Code.APPLICATION_START if begun else Code.APPLICATION_STOP
-        return Message(Code.APPLICATION_ACTIVITY, "E", one.at, [who], event_type=kind)
+        return Message(Code.APPLICATION_ACTIVITY, "E", event.at, [who], event_type=kind)
 
-    def _alert(self, one: RefusedPeer) -> Message:
+    def _alert(self, refusal: RefusedPeer) -> Message:
         """Tell that a node could not prove who it is (A.5.3.11)."""
-        peer = one.peer
-        times = f", {one.fresh} times" if one.fresh > 1 else ""
+        peer = refusal.peer
+        times = f", {refusal.fresh} times" if refusal.fresh > 1 else ""
         return Message(
             Code.SECURITY_ALERT,
             "E",
-            one.last_at,
+            refusal.last_at,
             [
                 self._ourselves(requestor=True),
                 Participant(peer.calling_ae or peer.address, False, (), peer.address),
@@ -189,7 +190,7 @@ class AuditQueue(Protocol):
     def backlog(self, limit: int) -> Backlog:
         """Return what is to be told next."""
 
-    def sent(self, told: Backlog) -> None:
+    def sent(self, backlog: Backlog) -> None:
         """Forget what has been told."""
 
 
@@ -225,7 +226,7 @@ class Auditor:
         """Tell everything that waits; what cannot be told waits on."""
         try:
             while backlog := self._spool.backlog(BATCH):
-                messages = [self._syslog(one) for one in self._writer.messages(backlog)]
+                messages = [self._syslog(message) for message in self._writer.messages(backlog)]
                 if messages:
                     self._collector.deliver(messages)
                 self._spool.sent(backlog)

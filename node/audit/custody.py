@@ -54,7 +54,7 @@ def changed_files(catalog: Catalog, files: InstanceFiles, entries: list[Entry]) 
     that retention deleted is gone by right, where the ledger tells so last of all. Entries of an
     older version tell less, and less is compared.
     """
-    for study in dict.fromkeys(one.study_instance_uid for one in entries):
+    for study in dict.fromkeys(entry.study_instance_uid for entry in entries):
         yield from _disagreements(catalog, files, study)
 
 
@@ -62,111 +62,113 @@ def _disagreements(catalog: Catalog, files: InstanceFiles, study: str) -> list[s
     found: list[str] = []
     for _ in range(LOOKS):
         entries = catalog.ledger.entries_about(study)
-        told = expected(entries)
-        rows = catalog.custody.standing(study, {*told.instances, *(uid for uid, _ in told.apart)})
+        ledger = expected(entries)
+        rows = catalog.custody.standing(
+            study, {*ledger.instances, *(uid for uid, _ in ledger.apart)}
+        )
         found = [
-            *_instances(told, rows, files),
-            *_apart(told, rows, files),
-            *_deliveries(told, rows),
-            *_results(told, rows),
+            *_instances(ledger, rows, files),
+            *_apart(ledger, rows, files),
+            *_deliveries(ledger, rows),
+            *_results(ledger, rows),
         ]
         if not found or len(catalog.ledger.entries_about(study)) == len(entries):
             break
     return found
 
 
-def _instances(told: Expected, rows: StudyRows, files: InstanceFiles) -> Iterator[str]:
-    for uid, one in told.instances.items():
+def _instances(ledger: Expected, rows: StudyRows, files: InstanceFiles) -> Iterator[str]:
+    for uid, kept in ledger.instances.items():
         stored = rows.instances.get(uid)
         if stored is None:
             yield f"{uid}: no longer in the catalog"
             continue
-        yield from _altered_row(uid, one, stored)
-        if (stored.deleted_at is not None) != (uid in told.deleted):
+        yield from _altered_row(uid, kept, stored)
+        if (stored.deleted_at is not None) != (uid in ledger.deleted):
             yield f"{uid}: catalog and ledger disagree on whether it was deleted"
         elif stored.deleted_at is None:
             path = files.absolute(stored.path)
-            wrong = _unlike(path, one, f"was {one['event']}")
-            if not wrong and "head_sha256" not in one:
+            wrong = _unlike(path, kept, f"was {kept['event']}")
+            if not wrong and "head_sha256" not in kept:
                 wrong = _other_syntax(path, stored)
             if wrong:
                 yield f"{uid}: its file {wrong}"
-    for uid in rows.instances.keys() - told.instances.keys():
+    for uid in rows.instances.keys() - ledger.instances.keys():
         yield f"{uid}: in the catalog, and the ledger does not tell where from"
 
 
-def _altered_row(uid: str, one: Mapping[str, Any], stored: StoredInstance) -> Iterator[str]:
+def _altered_row(uid: str, kept: Mapping[str, Any], stored: StoredInstance) -> Iterator[str]:
     for name, column in _ROW_OF.items():
         found = getattr(stored, column)
-        if name in one and found not in _keys(name, one):
-            yield f"{uid}: its row says {column} {found}, the ledger {one[name]}"
-    origin = "derived" if one["event"] == "derived" else "received"
+        if name in kept and found not in _keys(name, kept):
+            yield f"{uid}: its row says {column} {found}, the ledger {kept[name]}"
+    origin = "derived" if kept["event"] == "derived" else "received"
     if stored.origin != origin:
         yield f"{uid}: its row says origin {stored.origin}, the ledger {origin}"
-    if one["event"] != "released" and stored.study_instance_uid != one["study"]:
+    if kept["event"] != "released" and stored.study_instance_uid != kept["study"]:
         yield (
             f"{uid}: its row says study_instance_uid {stored.study_instance_uid}, the ledger "
-            f"{one['study']}"
+            f"{kept['study']}"
         )
 
 
-def _keys(name: str, one: Mapping[str, Any]) -> tuple[Any, ...]:
+def _keys(name: str, kept: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return what a row may say: a series UID that another study has, too, has a key beside it."""
     if name == "series":
-        return one[name], series_key(one["study"], one[name])
-    return (one[name],)
+        return kept[name], series_key(kept["study"], kept[name])
+    return (kept[name],)
 
 
-def _apart(told: Expected, rows: StudyRows, files: InstanceFiles) -> Iterator[str]:
-    for (uid, sha256), one in told.apart.items():
+def _apart(ledger: Expected, rows: StudyRows, files: InstanceFiles) -> Iterator[str]:
+    for (uid, sha256), kept in ledger.apart.items():
         other = rows.apart.get((uid, sha256))
         if other is None:
             yield f"{uid}: its other bytes ({sha256[:12]}) are no longer in the catalog"
             continue
-        for column in _altered_apart(one, other):
+        for column in _altered_apart(kept, other):
             yield f"{uid}: the row of its other bytes says another {column} than the ledger"
-        if wrong := _unlike(files.absolute(other.path), one, "was kept apart"):
+        if wrong := _unlike(files.absolute(other.path), kept, "was kept apart"):
             yield f"{uid}: the file of its other bytes {wrong}"
-    for uid, sha256 in rows.apart.keys() - told.known_apart:
+    for uid, sha256 in rows.apart.keys() - ledger.known_apart:
         yield f"{uid}: other bytes ({sha256[:12]}) that the ledger does not tell of"
 
 
-def _altered_apart(one: Mapping[str, Any], other: Conflict) -> Iterator[str]:
+def _altered_apart(kept: Mapping[str, Any], other: Conflict) -> Iterator[str]:
     for name, column in (("size", "size"), ("from", "calling_ae")):
-        if name in one and getattr(other, column) != one[name]:
+        if name in kept and getattr(other, column) != kept[name]:
             yield column
-    if one["event"] != "released" and other.study_instance_uid != one["study"]:
+    if kept["event"] != "released" and other.study_instance_uid != kept["study"]:
         yield "study_instance_uid"
-    if "series" in one and other.series_instance_uid not in _keys("series", one):
+    if "series" in kept and other.series_instance_uid not in _keys("series", kept):
         yield "series_instance_uid"
 
 
-def _deliveries(told: Expected, rows: StudyRows) -> Iterator[str]:
-    for key, state in told.deliveries.items():
+def _deliveries(ledger: Expected, rows: StudyRows) -> Iterator[str]:
+    for key, state in ledger.deliveries.items():
         uid, destination = key
         row = rows.deliveries.get(key)
         if row is None:
             yield f"{uid}: {state} at {destination} by the ledger, and not in the catalog"
         elif row.state != state:
             yield f"{uid}: {row.state} at {destination} by the catalog, {state} by the ledger"
-        elif (row.commitment == "committed") != (key in told.committed):
+        elif (row.commitment == "committed") != (key in ledger.committed):
             yield f"{uid}: catalog and ledger disagree on whether {destination} committed to it"
     for key, row in rows.deliveries.items():
-        if key not in told.deliveries and row.state != "pending":
+        if key not in ledger.deliveries and row.state != "pending":
             yield f"{key[0]}: {row.state} at {key[1]} by the catalog, the ledger tells nothing"
 
 
-def _results(told: Expected, rows: StudyRows) -> Iterator[str]:
-    for (series, revision), one in told.findings.items():
-        if "findings_sha256" in one:
+def _results(ledger: Expected, rows: StudyRows) -> Iterator[str]:
+    for (series, revision), kept in ledger.findings.items():
+        if "findings_sha256" in kept:
             found = rows.findings.get((series, revision))
-            if found is None and one["findings_sha256"] != NO_FINDINGS:
+            if found is None and kept["findings_sha256"] != NO_FINDINGS:
                 yield f"{series}: the findings of revision {revision} are not in the catalog"
-            elif found is not None and found != one["findings_sha256"]:
+            elif found is not None and found != kept["findings_sha256"]:
                 yield f"{series}: the findings of revision {revision} are not those of the ledger"
-    for series, revision in rows.findings.keys() - told.findings.keys():
+    for series, revision in rows.findings.keys() - ledger.findings.keys():
         yield f"{series}: findings of revision {revision} that the ledger does not tell of"
-    for key, uid in told.derived.items():
+    for key, uid in ledger.derived.items():
         if rows.derived.get(key) != uid:
             yield f"{uid}: the catalog does not name it as the {key[2]} of {key[0]}"
 
@@ -183,7 +185,7 @@ def _other_syntax(path: Path, stored: StoredInstance) -> str:
     return f"names the transfer syntax {named}, its row {stored.transfer_syntax_uid}"
 
 
-def _unlike(path: Path, one: Mapping[str, Any], what: str) -> str:
+def _unlike(path: Path, kept: Mapping[str, Any], what: str) -> str:
     """Return what is wrong with a file of which an entry holds the digests, or ''."""
     try:
         with path.open("rb") as file:
@@ -194,8 +196,8 @@ def _unlike(path: Path, one: Mapping[str, Any], what: str) -> str:
         return f"cannot be read: {error.strerror}"
     except InvalidInstanceError:
         return f"is not the one that {what}"
-    if sha256 != one["sha256"]:
+    if sha256 != kept["sha256"]:
         return f"is not the one that {what}"
-    if head_sha256 != one.get("head_sha256", head_sha256):
+    if head_sha256 != kept.get("head_sha256", head_sha256):
         return f"has another File Meta Information than the one that {what}"
     return ""

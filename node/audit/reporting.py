@@ -30,7 +30,7 @@ def auditor_of(settings: Settings, catalog: Catalog) -> Auditor | None:
         ae_title=settings.node.ae_title,
         process="radnode",
         host=socket.gethostname(),
-        places={one.name: place_of(one) for one in settings.destinations},
+        places={destination.name: place_of(destination) for destination in settings.destinations},
     )
     source = (wanted.source_id or settings.node.ae_title, wanted.site)
     return Auditor(catalog.outbox, writer, collector, source, os.getpid())

@@ -36,12 +36,12 @@ def suggestion(
     seen = _seen(visitors, rejections)
     listed = {source.ae_title: source for source in sources}
     entries = []
-    for title in sorted({one.calling_ae for one in seen}):
-        mine = [one for one in seen if one.calling_ae == title]
+    for title in sorted({caller.calling_ae for caller in seen}):
+        mine = [caller for caller in seen if caller.calling_ae == title]
         known = listed.get(title)
         if known is None:
             entries.append(_entry(title, mine, ae_title))
-        elif outside := [one for one in mine if not _within(known, one)]:
+        elif outside := [caller for caller in mine if not _within(known, caller)]:
             entries.append(_extended(known, outside))
     return "\n".join(entries)
 
@@ -59,32 +59,45 @@ def mistaken(
     """
     seen = _seen(visitors, rejections)
     listed = {source.ae_title: source for source in sources}
-    told = []
-    for title in sorted({one.calling_ae for one in seen}):
-        mine = [one for one in seen if one.calling_ae == title]
+    mistakes = []
+    for title in sorted({caller.calling_ae for caller in seen}):
+        mine = [caller for caller in seen if caller.calling_ae == title]
         known = listed.get(title)
         expected = (known.called_ae or ae_title) if known else _called(mine, ae_title)
-        told += [
-            f"{title} at {one.address} called {one.called_ae or 'nobody'} ({one.times} times); "
-            f"expected {expected}: correct it there"
-            for one in mine
-            if one.called_ae != expected
+        mistakes += [
+            f"{title} at {caller.address} called {caller.called_ae or 'nobody'} "
+            f"({caller.times} times); expected {expected}: correct it there"
+            for caller in mine
+            if caller.called_ae != expected
         ]
-    return told
+    return mistakes
 
 
 def _seen(visitors: Iterable[Visitor], rejections: Iterable[Rejection]) -> list[_Wanted]:
     """Return who came and who was rejected for something that an entry could change."""
     seen = [
-        _Wanted(one.calling_ae, one.called_ae, one.address, one.times, one.last_at, let_in=True)
-        for one in visitors
+        _Wanted(
+            visitor.calling_ae,
+            visitor.called_ae,
+            visitor.address,
+            visitor.times,
+            visitor.last_at,
+            let_in=True,
+        )
+        for visitor in visitors
     ]
     seen += [
-        _Wanted(one.peer.calling_ae, one.peer.called_ae, one.peer.address, one.times, one.last_at)
-        for one in rejections
-        if not one.peer.reason.startswith(NOT_FOR_SOURCES)
+        _Wanted(
+            rejection.peer.calling_ae,
+            rejection.peer.called_ae,
+            rejection.peer.address,
+            rejection.times,
+            rejection.last_at,
+        )
+        for rejection in rejections
+        if not rejection.peer.reason.startswith(NOT_FOR_SOURCES)
     ]
-    return [one for one in seen if one.calling_ae not in ("", OTHERS)]
+    return [caller for caller in seen if caller.calling_ae not in ("", OTHERS)]
 
 
 def _called(seen: Sequence[_Wanted], ae_title: str) -> str:
@@ -92,27 +105,31 @@ def _called(seen: Sequence[_Wanted], ae_title: str) -> str:
 
     Ours goes before others: it needs no word in the entry.
     """
-    best = max(seen, key=lambda one: (one.let_in, one.called_ae == ae_title, one.last_at))
+    best = max(
+        seen, key=lambda caller: (caller.let_in, caller.called_ae == ae_title, caller.last_at)
+    )
     return best.called_ae
 
 
-def _within(source: Source, one: _Wanted) -> bool:
-    return not source.networks or within_one(one.address, source.networks)
+def _within(source: Source, caller: _Wanted) -> bool:
+    return not source.networks or within_one(caller.address, source.networks)
 
 
 def _entry(title: str, seen: Sequence[_Wanted], ae_title: str) -> str:
     lines = ["[[sources]]", f"ae_title = {json.dumps(title)}"]
     called = _called(seen, ae_title)
     if called != ae_title:
-        others = ", ".join(sorted({one.called_ae for one in seen}))
+        others = ", ".join(sorted({caller.called_ae for caller in seen}))
         lines.append(f"called_ae = {json.dumps(called)}  # it called {others}")
-    lines.append(f"networks = {json.dumps(sorted({_network(one.address) for one in seen}))}")
+    lines.append(f"networks = {json.dumps(sorted({_network(caller.address) for caller in seen}))}")
     return "\n".join(lines) + "\n"
 
 
 def _extended(known: Source, outside: Sequence[_Wanted]) -> str:
     """Return a listed entry with the networks of those who came from elsewhere besides."""
-    networks = {_network(one.address) for one in outside} | {str(one) for one in known.networks}
+    networks = {_network(caller.address) for caller in outside} | {
+        str(network) for network in known.networks
+    }
     lines = ["[[sources]]  # in place of the entry of this title"]
     lines.append(f"ae_title = {json.dumps(known.ae_title)}")
     if known.called_ae is not None:
@@ -124,15 +141,15 @@ def _extended(known: Source, outside: Sequence[_Wanted]) -> str:
 
 def _kept(known: Source) -> Iterator[str]:
     """Yield what an entry says besides: pasted in its place, the new one must not say less."""
-    said = known.model_dump(
+    settings = known.model_dump(
         mode="json",
         exclude={"ae_title", "called_ae", "networks"},
         exclude_none=True,
         exclude_defaults=True,
     )
-    for key, value in said.items():
+    for key, value in settings.items():
         if isinstance(value, dict):
-            inner = ", ".join(f"{name} = {json.dumps(one)}" for name, one in value.items())
+            inner = ", ".join(f"{name} = {json.dumps(member)}" for name, member in value.items())
             yield f"{key} = {{ {inner} }}"
         else:
             yield f"{key} = {json.dumps(value)}"

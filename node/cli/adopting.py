@@ -2,7 +2,7 @@
 
 import typer
 
-from node.cli.shown import DEFAULT_CONFIG, FAILED, ConfigFile, console, errors, told
+from node.cli.shown import DEFAULT_CONFIG, FAILED, ConfigFile, console, errors, reported_errors
 
 commands = typer.Typer()
 
@@ -16,7 +16,7 @@ def adopt(config: ConfigFile = DEFAULT_CONFIG) -> None:
     from node.receive.adoption import Adoption, shown
     from node.settings import load
 
-    with told():
+    with reported_errors():
         storage = app.open_storage(load(config))
         done = Adoption(storage.catalog, storage.files, time.time).adopt()
     console.print(

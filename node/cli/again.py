@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from node.cli.moments import moment
-from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, told
+from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, reported_errors
 
 commands = typer.Typer()
 
@@ -37,7 +37,7 @@ def reprocess(
     from node.pipeline.reprocess import BEGUN, reprocess
     from node.settings import load
 
-    with told():
+    with reported_errors():
         storage = app.open_storage(load(config))
         candidates = storage.catalog.revisions.candidates(uid, after or None)
         if uid is not None and not candidates:

@@ -2,7 +2,15 @@
 
 import typer
 
-from node.cli.shown import DEFAULT_CONFIG, FAILED, ConfigFile, console, errors, sound, told
+from node.cli.shown import (
+    DEFAULT_CONFIG,
+    FAILED,
+    ConfigFile,
+    console,
+    errors,
+    reported_errors,
+    sound,
+)
 from node.errors import DeliveryError
 
 commands = typer.Typer()
@@ -15,7 +23,7 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     from node.deliver.build import build
     from node.settings import renamed_keys
 
-    with told():
+    with reported_errors():
         settings = sound(config)
         console.print(f"{config}: {len(settings.rules)} rules, settings valid")
         for line in renamed_keys(config):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, told
+from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, reported_errors
 
 if TYPE_CHECKING:
     from node.settings import Settings
@@ -35,7 +35,9 @@ To = Annotated[str | None, typer.Option("--to", help="Only at this destination."
 def _scope(settings: "Settings", catalog: "Catalog", what: str, to: str | None) -> "Scope":
     from node.store.deliveries.scope import Scope
 
-    names = {one.name for one in settings.destinations} | set(catalog.deliveries.counted(Scope()))
+    names = {destination.name for destination in settings.destinations} | set(
+        catalog.deliveries.counted(Scope())
+    )
     for name in (what, to):
         if name is not None and name not in names and (name == to or not _UID.fullmatch(name)):
             known = ", ".join(sorted(names)) or "none"
@@ -52,16 +54,16 @@ def _ordered(order: "Order", what: str, to: str | None, config: Path) -> None:
     from node.settings import load
     from node.store.deliveries.orders import PAUSE, RESUME
 
-    with told():
+    with reported_errors():
         settings = load(config)
         catalog = app.open_storage(settings).catalog
         scope = _scope(settings, catalog, what, to)
         if scope.uid is None and scope.destination is not None and order in (PAUSE, RESUME):
             catalog.outlets.set_paused(scope.destination, order == PAUSE, time.time())
-            said = f"{scope.destination} {order.event}"
+            done = f"{scope.destination} {order.event}"
         else:
-            said = f"{catalog.orders.give(order, scope, time.time())} instance(s) {order.event}"
-        console.print(said, markup=False, highlight=False)
+            done = f"{catalog.orders.give(order, scope, time.time())} instance(s) {order.event}"
+        console.print(done, markup=False, highlight=False)
         if order.hastens:
             _expedite(settings, catalog, scope)
 
@@ -72,17 +74,21 @@ def _expedite(settings: "Settings", catalog: "Catalog", scope: "Scope") -> None:
     from node.deliver.build import terms_of
     from node.deliver.expedite import expedite
 
-    terms = {one.name: terms_of(one) for one in settings.destinations}
+    terms = {destination.name: terms_of(destination) for destination in settings.destinations}
     found = expedite(catalog, scope, terms, time.time(), app.local_time())
     if not found:
         console.print("nothing is pending", highlight=False)
-    for one in found:
-        said = [f"{one.pending} instance(s) pending, {one.batches} batch(es) due now"]
-        if one.asked:
-            said.append(f"its circuit is open ({one.asked}): it is asked now whether it is back")
-        if one.held:
-            said.append(f"but: {one.held}")
-        console.print(f"{one.destination}: {'; '.join(said)}", markup=False, highlight=False)
+    for destination in found:
+        lines = [
+            f"{destination.pending} instance(s) pending, {destination.batches} batch(es) due now"
+        ]
+        if destination.asked:
+            lines.append(f"its circuit is open ({destination.asked}): it is probed now")
+        if destination.held:
+            lines.append(f"but: {destination.held}")
+        console.print(
+            f"{destination.destination}: {'; '.join(lines)}", markup=False, highlight=False
+        )
 
 
 @commands.command("list")
@@ -105,13 +111,13 @@ def show(
     from node.settings import load
     from node.views.destinations import destinations
 
-    wanted = [one for one in DeliveryState if one in state.split(",")]
+    wanted = [known for known in DeliveryState if known in state.split(",")]
     if not wanted or len(wanted) != len(state.split(",")):
         fail(f"--state {state}: expected some of {', '.join(DeliveryState)}", WRONG)
-    with told():
+    with reported_errors():
         settings = load(config)
         catalog = app.open_storage(settings).catalog
-        terms = {one.name: terms_of(one) for one in settings.destinations}
+        terms = {destination.name: terms_of(destination) for destination in settings.destinations}
         if what is None:
             found = destinations(catalog, terms, app.local_time())
             console.print(destinations_table(found))
@@ -140,11 +146,11 @@ def resume(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> No
 
 @commands.command()
 def now(what: What, to: To = None, config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Try at once what is pending; a destination that was given up is asked if it is back."""
+    """Try at once what is pending; an open circuit is probed."""
     from node import app
     from node.settings import load
 
-    with told():
+    with reported_errors():
         settings = load(config)
         catalog = app.open_storage(settings).catalog
         _expedite(settings, catalog, _scope(settings, catalog, what, to))

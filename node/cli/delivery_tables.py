@@ -28,10 +28,16 @@ def destinations_table(found: Iterable[Whereabouts]) -> Table:
         table.add_column(heading, overflow="fold")
     table.add_column("Batches on the line")
     table.add_column("Next attempt (UTC)")
-    for one in found:
-        counts = [str(one.counts.get(state, 0)) for state in _STATES]
-        at = "-" if one.next_at is None else moment_text(one.next_at)
-        cells = (one.destination, one.held or "-", *counts, str(one.batches_in_flight), at)
+    for destination in found:
+        counts = [str(destination.counts.get(state, 0)) for state in _STATES]
+        at = "-" if destination.next_at is None else moment_text(destination.next_at)
+        cells = (
+            destination.destination,
+            destination.held or "-",
+            *counts,
+            str(destination.batches_in_flight),
+            at,
+        )
         table.add_row(*map(Text, cells))  # what a peer said of itself is no markup
     return table
 
@@ -41,8 +47,8 @@ def deliveries_table(rows: Iterable[Delivery]) -> Table:
     table = Table(title="Deliveries")
     for heading in ("Instance", "Destination", "State", "Attempts", "Reason"):
         table.add_column(heading, overflow="fold")
-    for one in rows:
-        cells = (one.sop_instance_uid, one.destination, one.state, str(one.attempts), one.reason)
+    for row in rows:
+        cells = (row.sop_instance_uid, row.destination, row.state, str(row.attempts), row.reason)
         table.add_row(*map(Text, cells))
     return table
 
@@ -50,9 +56,9 @@ def deliveries_table(rows: Iterable[Delivery]) -> Table:
 def whereabouts(counts: Iterable[InstanceCount]) -> Text:
     """Return how many instances stand where, with the reason of those that are not there."""
     found: dict[tuple[str, str, str], int] = {}
-    for one in counts:
-        key = one.destination, _standing(one), one.reason
-        found[key] = found.get(key, 0) + one.count
+    for standing in counts:
+        key = standing.destination, _standing(standing), standing.reason
+        found[key] = found.get(key, 0) + standing.count
     lines = [
         f"{destination}: {count} {state}" + (f" ({reason})" if reason else "")
         for (destination, state, reason), count in sorted(found.items())
@@ -60,12 +66,12 @@ def whereabouts(counts: Iterable[InstanceCount]) -> Text:
     return Text("\n".join(lines) or "-")
 
 
-def _standing(one: InstanceCount) -> str:
-    words: str = one.state
-    if one.state == DeliveryState.DELIVERED and one.commitment:
-        committed = one.commitment == CommitmentState.COMMITTED
+def _standing(standing: InstanceCount) -> str:
+    words: str = standing.state
+    if standing.state == DeliveryState.DELIVERED and standing.commitment:
+        committed = standing.commitment == CommitmentState.COMMITTED
         words = "committed" if committed else "delivered, not committed yet"
-    return f"{words}, deleted here" if one.deleted else words
+    return f"{words}, deleted here" if standing.deleted else words
 
 
 def moment_text(at: float) -> str:

@@ -79,21 +79,23 @@ def wait_for_results(
         If that takes longer than `RESULT_LIMIT_S`.
     """
     deadline = time.monotonic() + RESULT_LIMIT_S
-    told: set[str] = set()
+    shown: set[str] = set()
     with console.status("Waiting for the node"):
         while True:
             found = [view_of_study(catalog, study) for study in studies]
-            _tell_news(found, told, console)
-            if all(one is not None and one.is_finished for one in found) or stop.wait(_LOOK_S):
+            _tell_news(found, shown, console)
+            if all(study is not None and study.is_finished for study in found) or stop.wait(
+                _LOOK_S
+            ):
                 return
             if time.monotonic() > deadline:
                 raise NodeError("the node did not finish; `radnode status` shows where it stands")
 
 
-def _tell_news(studies: list[StudyView | None], told: set[str], console: Console) -> None:
-    for series in (one for study in studies if study is not None for one in study.series):
+def _tell_news(studies: list[StudyView | None], shown: set[str], console: Console) -> None:
+    for series in (row for study in studies if study is not None for row in study.series):
         uid = series.series_instance_uid
-        if series.findings and uid not in told:
-            told.add(uid)
+        if series.findings and uid not in shown:
+            shown.add(uid)
             text = described(series.findings).plain.replace("\n", ", ")
             console.print(f"recognised {uid}: {text}", markup=False, highlight=False)

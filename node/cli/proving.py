@@ -7,7 +7,16 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from node.cli.shown import DEFAULT_CONFIG, FAILED, WRONG, ConfigFile, console, errors, fail, told
+from node.cli.shown import (
+    DEFAULT_CONFIG,
+    FAILED,
+    WRONG,
+    ConfigFile,
+    console,
+    errors,
+    fail,
+    reported_errors,
+)
 
 if TYPE_CHECKING:
     from node.store.ledger import Entry
@@ -18,11 +27,11 @@ commands = typer.Typer()
 def history_table(entries: "list[Entry]") -> Table:
     """Return the history of a study, oldest first; times are UTC."""
     table = Table("number", "at (UTC)", "event", "instance or series", "detail", "hash")
-    for one in entries:
-        at = datetime.fromtimestamp(one.at, UTC).isoformat(" ", "milliseconds")[:23]
-        told = sorted((name, _shown(value)) for name, value in one.detail.items())
-        detail = ", ".join(f"{name} {value}" for name, value in told)
-        cells = (str(one.number), at, one.event, one.subject, detail, one.sha256[:12])
+    for entry in entries:
+        at = datetime.fromtimestamp(entry.at, UTC).isoformat(" ", "milliseconds")[:23]
+        pairs = sorted((name, _shown(value)) for name, value in entry.detail.items())
+        detail = ", ".join(f"{name} {value}" for name, value in pairs)
+        cells = (str(entry.number), at, entry.event, entry.subject, detail, entry.sha256[:12])
         table.add_row(*map(Text, cells))
     return table
 
@@ -49,7 +58,7 @@ def prove(
 
     if since is not None and not custody.is_hash(since):
         fail(f"--since {since}: expected the 64 hexadecimal digits that `prove` printed", WRONG)
-    with told():
+    with reported_errors():
         storage = app.open_storage(load(config))
         entries = storage.catalog.ledger.history(study) if study else []
         if study and not entries:

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, told
+from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, reported_errors
 from node.model.states import HoldState
 
 if TYPE_CHECKING:
@@ -42,17 +42,17 @@ def list_held(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """List what is held, the oldest first."""
-    with told():
+    with reported_errors():
         states: tuple[HoldState, ...] = (
             (HoldState.HELD, *ENDED) if everything else (HoldState.HELD,)
         )
         found = _storage(config).catalog.quarantine.held(states)
     table = Table("id", "kind", "since (UTC)", "series", "what", "reason", "state")
-    for one in found:
-        hold = one.hold
+    for held in found:
+        hold = held.hold
         cells = (
-            hold.id, hold.kind, _at(one.held_at), hold.series_instance_uid, str(hold.key),
-            hold.reason, one.state,
+            hold.id, hold.kind, _at(held.held_at), hold.series_instance_uid, str(hold.key),
+            hold.reason, held.state,
         )  # fmt: skip
         table.add_row(*map(Text, cells))
     console.print(table)
@@ -66,7 +66,7 @@ def show(
     """Show one thing: why it is held, where its files are, what can be done."""
     from node.upkeep.quarantine import choices
 
-    with told():
+    with reported_errors():
         storage = _storage(config)
         held = _known(storage, hold_id)
         hold = held.hold
@@ -92,7 +92,7 @@ def release(ids: Ids, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Let it go: other bytes take the first ones' place; anything else stays as it is."""
     from node.upkeep.quarantine import Quarantine
 
-    with told():
+    with reported_errors():
         _decide(_storage(config), ids, Quarantine.release, "released")
 
 
@@ -101,7 +101,7 @@ def replay(ids: Ids, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Run it again: a series is recognised and segmented anew, a delivery sent again."""
     from node.upkeep.quarantine import Quarantine
 
-    with told():
+    with reported_errors():
         _decide(_storage(config), ids, Quarantine.replay, "runs again")
 
 
@@ -116,7 +116,7 @@ def discard(
 
     if not yes:
         fail("discard cannot be undone; say --yes", WRONG)
-    with told():
+    with reported_errors():
         _decide(_storage(config), ids, Quarantine.discard, "discarded")
 
 
@@ -137,7 +137,7 @@ def _decide(
     from node.upkeep.quarantine import Quarantine
 
     quarantine = Quarantine(storage.catalog, storage.files, time.time)
-    for held in [_known(storage, one) for one in ids]:
+    for held in [_known(storage, text) for text in ids]:
         decision(quarantine, held)
         console.print(f"{held.hold.id}: {done}", markup=False, highlight=False)
 

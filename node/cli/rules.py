@@ -18,7 +18,7 @@ from node.cli.shown import (
     console,
     errors,
     fail,
-    told,
+    reported_errors,
 )
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def try_rules(
     from node.route.explain import verdicts
     from node.route.rules import compile_rules
 
-    with told():
+    with reported_errors():
         settings = checked(config)
         rules = compile_rules(settings.rules)
         if what is not None and Path(what).exists():
@@ -75,19 +75,19 @@ def try_rules(
             tried = _of_file(Path(what), settings, {k: v for k, v in title.items() if v})
         else:
             tried = _of_catalog(app.open_storage(settings), what, since or None)
-        for one in tried:
-            console.print(one.name, markup=False, highlight=False, soft_wrap=True)
-            console.print(_table(verdicts(rules, one.facts)))
+        for group in tried:
+            console.print(group.name, markup=False, highlight=False, soft_wrap=True)
+            console.print(_table(verdicts(rules, group.facts)))
 
 
 def _table(found: "list[RuleVerdict]") -> Table:
     table = Table()
     for heading in ("rule", "matches", "would", "why"):
         table.add_column(heading, overflow="fold")
-    for one in found:
-        says = {True: "yes", False: "no", None: "-"}[one.matched]
-        would = _would(one.rule.rule) if one.matched else ""
-        table.add_row(*map(Text, (one.rule.rule.name, says, would, one.because)))
+    for verdict in found:
+        says = {True: "yes", False: "no", None: "-"}[verdict.matched]
+        would = _would(verdict.rule.rule) if verdict.matched else ""
+        table.add_row(*map(Text, (verdict.rule.rule.name, says, would, verdict.because)))
     return table
 
 
@@ -113,20 +113,20 @@ def _of_catalog(storage: "Storage", uid: str | None, since: float | None) -> "It
             "`radnode status` lists them",
             WRONG,
         )
-    for one in candidates:
-        yield from _of_series(storage, one)
+    for candidate in candidates:
+        yield from _of_series(storage, candidate)
 
 
-def _of_series(storage: "Storage", one: "Candidate") -> "Iterator[Tried]":
+def _of_series(storage: "Storage", candidate: "Candidate") -> "Iterator[Tried]":
     """Yield what rules see of a series; where it holds own output besides images, of each."""
     from node.pipeline.trying import groups_of
 
-    uid, number = one.series_instance_uid, one.revision
+    uid, number = candidate.series_instance_uid, candidate.revision
     for group in groups_of(storage.catalog, storage.files, uid, number):
         yield Tried(f"series {uid}, revision {number}, {group.count} {group.of}", group.facts)
     if not number:
         errors.print(f"series {uid} is still coming in", markup=False, highlight=False)
-    elif one.standing == "deleted":
+    elif candidate.standing == "deleted":
         errors.print(f"series {uid} was deleted here", markup=False, highlight=False)
 
 

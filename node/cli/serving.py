@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.shown import DEFAULT_CONFIG, ConfigFile, console, sound, told, usable
+from node.cli.shown import DEFAULT_CONFIG, ConfigFile, console, reported_errors, sound, usable
 
 if TYPE_CHECKING:
     from node.supervise import CommandLine
@@ -31,7 +31,7 @@ def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Run the whole node: receiver, worker and auditor, restarted when they die."""
     from node import app, supervise
 
-    with told():
+    with reported_errors():
         settings = sound(config)
         app.open_storage(settings)
         stop = supervise.stop_on_signals()
@@ -59,7 +59,7 @@ def receive(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
     """Run the Storage SCP alone."""
     from node import app
 
-    with told():
+    with reported_errors():
         app.receive(usable(config), _stopped_by(parent))
 
 
@@ -68,7 +68,7 @@ def audit(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
     """Send audit messages alone."""
     from node import app
 
-    with told():
+    with reported_errors():
         app.audit(usable(config), _stopped_by(parent))
 
 
@@ -77,7 +77,7 @@ def work(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
     """Run recognition, routing, segmentation and delivery alone."""
     from node.store.locks import executor_lock
 
-    with told():
+    with reported_errors():
         settings, stop = usable(config), _stopped_by(parent)
         # Before the networks are loaded: one that waits for another to end is to cost nothing.
         with executor_lock(settings.node.data / "run" / "worker.lock", stop) as held:

@@ -44,7 +44,7 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def reported_errors() -> Iterator[None]:
     """Set up logging, and turn what we raise on purpose into a message and an exit code."""
     _set_up_logging(log_level.get())
     try:

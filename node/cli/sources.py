@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from node.cli.shown import DEFAULT_CONFIG, ConfigFile, console, told
+from node.cli.shown import DEFAULT_CONFIG, ConfigFile, console, reported_errors
 
 if TYPE_CHECKING:
     from node.store.access import Rejection, Visitor
@@ -23,7 +23,7 @@ def sources(config: ConfigFile = DEFAULT_CONFIG) -> None:
     from node.check import unlisted
     from node.settings import load
 
-    with told():
+    with reported_errors():
         settings = load(config)
         catalog = app.open_storage(settings).catalog
         visitors, rejections = catalog.access.visitors(), catalog.access.rejections()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from node.cli.moments import moment
-from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, told
+from node.cli.shown import DEFAULT_CONFIG, WRONG, ConfigFile, console, fail, reported_errors
 
 if TYPE_CHECKING:
     from node.settings import Settings
@@ -77,7 +77,7 @@ def status(  # noqa: PLR0913 - an option each
     )
     shows_names = names or bool(patient or accession)
     cursor = _cursor(after)
-    with told():
+    with reported_errors():
         settings = load(config)
         catalog = app.open_storage(settings).catalog
         if study is None:
@@ -105,7 +105,7 @@ def _show_destinations(settings: "Settings", catalog: "Catalog") -> None:
     from node.deliver.build import terms_of
     from node.views.destinations import count_held, destinations
 
-    terms = {one.name: terms_of(one) for one in settings.destinations}
+    terms = {destination.name: terms_of(destination) for destination in settings.destinations}
     console.print(destinations_table(destinations(catalog, terms, app.local_time())))
     if held := count_held(catalog):
         console.print(f"{held} held in quarantine: see `radnode quarantine list`")
@@ -127,9 +127,9 @@ def _dates(text: str) -> tuple[str, str]:
 def _states(text: str) -> "tuple[StudyState, ...]":
     from node.views.state import StudyState
 
-    wanted = [one.strip() for one in text.split(",")] if text else []
+    wanted = [word.strip() for word in text.split(",")] if text else []
     try:
-        return tuple(StudyState(one) for one in wanted)
+        return tuple(StudyState(word) for word in wanted)
     except ValueError:
         fail(f"--state {text}: expected some of {', '.join(StudyState)}", WRONG)
 

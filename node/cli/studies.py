@@ -16,7 +16,7 @@ from node.cli.shown import (
     console,
     errors,
     fail,
-    told,
+    reported_errors,
 )
 from node.model.states import Origin
 
@@ -99,7 +99,7 @@ def send(
     """Send DICOM files by C-STORE."""
     if not path.exists():
         fail(f"{path} does not exist", WRONG)
-    with told():
+    with reported_errors():
         if send_files(path, _address(to), calling):
             raise typer.Exit(FAILED)
 
@@ -112,11 +112,13 @@ def _draw(storage: "Storage", study: str, folder: Path) -> list[Path]:
     for summary in storage.catalog.studies.series_of(study):
         uid = summary.series_instance_uid
         made = [
-            one for kind, one in storage.catalog.results.of_series(uid) if kind == "segmentation"
+            instance
+            for kind, instance in storage.catalog.results.of_series(uid)
+            if kind == "segmentation"
         ]
         if made:
             stored = storage.catalog.instances.of_series(uid, origin=Origin.RECEIVED)
-            sources = [storage.files.absolute(one.path) for one in stored]
+            sources = [storage.files.absolute(instance.path) for instance in stored]
             picture = folder / f"{made[-1].sop_instance_uid}.png"
             pictures.draw(sources, storage.files.absolute(made[-1].path), picture)
             drawn.append(picture)
@@ -133,7 +135,7 @@ def preview(
     from node import app
     from node.settings import load
 
-    with told():
+    with reported_errors():
         drawn = _draw(app.open_storage(load(config)), study, out)
     for picture in drawn:
         console.print(str(picture), markup=False, highlight=False, soft_wrap=True)
@@ -162,7 +164,7 @@ def show(
     from node.deliver.build import build
     from node.views.study import view_of_study
 
-    with told():
+    with reported_errors():
         settings = checked(config)
         storage = app.open_storage(settings)
         if study is None:

@@ -24,7 +24,10 @@ class Holding:
     @property
     def references(self) -> list[Reference]:
         """What we answer for, as a report names it."""
-        return [Reference(one.sop_class_uid, one.sop_instance_uid) for one in self.committed]
+        return [
+            Reference(instance.sop_class_uid, instance.sop_instance_uid)
+            for instance in self.committed
+        ]
 
 
 def held(wanted: Sequence[Reference], catalog: Catalog, files: InstanceFiles) -> Holding:
@@ -42,15 +45,15 @@ def held(wanted: Sequence[Reference], catalog: Catalog, files: InstanceFiles) ->
     failed: list[Failed] = []
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
-        uids = [one.sop_instance_uid for one in part]
+        uids = [reference.sop_instance_uid for reference in part]
         known, doubtful = catalog.instances.known(uids), catalog.instances.in_conflict(uids)
-        for one in part:
-            stored = known.get(one.sop_instance_uid)
-            reason = _reason(one, stored, one.sop_instance_uid in doubtful, files)
+        for reference in part:
+            stored = known.get(reference.sop_instance_uid)
+            reason = _reason(reference, stored, reference.sop_instance_uid in doubtful, files)
             if stored is not None and reason is None:
                 committed.append(stored)
             else:
-                failed.append(Failed(one, int(reason or FailureReason.NO_SUCH_INSTANCE)))
+                failed.append(Failed(reference, int(reason or FailureReason.NO_SUCH_INSTANCE)))
     return Holding(tuple(committed), tuple(failed))
 
 

@@ -94,7 +94,7 @@ def request_of(transaction_uid: str, wanted: Iterable[Reference]) -> Dataset:
     """Return the Action Information of a request."""
     made = Dataset()
     made.TransactionUID = transaction_uid
-    made.ReferencedSOPSequence = [_item(one) for one in wanted]
+    made.ReferencedSOPSequence = [_item(reference) for reference in wanted]
     return made
 
 
@@ -119,9 +119,9 @@ def report_of(
     made = Dataset()
     made.TransactionUID = transaction_uid
     if committed:
-        made.ReferencedSOPSequence = [_item(one) for one in committed]
+        made.ReferencedSOPSequence = [_item(reference) for reference in committed]
     if failed:
-        made.FailedSOPSequence = [_failed_item(one) for one in failed]
+        made.FailedSOPSequence = [_failed_item(failure) for failure in failed]
     return (SOME_FAILED if failed else ALL_COMMITTED), made
 
 
@@ -134,18 +134,18 @@ def read_report(event: Dataset) -> CommitmentReport:
         If it names no transaction, or an instance without its UIDs.
     """
     failed = tuple(
-        Failed(one, _number(item))
-        for one, item in zip(
+        Failed(reference, _number(item))
+        for reference, item in zip(
             _references(event, "FailedSOPSequence"),
             event.get("FailedSOPSequence") or (),
             strict=True,
         )
     )
-    gone = {one.reference.sop_instance_uid for one in failed}
+    gone = {failure.reference.sop_instance_uid for failure in failed}
     committed = _references(event, "ReferencedSOPSequence")
     return CommitmentReport(
         _transaction(event),
-        tuple(one for one in committed if one.sop_instance_uid not in gone),
+        tuple(reference for reference in committed if reference.sop_instance_uid not in gone),
         failed,
     )
 
@@ -160,12 +160,12 @@ def _transaction(ds: Dataset) -> str:
 def _references(ds: Dataset, keyword: str) -> list[Reference]:
     found = []
     for item in ds.get(keyword) or ():
-        one = Reference(
+        reference = Reference(
             _text(item, "ReferencedSOPClassUID"), _text(item, "ReferencedSOPInstanceUID")
         )
-        if not (one.sop_class_uid and one.sop_instance_uid):
+        if not (reference.sop_class_uid and reference.sop_instance_uid):
             raise UnreadableMessageError(f"an item of {keyword} names no SOP class or instance")
-        found.append(one)
+        found.append(reference)
     return found
 
 
@@ -184,14 +184,14 @@ def _number(item: Dataset) -> int:
     return value if isinstance(value, int) else int(FailureReason.PROCESSING_FAILURE)
 
 
-def _item(one: Reference) -> Dataset:
+def _item(reference: Reference) -> Dataset:
     made = Dataset()
-    made.ReferencedSOPClassUID = one.sop_class_uid
-    made.ReferencedSOPInstanceUID = one.sop_instance_uid
+    made.ReferencedSOPClassUID = reference.sop_class_uid
+    made.ReferencedSOPInstanceUID = reference.sop_instance_uid
     return made
 
 
-def _failed_item(one: Failed) -> Dataset:
-    made = _item(one.reference)
-    made.FailureReason = one.reason
+def _failed_item(failure: Failed) -> Dataset:
+    made = _item(failure.reference)
+    made.FailureReason = failure.reason
     return made

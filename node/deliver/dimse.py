@@ -219,7 +219,7 @@ def _payload(
     if stored in syntaxes:
         yield stored, instance.path
         return
-    plain = next((one for one in _PLAIN if one in syntaxes), None)
+    plain = next((syntax for syntax in _PLAIN if syntax in syntaxes), None)
     if plain is None or stored == ExplicitVRBigEndian:
         raise PermanentDeliveryError(f"transfer syntax not accepted: {stored.name}")
     with plain_copy(instance.path, stored, plain) as copy:

@@ -24,7 +24,7 @@ class Expedited:
     batches : int
         Their batches that are due now; those on the line are no part of it.
     asked : str
-        Why the circuit was open, where the destination is asked at once whether it is back.
+        Why the circuit was open, where the destination is probed at once.
     held : str
         What holds it up all the same: an operator's pause, a window; '' where nothing does.
     """

@@ -109,13 +109,15 @@ def study_header(series: Sequence[HeaderSnapshot]) -> StudyHeader:
     A series that does not say does not contradict one that does: a dose report may name nobody.
     What a radnet-node made speaks only where there is nothing else.
     """
-    looked_at = [one for one in series if not one.own_output] or series
+    looked_at = [header for header in series if not header.own_output] or series
     values: dict[str, str | None] = {}
-    differing = {name for one in looked_at for name in one.differing if name in STUDY_COLUMNS}
+    differing = {
+        name for header in looked_at for name in header.differing if name in STUDY_COLUMNS
+    }
     for name in STUDY_COLUMNS:
-        found = {getattr(one, name) for one in looked_at} - {None}
+        found = {getattr(header, name) for header in looked_at} - {None}
         if len(found) > 1:
             differing.add(name)
         values[name] = found.pop() if len(found) == 1 and name not in differing else None
-    modalities = sorted({one.modality for one in looked_at if one.modality})
+    modalities = sorted({header.modality for header in looked_at if header.modality})
     return StudyHeader(**values, modalities=tuple(modalities), differing=tuple(sorted(differing)))

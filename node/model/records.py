@@ -103,7 +103,7 @@ class Circuit:
     """What lately became of talking to a destination; `node.deliver.breaker` decides.
 
     `failures` are attempts that failed in a row, `openings` how often the circuit opened since
-    the destination last took anything, `probes` how often it was asked whether it is back,
+    the destination last took anything, `probes` how often it was probed,
     `until` when it is asked next.
     """
 

@@ -124,7 +124,9 @@ class CommitmentRequests:
         instances = self._catalog.requests.begin(transaction_uid)
         if not instances:
             return
-        wanted = [Reference(one.sop_class_uid, one.sop_instance_uid) for one in instances]
+        wanted = [
+            Reference(instance.sop_class_uid, instance.sop_instance_uid) for instance in instances
+        ]
         try:
             ask(
                 committing.peer,

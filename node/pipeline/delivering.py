@@ -115,26 +115,26 @@ class Delivering:
             self.catalog.dispatches.put_back(job, job.attempts, self.clock(), self.clock())
 
     def probe(self, destination: str) -> None:
-        """Ask a destination whose circuit is open whether it is back."""
+        """Probe a destination whose circuit is open."""
         target = self.destinations.get(destination)
         if target is None:
             return
         change: Callable[[Circuit], Circuit]
         try:
-            said = target.check()
+            answer = target.check()
         except DeliveryError as error:
             change = partial(
                 breaker.probe_failed, reason=str(error), now=self.clock(), random=self.random
             )
         else:
-            log.info("destination is back", destination=destination, said=said)
+            log.info("destination answers again", destination=destination, answer=answer)
             change = breaker.probe_answered
         self.catalog.outlets.change_circuit(destination, change, self.clock())
 
     def fail(self, job: Dispatch, reason: str) -> None:
         """Count an attempt whose job died; the next one comes after the usual wait."""
         pending = self.catalog.deliveries.pending(job.batch, job.destination)
-        uids = [one.sop_instance_uid for one in pending]
+        uids = [instance.sop_instance_uid for instance in pending]
         self.catalog.deliveries.put_untried(uids, job.destination, reason, self.clock())
         self._try_later(job, _Tally(reasons=dict.fromkeys(uids, reason)))
 
@@ -142,7 +142,7 @@ class Delivering:
         destination = job.destination
         window = None if job.urgent else self._terms(destination).window
         pending = self.catalog.deliveries.pending(job.batch, destination)
-        unheard = {one.sop_instance_uid for one in pending}
+        unheard = {instance.sop_instance_uid for instance in pending}
 
         def wanted(uid: str) -> bool:
             in_time = is_open(window, self.local_time())
@@ -154,7 +154,10 @@ class Delivering:
         tally = _Tally()
         untried: dict[str, list[str]] = {}
         failed = self.catalog.deliveries.failed_attempts(job.batch, destination)
-        outbound = [self._outbound(one, failed.get(one.sop_instance_uid, 0)) for one in pending]
+        outbound = [
+            self._outbound(instance, failed.get(instance.sop_instance_uid, 0))
+            for instance in pending
+        ]
         for outcome in target.send(outbound, wanted):
             uid = outcome.sop_instance_uid
             unheard.discard(uid)
@@ -206,8 +209,8 @@ class Delivering:
         self.catalog.dispatches.put_back(job, attempts, now + delay_s, now)
 
     def _give_up(self, job: Dispatch, because: str, reasons: Mapping[str, str]) -> None:
-        for one in self.catalog.deliveries.pending(job.batch, job.destination):
-            uid = one.sop_instance_uid
+        for instance in self.catalog.deliveries.pending(job.batch, job.destination):
+            uid = instance.sop_instance_uid
             reason = f"{because}: {reasons[uid]}" if reasons.get(uid) else because
             now = self.clock()
             self.catalog.deliveries.put_outcome(
@@ -219,12 +222,12 @@ class Delivering:
     def _terms(self, destination: str) -> Terms:
         return self.terms.get(destination, Terms())
 
-    def _outbound(self, one: StoredInstance, attempts: int) -> OutboundInstance:
+    def _outbound(self, instance: StoredInstance, attempts: int) -> OutboundInstance:
         return OutboundInstance(
-            one.sop_instance_uid,
-            one.sop_class_uid,
-            one.transfer_syntax_uid,
-            self.files.absolute(one.path),
+            instance.sop_instance_uid,
+            instance.sop_class_uid,
+            instance.transfer_syntax_uid,
+            self.files.absolute(instance.path),
             attempts,
         )
 

@@ -1,4 +1,4 @@
-"""What the worker's clock does for delivery: whose turn it is, who is asked whether he is back.
+"""What the worker's clock does for delivery: which batch is next, which open circuit is probed.
 
 A job is queued before its row says so: its id is made of the row, and queuing it twice does
 nothing, so that the next look finishes what this one began.

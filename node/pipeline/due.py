@@ -130,7 +130,7 @@ class DueWork:
     @property
     def queues(self) -> list[Queue]:
         """The queues of the engine that are needed."""
-        return [Queue(one.kind, one.at_once) for one in self._handlers.values()]
+        return [Queue(handler.kind, handler.at_once) for handler in self._handlers.values()]
 
     def resume(self) -> None:
         """Go on with what a process of this name was at when it ended; once, after the launch."""

@@ -141,8 +141,8 @@ def _reason(found: WorkflowStatus) -> str:
     if found.error is None:
         return str(found.status)
     name = getattr(found.error, "name", type(found.error).__name__)
-    told = str(found.error) if name in _names(KNOWN) else name
-    return f"{found.status}: {told}"
+    text = str(found.error) if name in _names(KNOWN) else name
+    return f"{found.status}: {text}"
 
 
 def _names(kinds: Iterable[type]) -> set[str]:
@@ -292,7 +292,7 @@ class Engine:
             load_output=False,
         )
         if ended:
-            DBOS.delete_workflows([one.workflow_id for one in ended])
+            DBOS.delete_workflows([job.workflow_id for job in ended])
         return len(ended)
 
     def close(self) -> None:

@@ -30,8 +30,8 @@ def own_finding(own: frozenset[str], count: int) -> list[Finding]:
         return []
     if len(own) == count:
         return [Finding(FindingName.OWN_OUTPUT, True, 1.0, "fused", {"because": MADE_BY_A_NODE})]
-    told = {"because": MADE_BY_A_NODE, SOME_INSTANCES: sorted(own)}
-    return [Finding(FindingName.OWN_OUTPUT, True, 1.0, "fused", told)]
+    evidence = {"because": MADE_BY_A_NODE, SOME_INSTANCES: sorted(own)}
+    return [Finding(FindingName.OWN_OUTPUT, True, 1.0, "fused", evidence)]
 
 
 def fused(found: Iterable[Finding]) -> dict[str, Finding]:
@@ -40,15 +40,19 @@ def fused(found: Iterable[Finding]) -> dict[str, Finding]:
     That of own output is among them, which an older version took from the header.
     """
     own = FindingName.OWN_OUTPUT
-    return {one.name: one for one in found if one.source == "fused" or one.name == own}
+    return {
+        finding.name: finding
+        for finding in found
+        if finding.source == "fused" or finding.name == own
+    }
 
 
 def own_by_finding(
     findings: Mapping[str, Finding], stored: Sequence[StoredInstance]
 ) -> frozenset[str]:
     """Return the SOP Instance UIDs of own output as `own_finding` told them."""
-    told = findings.get(FindingName.OWN_OUTPUT)
-    if told is None:
+    evidence = findings.get(FindingName.OWN_OUTPUT)
+    if evidence is None:
         return frozenset()
-    everything = [one.sop_instance_uid for one in stored]
-    return frozenset(told.evidence.get(SOME_INSTANCES, everything))
+    everything = [instance.sop_instance_uid for instance in stored]
+    return frozenset(evidence.evidence.get(SOME_INSTANCES, everything))

@@ -56,7 +56,7 @@ def several_patients(named: Sequence[Patient], series: int) -> str:
 
     Images that name nobody, such as a dose report, are no other patient.
     """
-    patients, _ = images_of_patients(one for one in named if one.identifier)
+    patients, _ = images_of_patients(header for header in named if header.identifier)
     if len(patients) < 2:
         return ""
     return (

@@ -34,23 +34,31 @@ def reprocess(
         ``run again``, or why not: ``in work``, ``coming in``, ``deleted``.
     """
     counts: Counter[str] = Counter()
-    for one in candidates:
-        begun = one.standing == "through" and catalog.quarantine.begin_round(one, send_again, now)
-        told = BEGUN if begun else "in work" if one.standing == "through" else one.standing
-        counts[told] += 1
+    for candidate in candidates:
+        begun = candidate.standing == "through" and catalog.quarantine.begin_round(
+            candidate, send_again, now
+        )
+        outcome = (
+            BEGUN
+            if begun
+            else "in work"
+            if candidate.standing == "through"
+            else candidate.standing
+        )
+        counts[outcome] += 1
         if begun:
-            _let_go(catalog, files, one)
+            _let_go(catalog, files, candidate)
             log.info(
                 "reprocessed",
-                study=one.study_instance_uid,
-                series=one.series_instance_uid,
-                revision=one.revision,
+                study=candidate.study_instance_uid,
+                series=candidate.series_instance_uid,
+                revision=candidate.revision,
                 send_again=send_again,
             )
     return counts
 
 
-def _let_go(catalog: Catalog, files: InstanceFiles, one: Candidate) -> None:
+def _let_go(catalog: Catalog, files: InstanceFiles, candidate: Candidate) -> None:
     """Remove the folders of what was held in quarantine: links would outlive retention."""
-    for folder in catalog.quarantine.folders_held(one):
+    for folder in catalog.quarantine.folders_held(candidate):
         shutil.rmtree(files.absolute(folder), ignore_errors=True)

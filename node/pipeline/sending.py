@@ -56,9 +56,9 @@ class Sending:
         origins = self._origins(group)
         for destination in decision.deliver:
             uids = [
-                one.sop_instance_uid
-                for one in group
-                if destination not in origins[one.sop_instance_uid]
+                instance.sop_instance_uid
+                for instance in group
+                if destination not in origins[instance.sop_instance_uid]
             ]
             if back := len(group) - len(uids):
                 reasons.append(f"{back} came from {destination} and are not sent back there")
@@ -80,7 +80,7 @@ class Sending:
             for entry in self.rules.rules
             if entry.rule.name in decision.matched
         }
-        told = {
+        judged = {
             "revision": batch.number,
             "of": "own output" if is_own(facts) else "images",
             "instances": len(group),
@@ -91,17 +91,22 @@ class Sending:
             "results_to": list(decision.results_to),
             "urgent": list(decision.urgent),
         }
-        self.catalog.revisions.put_judged(batch.subject, told, self.clock())
+        self.catalog.revisions.put_judged(batch.subject, judged, self.clock())
         study = group[0].study_instance_uid
-        log.info("judged by the rules", study=study, series=batch.subject, **told)
+        log.info("judged by the rules", study=study, series=batch.subject, **judged)
 
     def _origins(self, group: list[StoredInstance]) -> dict[str, frozenset[str]]:
         """Return the destinations that each instance came from."""
-        ids = {one.association_id for one in group if one.association_id is not None}
+        ids = {
+            instance.association_id for instance in group if instance.association_id is not None
+        }
         addresses = self.catalog.access.addresses(ids)
         callers = {
-            one.sop_instance_uid: (one.calling_ae, addresses.get(one.association_id or 0, ""))
-            for one in group
+            instance.sop_instance_uid: (
+                instance.calling_ae,
+                addresses.get(instance.association_id or 0, ""),
+            )
+            for instance in group
         }
         known = {caller: self.origins.of(*caller) for caller in set(callers.values())}
         return {uid: known[caller] for uid, caller in callers.items()}
@@ -122,8 +127,10 @@ def a_slice_first(
     images: Sequence[StoredInstance], found: Sequence[Finding]
 ) -> list[StoredInstance]:
     """Order images so that rules, which look at the first, do not see one that is odd."""
-    slices = {one.evidence.get(A_SLICE) for one in found if one.name == FindingName.REMARKS}
-    return sorted(images, key=lambda one: one.sop_instance_uid not in slices)
+    slices = {
+        finding.evidence.get(A_SLICE) for finding in found if finding.name == FindingName.REMARKS
+    }
+    return sorted(images, key=lambda instance: instance.sop_instance_uid not in slices)
 
 
 def facts_of(
@@ -133,7 +140,7 @@ def facts_of(
     findings: Mapping[str, Finding],
 ) -> Facts:
     """Return what rules see of instances of one series and of what was found about them."""
-    header = first_readable(files.absolute(one.path) for one in stored)
+    header = first_readable(files.absolute(instance.path) for instance in stored)
     source = {"calling_ae": stored[0].calling_ae}
     if stored[0].association_id is not None:
         called = catalog.access.called_ae(stored[0].association_id)

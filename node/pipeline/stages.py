@@ -124,20 +124,20 @@ class Stages:
         stored = self._received(series_instance_uid, revision)
         findings = self._fused(series_instance_uid, revision)
         own = own_by_finding(findings, stored) if findings else self._read_own(stored)
-        images = [one for one in stored if one.sop_instance_uid not in own]
-        made = [one for one in stored if one.sop_instance_uid in own]
+        images = [instance for instance in stored if instance.sop_instance_uid not in own]
+        made = [instance for instance in stored if instance.sop_instance_uid in own]
         again = self.catalog.revisions.is_sent_again(series_instance_uid, revision)
         sending = Sending(self.catalog, self.files, self.rules, self.origins, self.clock, again)
         decision, reasons = Decision(), [unusable.reason] if unusable else []
         if made:
-            _, told = sending.send(batch, made, UNRECOGNISED)
-            reasons += told
+            _, reasons_of_images = sending.send(batch, made, UNRECOGNISED)
+            reasons += reasons_of_images
         if images:
             findings.pop(FindingName.OWN_OUTPUT, None)
             found = self.catalog.findings.of_series(series_instance_uid, revision)
             images = a_slice_first(images, found)
-            decision, told = sending.send(batch, images, findings)
-            reasons += [one for one in told if one not in reasons]
+            decision, reasons_of_images = sending.send(batch, images, findings)
+            reasons += [reason for reason in reasons_of_images if reason not in reasons]
         segment = LIVER in decision.segment and not unusable
         state = RevisionState.QUEUED if segment else RevisionState.DONE
         if unusable and unusable.reason != MADE_BY_A_NODE:
@@ -220,24 +220,28 @@ class Stages:
         Where this runs again after a crash, the row may have both already.
         """
         (row,) = [
-            one
-            for one in self.catalog.revisions.of_series(series_instance_uid)
-            if one.revision == revision
+            revision_row
+            for revision_row in self.catalog.revisions.of_series(series_instance_uid)
+            if revision_row.revision == revision
         ]
         if reason and row.reason.startswith(reason):
             return row.reason
         noted = row.reason if row.state != RevisionState.UNUSABLE else ""
-        return "; ".join(one for one in (reason, noted) if one)
+        return "; ".join(text for text in (reason, noted) if text)
 
     def _received(self, series_instance_uid: str, revision: int) -> list[StoredInstance]:
         return self.catalog.instances.of_series(series_instance_uid, Origin.RECEIVED, revision)
 
     def _read_own(self, stored: list[StoredInstance]) -> frozenset[str]:
-        return own_among({self.files.absolute(one.path): one for one in stored})
+        return own_among({self.files.absolute(instance.path): instance for instance in stored})
 
     def _images(self, stored: list[StoredInstance], own: frozenset[str]) -> list[Path]:
         """Return the files that are looked at: a radnet-node made none of them."""
-        return [self.files.absolute(one.path) for one in stored if one.sop_instance_uid not in own]
+        return [
+            self.files.absolute(instance.path)
+            for instance in stored
+            if instance.sop_instance_uid not in own
+        ]
 
     def _fused(self, series_instance_uid: str, revision: int) -> dict[str, Finding]:
         return fused(self.catalog.findings.of_series(series_instance_uid, revision))
@@ -288,21 +292,23 @@ class Stages:
             self._remove_unnamed(kept.values())
             raise
         self._remove_unnamed(kept.values())
-        told = with_weights(_liver_findings(result), self.liver.digest)
-        said = {one.name for one in told}  # by a run that was cut short after it
+        liver_findings = with_weights(_liver_findings(result), self.liver.digest)
+        names = {
+            finding.name for finding in liver_findings
+        }  # by a run that was cut short after it
         before = self.catalog.findings.of_series(series_instance_uid, revision)
-        findings = [*(one for one in before if one.name not in said), *told]
+        findings = [*(finding for finding in before if finding.name not in names), *liver_findings]
         self.catalog.findings.put(
             series_instance_uid, revision, findings, self.clock(), self.liver.digest
         )
-        return [one.sop_instance_uid for one in kept.values()]
+        return [instance.sop_instance_uid for instance in kept.values()]
 
     def _remove_unnamed(self, written: Iterable[StoredInstance]) -> None:
         """Remove what no row names: its UID was taken, or the same bytes are here already."""
-        for one in written:
-            row = self.catalog.instances.get(one.sop_instance_uid)
-            if row is None or row.path != one.path:
-                self.files.remove(one.path)
+        for instance in written:
+            row = self.catalog.instances.get(instance.sop_instance_uid)
+            if row is None or row.path != instance.path:
+                self.files.remove(instance.path)
 
 
 def _refusal(error: UnusableVolumeError | UnusableSeriesError | CertificateError) -> Failure:

@@ -38,11 +38,13 @@ def groups_of(
     stored = catalog.instances.of_series(series_instance_uid, Origin.RECEIVED, revision)
     found = catalog.findings.of_series(series_instance_uid, revision)
     noted = fused(found)
-    in_files = {files.absolute(one.path): one for one in stored}
+    in_files = {files.absolute(instance.path): instance for instance in stored}
     own = own_by_finding(noted, stored) if noted else own_among(in_files)
     noted.pop(FindingName.OWN_OUTPUT, None)
-    made = [one for one in stored if one.sop_instance_uid in own]
-    images = a_slice_first([one for one in stored if one.sop_instance_uid not in own], found)
+    made = [instance for instance in stored if instance.sop_instance_uid in own]
+    images = a_slice_first(
+        [instance for instance in stored if instance.sop_instance_uid not in own], found
+    )
     asked: list[tuple[str, list[StoredInstance], Mapping[str, Finding]]] = [
         ("of own output", made, UNRECOGNISED),
         ("images", images, noted),
@@ -56,7 +58,7 @@ def groups_of(
 
 def series_in(path: Path) -> dict[str, list[Path]]:
     """Return the DICOM files below a folder, or one file, by their Series Instance UID."""
-    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     found: dict[str, list[Path]] = {}
     for file in files:
         try:
@@ -78,11 +80,11 @@ def facts_of_files(
     Own output is not looked at, as in `Stages.classify`.
     """
     own = own_output_among(paths)
-    images = [one for one in paths if one not in own]
+    images = [path for path in paths if path not in own]
     findings: Mapping[str, Finding] = UNRECOGNISED
     if images:
         found = recognise(images, classifier, unknown_below).findings
-        findings = {one.name: one for one in found if one.source == "fused"}
+        findings = {finding.name: finding for finding in found if finding.source == "fused"}
     header = first_readable(images or paths)
     return Facts(
         findings_facts(findings), {} if header is None else header_facts(header), dict(source)

@@ -148,7 +148,7 @@ class Adoption:
 
 def shown(path: Path) -> str:
     """Return a path as it may be logged: a name that is no UID was given by others."""
-    names = [one if _OURS.fullmatch(one) else "(a name that is no UID)" for one in path.parts]
+    names = [part if _OURS.fullmatch(part) else "(a name that is no UID)" for part in path.parts]
     return "/".join(names)
 
 

@@ -149,9 +149,9 @@ def _identity(walk: Walk) -> Identity:
 def encoding_of(window: Window, negotiated: Encoding) -> Encoding:
     """Return how a data set is encoded: what its first elements say, or as negotiated."""
     explicit = (BIG_ENDIAN, EXPLICIT) if negotiated is BIG_ENDIAN else (EXPLICIT, BIG_ENDIAN)
-    for one in (*explicit, IMPLICIT):
-        if _smaller(window, one) and coherent(window, one, FAR):
-            return one
+    for encoding in (*explicit, IMPLICIT):
+        if _smaller(window, encoding) and coherent(window, encoding, FAR):
+            return encoding
     return negotiated
 
 
@@ -170,10 +170,10 @@ def _label(negotiated: UID, found: Encoding, *, deflated: bool) -> UID:
     InvalidInstanceError
         If there is none: pixels are compressed in explicit VR little endian only.
     """
-    told = negotiated if deflated or negotiated not in _DEFLATED else ExplicitVRLittleEndian
-    if found is _ENCODINGS.get(told, EXPLICIT):
-        return told
-    if told not in _RELABELLED:
+    named = negotiated if deflated or negotiated not in _DEFLATED else ExplicitVRLittleEndian
+    if found is _ENCODINGS.get(named, EXPLICIT):
+        return named
+    if named not in _RELABELLED:
         raise InvalidInstanceError(
             f"encoded in {found.name}, which {negotiated.name} never is: expected explicit VR "
             "little endian (PS3.5 Annex A)"
@@ -193,10 +193,10 @@ def _beginning(window: Window) -> int:
     while window.has(8):
         head = window.glance(0, 12).ljust(12, b"\0")
         encoding = BIG_ENDIAN if head[:2] == b"\0\2" else EXPLICIT
-        one = head_of(encoding, head) or head_of(IMPLICIT, head)
-        if one is None or one.tag >> 16 not in (0x0000, 0x0002):
+        element = head_of(encoding, head) or head_of(IMPLICIT, head)
+        if element is None or element.tag >> 16 not in (0x0000, 0x0002):
             break
-        end = window.position + one.octets + one.length
+        end = window.position + element.octets + element.length
         if end > _LONGEST_FRONT:
             break
         window.go_to(end)

@@ -161,7 +161,7 @@ class Reception:
         """
         path, content = identity.path, arrival.content
         known = None
-        if any(self._files.absolute(one).exists() for one in (path, of_our_own(path))):
+        if any(self._files.absolute(place).exists() for place in (path, of_our_own(path))):
             known = self._catalog.instances.get(identity.sop_instance_uid)
         if known is None:
             writing = self._files.name_new(content.part(), path)

@@ -57,8 +57,8 @@ class Custody:
         with self._database.read() as connection:
             stands = StudyRows()
             for row in _rows(connection, instance, study_instance_uid, subjects):
-                one = instance_of([row[column.name] for column in instance_columns()])
-                stands.instances[one.sop_instance_uid] = one
+                stored = instance_of([row[column.name] for column in instance_columns()])
+                stands.instances[stored.sop_instance_uid] = stored
             for row in _rows(connection, conflict, study_instance_uid, subjects):
                 other = conflict_of(row)
                 stands.apart[other.sop_instance_uid, other.sha256] = other

@@ -65,7 +65,7 @@ class Identity:
         for name in self.__slots__:
             value = getattr(self, name)
             if not is_uid(value):
-                others = sum(not (one.isdigit() or one == ".") for one in value)
+                others = sum(not (character.isdigit() or character == ".") for character in value)
                 found = f"{len(value)} characters" + f", {others} of them no digit or dot" * (
                     others > 0
                 )
@@ -263,7 +263,7 @@ class InstanceFiles:
         """Yield the Study Instance UIDs that there are files of."""
         folder = self.root / INSTANCES
         if folder.is_dir():
-            yield from sorted(one.name for one in folder.iterdir() if is_uid(one.name))
+            yield from sorted(entry.name for entry in folder.iterdir() if is_uid(entry.name))
 
     def received_of_study(self, study_instance_uid: str) -> list[Path]:
         """Return the paths of what was received of a study, relative to the storage root.
@@ -273,11 +273,11 @@ class InstanceFiles:
         """
         folder = self.root / INSTANCES / study_instance_uid
         found = [
-            one.relative_to(self.root)
-            for one in folder.glob("*/*.dcm")
-            if not one.name.endswith(DERIVED) and one.is_file() and not one.is_symlink()
+            file.relative_to(self.root)
+            for file in folder.glob("*/*.dcm")
+            if not file.name.endswith(DERIVED) and file.is_file() and not file.is_symlink()
         ]
-        return sorted(found, key=lambda one: (len(one.name.split(".")), str(one)))
+        return sorted(found, key=lambda file: (len(file.name.split(".")), str(file)))
 
     def _holds(self, path: Path, data: Octets) -> bool:
         """Tell whether a file is there already, whole and durable under its name."""
@@ -294,7 +294,7 @@ class InstanceFiles:
     def made_of_series(self, study_instance_uid: str, series_instance_uid: str) -> list[Path]:
         """Return the paths of what the node made of a series, relative to the storage root."""
         folder = INSTANCES / study_instance_uid / series_instance_uid
-        return sorted(folder / one.name for one in (self.root / folder).glob(f"*{DERIVED}"))
+        return sorted(folder / file.name for file in (self.root / folder).glob(f"*{DERIVED}"))
 
     def write_derived(self, dataset: Dataset, now: float) -> StoredInstance:
         """Keep an object that the node made; the same object twice is one file.

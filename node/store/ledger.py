@@ -72,14 +72,14 @@ def particulars(stored: StoredInstance) -> dict[str, Any]:
     What stands before the data set (preamble, File Meta Information) has a digest of its own:
     that of the data set is the same whoever sent it.
     """
-    told: dict[str, Any] = {
+    detail: dict[str, Any] = {
         "sha256": stored.sha256,
         "size": stored.size,
         "transfer_syntax": stored.transfer_syntax_uid,
         "sop_class": stored.sop_class_uid,
         "series": stored.series_instance_uid,
     }
-    return told | ({"head_sha256": stored.head_sha256} if stored.head_sha256 else {})
+    return detail | ({"head_sha256": stored.head_sha256} if stored.head_sha256 else {})
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Entry:
 
     def seal(self) -> str:
         """Return the hash that this entry ought to have."""
-        told = [self.number, repr(self.at), self.event, self.study_instance_uid, self.subject]
-        text = json.dumps([*told, self.detail, self.previous], sort_keys=True)
+        fields = [self.number, repr(self.at), self.event, self.study_instance_uid, self.subject]
+        text = json.dumps([*fields, self.detail, self.previous], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -229,20 +229,20 @@ class Ledger:
             self._database.identity.look_at_ledger(connection, last_entry)
         number, last = (last_entry.number, last_entry.sha256) if last_entry else (0, GENESIS)
         rows: list[dict[str, Any]] = []
-        for one in happenings:
+        for happening in happenings:
             number += 1
             entry = Entry(
-                number, now, one.event, one.study_instance_uid, one.subject,
-                json.loads(json.dumps(dict(one.detail))), last, "",
+                number, now, happening.event, happening.study_instance_uid, happening.subject,
+                json.loads(json.dumps(dict(happening.detail))), last, "",
             )  # fmt: skip
             last = entry.seal()
             rows.append(
                 {
                     "number": number,
                     "at": now,
-                    "event": one.event,
-                    "study_instance_uid": one.study_instance_uid,
-                    "subject": one.subject,
+                    "event": happening.event,
+                    "study_instance_uid": happening.study_instance_uid,
+                    "subject": happening.subject,
                     "detail": entry.detail,
                     "previous": entry.previous,
                     "sha256": last,

@@ -55,12 +55,12 @@ def _taken(file: IO[str]) -> bool:
 
 
 @contextmanager
-def sole_lock(path: Path, told: str) -> Iterator[None]:
+def sole_lock(path: Path, message: str) -> Iterator[None]:
     """Hold a lock that only one process may ever want; do not wait for it.
 
     Parameters
     ----------
-    told : str
+    message : str
         What it means that another process has it, and what to do.
 
     Raises
@@ -71,7 +71,7 @@ def sole_lock(path: Path, told: str) -> Iterator[None]:
     private_folder(path.parent)
     with open(path, "w", opener=opener) as file:
         if not _taken(file):
-            raise InUseError(told)
+            raise InUseError(message)
         yield
 
 

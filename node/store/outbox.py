@@ -113,21 +113,21 @@ class Outbox:
             [_refused(row) for row in refused],
         )
 
-    def sent(self, told: Backlog) -> None:
+    def sent(self, backlog: Backlog) -> None:
         """Forget what has been told."""
         with self._database.write() as connection:
-            if told.instance_events:
-                number = told.instance_events[-1].number
+            if backlog.instance_events:
+                number = backlog.instance_events[-1].number
                 connection.execute(
                     self._database.insert(audit_cursor)
                     .values(name=LEDGER, number=number)
                     .on_conflict_do_update(index_elements=["name"], set_={"number": number})
                 )
-            if told.process_events:
-                ids = [one.id for one in told.process_events]
+            if backlog.process_events:
+                ids = [event.id for event in backlog.process_events]
                 connection.execute(sa.delete(audit_event).where(audit_event.c.id.in_(ids)))
-            for one in told.refused:
-                self._access.mark_audited(connection, one.peer, one.times)
+            for refusal in backlog.refused:
+                self._access.mark_audited(connection, refusal.peer, refusal.times)
 
 
 _MARK = sa.select(audit_cursor.c.number).where(audit_cursor.c.name == LEDGER)

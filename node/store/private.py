@@ -39,8 +39,8 @@ def private_database(path: Path) -> None:
     """
     with suppress(OSError):  # SQLite will say why it cannot be used
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE))
-    for one in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-        _close(one)
+    for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        _close(file)
 
 
 def tighten(data: Path) -> Tightened:
@@ -53,7 +53,7 @@ def tighten(data: Path) -> Tightened:
     first = _close(data)
     if mark.exists() and not first:
         return Tightened()
-    outcomes = [first, *(_close(one) for one in _below(data))]
+    outcomes = [first, *(_close(path) for path in _below(data))]
     with open(mark, "w", opener=opener):
         pass
     return Tightened(outcomes.count(True), outcomes.count(None))
@@ -61,7 +61,7 @@ def tighten(data: Path) -> Tightened:
 
 def _below(data: Path) -> Iterator[Path]:
     """Yield what is below a folder; behind links only where they stand in the folder itself."""
-    moved = [one.resolve() for one in data.iterdir() if one.is_symlink() and one.is_dir()]
+    moved = [entry.resolve() for entry in data.iterdir() if entry.is_symlink() and entry.is_dir()]
     yield from moved
     for start in (data, *moved):
         for folder, folders, files in os.walk(start):

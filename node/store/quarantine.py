@@ -177,7 +177,7 @@ class Holds:
             self._owners.revisions.begin_again(connection, hold.series_instance_uid, number)
             self._ledger.tell(connection, [_happening("replayed", hold)], now)
 
-    def begin_round(self, one: Candidate, send_again: bool, now: float) -> bool:
+    def begin_round(self, candidate: Candidate, send_again: bool, now: float) -> bool:
         """Have a revision run again, as a new round, whether something of it is held or not.
 
         What was held of it counts as run again. False where it is in work, or waits to be: then
@@ -188,7 +188,7 @@ class Holds:
         send_again
             Send again, to where the rules say, what was delivered there before.
         """
-        key = (one.series_instance_uid, one.revision)
+        key = (candidate.series_instance_uid, candidate.revision)
         with self._database.write() as connection:
             begun = self._owners.revisions.begin_again(connection, *key, send_again=send_again)
             if begun is None:
@@ -198,17 +198,17 @@ class Holds:
                 .where(*_same_revision(*key), quarantine.c.state.in_(HOLD_REPLAYED.of))
                 .values(state=HOLD_REPLAYED.to, changed_at=now)
             )
-            detail = {"revision": one.revision, "round": begun, "send_again": send_again}
+            detail = {"revision": candidate.revision, "round": begun, "send_again": send_again}
             happened = Happening(
-                "reprocessed", one.study_instance_uid, one.series_instance_uid, detail
+                "reprocessed", candidate.study_instance_uid, candidate.series_instance_uid, detail
             )
             self._ledger.tell(connection, [happened], now)
         return True
 
-    def folders_held(self, one: Candidate) -> list[Path]:
+    def folders_held(self, candidate: Candidate) -> list[Path]:
         """Return the folders in quarantine of a revision that is held no more."""
         query = sa.select(quarantine.c.folder).where(
-            *_same_revision(one.series_instance_uid, one.revision),
+            *_same_revision(candidate.series_instance_uid, candidate.revision),
             quarantine.c.state == HoldState.REPLAYED,
         )
         with self._database.read() as connection:

@@ -12,7 +12,7 @@ from node.model.records import Conflict, Finding, StoredInstance
 from node.store.tables import instance
 
 _TOLD_ONLY = frozenset({"head_sha256"})  # goes into the ledger; no row needs it
-_NAMES = tuple(one.name for one in fields(StoredInstance) if one.name not in _TOLD_ONLY)
+_NAMES = tuple(field.name for field in fields(StoredInstance) if field.name not in _TOLD_ONLY)
 
 
 def instance_columns() -> list[sa.Column[Any]]:

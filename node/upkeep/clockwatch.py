@@ -14,23 +14,23 @@ NOTICED_S: Final = 5.0
 
 
 class ClockWatch:
-    """Compares the clock of the day with a steady one, from the moment it is made.
+    """Compares the clock of the day with a monotonic one, from the moment it is made.
 
     Parameters
     ----------
     clock : callable
         Seconds since the epoch.
-    steady : callable
-        Seconds since any moment, by a clock that nobody sets.
+    monotonic : callable
+        Seconds since any moment; never set back.
     """
 
     def __init__(
-        self, catalog: Catalog, clock: Callable[[], float], steady: Callable[[], float]
+        self, catalog: Catalog, clock: Callable[[], float], monotonic: Callable[[], float]
     ) -> None:
         self._catalog = catalog
         self._clock = clock
-        self._steady = steady
-        self._apart = clock() - steady()
+        self._monotonic = monotonic
+        self._apart = clock() - monotonic()
 
     def look(self) -> None:
         """Move along what is due, where the clock was set since the last look.
@@ -40,7 +40,7 @@ class ClockWatch:
         StoreError
             If that could not be written; the next look tries again.
         """
-        apart = self._clock() - self._steady()
+        apart = self._clock() - self._monotonic()
         moved = apart - self._apart
         if abs(moved) < NOTICED_S:
             return

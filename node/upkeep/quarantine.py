@@ -57,23 +57,23 @@ def wanted(
     """Return what has to be held; what is merely no volume, such as a localizer, has not."""
     holds = [
         Hold(
-            HELD_AS[one.failure_kind],
-            one.study_instance_uid,
-            one.series_instance_uid,
-            HeldRevision(one.revision),
-            one.reason,
+            HELD_AS[revision.failure_kind],
+            revision.study_instance_uid,
+            revision.series_instance_uid,
+            HeldRevision(revision.revision),
+            revision.reason,
         )
-        for one in failed
+        for revision in failed
     ]
     holds += [
         Hold(
             HoldKind.CONFLICT,
-            one.study_instance_uid,
-            one.series_instance_uid,
-            HeldBytes(one.sop_instance_uid, one.sha256),
+            conflict.study_instance_uid,
+            conflict.series_instance_uid,
+            HeldBytes(conflict.sop_instance_uid, conflict.sha256),
             OTHER_BYTES,
         )
-        for one in conflicts
+        for conflict in conflicts
     ]
     holds += [
         Hold(HoldKind.DELIVERY, study, series, HeldDeliveries(destination), f"parked: {reason}")
@@ -198,7 +198,7 @@ class Quarantine:
                 return catalog.deliveries.parked_paths(series, destination)
             case HeldRevision(revision):
                 stored = catalog.instances.of_series(series, Origin.RECEIVED, revision)
-                return [one.path for one in stored]
+                return [instance.path for instance in stored]
 
     def _keep(self, hold: Hold) -> None:
         folder = self._files.make_folder(hold.folder)
@@ -207,7 +207,7 @@ class Quarantine:
             with suppress(FileExistsError, FileNotFoundError):  # done before; gone by retention
                 os.link(self._files.absolute(path), folder / path.name)
             held.append(path.name)
-        told = {
+        note = {
             "id": hold.id,
             "kind": hold.kind,
             "study_instance_uid": hold.study_instance_uid,
@@ -218,7 +218,7 @@ class Quarantine:
             "files": held,
             "choices": choices(hold.kind),
         }
-        text = json.dumps(told, indent=2) + "\n"
+        text = json.dumps(note, indent=2) + "\n"
         # The last file makes the names of all others in its folder durable.
         self._files.write(hold.folder / "reason.json", text.encode())
         self._catalog.quarantine.hold(hold, self._clock())

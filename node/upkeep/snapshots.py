@@ -32,7 +32,7 @@ class SnapshotFiller:
 
     Parameters
     ----------
-    clock, steady
+    clock, monotonic
         Seconds since the epoch, and seconds since any moment by the monotonic clock.
     """
 
@@ -41,19 +41,19 @@ class SnapshotFiller:
         catalog: Catalog,
         files: InstanceFiles,
         clock: Callable[[], float],
-        steady: Callable[[], float],
+        monotonic: Callable[[], float],
     ) -> None:
         self._catalog = catalog
         self._files = files
         self._clock = clock
-        self._steady = steady
+        self._monotonic = monotonic
 
     def tick(self) -> None:
         """Read the headers of some series, for about `BUSY_S` seconds."""
-        until = self._steady() + BUSY_S
+        until = self._monotonic() + BUSY_S
         filled = 0
         for uid, revision in self._catalog.snapshots.missing(SERIES):
-            if self._steady() > until:
+            if self._monotonic() > until:
                 break
             stored = self._catalog.instances.of_series(uid, Origin.RECEIVED, revision)
             snapshot = self._read(

@@ -95,7 +95,9 @@ class StudyView:
     @property
     def is_finished(self) -> bool:
         """Whether every series is through and nothing is on its way."""
-        through = all(one.revision > 0 and one.state in _THROUGH for one in self.series)
+        through = all(
+            summary.revision > 0 and summary.state in _THROUGH for summary in self.series
+        )
         return bool(self.series) and through and not self.pending
 
 
@@ -117,13 +119,13 @@ def view_of_study(database: Database, study_instance_uid: str) -> StudyView | No
     by_series, by_object = _by(0, counts), _by(1, counts)
     found = _by(0, findings)
     objects = {
-        uid: tuple(MadeObject(one.kind, one[2], _totals(by_object[one[2]])) for one in group)
+        uid: tuple(MadeObject(row.kind, row[2], _totals(by_object[row[2]])) for row in group)
         for uid, group in _by(0, made).items()
     }
     views = tuple(
         _series_view(
             row,
-            tuple(finding_of(one) for one in found[row.series_instance_uid]),
+            tuple(finding_of(finding) for finding in found[row.series_instance_uid]),
             _totals(by_series[row.series_instance_uid]),
             objects.get(row.series_instance_uid, ()),
         )
@@ -131,7 +133,7 @@ def view_of_study(database: Database, study_instance_uid: str) -> StudyView | No
     )
     return StudyView(
         study_instance_uid=study_instance_uid,
-        header=study_header([one.header for one in views if one.header is not None]),
+        header=study_header([view.header for view in views if view.header is not None]),
         series=views,
         judged=_last_judged(judged),
         kept_apart=tuple(map(Path, apart)),

@@ -136,7 +136,7 @@ def test_a_destination_that_is_back_is_tried_now(
     answer = _said(config, order, "pacs")
 
     assert f"{said}pacs: 3 instance(s) pending, 1 batch(es) due now" in answer
-    assert "circuit is open (no connection): it is asked now" in answer
+    assert "circuit is open (no connection): it is probed now" in answer
     (job,) = catalog.dispatches.due("pacs", time.time(), 10, urgent=False)
     assert (job.state, job.attempts) == ("waiting", 0)
     assert probe_due(catalog.outlets.get("pacs").circuit, time.time())

@@ -27,4 +27,4 @@ def test_remedies_come_later_and_later(
     found = reports._decide(reason, attempts)
 
     assert (found.then, found.wait_s) == (then, wait_s)
-    assert f"{reason:04X}" in found.told
+    assert f"{reason:04X}" in found.reason

@@ -74,16 +74,16 @@ class CommitmentAnswers:
                 )
             }
             good = [
-                rows[one.sop_instance_uid]
-                for one in committed
-                if one.sop_instance_uid in rows
-                and rows[one.sop_instance_uid].sop_class_uid == one.sop_class_uid
-                and rows[one.sop_instance_uid].answer in ("", "committed")
+                rows[reference.sop_instance_uid]
+                for reference in committed
+                if reference.sop_instance_uid in rows
+                and rows[reference.sop_instance_uid].sop_class_uid == reference.sop_class_uid
+                and rows[reference.sop_instance_uid].answer in ("", "committed")
             ]
             bad = [
-                (rows[one.reference.sop_instance_uid], one.reason)
-                for one in failed
-                if one.reference.sop_instance_uid in rows
+                (rows[failure.reference.sop_instance_uid], failure.reason)
+                for failure in failed
+                if failure.reference.sop_instance_uid in rows
             ]
             self._commit(connection, good, transaction_uid, now)
             for row, reason in bad:
@@ -130,12 +130,12 @@ class CommitmentAnswers:
         due_at = now + then.wait_s
         uid, destination = row.sop_instance_uid, row.destination
         if then.then == "park":
-            park_uncommitted(connection, destination, [uid], then.told, now)
+            park_uncommitted(connection, destination, [uid], then.reason, now)
         elif then.then == "send":
             batch = Batch(BatchKind.AGAIN, transaction_uid, row.commitment_attempts)
             turn = first_dispatch(destination, str(batch), now) | {"next_at": due_at}
             self._dispatches.add(connection, turn)
-            send_again(connection, uid, destination, batch, then.told, now)
+            send_again(connection, uid, destination, batch, then.reason, now)
         else:
             ask_one_again(connection, uid, destination, due_at)
         detail = {
@@ -144,8 +144,10 @@ class CommitmentAnswers:
             "then": then.then,
             "transaction": transaction_uid,
         }
-        told = Happening("commitment failed", row.study_instance_uid, row.sop_instance_uid, detail)
-        self._ledger.tell(connection, [told], now)
+        entry = Happening(
+            "commitment failed", row.study_instance_uid, row.sop_instance_uid, detail
+        )
+        self._ledger.tell(connection, [entry], now)
 
 
 _PARTS = (

@@ -61,13 +61,13 @@ class Remedied:
     then : {"ask", "send", "park"}
     wait_s : float
         Before it is done, in seconds.
-    told : str
+    reason : str
         The reason in words.
     """
 
     then: Literal["ask", "send", "park"]
     wait_s: float
-    told: str
+    reason: str
 
 
 Decide = Callable[[int, int], Remedied]

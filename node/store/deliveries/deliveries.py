@@ -191,8 +191,8 @@ class Deliveries:
             known = connection.execute(_STUDY_OF, {"sop": sop_instance_uid}).one_or_none()
             if known is not None:
                 detail = {"to": destination, "sha256": known.sha256}
-                told = Happening(event, known.study_instance_uid, sop_instance_uid, detail)
-                self._ledger.tell(connection, [told], now)
+                entry = Happening(event, known.study_instance_uid, sop_instance_uid, detail)
+                self._ledger.tell(connection, [entry], now)
 
     def of_study(self, study_instance_uid: str) -> list[Delivery]:
         """Return where every instance of a study, received or derived, stands."""

@@ -209,7 +209,7 @@ class Orders:
         keys = [(row.sop_instance_uid, row.destination) for row in rows]
         anew = _ANEW if order.attempts_anew else {}
         self._deliveries.obey(connection, order.move, keys, values | anew)
-        told = [
+        entries = [
             Happening(
                 order.event,
                 row.study_instance_uid,
@@ -218,7 +218,7 @@ class Orders:
             )
             for row in rows
         ]
-        self._ledger.tell(connection, told, now)
+        self._ledger.tell(connection, entries, now)
         return rows
 
 
@@ -233,7 +233,7 @@ _ANEW: Final = {
 
 
 def _bound(*values: str) -> _Bound:
-    return sa.tuple_(*(sa.literal(one) for one in values))
+    return sa.tuple_(*(sa.literal(value) for value in values))
 
 
 def _batches(rows: Sequence[_Row]) -> list[tuple[str, str]]:

@@ -25,12 +25,14 @@ def findings_sha256(rows: Iterable[Mapping[str, Any] | sa.RowMapping]) -> str:
     rows
         What stands in the table `finding`, by the names of its columns.
     """
-    told = [
+    content = [
         [row["name"], row["source"], row["value"], float(row["probability"]), row["evidence"]]
         for row in rows
     ]
-    told = json.loads(json.dumps(told))  # as they are read again: keys are text, tuples are lists
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    content = json.loads(
+        json.dumps(content)
+    )  # as they are read again: keys are text, tuples are lists
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class Findings:
@@ -69,14 +71,14 @@ class Findings:
                 "series_instance_uid": series_instance_uid,
                 "revision": revision,
                 "position": position,
-                "name": str(one.name),
-                "source": one.source,
-                "value": one.value,
-                "probability": one.probability,
-                "evidence": one.evidence,
-                "model_sha256": one.model_sha256,
+                "name": str(finding.name),
+                "source": finding.source,
+                "value": finding.value,
+                "probability": finding.probability,
+                "evidence": finding.evidence,
+                "model_sha256": finding.model_sha256,
             }
-            for position, one in enumerate(findings)
+            for position, finding in enumerate(findings)
         ]
         with self._database.write() as connection:
             connection.execute(
@@ -94,8 +96,8 @@ class Findings:
                     "model_sha256": model_sha256,
                     "findings_sha256": findings_sha256(rows),
                 }
-                told = Happening("classified", study, series_instance_uid, detail)
-                self._ledger.tell(connection, [told], now)
+                entry = Happening("classified", study, series_instance_uid, detail)
+                self._ledger.tell(connection, [entry], now)
 
     def of_series(self, series_instance_uid: str, revision: int | None = None) -> list[Finding]:
         """Return the findings of one revision, by default of the latest that has any."""

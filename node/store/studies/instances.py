@@ -100,7 +100,7 @@ class Instances:
         )
         with self._database.read() as connection:
             found = [instance_of(row) for row in connection.execute(query)]
-        return {one.sop_instance_uid: one for one in found}
+        return {row.sop_instance_uid: row for row in found}
 
     def in_conflict(self, sop_instance_uids: Sequence[str]) -> set[str]:
         """Return which of these UIDs came with different bytes, too."""
@@ -139,7 +139,7 @@ class Instances:
         """Note that these files are gone."""
         with self._database.write() as connection:
             connection.execute(
-                sa.delete(deletion).where(deletion.c.path.in_([one.as_posix() for one in paths]))
+                sa.delete(deletion).where(deletion.c.path.in_([path.as_posix() for path in paths]))
             )
 
     def add(self, connection: sa.Connection, stored: StoredInstance) -> bool:

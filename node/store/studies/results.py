@@ -148,7 +148,7 @@ class Results:
                     ),
                     row,
                 )
-            told = [
+            entries = [
                 Happening(
                     "derived",
                     stored.study_instance_uid,
@@ -158,7 +158,7 @@ class Results:
                 )
                 for kind, stored in made.items()
             ]
-            self._ledger.tell(connection, told, now)
+            self._ledger.tell(connection, entries, now)
 
     def of_series(
         self, source_series_uid: str, revision: int | None = None

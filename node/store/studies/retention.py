@@ -106,14 +106,14 @@ def kept_because(unit: RetainedSeries, before: float, committing: Collection[str
 
 
 def _unsent(unit: RetainedSeries, committing: Collection[str]) -> str:
-    asked_for = {one.sop_instance_uid for one in unit.standings}
-    if any(one.sop_instance_uid not in asked_for for one in unit.members):
+    asked_for = {standing.sop_instance_uid for standing in unit.standings}
+    if any(member.sop_instance_uid not in asked_for for member in unit.members):
         return "no destination has it"
-    for one in unit.standings:
-        if one.state != DeliveryState.DELIVERED:
-            return f"{one.destination} does not have all of it"
-        if one.destination in committing and one.commitment != CommitmentState.COMMITTED:
-            return f"{one.destination} has not committed to all of it"
+    for standing in unit.standings:
+        if standing.state != DeliveryState.DELIVERED:
+            return f"{standing.destination} does not have all of it"
+        if standing.destination in committing and standing.commitment != CommitmentState.COMMITTED:
+            return f"{standing.destination} has not committed to all of it"
     return ""
 
 
@@ -183,7 +183,7 @@ class Retention:
             unit = _unit(connection, uid)
             if kept_because(unit, before, committing):
                 return 0
-            members = [(one.sop_instance_uid, one.path) for one in unit.members]
+            members = [(member.sop_instance_uid, member.path) for member in unit.members]
             self._instances.bury(connection, members, now)
             self._studies.bury(connection, uid, now)
             self._snapshots.forget(connection, uid)
@@ -194,17 +194,20 @@ class Retention:
 def _told(unit: RetainedSeries) -> list[Happening]:
     """Return what the ledger says: where each instance is instead."""
     where: dict[str, list[str]] = {}
-    for one in unit.standings:
-        said = f"{one.destination} ({one.commitment or one.state})"
-        where.setdefault(one.sop_instance_uid, []).append(said)
+    for standing in unit.standings:
+        holder = f"{standing.destination} ({standing.commitment or standing.state})"
+        where.setdefault(standing.sop_instance_uid, []).append(holder)
     return [
         Happening(
             "deleted",
-            one.study_instance_uid,
-            one.sop_instance_uid,
-            {"sha256": one.sha256, "held by": ", ".join(sorted(where[one.sop_instance_uid]))},
+            member.study_instance_uid,
+            member.sop_instance_uid,
+            {
+                "sha256": member.sha256,
+                "held by": ", ".join(sorted(where[member.sop_instance_uid])),
+            },
         )
-        for one in unit.members
+        for member in unit.members
     ]
 
 

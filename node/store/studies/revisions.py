@@ -221,8 +221,8 @@ class Revisions:
                 series.c.series_instance_uid == series_instance_uid
             )
             study = connection.execute(query).scalar_one()
-            told = Happening("judged", study, series_instance_uid, detail)
-            self._ledger.tell(connection, [told], now)
+            entry = Happening("judged", study, series_instance_uid, detail)
+            self._ledger.tell(connection, [entry], now)
 
     def begin_again(
         self,

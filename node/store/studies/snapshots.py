@@ -27,8 +27,10 @@ def folded(name: str) -> str:
     Databases fold case each in their own way, SQLite that of ASCII only; so it is done here.
     """
     apart = unicodedata.normalize("NFKD", name).casefold()
-    bare = "".join(one for one in apart if not unicodedata.combining(one))
-    return " ".join("".join(" " if one in "^=," else one for one in bare).split())
+    bare = "".join(character for character in apart if not unicodedata.combining(character))
+    return " ".join(
+        "".join(" " if character in "^=," else character for character in bare).split()
+    )
 
 
 class Snapshots:
@@ -118,8 +120,8 @@ class Snapshots:
 
 
 def _descriptions(snapshot: HeaderSnapshot) -> str:
-    told = (snapshot.study_description, snapshot.series_description, snapshot.protocol_name)
-    return " ".join(one for one in told if one)
+    texts = (snapshot.study_description, snapshot.series_description, snapshot.protocol_name)
+    return " ".join(part for part in texts if part)
 
 
 def snapshot_columns() -> list[sa.Column[Any]]:
