@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from node.store.database import Database
 from node.store.pruning import Spent, prune
+from node.store.rows import record
 from node.store.tables import association, instance, rejection, series
 
 LIMIT: Final = 1000
@@ -129,12 +130,17 @@ class AccessLog:
         who = (association.c.calling_ae, association.c.called_ae, association.c.address)
         last = sa.func.max(association.c.opened_at)
         query = (
-            sa.select(*who, sa.func.count(), sa.func.min(association.c.opened_at), last)
+            sa.select(
+                *who,
+                sa.func.count().label("times"),
+                sa.func.min(association.c.opened_at).label("first_at"),
+                last.label("last_at"),
+            )
             .group_by(*who)
             .order_by(last.desc())
         )
         with self._database.read() as connection:
-            return [Visitor(*row) for row in connection.execute(query)]
+            return [record(Visitor, row) for row in connection.execute(query)]
 
     def prune(self, before: float) -> int:
         """Remove associations that were over before a time; return how many."""

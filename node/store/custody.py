@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from node.model.records import Conflict, Delivery, StoredInstance
 from node.store.database import Database
-from node.store.rows import conflict_of, instance_columns, instance_of
+from node.store.rows import columns, conflict_of, instance_of, record
 from node.store.studies.findings import findings_sha256
 from node.store.tables import conflict, delivery, derived, finding, instance, series
 
@@ -57,7 +57,7 @@ class Custody:
         with self._database.read() as connection:
             stands = StudyRows()
             for row in _rows(connection, instance, study_instance_uid, subjects):
-                stored = instance_of([row[column.name] for column in instance_columns()])
+                stored = instance_of(row)
                 stands.instances[stored.sop_instance_uid] = stored
             for row in _rows(connection, conflict, study_instance_uid, subjects):
                 other = conflict_of(row)
@@ -95,17 +95,12 @@ def _rows(
 
 
 def _deliveries(connection: sa.Connection, uids: Collection[str]) -> Iterator[Delivery]:
-    columns = [
-        delivery.c[name]
-        for name in (
-            "sop_instance_uid", "destination", "batch", "state", "attempts", "reason",
-            "commitment",
-        )
-    ]  # fmt: skip
     for page in _pages(uids):
-        query = sa.select(*columns).where(delivery.c.sop_instance_uid.in_(page))
+        query = sa.select(*columns(Delivery, delivery)).where(
+            delivery.c.sop_instance_uid.in_(page)
+        )
         for row in connection.execute(query):
-            yield Delivery(*row)
+            yield record(Delivery, row)
 
 
 def _findings(connection: sa.Connection, of_study: sa.Select[Any]) -> dict[tuple[str, int], str]:

@@ -1,9 +1,8 @@
 """Between rows of the tables and the records they hold."""
 
-from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -11,8 +10,28 @@ from node.model.findings import typed
 from node.model.records import Conflict, Finding, StoredInstance
 from node.store.tables import instance
 
-_TOLD_ONLY = frozenset({"head_sha256"})  # goes into the ledger; no row needs it
-_NAMES = tuple(field.name for field in fields(StoredInstance) if field.name not in _TOLD_ONLY)
+Record = TypeVar("Record")
+
+_LEDGER_ONLY = frozenset({"head_sha256"})  # no row needs it
+_NAMES = tuple(field.name for field in fields(StoredInstance) if field.name not in _LEDGER_ONLY)
+
+
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(kind.__dataclass_fields__)
+
+
+def record(kind: type[Record], row: sa.Row[*tuple[Any, ...]]) -> Record:
+    """Return the record of a row, its fields by the names of the row's columns.
+
+    A field that the row does not have keeps its default.
+    """
+    values = row._mapping
+    return kind(**{name: values[name] for name in _names(kind) if name in values})
+
+
+def columns(kind: type[Any], table: sa.Table) -> list[sa.Column[Any]]:
+    """Return the columns of a table that make a record."""
+    return [table.c[name] for name in _names(kind) if name in table.c]
 
 
 def instance_columns() -> list[sa.Column[Any]]:
@@ -20,9 +39,10 @@ def instance_columns() -> list[sa.Column[Any]]:
     return [instance.c[name] for name in _NAMES]
 
 
-def instance_of(row: Iterable[Any]) -> StoredInstance:
-    """Return the record of a row that begins with `instance_columns`."""
-    values = dict(zip(_NAMES, row, strict=False))
+def instance_of(row: sa.Row[*tuple[Any, ...]] | sa.RowMapping) -> StoredInstance:
+    """Return the record of a row that has `instance_columns`."""
+    row_values = row._mapping if isinstance(row, sa.Row) else row
+    values = {name: row_values[name] for name in _NAMES}
     values["path"] = Path(values["path"])
     return StoredInstance(**values)
 
@@ -42,13 +62,5 @@ def finding_of(row: sa.Row[*tuple[Any, ...]]) -> Finding:
 
 def conflict_of(row: sa.RowMapping) -> Conflict:
     """Return the record of a row, by the names of its columns."""
-    return Conflict(
-        sop_instance_uid=row["sop_instance_uid"],
-        series_instance_uid=row["series_instance_uid"],
-        study_instance_uid=row["study_instance_uid"],
-        path=Path(row["path"]),
-        size=row["size"],
-        sha256=row["sha256"],
-        calling_ae=row["calling_ae"],
-        received_at=row["received_at"],
-    )
+    values = {name: row[name] for name in _names(Conflict)}
+    return Conflict(**values | {"path": Path(row["path"])})

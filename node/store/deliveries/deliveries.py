@@ -19,7 +19,7 @@ from node.store.database import Database
 from node.store.deliveries.dispatches import Dispatches, first_dispatch
 from node.store.deliveries.scope import Scope, within
 from node.store.ledger import Event, Happening, Ledger
-from node.store.rows import instance_columns, instance_of
+from node.store.rows import columns, instance_columns, instance_of, record
 from node.store.tables import delivery, instance, outlet
 
 _OUTCOMES: Final[dict[DeliveryState, tuple[Move[DeliveryState], Event]]] = {
@@ -198,22 +198,16 @@ class Deliveries:
         """Return where every instance of a study, received or derived, stands."""
         query = (
             sa.select(
-                delivery.c.sop_instance_uid,
-                delivery.c.destination,
-                delivery.c.batch,
-                delivery.c.state,
-                delivery.c.attempts,
-                delivery.c.reason,
-                delivery.c.commitment,
+                *columns(Delivery, delivery),
                 instance.c.series_instance_uid,
-                instance.c.deleted_at.is_not(None),
+                instance.c.deleted_at.is_not(None).label("deleted"),
             )
             .join(instance, instance.c.sop_instance_uid == delivery.c.sop_instance_uid)
             .where(instance.c.study_instance_uid == study_instance_uid)
             .order_by(delivery.c.destination, delivery.c.sop_instance_uid)
         )
         with self._database.read() as connection:
-            return [Delivery(*row) for row in connection.execute(query)]
+            return [record(Delivery, row) for row in connection.execute(query)]
 
     def parked_paths(self, series_instance_uid: str, destination: str) -> list[Path]:
         """Return the files of a series that are parked at a destination."""
@@ -234,20 +228,13 @@ class Deliveries:
     ) -> list[Delivery]:
         """Return the deliveries within a scope, at most `limit` of them."""
         query = (
-            sa.select(
-                delivery.c.sop_instance_uid,
-                delivery.c.destination,
-                delivery.c.batch,
-                delivery.c.state,
-                delivery.c.attempts,
-                delivery.c.reason,
-            )
+            sa.select(*columns(Delivery, delivery))
             .where(*within(scope), delivery.c.state.in_(states))
             .order_by(delivery.c.destination, delivery.c.batch, delivery.c.sop_instance_uid)
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [Delivery(*row) for row in connection.execute(query)]
+            return [record(Delivery, row) for row in connection.execute(query)]
 
     def counted(self, scope: Scope) -> dict[str, Counter[str]]:
         """Return how many deliveries stand in which state, by destination."""

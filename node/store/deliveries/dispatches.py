@@ -23,17 +23,10 @@ from node.model.states import (
 )
 from node.store.database import Database
 from node.store.pruning import Spent, prune
+from node.store.rows import columns, record
 from node.store.tables import delivery, dispatch
 
-_COLUMNS = [
-    dispatch.c.destination,
-    dispatch.c.batch,
-    dispatch.c.state,
-    dispatch.c.serial,
-    dispatch.c.attempts,
-    dispatch.c.urgent,
-    dispatch.c.next_at,
-]
+_COLUMNS = columns(Dispatch, dispatch)
 
 
 class Dispatches:
@@ -80,7 +73,7 @@ class Dispatches:
         if urgent:
             query = query.where(dispatch.c.urgent)
         with self._database.read() as connection:
-            return [Dispatch(*row) for row in connection.execute(query)]
+            return [record(Dispatch, row) for row in connection.execute(query)]
 
     def in_flight(self) -> dict[str, int]:
         """Return how many batches are queued or being sent, by destination."""
@@ -98,7 +91,7 @@ class Dispatches:
             dispatch.c.state == DispatchState.QUEUED, dispatch.c.changed_at < moment
         )
         with self._database.read() as connection:
-            return [Dispatch(*row) for row in connection.execute(query)]
+            return [record(Dispatch, row) for row in connection.execute(query)]
 
     def of_destination(self, destination: str) -> list[Dispatch]:
         """Return the batches of a destination that are not done, the next one first."""
@@ -109,7 +102,7 @@ class Dispatches:
             .order_by(dispatch.c.next_at, dispatch.c.batch)
         )
         with self._database.read() as connection:
-            return [Dispatch(*row) for row in connection.execute(query)]
+            return [record(Dispatch, row) for row in connection.execute(query)]
 
     def job(self, destination: str, batch: str, serial: int) -> Dispatch | None:
         """Return the batch whose queued job has this number; None where the job is stale."""
@@ -118,7 +111,7 @@ class Dispatches:
         )
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else Dispatch(*row)
+        return None if row is None else record(Dispatch, row)
 
     def mark_queued(self, destination: str, batch: str, serial: int, now: float) -> None:
         """Note that the job with this number is queued."""
