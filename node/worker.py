@@ -14,7 +14,7 @@ from node.app import Storage, local_time, open_storage
 from node.audit.reporting import audited
 from node.deliver.build import build, peer_of, terms_of
 from node.deliver.origin import Origins
-from node.pipeline import commitments, workflows
+from node.pipeline import workflows
 from node.pipeline.commitments import CommitmentRequests, Committing
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
@@ -104,7 +104,10 @@ def _commitments(settings: Settings, storage: Storage) -> CommitmentRequests:
     listed = {source.ae_title for source in settings.sources}
     asked = {
         one.name: Committing(
-            peer_of(one, settings.node.ae_title), one.commitment_timeout_s, one.commitment_wait_s
+            peer_of(one, settings.node.ae_title),
+            one.commitment_timeout_s,
+            one.commitment_wait_s,
+            terms_of(one).retries,
         )
         for one in settings.destinations
         if isinstance(one, DimseDestination) and one.commitment
@@ -135,12 +138,11 @@ def work(settings: Settings, stop: threading.Event) -> None:
     dispatcher = Dispatcher(storage.catalog, delivering.terms, time.time, local_time)
     pipeline = workflows.register(engine, stages, delivering)
     committed = _commitments(settings, storage)
-    committed.register(engine)
     due = DueWork(engine, storage.catalog.work, name)
-    due.add(workflows.due_kinds(engine, _owed(settings, storage)))
+    due.add(workflows.due_kinds(engine, committed, _owed(settings, storage)))
     queues = workflows.queues(AT_ONCE + len(delivering.destinations))
     dispatcher.adopt()
-    engine.launch([*queues, *commitments.QUEUES, *due.queues])
+    engine.launch([*queues, *due.queues])
     due.resume()
     policy = Policy(settings.series.settle_s, settings.series.quiet_s)
     sweep = Sweep(

@@ -1,7 +1,7 @@
 """Reports that come in, on whatever association: read, believed as far as they may be, kept."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -18,7 +18,7 @@ from node.commitment.messages import (
     remedy,
     worded,
 )
-from node.deliver.attempts import next_delay
+from node.deliver.attempts import Retries, next_delay
 from node.errors import StoreError, UnreadableMessageError
 from node.store.catalog import Catalog
 from node.store.commitments.requests import Remedied
@@ -56,14 +56,21 @@ class Reports:
         Seconds since the epoch.
     random : callable
         Draws from [0, 1).
+    retries : mapping
+        How often a destination is asked, and how far apart, by its name.
     """
 
     def __init__(
-        self, catalog: Catalog, clock: Callable[[], float], random: Callable[[], float]
+        self,
+        catalog: Catalog,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        retries: Mapping[str, Retries],
     ) -> None:
         self._catalog = catalog
         self._clock = clock
         self._random = random
+        self._retries = retries
 
     def take(
         self,
@@ -121,12 +128,13 @@ class Reports:
         )
         return Status.SUCCESS
 
-    def _decide(self, reason: int, attempts: int) -> Remedied:
+    def _decide(self, destination: str, reason: int, attempts: int) -> Remedied:
         """Return what follows a failure; after the last attempt, a person must look.
 
         What the peer has lost is sent at once the first time, and after growing waits then.
         """
-        delay = next_delay(attempts, self._random)
+        retries = self._retries.get(destination, Retries())
+        delay = next_delay(attempts, self._random, retries)
         if delay is None:
             return Remedied("park", 0.0, f"{worded(reason)}, after {attempts} requests")
         then = remedy(reason)

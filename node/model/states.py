@@ -150,18 +150,16 @@ class RequestState(StrEnum):
     """Where one of our requests for storage commitment stands."""
 
     NEW = "new"
-    QUEUED = "queued"
     ASKED = "asked"
     FAILED = "failed"
     ANSWERED = "answered"
 
 
-REQUEST_QUEUED: Final = Move((RequestState.NEW,), RequestState.QUEUED)
-REQUEST_ASKED: Final = Move((RequestState.NEW, RequestState.QUEUED), RequestState.ASKED)
+REQUEST_ASKED: Final = Move((RequestState.NEW,), RequestState.ASKED)
 REQUEST_FAILED: Final = Move(tuple(RequestState), RequestState.FAILED)
 REQUEST_ANSWERED: Final = Move(tuple(RequestState), RequestState.ANSWERED)
 
-REQUEST_MOVES: Final = (REQUEST_QUEUED, REQUEST_ASKED, REQUEST_FAILED, REQUEST_ANSWERED)
+REQUEST_MOVES: Final = (REQUEST_ASKED, REQUEST_FAILED, REQUEST_ANSWERED)
 
 
 class PromiseState(StrEnum):

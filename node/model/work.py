@@ -11,6 +11,8 @@ from node.model.states import WorkState
 class Kind(StrEnum):
     """What is to be done."""
 
+    ASK = "ask"
+    """Ask a destination to commit; key: the Transaction UID of the request."""
     REPORT = "report"
     """Tell an application entity to what we commit; lane: its AE title."""
 

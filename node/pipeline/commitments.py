@@ -1,12 +1,12 @@
 """Asking destinations to commit: rows first, then a job for each request.
 
 The rows say who has to be asked, and when (`node.store.commitments`); the clock makes requests of
-them and queues a job for each, under an id made of its Transaction UID. What dies on the way
-is asked for again when its time has run out, in a request with another Transaction UID.
+them, each of which is due at once. What dies on the way is asked for again when its time has run
+out, in a request with another Transaction UID.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -14,17 +14,16 @@ import structlog
 from node.commitment.ask import ask
 from node.commitment.reports import Reports
 from node.deliver.association import Peer
-from node.deliver.attempts import LONGEST_DELAY_S, MAXIMUM_ATTEMPTS, next_delay
+from node.deliver.attempts import Retries, next_delay
 from node.errors import DeliveryError
 from node.identity import derived_uid
 from node.model.records import Outlet
-from node.pipeline.engine import Engine, Queue
+from node.model.work import Task
 from node.store.catalog import Catalog
 from node.store.commitments.requests import Reference
 
 log = structlog.get_logger()
 
-QUEUES: Final = [Queue("commit", at_once=4, per_key=1)]
 INSTANCES_PER_REQUEST: Final = 1000
 
 
@@ -38,11 +37,14 @@ class Committing:
         How long it may take to report, in seconds; then it is asked again.
     wait_s : float
         How long to stay associated for a report on the same association, in seconds.
+    retries : Retries
+        How often it is asked for an instance, and how far apart: as it is sent to.
     """
 
     peer: Peer
     timeout_s: float
     wait_s: float
+    retries: Retries = field(default_factory=Retries)
 
 
 class CommitmentRequests:
@@ -69,25 +71,11 @@ class CommitmentRequests:
         self._destinations = destinations
         self._clock = clock
         self._random = random
-        self._reports = Reports(catalog, clock, random)
-        self._queue: Callable[[str, str], None] | None = None
-
-    def register(self, engine: Engine) -> None:
-        """Define the workflow on an engine that is not launched yet."""
-        step = engine.step(self.request, "ask for commitment")
-
-        @engine.workflow("commit")
-        def commit(destination: str, transaction_uid: str) -> None:
-            step(destination, transaction_uid)
-
-        def queue(destination: str, transaction_uid: str) -> None:
-            job = f"commit/{transaction_uid}"
-            engine.enqueue("commit", job, commit, destination, transaction_uid, key=destination)
-
-        self._queue = queue
+        retries = {name: one.retries for name, one in destinations.items()}
+        self._reports = Reports(catalog, clock, random, retries)
 
     def tick(self) -> None:
-        """Make requests of what waits for commitment, and queue their jobs.
+        """Make requests of what waits for commitment.
 
         Of a destination that is paused or does not answer nothing is asked: its attempts would
         be used up by what is no fault of the instances.
@@ -99,16 +87,13 @@ class CommitmentRequests:
                 continue
             while self._opened(destination, committing) == INSTANCES_PER_REQUEST:
                 pass
-        for transaction_uid, destination in self._catalog.requests.new():
-            if self._queue is not None:
-                self._queue(destination, transaction_uid)
-            self._catalog.requests.mark_queued(transaction_uid)
 
     def _opened(self, destination: str, committing: Committing) -> int:
         """Make one request of what waits; return of how many instances."""
         now = self._clock()
-        reason = f"not committed: no answer to {MAXIMUM_ATTEMPTS} requests"
-        if parked := self._catalog.requests.give_up(destination, MAXIMUM_ATTEMPTS, reason, now):
+        attempts = committing.retries.attempts
+        reason = f"not committed: no answer to {attempts} requests"
+        if parked := self._catalog.requests.give_up(destination, attempts, reason, now):
             log.error("commitment given up", destination=destination, instances=parked)
         # Random, since nobody but the peer may know it: it is all a report has to show.
         transaction_uid = derived_uid("commitment", destination, repr(now), repr(self._random()))
@@ -116,12 +101,20 @@ class CommitmentRequests:
             destination, transaction_uid, INSTANCES_PER_REQUEST, now, now + committing.timeout_s
         )
 
-    def request(self, destination: str, transaction_uid: str) -> None:
+    def ask(self, task: Task) -> None:
         """Ask once; a report, on whatever association, comes by way of `Reports`."""
-        committing = self._destinations.get(destination)
-        if committing is None:  # no longer in the settings: nobody asks
-            return
-        instances = self._catalog.requests.begin(transaction_uid)
+        committing = self._destinations.get(task.lane)
+        if committing is not None:  # else it is no longer in the settings: nobody asks
+            self._ask(committing, task)
+        self._catalog.work.done(task)
+
+    def bury(self, task: Task) -> None:
+        """Let what a request named whose job died be asked for in another."""
+        self._fail(task, f"the request died: {task.reason}")
+        self._catalog.work.done(task)
+
+    def _ask(self, committing: Committing, task: Task) -> None:
+        instances = self._catalog.requests.begin(task.key)
         if not instances:
             return
         wanted = [
@@ -130,15 +123,21 @@ class CommitmentRequests:
         try:
             ask(
                 committing.peer,
-                transaction_uid,
+                task.key,
                 wanted,
                 self._reports,
-                lambda: self._catalog.requests.is_answered(transaction_uid),
+                lambda: self._catalog.requests.is_answered(task.key),
                 committing.wait_s,
             )
         except DeliveryError as error:
-            log.warning("commitment not asked", destination=destination, because=str(error))
-            self._catalog.requests.fail(transaction_uid, str(error), self._wait_s, self._clock())
+            log.warning("commitment not asked", destination=task.lane, because=str(error))
+            self._fail(task, str(error))
 
-    def _wait_s(self, attempts: int) -> float:
-        return next_delay(attempts, self._random) or LONGEST_DELAY_S
+    def _fail(self, task: Task, reason: str) -> None:
+        known = self._destinations.get(task.lane)
+        retries = known.retries if known is not None else Retries()
+
+        def wait_s(attempts: int) -> float:
+            return next_delay(attempts, self._random, retries) or retries.longest_delay_s
+
+        self._catalog.requests.fail(task.key, reason, wait_s, self._clock())

@@ -197,7 +197,7 @@ class Sweep:
             case "series", (str(uid), int(revision), str(), *rest):
                 gave_up = failure(FailureKind.ROUTING, job.reason)
                 self._give_up(uid, revision, _round(rest), gave_up)
-            case "deliver" | "probe" | "commit" | "report", _:
+            case "deliver" | "probe" | "commit" | "ask" | "report", _:
                 pass
             case _:
                 log.error("job died", job=job.workflow_id, reason=job.reason)

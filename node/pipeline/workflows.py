@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from node.model.work import Kind
+from node.pipeline.commitments import CommitmentRequests
 from node.pipeline.due import Handler, in_turn
 from node.pipeline.engine import Engine, Queue
 from node.pipeline.owed import OwedReports
@@ -63,10 +64,14 @@ def queues(deliveries: int) -> list[Queue]:
     return [*_ALWAYS, Queue("deliver", at_once=deliveries)]
 
 
-def due_kinds(engine: Engine, owed: OwedReports) -> list[Handler]:
+def due_kinds(engine: Engine, commitments: CommitmentRequests, owed: OwedReports) -> list[Handler]:
     """Return what is done of each kind of work that is due; see `node.pipeline.due`."""
+    ask = engine.step(commitments.ask, "ask for commitment")
     report = engine.step(owed.report, "report")
-    return [Handler(Kind.REPORT, 4, report, owed.bury, in_turn(per_lane=1))]
+    return [
+        Handler(Kind.ASK, 4, ask, commitments.bury, in_turn(per_lane=1)),
+        Handler(Kind.REPORT, 4, report, owed.bury, in_turn(per_lane=1)),
+    ]
 
 
 def delivery_job(destination: str, batch: str, serial: int) -> str:

@@ -7,7 +7,7 @@ not get through there is left to the worker, which calls the address of `[[sourc
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, cast
@@ -29,6 +29,7 @@ from node.commitment.messages import (
     report_of,
 )
 from node.commitment.reports import BROKEN, Reports, unreadable
+from node.deliver.attempts import Retries
 from node.errors import StoreError, frames_of, reason_of
 from node.model.work import Kind, Task
 from node.store.catalog import Catalog
@@ -62,16 +63,23 @@ class CommitmentScp:
         Name of this process, which no other that lives has.
     clock : callable
         Seconds since the epoch.
+    retries : mapping
+        How often a destination is asked for an instance, and how far apart, by its name.
     """
 
     def __init__(
-        self, catalog: Catalog, files: InstanceFiles, holder: str, clock: Callable[[], float]
+        self,
+        catalog: Catalog,
+        files: InstanceFiles,
+        holder: str,
+        clock: Callable[[], float],
+        retries: Mapping[str, Retries],
     ) -> None:
         self._catalog = catalog
         self._files = files
         self._holder = holder
         self._clock = clock
-        self._reports = Reports(catalog, clock, random.SystemRandom().random)
+        self._reports = Reports(catalog, clock, random.SystemRandom().random, retries)
         self._asked: list[_Asked] = []
         self._noting = threading.Lock()
         self._reporting = ThreadPoolExecutor(_AT_ONCE, "commitment")

@@ -16,6 +16,7 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from node.deliver.build import terms_of
 from node.errors import ConfigError, StoreError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.receive.adoption import Adoption, is_another, note_ledger
@@ -81,7 +82,8 @@ class StorageScp:
         self._intake = Intake(files, disk_space, budget, limits.maximum_instance_mib * MIB)
         self._reception = Reception(catalog, files, clock)
         holder = f"{executor_id(files, socket.gethostname())}/receive"
-        self._commitment = CommitmentScp(catalog, files, holder, clock)
+        retries = {one.name: terms_of(one).retries for one in settings.destinations}
+        self._commitment = CommitmentScp(catalog, files, holder, clock, retries)
         self._open: dict[Association, int] = {}
         self._tallies: dict[Association, AssociationTally] = {}
         gate = Gate(

@@ -78,7 +78,7 @@ class Catalog(Database):
         self.outlets = Outlets(self)
         self.deliveries = Deliveries(self, self.ledger, self.dispatches)
         self.orders = Orders(self, self.ledger, self.deliveries, self.dispatches)
-        self.requests = Requests(self, self.ledger)
+        self.requests = Requests(self, self.ledger, self.work)
         self.reports = CommitmentAnswers(self, self.ledger, self.requests, self.dispatches)
         self.promises = Promises(self, self.ledger, self.work)
         self.clock = Clock(self, self.dispatches, self.outlets)

@@ -42,7 +42,7 @@ class Pruner:
         before = now - self._records_s
         owners = (self._catalog.access, self._catalog.promises, self._catalog.requests)
         records = sum(owner.prune(before) for owner in owners)
-        records += self._catalog.work.prune([Kind.REPORT], before)
+        records += self._catalog.work.prune([Kind.ASK, Kind.REPORT], before)
         batches = self._catalog.dispatches.prune(now - self._batches_s)
         if records or batches:
             log.info("old rows removed", records=records, batches=batches)

@@ -15,12 +15,14 @@ from node.deliver.destination import OutboundInstance
 from node.deliver.dimse import DimseSender
 from node.model.records import Delivery
 from node.model.states import DeliveryState
+from node.model.work import Kind
 from node.pipeline.commitments import CommitmentRequests, Committing
 from node.settings.trust import Source
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
 from tests.peers import RunningOrthanc, free_port, running_orthanc
-from tests.receiver import Node, running_receiver, send
+from tests.receiver import Node, send
+from tests.reporting_receiver import reporting_receiver
 
 pytestmark = pytest.mark.orthanc
 
@@ -33,7 +35,7 @@ def orthanc_and_node(folder: Path) -> Iterator[tuple[RunningOrthanc, Node]]:
     scanner = Source(ae_title="SCANNER")
     (folder / "node").mkdir()
     (folder / "orthanc").mkdir()
-    with running_receiver(folder / "node", sources=(source, scanner)) as node:
+    with reporting_receiver(folder / "node", source, scanner) as node:
         modality = {
             "AET": "RADNODE",
             "Host": "127.0.0.1",
@@ -84,12 +86,8 @@ def asked(node: Node, orthanc: RunningOrthanc) -> None:
     asking = {"pacs": Committing(peer, timeout_s=1000.0, wait_s=30.0)}
     commitments = CommitmentRequests(node.catalog, asking, lambda: node.now, SystemRandom().random)
     commitments.tick()
-    with node.catalog.engine.connect() as connection:
-        rows = connection.exec_driver_sql(
-            "SELECT transaction_uid FROM commitment_request WHERE state = 'queued'"
-        ).all()
-    for row in rows:
-        commitments.request("pacs", row[0])
+    for task in node.catalog.work.open(Kind.ASK, "pacs"):
+        commitments.ask(task)
 
 
 def rows(node: Node) -> dict[str, Delivery]:

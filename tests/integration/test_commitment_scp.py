@@ -25,11 +25,8 @@ from node.commitment.messages import (
     report_of,
     request_of,
 )
-from node.deliver.build import peer_of
 from node.model.states import DeliveryState
 from node.model.work import Kind, TaskKey
-from node.pipeline.due import Handler, in_turn
-from node.pipeline.owed import OwedReports
 from node.receive.negotiation import PLAIN
 from node.settings.tls import server_context
 from node.settings.trust import ClientTlsTable, Source
@@ -39,10 +36,10 @@ from node.wire.requestor import steady
 from tests.certificates import Authority
 from tests.commitment_peer import report_anew
 from tests.due_time import pass_time
-from tests.inline_jobs import doing
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
 from tests.receiver import Node, running_receiver, send
+from tests.reporting_receiver import reporting_receiver
 
 TRANSACTION = "2.25.4711"
 
@@ -109,22 +106,11 @@ def scanner() -> Iterator[Scanner]:
         yield made
 
 
-@contextmanager
-def running_node(folder: Path, *sources: Source) -> Iterator[Node]:
-    """Run a receiver, and what a worker does of storage commitment."""
-    listed = {one.ae_title: peer_of(one, "RADNODE") for one in sources if one.host}
-    with running_receiver(folder, sources=sources) as node:
-        owed = OwedReports(node.catalog, node.files, listed, lambda: node.now, lambda: 0.5)
-        report = Handler(Kind.REPORT, 4, owed.report, owed.bury, in_turn(per_lane=1))
-        with doing(node.catalog.work, report):
-            yield node
-
-
 @pytest.fixture
 def node(tmp_path: Path, scanner: Scanner) -> Iterator[Node]:
     """Run a node that knows where the scanner listens."""
     source = Source(ae_title="SCANNER", host="127.0.0.1", port=scanner.port)
-    with running_node(tmp_path, source, Source(ae_title="PACS")) as running:
+    with reporting_receiver(tmp_path, source, Source(ae_title="PACS")) as running:
         yield running
 
 
@@ -235,7 +221,7 @@ def test_the_new_association_is_over_tls_where_the_source_listens_so(
         trusted = ClientTlsTable(ca_file=signer.ca)
         source = Source(ae_title="SCANNER", host="127.0.0.1", port=scanner.port, tls=trusted)
         (tmp_path / "node").mkdir()
-        with running_node(tmp_path / "node", source) as node:
+        with reporting_receiver(tmp_path / "node", source) as node:
             wanted = stored(node, scanner)
             node.catalog.promises.promise(TRANSACTION, "SCANNER", wanted, "gone", node.now)
             node.catalog.work.give_up("gone", [Kind.REPORT])
@@ -394,7 +380,7 @@ def test_a_scanner_without_an_address_that_has_left_is_parked_with_the_reason(
     tmp_path: Path, scanner: Scanner
 ) -> None:
     """It may ask again; the operator sees why it was not told."""
-    with running_node(tmp_path) as node:
+    with reporting_receiver(tmp_path) as node:
         wanted = stored(node, scanner)
         assoc = scanner.associate(node)
         ask(assoc, wanted)
@@ -439,7 +425,7 @@ def test_what_was_owed_is_reported_after_a_restart(tmp_path: Path, scanner: Scan
     node.catalog.promises.promise(TRANSACTION, "SCANNER", wanted, holder, 1000.0)
 
     source = Source(ae_title="SCANNER", host="127.0.0.1", port=scanner.port)
-    with running_node(tmp_path, source):
+    with reporting_receiver(tmp_path, source):
         heard(scanner)
 
     assert list(scanner.heard[0][1].committed) == wanted

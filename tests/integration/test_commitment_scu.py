@@ -1,7 +1,7 @@
 """Asking a peer to commit: the same association, and everything a peer can do wrong."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -15,7 +15,9 @@ from node.commitment.reports import Reports
 from node.deliver.association import Peer, associated
 from node.model.records import Circuit, Delivery
 from node.model.states import CircuitState, DeliveryState
-from node.pipeline.commitments import QUEUES, CommitmentRequests, Committing
+from node.model.work import Kind, Task, TaskKey
+from node.pipeline.commitments import CommitmentRequests, Committing
+from node.pipeline.due import DueWork, Handler, in_turn
 from node.pipeline.engine import Engine
 from node.store.catalog import Catalog
 from node.store.commitments.requests import Failed, Reference
@@ -26,6 +28,8 @@ from tests.commitment_peer import (
     commitment_peer,
     report_early,
 )
+from tests.due_time import pass_time
+from tests.inline_jobs import InlineJobs
 from tests.node_process import wait_for
 from tests.peers import free_port
 from tests.store_rows import STUDY, stored
@@ -38,7 +42,7 @@ class Node:
 
     def __init__(self, folder: Path, port: int, wait_s: float) -> None:
         self.now = 1000.0
-        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
+        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}", lambda: self.now)
         self.catalog.upgrade()
         for number in range(3):
             one = stored(number)
@@ -54,15 +58,18 @@ class Node:
             lambda: self.now,
             lambda: 0.5,
         )
+        self.due = DueWork(InlineJobs(), self.catalog.work, "worker")
+        self.due.add([self.handler(self.commitments.ask)])
+
+    def handler(self, ask: Callable[[Task], None]) -> Handler:
+        """Return what is done of a request."""
+        return Handler(Kind.ASK, 4, ask, self.commitments.bury, in_turn(per_lane=1))
 
     def tick(self, seconds: float = 0.0) -> None:
         """Let time pass, make requests and send them as the jobs would."""
-        self.now += seconds
-        before = set(self.catalog.requests.new())
+        pass_time(self, seconds)
         self.commitments.tick()
-        assert not before
-        for request in self.made():
-            self.commitments.request("pacs", request)
+        self.due.look(Kind.ASK)
 
     def made(self) -> list[str]:
         """Return every Transaction UID that was ever made, in order."""
@@ -286,7 +293,7 @@ def test_reports_without_end_do_not_hold_us(
     let_go = threading.Event()
     monkeypatch.setattr(Reports, "take", lambda *_: let_go.wait(60) and 0x0000)
     peer.at_once = report_early
-    reports = Reports(node.catalog, lambda: 0.0, lambda: 0.0)
+    reports = Reports(node.catalog, lambda: 0.0, lambda: 0.0, {})
     to = Peer("PACS", "127.0.0.1", peer.port, "RADNODE", connect_s=10, response_s=0.3)
 
     ask(to, "1.2.3", [Reference("1.2", "1.3")], reports, lambda: False, wait_s=0.1)
@@ -324,7 +331,9 @@ def test_a_request_is_sent_once_even_if_its_job_runs_twice(
     """Killed between N-ACTION and checkpoint: the step runs again, the N-ACTION does not."""
     hasty.tick()
     for transaction in hasty.made():
-        hasty.commitments.request("pacs", transaction)
+        task = hasty.catalog.work.task(TaskKey(Kind.ASK, "pacs", transaction))
+        assert task is not None
+        hasty.commitments.ask(task)
 
     assert len(peer.requests) == 1
 
@@ -334,10 +343,12 @@ def test_the_durable_engine_asks_by_itself(tmp_path: Path, peer: CommitmentPeer)
     peer.then = commit_all
     node = Node(tmp_path, peer.port, wait_s=30.0)
     engine = Engine(f"sqlite:///{tmp_path / 'pipeline.sqlite'}", "test:worker")
-    node.commitments.register(engine)
-    engine.launch(QUEUES)
+    due = DueWork(engine, node.catalog.work, "test:worker")
+    due.add([node.handler(engine.step(node.commitments.ask, "ask"))])
+    engine.launch(due.queues)
     try:
         node.commitments.tick()
+        due.look(Kind.ASK)
         wait_for(lambda: node.standing() == {"committed"}, "commitment", 60)
     finally:
         engine.close()

@@ -148,7 +148,7 @@ def test_a_receiver_that_ends_leaves_what_it_owes_to_the_worker(
     owing: Catalog, tmp_path: Path
 ) -> None:
     """And so does one that was killed, at its next start."""
-    scp = CommitmentScp(owing, InstanceFiles(tmp_path), "receiver", lambda: 200.0)
+    scp = CommitmentScp(owing, InstanceFiles(tmp_path), "receiver", lambda: 200.0, {})
     assert owing.promises.promise("2.25.1", "SCANNER", WANTED, "receiver", 100.0)
     assert [one.state for one in _open(owing)] == [WorkState.CLAIMED]
 
@@ -156,7 +156,7 @@ def test_a_receiver_that_ends_leaves_what_it_owes_to_the_worker(
 
     assert [one.state for one in _open(owing)] == [WorkState.WAITING]
     assert owing.promises.promise("2.25.2", "SCANNER", WANTED, "receiver", 100.0)
-    CommitmentScp(owing, InstanceFiles(tmp_path), "receiver", lambda: 200.0).close()
+    CommitmentScp(owing, InstanceFiles(tmp_path), "receiver", lambda: 200.0, {}).close()
     assert [one.state for one in _open(owing)] == [WorkState.WAITING] * 2
 
 

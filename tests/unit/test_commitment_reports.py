@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from node.commitment.reports import Reports
+from node.deliver.attempts import Retries
 from node.store.catalog import Catalog
 
 
@@ -22,9 +23,23 @@ def test_remedies_come_later_and_later(
     tmp_path: Path, reason: int, attempts: int, then: str, wait_s: float
 ) -> None:
     """A peer that loses everything must not be sent everything in a circle."""
-    reports = Reports(Catalog(f"sqlite:///{tmp_path / 'c.sqlite'}"), lambda: 0.0, lambda: 1.0)
+    catalog = Catalog(f"sqlite:///{tmp_path / 'c.sqlite'}")
+    reports = Reports(catalog, lambda: 0.0, lambda: 1.0, {})
 
-    found = reports._decide(reason, attempts)
+    found = reports._decide("pacs", reason, attempts)
 
     assert (found.then, found.wait_s) == (then, wait_s)
     assert f"{reason:04X}" in found.reason
+
+
+@pytest.mark.parametrize(("attempts", "then", "wait_s"), [(1, "ask", 4.0), (3, "park", 0.0)])
+def test_a_destination_keeps_its_own_retries(
+    tmp_path: Path, attempts: int, then: str, wait_s: float
+) -> None:
+    """As often and as far apart as it is sent to."""
+    catalog = Catalog(f"sqlite:///{tmp_path / 'c.sqlite'}")
+    own = {"pacs": Retries(attempts=3, first_delay_s=2.0, longest_delay_s=60.0)}
+
+    found = Reports(catalog, lambda: 0.0, lambda: 1.0, own)._decide("pacs", 0x0213, attempts)
+
+    assert (found.then, found.wait_s) == (then, wait_s)

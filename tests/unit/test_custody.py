@@ -68,7 +68,7 @@ def committed(number: int, then: str) -> Step:
         one = Reference(CT, uid(number))
         good, bad = ([one], []) if then == "yes" else ([], [Failed(one, 0x0110)])
         remedy = Remedied(then, 0.0, "told")  # type: ignore[arg-type]
-        catalog.reports.take(transaction, good, bad, lambda _reason, _asked: remedy, now)
+        catalog.reports.take(transaction, good, bad, lambda *_: remedy, now)
 
     return step
 

@@ -274,7 +274,7 @@ def test_a_late_report_does_not_speak_for_bytes_that_came_in_their_place(desk: D
 
     reference = Reference(first.sop_class_uid, first.sop_instance_uid)
     assert desk.catalog.reports.take(
-        "2.25.1", [reference], [], lambda _r, _a: Remedied("ask", 0.0, ""), desk.now
+        "2.25.1", [reference], [], lambda *_: Remedied("ask", 0.0, ""), desk.now
     )
 
     (row,) = desk.catalog.deliveries.of_study(STUDY)

@@ -202,7 +202,7 @@ def test_commitment_is_waited_for(node: Node) -> None:
     for some in (references[:2], references):
         assert node.there() == [True] * 3
         node.catalog.reports.take(
-            TRANSACTION, some, [], lambda _r, _a: Remedied("ask", 0, ""), OLD + 1
+            TRANSACTION, some, [], lambda *_: Remedied("ask", 0, ""), OLD + 1
         )
         node.keeper("pacs").tick()
     assert node.there() == [False] * 3
@@ -284,9 +284,7 @@ def test_status_shows_commitment_and_deletion(node: Node) -> None:
     node.catalog.requests.open("pacs", TRANSACTION, 2, OLD, OLD + 1)
     one = node.catalog.requests.begin(TRANSACTION)[0]
     reference = Reference(one.sop_class_uid, one.sop_instance_uid)
-    node.catalog.reports.take(
-        TRANSACTION, [reference], [], lambda _r, _a: Remedied("ask", 0, ""), 1
-    )
+    node.catalog.reports.take(TRANSACTION, [reference], [], lambda *_: Remedied("ask", 0, ""), 1)
 
     told = whereabouts(page_of_studies(node.catalog).studies[0].counts).plain.splitlines()
     assert told == [

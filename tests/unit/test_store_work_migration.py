@@ -9,6 +9,7 @@ from node.model.states import PromiseState, WorkState
 from node.model.work import Kind, TaskKey
 from node.store.catalog import Catalog
 from node.store.database import migrations
+from node.store.tables import commitment_request
 
 
 def before(url: str, version: str, **rows: list[dict[str, Any]]) -> None:
@@ -56,4 +57,27 @@ def test_reports_that_were_owed_are_work(empty_database: str) -> None:
     parked = catalog.promises.get("2.25.2", "SCANNER")
     assert parked is not None
     assert (parked.state, parked.reason) == (PromiseState.PARKED, "nobody there")
+    catalog.close()
+
+
+def test_requests_that_were_not_made_yet_are_work(empty_database: str) -> None:
+    """Of those that were made, nobody knows whether the peer has them."""
+    states = ("new", "queued", "asked", "failed", "answered")
+    requests = [
+        {
+            "transaction_uid": f"2.25.{n}", "destination": "pacs", "state": state,
+            "reason": "", "asked_at": 50.0 + n,
+        }
+        for n, state in enumerate(states)
+    ]  # fmt: skip
+    before(empty_database, "0015", commitment_request=requests)
+
+    catalog = migrated(empty_database)
+
+    due = catalog.work.open(Kind.ASK, "pacs")
+    assert [(one.key, one.due_at) for one in due] == [("2.25.0", 50.0), ("2.25.1", 51.0)]
+    assert [catalog.requests.begin(one.key) for one in due] == [[], []]
+    with catalog.engine.connect() as connection:
+        known = connection.execute(sa.select(commitment_request.c.state)).scalars().all()
+    assert sorted(known) == ["answered", "asked", "asked", "asked", "failed"]
     catalog.close()

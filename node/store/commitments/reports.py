@@ -126,7 +126,7 @@ class CommitmentAnswers:
         if row.commitment is not CommitmentState.ASKED or row.transaction_uid != transaction_uid:
             return
         self._requests.answer(connection, transaction_uid, row.sop_instance_uid, f"{reason:04X}")
-        then = decide(reason, row.commitment_attempts)
+        then = decide(row.destination, reason, row.commitment_attempts)
         due_at = now + then.wait_s
         uid, destination = row.sop_instance_uid, row.destination
         if then.then == "park":

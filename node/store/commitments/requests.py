@@ -11,18 +11,19 @@ from node.model.states import (
     REQUEST_ANSWERED,
     REQUEST_ASKED,
     REQUEST_FAILED,
-    REQUEST_QUEUED,
     CommitmentState,
     DeliveryState,
     Move,
     RequestState,
 )
+from node.model.work import Kind, TaskKey
 from node.store.database import Database
 from node.store.deliveries.commitment import ask_again, mark_asked, park_uncommitted
 from node.store.ledger import Event, Happening, Ledger
 from node.store.pruning import Spent, prune
 from node.store.rows import instance_columns, instance_of
 from node.store.tables import commitment_part, commitment_request, delivery, instance
+from node.store.work import Work
 
 REQUESTS_AT_ONCE: Final = 5
 """That are removed in one transaction; each may have a thousand parts, which go with it."""
@@ -70,8 +71,8 @@ class Remedied:
     reason: str
 
 
-Decide = Callable[[int, int], Remedied]
-"""Takes Failure Reason and how often we have asked; pure."""
+Decide = Callable[[str, int, int], Remedied]
+"""Takes destination, Failure Reason and how often we have asked; pure."""
 
 
 class Requests:
@@ -81,18 +82,19 @@ class Requests:
     ----------
     database : Database
         Where the rows are.
-    ledger
+    ledger, work
         Owners of what is written together with it.
     """
 
-    def __init__(self, database: Database, ledger: Ledger) -> None:
+    def __init__(self, database: Database, ledger: Ledger, work: Work) -> None:
         self._database = database
         self._ledger = ledger
+        self._work = work
 
     def open(
         self, destination: str, transaction_uid: str, limit: int, now: float, due_at: float
     ) -> int:
-        """Put delivered instances that wait for commitment into a new request.
+        """Put delivered instances that wait for commitment into a new request, due at once.
 
         Returns
         -------
@@ -133,6 +135,7 @@ class Requests:
                 ],
             )
             mark_asked(connection, destination, uids, transaction_uid, due_at)
+            self._work.add(connection, TaskKey(Kind.ASK, destination, transaction_uid))
         return len(uids)
 
     def give_up(self, destination: str, attempts: int, reason: str, now: float) -> int:
@@ -169,19 +172,6 @@ class Requests:
                 park_uncommitted(connection, destination, uids, reason, now)
                 self._tell_all(connection, "commitment failed", destination, uids, reason, now)
         return len(uids)
-
-    def new(self) -> list[tuple[str, str]]:
-        """Return (Transaction UID, destination) of requests that no job was queued for."""
-        query = sa.select(
-            commitment_request.c.transaction_uid, commitment_request.c.destination
-        ).where(commitment_request.c.state == RequestState.NEW)
-        with self._database.read() as connection:
-            return [(row[0], row[1]) for row in connection.execute(query)]
-
-    def mark_queued(self, transaction_uid: str) -> None:
-        """Note that the job of a request is queued."""
-        with self._database.write() as connection:
-            connection.execute(moved(transaction_uid, REQUEST_QUEUED))
 
     def begin(self, transaction_uid: str) -> list[StoredInstance]:
         """Return the instances of a request, once: a Transaction UID is never used twice.

@@ -4,8 +4,9 @@ Revision ID: 0015
 Revises: 0014
 """
 
-import sqlalchemy as sa
 from alembic import op
+
+from node.store.migrations.refusal import refuse_downgrade
 
 revision = "0015"
 down_revision = "0014"
@@ -28,13 +29,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Owe again what is waited for; an attempt that is under way is made anew."""
-    with op.batch_alter_table("commitment_promise") as table:
-        table.add_column(sa.Column("attempts", sa.Integer(), server_default="0", nullable=False))
-        table.add_column(
-            sa.Column("due_at", sa.Float(precision=53), server_default="0", nullable=False)
-        )
-    op.create_index(
-        "commitment_promise_due", "commitment_promise", ["state", "due_at"], unique=False
-    )
-    op.execute("DELETE FROM work WHERE kind = 'report'")
+    """Refuse: see the reason."""
+    refuse_downgrade(revision, "what is owed to others would be reported never, or twice")
