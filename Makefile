@@ -10,6 +10,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
 RUNS ?= 3
+DATABASE ?= sqlite
 .PHONY: fuzz soak run test check peers pacs bench crash
 
 $(INSTALLED): pyproject.toml
@@ -33,7 +34,7 @@ check: $(INSTALLED)
 	$(BIN)/codespell
 
 crash: $(INSTALLED)
-	PYTHONPATH=. $(BIN)/python tests/acceptance/crash/long.py $(RUNS)
+	PYTHONPATH=. $(BIN)/python tests/acceptance/crash/long.py $(RUNS) 0 $(DATABASE)
 
 fuzz: $(INSTALLED)
 	PYTHONPATH=. $(BIN)/python tests/acceptance/fuzz/long.py $(MINUTES) $(SEED)

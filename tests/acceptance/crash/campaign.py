@@ -12,6 +12,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from node.model.states import CommitmentState, DeliveryState
 from node.store.catalog import Catalog
 from node.store.tables import delivery
 from tests.acceptance.crash.peers import RecordingPeer, Scanner, SentStudy
@@ -191,8 +192,8 @@ def waiting_for_commitment(catalog: Catalog) -> list[str]:
         delivery.c.commitment_due,
         delivery.c.commitment_attempts,
     ).where(
-        delivery.c.state == "delivered",
-        sa.func.coalesce(delivery.c.commitment, "") != "committed",
+        delivery.c.state == DeliveryState.DELIVERED,
+        delivery.c.commitment.is_distinct_from(CommitmentState.COMMITTED),
     )
     with catalog.engine.connect() as connection:
         return [
