@@ -59,7 +59,7 @@ def status(  # noqa: PLR0913 - an option each
     from node.cli.study_tables import studies_table, study_table
     from node.settings import load
     from node.views.filters import StudyFilter
-    from node.views.studies import page_of_studies
+    from node.views.studies import count_unread, page_of_studies
     from node.views.study import view_of_study
 
     now = datetime.now(UTC).astimezone()
@@ -84,6 +84,8 @@ def status(  # noqa: PLR0913 - an option each
             page = page_of_studies(catalog, wanted, limit, cursor)
             console.print(studies_table(page.studies, names=shows_names))
             _tell_rest(page)
+            if wanted.asks_headers and (unread := count_unread(catalog)):
+                console.print(f"the headers of {unread} series are not read yet: not searched")
             _show_destinations(settings, catalog)
             return
         found = view_of_study(catalog, study)

@@ -77,7 +77,7 @@ def studies_table(studies: Iterable[StudyRow], *, names: bool) -> Table:
         Show whose they are.
     """
     table = Table(title="Studies")
-    headings = ("Study", "Patient", "State", "Of", "Series", "Images", "Last image (UTC)")
+    headings = ("Study", "Patient", "State", "What", "Series", "Images", "Last image (UTC)")
     for heading in (*headings, "Deliveries"):
         if heading != "Patient" or names:
             table.add_column(heading, overflow="fold")

@@ -48,6 +48,11 @@ class StudyFilter:
     since: float | None = None
     until: float | None = None
 
+    @property
+    def asks_headers(self) -> bool:
+        """Whether only studies whose headers are kept can be found."""
+        return any(True for _ in _of_headers(self))
+
 
 def conditions(wanted: StudyFilter, study: sa.ColumnElement[Any]) -> Iterator[_Condition]:
     """Yield what must be true of a study, given its UID: of its headers and its deliveries."""

@@ -131,6 +131,23 @@ def page_of_studies(
     return StudyPage(studies, total, studies[-1].cursor if len(rows) > limit else None)
 
 
+def count_unread(database: Database) -> int:
+    """Return how many series have no header kept: they come in, or were settled long ago.
+
+    A search of headers does not find them yet.
+    """
+    query = (
+        sa.select(sa.func.count())
+        .select_from(series)
+        .outerjoin(
+            series_header, series_header.c.series_instance_uid == series.c.series_instance_uid
+        )
+        .where(series.c.deleted_at.is_(None), series_header.c.series_instance_uid.is_(None))
+    )
+    with database.read() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
 def _found(wanted: StudyFilter) -> sa.Select[Any]:
     study = series.c.study_instance_uid
     query = (

@@ -114,6 +114,18 @@ def test_a_list_is_narrowed(config: str, arguments: tuple[str, ...], count: int)
     assert said(config, *arguments).count("CT Abdomen") == count
 
 
+def test_a_search_says_what_it_could_not_look_at(config: str, tmp_path: Path) -> None:
+    """Whoever finds nobody must not think that nobody is there."""
+    assert "not read yet" not in said(config, "--patient", "meier")
+    catalog = Catalog(f"sqlite:///{(tmp_path / 'data' / 'catalog.sqlite').resolve()}")
+    catalog.studies.record(stored(1, series="1.9.1"), 200.0)
+    catalog.close()
+
+    for asked in (("--patient", "nobody"), ("--date", "20261130")):
+        assert "headers of 1 series are not read yet" in said(config, *asked)
+    assert "not read yet" not in said(config, "--since", "7d")
+
+
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [
