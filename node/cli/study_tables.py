@@ -81,16 +81,16 @@ def studies_table(studies: Iterable[StudyRow], *, names: bool) -> Table:
     for heading in (*headings, "Deliveries"):
         if heading != "Patient" or names:
             table.add_column(heading, overflow="fold")
-    for one in studies:
+    for study in studies:
         cells = [
-            Text(one.study_instance_uid),
-            *([Text("\n".join(_patient(one.header)) or "-")] if names else []),
-            Text(one.state),
-            Text("\n".join(_kind(one.header)) or "-"),
-            Text(str(one.series_count)),
-            Text(str(one.instance_count)),
-            Text(moment_text(one.last_instance_at)),
-            whereabouts(one.counts),
+            Text(study.study_instance_uid),
+            *([Text("\n".join(_patient(study.header)) or "-")] if names else []),
+            Text(study.state),
+            Text("\n".join(_kind(study.header)) or "-"),
+            Text(str(study.series_count)),
+            Text(str(study.instance_count)),
+            Text(moment_text(study.last_instance_at)),
+            whereabouts(study.counts),
         ]
         table.add_row(*cells)
     return table
@@ -116,7 +116,7 @@ def _patient(header: StudyHeader) -> Iterator[str]:
         yield f"{header.patient_id}{issuer}"
     if header.patient_name:
         yield header.patient_name
-    if born := " ".join(one for one in (header.patient_birth_date, header.patient_sex) if one):
+    if born := " ".join(filter(None, (header.patient_birth_date, header.patient_sex))):
         yield born
     if header.accession_number:
         yield f"accession {header.accession_number}"
@@ -134,15 +134,15 @@ def study_table(study: StudyView, *, names: bool) -> RenderableType:
     for heading in ("Series", "Images", "State", "Findings", "Where its instances stand"):
         table.add_column(heading, overflow="fold")
     made: list[RenderableType] = []
-    for one in study.series:
+    for series in study.series:
         table.add_row(
-            Text(_called(one)),
-            str(one.instance_count),
-            Text(_state(one)),
-            described(one.findings),
-            whereabouts(one.counts),
+            Text(_called(series)),
+            str(series.instance_count),
+            Text(_state(series)),
+            described(series.findings),
+            whereabouts(series.counts),
         )
-        for thing in one.made:
+        for thing in series.made:
             where = whereabouts(thing.counts).plain
             made.append(Text(f"{thing.kind}: {thing.sop_instance_uid}  {where}"))
     made += judged_lines(study)
@@ -175,8 +175,8 @@ def _called(series: SeriesView) -> str:
 
 def _series_kind(header: HeaderSnapshot) -> Iterator[str]:
     number = "" if header.series_number is None else str(header.series_number)
-    told = (header.modality, number, header.series_description)
-    if line := " ".join(one for one in told if one):
+    parts = (header.modality, number, header.series_description)
+    if line := " ".join(part for part in parts if part):
         yield line
 
 
@@ -185,7 +185,7 @@ def judged_lines(study: StudyView) -> list[RenderableType]:
     lines = []
     for uid, entry in study.judged:
         lines.append(f"rules on {entry['of']} of {uid}, revision {entry['revision']}:")
-        said = [f"  {name} matched: {why}" for name, why in entry["matched"].items()]
-        said += [f"  {name} failed: {why}" for name, why in entry["failed"].items()]
-        lines += said or ["  none matched"]
+        verdicts = [f"  {name} matched: {why}" for name, why in entry["matched"].items()]
+        verdicts += [f"  {name} failed: {why}" for name, why in entry["failed"].items()]
+        lines += verdicts or ["  none matched"]
     return [Text(line) for line in lines]

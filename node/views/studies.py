@@ -119,12 +119,12 @@ def page_of_studies(
     studies = tuple(
         StudyRow(
             study_instance_uid=(uid := row.study_instance_uid),
-            state=study_state({StudyState(one[1]) for one in shown[uid]}, bool(row.here)),
+            state=study_state({StudyState(state) for _, state in shown[uid]}, bool(row.here)),
             series_count=row.series_count,
             instance_count=row.instance_count,
             last_instance_at=row.last_instance_at,
-            header=study_header([_snapshot(one) for one in headers[uid]]),
-            counts=tuple(count_of(one) for one in counts[uid]),
+            header=study_header([_snapshot(found) for found in headers[uid]]),
+            counts=tuple(count_of(found) for found in counts[uid]),
         )
         for row in rows[:limit]
     )
