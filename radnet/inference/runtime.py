@@ -33,28 +33,36 @@ def best_precision() -> Literal["f32", "bf16"]:
     return "bf16" if "avx512_bf16" in flags or "amx_bf16" in flags else "f32"
 
 
+def converted(net: nn.Module, side: tuple[int, int]) -> Any:
+    """Return a network as an OpenVINO model that takes any number of slices of one size."""
+    example = torch.zeros(1, 1, TRACED_SLICES, *side)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the converter and the tracer; not ours to mend
+        import openvino as ov
+        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+        # By itself the converter has torch trace twice and compare: five forward passes.
+        traced = TorchScriptPythonDecoder(
+            net.eval(), example_input=example, trace_kwargs={"check_trace": False}
+        )
+        shape = ov.PartialShape([1, 1, -1, *side])
+        return ov.convert_model(traced, example_input=example, input=[shape])
+
+
 class OpenVinoRuntime:
     """A network compiled for this CPU, any number of slices."""
 
     def __init__(self, net: nn.Module, side: tuple[int, int], precision: Precision) -> None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the converter and the tracer; not ours to mend
+            warnings.simplefilter("ignore")  # of importing it; not ours to mend
             import openvino as ov
-            from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-            example = torch.zeros(1, 1, TRACED_SLICES, *side)
-            # By itself the converter has torch trace twice and compare: five forward passes.
-            traced = TorchScriptPythonDecoder(
-                net.eval(), example_input=example, trace_kwargs={"check_trace": False}
-            )
-            model = ov.convert_model(
-                traced, example_input=example, input=[ov.PartialShape([1, 1, -1, *side])]
-            )
-            hint = best_precision() if precision == "auto" else precision
-            # OpenVINO chooses bf16 by itself where it can; what runs must be what we say.
-            self._model: Any = ov.compile_model(
-                model, "CPU", {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
-            )
+        model = converted(net, side)
+        hint = best_precision() if precision == "auto" else precision
+        # OpenVINO chooses bf16 by itself where it can; what runs must be what we say.
+        self._model: Any = ov.compile_model(
+            model, "CPU", {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+        )
         self.precision = hint
         self._request = self._model.create_infer_request()
         self._lock = Lock()

@@ -61,7 +61,7 @@ class Wrapping(importlib.abc.MetaPathFinder):
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._modules = {point.target.partition(":")[0] for point in points} | {
-            "openvino",
+            "radnet.inference.runtime",
             "node.worker",
         }
 
@@ -83,8 +83,8 @@ class Wrapping(importlib.abc.MetaPathFinder):
 def run_and_wrap(run: Callable[[ModuleType], None], module: ModuleType) -> None:
     """Run a module, then wrap its points; a name that is gone is a defect of the harness."""
     run(module)
-    if module.__name__ == "openvino":
-        vars(module)["convert_model"] = kept(vars(module)["convert_model"])
+    if module.__name__ == "radnet.inference.runtime":
+        vars(module)["converted"] = kept(vars(module)["converted"])
     if module.__name__ == "node.worker":
         vars(module)["RETAIN_S"] = 1.0  # ten minutes are too long for a test
     for point in POINTS:
@@ -113,17 +113,17 @@ def wrapped(function: Callable[..., Any], point: Point) -> Callable[..., Any]:
 
 
 def kept(convert: Callable[..., Any]) -> Callable[..., Any]:
-    """Return OpenVINO's converter, which takes seconds, with its results kept between lives."""
+    """Return the conversion of a network, which takes seconds, its results kept between lives."""
 
     @functools.wraps(convert)
-    def call(net: Any, **named: Any) -> Any:
+    def call(net: Any, *arguments: Any) -> Any:
         import openvino as ov
 
         size = sum(weights.numel() for weights in net.parameters())
         path = FOLDER / f"{type(net).__name__}-{size}.xml"
         if path.exists():
             return ov.Core().read_model(path)
-        model = convert(net, **named)
+        model = convert(net, *arguments)
         draft = FOLDER / f"draft-{os.getpid()}.xml"
         ov.save_model(model, draft, compress_to_fp16=False)
         draft.with_suffix(".bin").rename(path.with_suffix(".bin"))
