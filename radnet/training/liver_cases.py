@@ -1,6 +1,8 @@
 """What the liver network is trained on: whole cases on the liver grid."""
 
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
 from multiprocessing import get_context
@@ -25,6 +27,7 @@ UNKNOWN: Final = 2  # in a drawn mask
 VOXEL_ML: Final = float(np.prod(LIVER_SPACING_MM)) / 1000
 LEAST_ML: Final = 200.0  # of liver in a phantom to measure on
 TOO_THIN: Final = frozenset({"dcmqi3"})  # 3 mm in all
+FEW: Final = 2  # phantoms that are drawn before another process has started
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,9 @@ def drawn_case(name: str, image: Stack, drawn: Path) -> Case:
     return replace(case, liver=liver, known=known, enhanced=median)
 
 
+Drawing = Callable[[Callable[[int], Case], range], Iterable[Case]]
+
+
 def phantom_case(seed: int) -> Case:
     """Return the axial CT phantom of `seed`; most have a liver in view."""
     rng = np.random.default_rng(seed)
@@ -92,24 +98,32 @@ def phantom_case(seed: int) -> Case:
 
 def phantom_cases(count: int, seed: int, workers: int = 2) -> list[Case]:
     """Return `count` phantom cases, drawn by `workers` processes."""
-    with _drawing(workers) as pool:
-        return list(pool.map(phantom_case, range(seed, seed + count)))
+    with _drawing(workers, count) as draw:
+        return list(draw(phantom_case, range(seed, seed + count)))
 
 
 def liver_phantoms(count: int, seed: int, workers: int = 2) -> list[Case]:
     """Return phantoms that show enough of a liver to measure on, drawn by `workers` processes."""
     found: list[Case] = []
-    with _drawing(workers) as pool:
+    with _drawing(workers, count) as draw:
         while len(found) < count:
-            drawn = pool.map(phantom_case, range(seed, seed + count))
+            drawn = draw(phantom_case, range(seed, seed + count))
             found += [case for case in drawn if float(case.liver.sum()) * VOXEL_ML >= LEAST_ML]
             seed += count
     return found[:count]
 
 
-def _drawing(workers: int) -> ProcessPoolExecutor:
-    """Return processes to draw in: never forked, for BLAS and OpenVINO run threads here."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+@contextmanager
+def _drawing(workers: int, count: int) -> Iterator[Drawing]:
+    """Give a `map` over processes: never forked, for BLAS and OpenVINO run threads here.
+
+    A few are drawn in this process: another one takes longer to start than they to be drawn.
+    """
+    if count <= FEW:
+        yield map
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield pool.map
 
 
 def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:

@@ -26,6 +26,8 @@ from radnet.training.scans import Scan, read_manifest, read_nifti, read_scan
 from radnet.training.seen import UNKNOWN, Seen, covered, read_seen
 
 LONGEST: Final = 64  # slices of a training stack
+FEW: Final = 16  # phantoms that are drawn before another process has started
+CHUNK: Final = 16  # phantoms that a process draws at a time
 COVERED, NOT_COVERED = 0.5, 0.2  # shares of a region's height; between them: unknown
 
 
@@ -80,9 +82,11 @@ def phantom_sample(seed: int) -> Sample:
 
 
 def phantom_samples(count: int, seed: int, workers: int = 2) -> list[Sample]:
-    """Return `count` phantoms, drawn by `workers` processes."""
+    """Return `count` phantoms, a few drawn in this process, more by `workers` others."""
+    if count <= FEW:
+        return [phantom_sample(one) for one in range(seed, seed + count)]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(phantom_sample, range(seed, seed + count), chunksize=16))
+        return list(pool.map(phantom_sample, range(seed, seed + count), chunksize=CHUNK))
 
 
 def real_sample(folder: Path, scan: Scan, seen: Seen | None = None) -> Sample:

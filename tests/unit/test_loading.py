@@ -45,6 +45,8 @@ def test_nothing_forks(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a process was forked")
 
     monkeypatch.setattr(os, "fork", refuse)
+    monkeypatch.setattr("radnet.training.liver_cases.FEW", 0)
+    monkeypatch.setattr("radnet.training.samples.FEW", 0)
 
     assert next(ahead(iter([1]))) == 1
     assert len(phantom_cases(1, 5, workers=1)) == 1
