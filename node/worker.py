@@ -29,9 +29,9 @@ from node.series.completeness import Policy
 from node.settings import DimseDestination, Settings
 from node.store.locks import executor_id
 from node.upkeep.clockwatch import ClockWatch
-from node.upkeep.pruning import Pruner
+from node.upkeep.pruning import PruningJob
 from node.upkeep.quarantine import Quarantine
-from node.upkeep.retention import Keeper
+from node.upkeep.retention import RetentionJob
 from node.upkeep.snapshots import SnapshotFiller
 from radnet.inference.classifier import Classifier
 from radnet.inference.segmenter import LiverSegmenter
@@ -65,8 +65,12 @@ def _stages(settings: Settings, storage: Storage) -> Stages:
 
 def _origins(settings: Settings) -> Origins:
     title = settings.node.ae_title
-    dimse = [one for one in settings.destinations if isinstance(one, DimseDestination)]
-    return Origins({one.name: peer_of(one, title) for one in dimse})
+    dimse = [
+        destination
+        for destination in settings.destinations
+        if isinstance(destination, DimseDestination)
+    ]
+    return Origins({destination.name: peer_of(destination, title) for destination in dimse})
 
 
 def _delivering(settings: Settings, storage: Storage, stages: Stages, name: str) -> Delivering:
@@ -85,32 +89,32 @@ def _delivering(settings: Settings, storage: Storage, stages: Stages, name: str)
     )
 
 
-def _keeper(settings: Settings, storage: Storage) -> Keeper:
+def _retention(settings: Settings, storage: Storage) -> RetentionJob:
     committing = {
-        one.name
-        for one in settings.destinations
-        if isinstance(one, DimseDestination) and one.commitment
+        destination.name
+        for destination in settings.destinations
+        if isinstance(destination, DimseDestination) and destination.commitment
     }
     days = settings.retention.keep_days
-    return Keeper(storage.catalog, storage.files, days, committing, time.time)
+    return RetentionJob(storage.catalog, storage.files, days, committing, time.time)
 
 
-def _pruner(settings: Settings, storage: Storage) -> Pruner:
+def _pruning(settings: Settings, storage: Storage) -> PruningJob:
     kept = settings.retention
-    return Pruner(storage.catalog, kept.records_days, kept.batches_days, time.time)
+    return PruningJob(storage.catalog, kept.records_days, kept.batches_days, time.time)
 
 
 def _commitments(settings: Settings, storage: Storage) -> CommitmentRequests:
     listed = {source.ae_title for source in settings.sources}
     asked = {
-        one.name: Committing(
-            peer_of(one, settings.node.ae_title),
-            one.commitment_timeout_s,
-            one.commitment_wait_s,
-            terms_of(one).retries,
+        destination.name: Committing(
+            peer_of(destination, settings.node.ae_title),
+            destination.commitment_timeout_s,
+            destination.commitment_wait_s,
+            terms_of(destination).retries,
         )
-        for one in settings.destinations
-        if isinstance(one, DimseDestination) and one.commitment
+        for destination in settings.destinations
+        if isinstance(destination, DimseDestination) and destination.commitment
     }
     for name, committing in asked.items():
         if listed and committing.peer.ae_title not in listed:
@@ -120,7 +124,9 @@ def _commitments(settings: Settings, storage: Storage) -> CommitmentRequests:
 
 def _owed(settings: Settings, storage: Storage) -> OwedReports:
     title = settings.node.ae_title
-    sources = {one.ae_title: peer_of(one, title) for one in settings.sources if one.host}
+    sources = {
+        source.ae_title: peer_of(source, title) for source in settings.sources if source.host
+    }
     draw = random.SystemRandom().random
     return OwedReports(storage.catalog, storage.files, sources, time.time, draw)
 
@@ -172,11 +178,11 @@ def work(settings: Settings, stop: threading.Event) -> None:
         (committed.tick, COMMIT_S),
         *((partial(due.look, kind), SWEEP_S) for kind in due.kinds),
         (watch.look, SWEEP_S),
-        (_pruner(settings, storage).tick, PRUNE_S),
+        (_pruning(settings, storage).tick, PRUNE_S),
         (filler.tick, FILL_S),
     ]
     if settings.retention.delete:
-        jobs.append((_keeper(settings, storage).tick, RETAIN_S))
+        jobs.append((_retention(settings, storage).tick, RETAIN_S))
     with audited(settings, storage.catalog, "worker"), Ticker(jobs):
         log.info("worker ready")
         stop.wait()

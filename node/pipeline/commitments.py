@@ -71,7 +71,7 @@ class CommitmentRequests:
         self._destinations = destinations
         self._clock = clock
         self._random = random
-        retries = {name: one.retries for name, one in destinations.items()}
+        retries = {name: committing.retries for name, committing in destinations.items()}
         self._reports = Reports(catalog, clock, random, retries)
 
     def tick(self) -> None:

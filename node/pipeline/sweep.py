@@ -85,9 +85,9 @@ class Sweep:
         """Give every series that is whole its next revision."""
         unsettled = self._catalog.studies.unsettled()
         self._seen = {
-            uid: self._seen.get(uid, (one, self._steady()))
-            for one in unsettled
-            if (uid := one.series_instance_uid)
+            uid: self._seen.get(uid, (progress, self._steady()))
+            for progress in unsettled
+            if (uid := progress.series_instance_uid)
         }
         for progress in unsettled:
             now = self._now(progress)
@@ -125,7 +125,7 @@ class Sweep:
         )
         try:
             headers, unreadable = self._read_headers(
-                [self._files.absolute(one.path) for one in stored]
+                [self._files.absolute(instance.path) for instance in stored]
             )
         except Exception as error:  # noqa: BLE001 - one series must never stop all others
             return [], _named(error)

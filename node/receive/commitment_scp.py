@@ -156,18 +156,18 @@ class CommitmentScp:
 
     def _report_all(self, association: Association) -> None:
         with self._noting:
-            mine = [one for one in self._asked if one.association is association]
-            self._asked = [one for one in self._asked if one.association is not association]
-        for one in mine:
+            mine = [asked for asked in self._asked if asked.association is association]
+            self._asked = [asked for asked in self._asked if asked.association is not association]
+        for asked in mine:
             try:
-                self._reporting.submit(self._report, one)
+                self._reporting.submit(self._report, asked)
             except RuntimeError:  # the receiver ends
                 return
 
     def _report(self, asked: _Asked) -> None:
         """Report once; what does not get through, the worker reports at once."""
         try:
-            refused = self._told(asked)
+            refused = self._notified(asked)
             if refused:
                 log.info("commitment not reported here", to=asked.task.lane, because=refused)
                 self._catalog.work.later(asked.task, 0.0, attempts=0, reason=refused)
@@ -178,7 +178,7 @@ class CommitmentScp:
                 frames=[] if isinstance(error, StoreError) else frames_of(error),
             )
 
-    def _told(self, asked: _Asked) -> str:
+    def _notified(self, asked: _Asked) -> str:
         """Tell the peer on its association; return why it did not hear, '' where it did."""
         if not asked.association.is_established:
             return "the association has ended"

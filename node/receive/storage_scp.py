@@ -82,7 +82,10 @@ class StorageScp:
         self._intake = Intake(files, disk_space, budget, limits.maximum_instance_mib * MIB)
         self._reception = Reception(catalog, files, clock)
         holder = f"{executor_id(files, socket.gethostname())}/receive"
-        retries = {one.name: terms_of(one).retries for one in settings.destinations}
+        retries = {
+            destination.name: terms_of(destination).retries
+            for destination in settings.destinations
+        }
         self._commitment = CommitmentScp(catalog, files, holder, clock, retries)
         self._open: dict[Association, int] = {}
         self._tallies: dict[Association, AssociationTally] = {}
@@ -109,7 +112,9 @@ class StorageScp:
     @property
     def addresses(self) -> dict[str, str]:
         """What is listened on, by kind."""
-        return {kind: "{}:{}".format(*one.bound) for kind, one in self._listeners.items()}
+        return {
+            kind: "{}:{}".format(*listener.bound) for kind, listener in self._listeners.items()
+        }
 
     def shutdown(self) -> None:
         """Stop listening and abort what is still associated: its sender will try again."""

@@ -33,7 +33,7 @@ def _line_of(text: str, location: tuple[int | str, ...]) -> str:
     return f" (line {begin + 1})" if heads else ""
 
 
-def _told(text: str, error: dict[str, Any]) -> str:
+def _described(text: str, error: dict[str, Any]) -> str:
     location = tuple(error["loc"])
     where = ".".join(str(part) for part in location) or "the file"
     secret = error["type"] == LITERAL_SECRET or SECRET_KEYS.intersection(location)
@@ -56,7 +56,7 @@ def load(path: Path) -> Settings:
     try:
         settings = Settings.model_validate(with_new_names(table))
     except ValidationError as error:
-        found = [_told(text, dict(item)) for item in error.errors()]
+        found = [_described(text, dict(item)) for item in error.errors()]
         raise ConfigError(f"{path} has {len(found)} error(s):\n" + "\n".join(found)) from error
     return _rooted(settings, path.parent.resolve())
 

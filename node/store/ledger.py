@@ -49,7 +49,7 @@ PAGE: Final = 5000
 
 
 @dataclass(frozen=True)
-class Happening:
+class LedgerEvent:
     """What an entry tells: of which objects, what, and with which particulars.
 
     Attributes
@@ -208,7 +208,7 @@ class Ledger:
             yield from page
             number = page[-1].number
 
-    def tell(self, connection: sa.Connection, happenings: Sequence[Happening], now: float) -> None:
+    def tell(self, connection: sa.Connection, events: Sequence[LedgerEvent], now: float) -> None:
         """Append entries in the transaction of what they tell.
 
         Parameters
@@ -218,7 +218,7 @@ class Ledger:
 
         SQLite's write transaction is alone from its start; PostgreSQL needs a lock for it.
         """
-        if not happenings:
+        if not events:
             return
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LEDGER_LOCK)))
@@ -229,20 +229,20 @@ class Ledger:
             self._database.identity.look_at_ledger(connection, last_entry)
         number, last = (last_entry.number, last_entry.sha256) if last_entry else (0, GENESIS)
         rows: list[dict[str, Any]] = []
-        for happening in happenings:
+        for event in events:
             number += 1
             entry = Entry(
-                number, now, happening.event, happening.study_instance_uid, happening.subject,
-                json.loads(json.dumps(dict(happening.detail))), last, "",
+                number, now, event.event, event.study_instance_uid, event.subject,
+                json.loads(json.dumps(dict(event.detail))), last, "",
             )  # fmt: skip
             last = entry.seal()
             rows.append(
                 {
                     "number": number,
                     "at": now,
-                    "event": happening.event,
-                    "study_instance_uid": happening.study_instance_uid,
-                    "subject": happening.subject,
+                    "event": event.event,
+                    "study_instance_uid": event.study_instance_uid,
+                    "subject": event.subject,
                     "detail": entry.detail,
                     "previous": entry.previous,
                     "sha256": last,

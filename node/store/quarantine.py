@@ -23,7 +23,7 @@ from node.model.states import (
 from node.store.commitments.requests import Requests
 from node.store.database import Database
 from node.store.deliveries.deliveries import Deliveries
-from node.store.ledger import Event, Happening, Ledger
+from node.store.ledger import Event, Ledger, LedgerEvent
 from node.store.studies.instances import Instances
 from node.store.studies.retention import series_of_unit
 from node.store.studies.revisions import Candidate, Revisions
@@ -94,7 +94,7 @@ class Holds:
                 ),
                 row,
             )
-            self._ledger.tell(connection, [_happening("quarantined", hold)], now)
+            self._ledger.tell(connection, [_event("quarantined", hold)], now)
 
     def held(self, states: Sequence[HoldState] = HELD_ONLY) -> list[Held]:
         """Return what is in these states, the oldest first."""
@@ -155,7 +155,7 @@ class Holds:
             if state is HoldState.DISCARDED and isinstance(key, HeldBytes):
                 self._owners.instances.drop(connection, key.sop_instance_uid, key.sha256)
             if state in TOLD:
-                self._ledger.tell(connection, [_happening(TOLD[state], held.hold)], now)
+                self._ledger.tell(connection, [_event(TOLD[state], held.hold)], now)
 
     def start_again(self, held: Held, now: float) -> None:
         """Put a revision back to where it was complete: the sweep queues it, as a new round.
@@ -175,7 +175,7 @@ class Holds:
                 .values(rounds=quarantine.c.rounds + 1)
             )
             self._owners.revisions.begin_again(connection, hold.series_instance_uid, number)
-            self._ledger.tell(connection, [_happening("replayed", hold)], now)
+            self._ledger.tell(connection, [_event("replayed", hold)], now)
 
     def begin_round(self, candidate: Candidate, send_again: bool, now: float) -> bool:
         """Have a revision run again, as a new round, whether something of it is held or not.
@@ -199,7 +199,7 @@ class Holds:
                 .values(state=HOLD_REPLAYED.to, changed_at=now)
             )
             detail = {"revision": candidate.revision, "round": begun, "send_again": send_again}
-            happened = Happening(
+            happened = LedgerEvent(
                 "reprocessed", candidate.study_instance_uid, candidate.series_instance_uid, detail
             )
             self._ledger.tell(connection, [happened], now)
@@ -249,7 +249,7 @@ class Holds:
             owners.requests.forget(connection, uid)
             owners.deliveries.forget(connection, uid)
             owners.studies.receive_again(connection, first, now)
-            self._ledger.tell(connection, [_happening("released", held.hold)], now)
+            self._ledger.tell(connection, [_event("released", held.hold)], now)
 
     def _move(self, connection: sa.Connection, held: Held, state: HoldState, now: float) -> None:
         move = _MOVES[state]
@@ -294,13 +294,13 @@ def _key_of(row: sa.Row[Any]) -> HoldKey:
     return HeldDeliveries(row.destination)
 
 
-def _happening(event: Event, hold: Hold) -> Happening:
+def _event(event: Event, hold: Hold) -> LedgerEvent:
     detail: dict[str, Any] = {"hold": hold.id, "kind": hold.kind, "what": str(hold.key)}
     subject = hold.series_instance_uid
     if isinstance(hold.key, HeldBytes):
         subject = hold.key.sop_instance_uid
         detail["sha256" if event == "released" else "other_sha256"] = hold.key.sha256
-    return Happening(event, hold.study_instance_uid, subject, detail)
+    return LedgerEvent(event, hold.study_instance_uid, subject, detail)
 
 
 def _held_of(row: sa.Row[Any]) -> Held:

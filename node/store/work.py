@@ -147,8 +147,8 @@ class Work:
             chosen = choose(Waiting(connection, kind, now))
             return [
                 task_of(row)
-                for one in chosen
-                for row in connection.execute(_claimed(one, holder, now))
+                for task in chosen
+                for row in connection.execute(_claimed(task, holder, now))
             ]
 
     def resume(self, holder: str, kinds: Collection[Kind]) -> list[Task]:
@@ -376,13 +376,13 @@ def _is(of: TaskKey, serial: int) -> list[sa.ColumnElement[bool]]:
     ]
 
 
-def _claimed(one: Task, holder: str, now: float) -> sa.Executable:
+def _claimed(task: Task, holder: str, now: float) -> sa.Executable:
     """Return the UPDATE that gives a piece of work to a process; none but one gets it."""
     return (
         sa.update(work)
-        .where(*_is(one.of, one.serial), work.c.state.in_(WORK_CLAIMED.of))
+        .where(*_is(task.of, task.serial), work.c.state.in_(WORK_CLAIMED.of))
         .values(
-            state=WORK_CLAIMED.to, serial=one.serial + 1, holder=holder,
+            state=WORK_CLAIMED.to, serial=task.serial + 1, holder=holder,
             lease_until=now + LEASE_S, changed_at=now,
         )
         .returning(*COLUMNS)

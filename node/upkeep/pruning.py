@@ -11,7 +11,7 @@ from node.upkeep.retention import DAY_S
 log = structlog.get_logger()
 
 
-class Pruner:
+class PruningJob:
     """Removes rows about what is long over; see `node.store.pruning` for what that is.
 
     Parameters

@@ -14,7 +14,7 @@ log = structlog.get_logger()
 DAY_S: Final = 86400.0
 
 
-class Keeper:
+class RetentionJob:
     """Deletes what everybody has; see `node.store.studies.retention` for what that is.
 
     Parameters

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from node.audit.custody import changed_files
 from node.model.states import DeliveryState, RevisionState
 from node.store.files import data_set_sha256
-from node.upkeep.retention import Keeper
+from node.upkeep.retention import RetentionJob
 from tests.outbound import SERIES, STUDY, ct_slice
 from tests.receiver import Node, running_receiver, send
 
@@ -47,7 +47,7 @@ def settle_and_deliver(node: Node) -> None:
 
 def remove(node: Node) -> None:
     """Remove the files that retention has given up."""
-    Keeper(node.catalog, node.files, 1e6, (), lambda: node.now).tick()
+    RetentionJob(node.catalog, node.files, 1e6, (), lambda: node.now).tick()
 
 
 def digest(node: Node, path: Path) -> str:

@@ -18,7 +18,7 @@ from node.settings import Settings, load
 from node.settings.trust import AuditSection
 from node.store.access import Rejected
 from node.store.catalog import Catalog
-from node.store.ledger import Happening
+from node.store.ledger import LedgerEvent
 from node.store.outbox import Backlog, InstanceEvent, ProcessEvent, RefusedPeer
 from tests.audit_schema import faults
 
@@ -193,7 +193,7 @@ def tell(catalog: Catalog, count: int) -> None:
     """Put entries into the ledger, each of a study of its own."""
     with catalog.write() as connection:
         happened = [
-            Happening("received", f"1.2.{number}", f"1.2.{number}.1", {"from": "CT1"})
+            LedgerEvent("received", f"1.2.{number}", f"1.2.{number}.1", {"from": "CT1"})
             for number in range(count)
         ]
         catalog.ledger.tell(connection, happened, 1000.0)

@@ -24,7 +24,7 @@ from node.store.deliveries.orders import CANCEL, REPLAY, Order
 from node.store.deliveries.scope import Scope
 from node.store.files import Identity, InstanceFiles, apart, data_set_sha256
 from node.upkeep.quarantine import Quarantine
-from node.upkeep.retention import DAY_S, Keeper
+from node.upkeep.retention import DAY_S, RetentionJob
 from tests.outbound import SERIES, STUDY, ct_slice, written
 
 SEG_SERIES = f"{SERIES[:50]}.9"
@@ -93,7 +93,7 @@ class Desk:
     def keep(self) -> None:
         """Let retention look, long after everything."""
         later = self.now + 10 * DAY_S
-        Keeper(self.catalog, self.files, 1.0, (), lambda: later).tick()
+        RetentionJob(self.catalog, self.files, 1.0, (), lambda: later).tick()
 
 
 @pytest.fixture

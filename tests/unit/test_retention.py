@@ -18,7 +18,7 @@ from node.store.deliveries.orders import CANCEL, REPLAY_DELIVERED
 from node.store.deliveries.scope import Scope
 from node.store.files import InstanceFiles
 from node.store.studies.retention import DeliveryStanding, Member, RetainedSeries, kept_because
-from node.upkeep.retention import DAY_S, Keeper
+from node.upkeep.retention import DAY_S, RetentionJob
 from node.views.studies import page_of_studies
 from tests.store_rows import SERIES, STUDY, stored
 
@@ -138,9 +138,9 @@ class Node:
         """Return the three instances."""
         return [stored(1, at=OLD), stored(2, at=OLD), self.seg]
 
-    def keeper(self, *committing: str) -> Keeper:
+    def keeper(self, *committing: str) -> RetentionJob:
         """Return what deletes."""
-        return Keeper(self.catalog, self.files, DAYS, committing, lambda: self.now)
+        return RetentionJob(self.catalog, self.files, DAYS, committing, lambda: self.now)
 
     def there(self) -> list[bool]:
         """Tell which of the files are there."""

@@ -13,7 +13,7 @@ from node.store.commitments import requests
 from node.store.commitments.requests import Reference, Remedied
 from node.store.deliveries.orders import REPLAY_DELIVERED
 from node.store.deliveries.scope import Scope
-from node.upkeep.pruning import Pruner
+from node.upkeep.pruning import PruningJob
 from node.upkeep.retention import DAY_S
 from tests.store_rows import STUDY, stored, uid
 
@@ -190,7 +190,7 @@ def test_the_ledger_stays_whole(catalog: Catalog) -> None:
     catalog.promises.keep(_promised(catalog, "2.25.9", good, OLD), [stored(1)], OLD)
     proof, history = catalog.ledger.proof(), catalog.ledger.history(STUDY)
 
-    Pruner(catalog, 400, 60, lambda: OLD + 401 * DAY_S).tick()
+    PruningJob(catalog, 400, 60, lambda: OLD + 401 * DAY_S).tick()
 
     assert _ids(catalog, tables.commitment_promise.c.transaction_uid) == []
     assert _ids(catalog, tables.commitment_request.c.transaction_uid) == []
@@ -206,7 +206,7 @@ def test_each_kind_of_row_has_its_own_age(catalog: Catalog) -> None:
     _done(catalog, "b", OLD)
     catalog.promises.keep(_promised(catalog, "2.25.9", [], OLD), [], OLD)
 
-    Pruner(catalog, 400, 60, lambda: OLD + 61 * DAY_S).tick()
+    PruningJob(catalog, 400, 60, lambda: OLD + 61 * DAY_S).tick()
 
     assert _ids(catalog, tables.dispatch.c.batch) == []
     assert _ids(catalog, tables.commitment_promise.c.transaction_uid) == ["2.25.9"]

@@ -17,7 +17,7 @@ from node.model.states import (
 from node.model.work import Kind, Task, TaskKey
 from node.store.commitments.requests import Reference
 from node.store.database import Database
-from node.store.ledger import Happening, Ledger
+from node.store.ledger import Ledger, LedgerEvent
 from node.store.pruning import Spent, prune
 from node.store.tables import commitment_promise
 from node.store.work import Work
@@ -75,7 +75,7 @@ class Promises:
             request again is owed a report again. None where the Transaction UID is in use for
             other instances.
         """
-        listed = [[one.sop_class_uid, one.sop_instance_uid] for one in wanted]
+        listed = [[reference.sop_class_uid, reference.sop_instance_uid] for reference in wanted]
         key = {"transaction_uid": transaction_uid, "calling_ae": calling_ae}
         owed = {"state": PROMISE_OWED.to, "reason": "", "asked_at": now}
         with self._database.write() as connection:
@@ -108,13 +108,13 @@ class Promises:
         Nothing happens where the same was asked again meanwhile: that is owed its own report.
         """
         happened = [
-            Happening(
+            LedgerEvent(
                 "committed",
-                one.study_instance_uid,
-                one.sop_instance_uid,
-                {"for": task.lane, "sha256": one.sha256, "transaction": task.key},
+                stored.study_instance_uid,
+                stored.sop_instance_uid,
+                {"for": task.lane, "sha256": stored.sha256, "transaction": task.key},
             )
-            for one in committed
+            for stored in committed
         ]
         with self._database.write() as connection:
             if self._work.done_in(connection, task):
@@ -145,7 +145,7 @@ def _promise_of(row: sa.Row[Any]) -> Promise:
     return Promise(
         transaction_uid=row.transaction_uid,
         calling_ae=row.calling_ae,
-        wanted=tuple(Reference(*one) for one in row.wanted),
+        wanted=tuple(Reference(*reference) for reference in row.wanted),
         state=PromiseState(row.state),
         reason=row.reason,
     )

@@ -16,7 +16,7 @@ from node.store.deliveries.commitment import (
     send_again,
 )
 from node.store.deliveries.dispatches import Dispatches, first_dispatch
-from node.store.ledger import Happening, Ledger
+from node.store.ledger import Ledger, LedgerEvent
 from node.store.tables import commitment_part, commitment_request, delivery, instance
 
 
@@ -104,7 +104,7 @@ class CommitmentAnswers:
         for row in fresh:
             commit(connection, row.sop_instance_uid, row.destination, now)
         happened = [
-            Happening(
+            LedgerEvent(
                 "committed",
                 row.study_instance_uid,
                 row.sop_instance_uid,
@@ -144,7 +144,7 @@ class CommitmentAnswers:
             "then": then.then,
             "transaction": transaction_uid,
         }
-        entry = Happening(
+        entry = LedgerEvent(
             "commitment failed", row.study_instance_uid, row.sop_instance_uid, detail
         )
         self._ledger.tell(connection, [entry], now)

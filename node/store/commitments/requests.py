@@ -19,7 +19,7 @@ from node.model.states import (
 from node.model.work import Kind, TaskKey
 from node.store.database import Database
 from node.store.deliveries.commitment import ask_again, mark_asked, park_uncommitted
-from node.store.ledger import Event, Happening, Ledger
+from node.store.ledger import Event, Ledger, LedgerEvent
 from node.store.pruning import Spent, prune
 from node.store.rows import instance_columns, instance_of
 from node.store.tables import commitment_part, commitment_request, delivery, instance
@@ -260,7 +260,7 @@ class Requests:
             instance.c.sop_instance_uid.in_(uids)
         )
         happened = [
-            Happening(event, row[1], row[0], {"to": destination, "because": reason})
+            LedgerEvent(event, row[1], row[0], {"to": destination, "because": reason})
             for row in connection.execute(studies)
         ]
         self._ledger.tell(connection, happened, now)

@@ -18,7 +18,7 @@ from node.model.states import (
 from node.store.database import Database
 from node.store.deliveries.dispatches import Dispatches, first_dispatch
 from node.store.deliveries.scope import Scope, within
-from node.store.ledger import Event, Happening, Ledger
+from node.store.ledger import Event, Ledger, LedgerEvent
 from node.store.rows import columns, instance_columns, instance_of, record
 from node.store.tables import delivery, instance, outlet
 
@@ -191,7 +191,7 @@ class Deliveries:
             known = connection.execute(_STUDY_OF, {"sop": sop_instance_uid}).one_or_none()
             if known is not None:
                 detail = {"to": destination, "sha256": known.sha256}
-                entry = Happening(event, known.study_instance_uid, sop_instance_uid, detail)
+                entry = LedgerEvent(event, known.study_instance_uid, sop_instance_uid, detail)
                 self._ledger.tell(connection, [entry], now)
 
     def of_study(self, study_instance_uid: str) -> list[Delivery]:
@@ -285,7 +285,7 @@ class Deliveries:
 
 def _routed(
     connection: sa.Connection, batch: str, destination: str, added: Sequence[str]
-) -> list[Happening]:
+) -> list[LedgerEvent]:
     """Return what the ledger says of instances that are to go somewhere: one entry for a batch."""
     if not added:
         return []
@@ -294,7 +294,7 @@ def _routed(
         return []
     detail = {"to": destination, "batch": batch, "instances": sorted(added)}
     subject = known.series_instance_uid
-    return [Happening("routed", known.study_instance_uid, subject, detail)]
+    return [LedgerEvent("routed", known.study_instance_uid, subject, detail)]
 
 
 def _still_of(batch: str | None) -> list[sa.ColumnElement[bool]]:

@@ -25,7 +25,7 @@ from node.store.database import Database
 from node.store.deliveries.deliveries import Deliveries
 from node.store.deliveries.dispatches import Dispatches
 from node.store.deliveries.scope import Scope, within
-from node.store.ledger import Event, Happening, Ledger
+from node.store.ledger import Event, Ledger, LedgerEvent
 from node.store.tables import delivery, instance
 
 _Row: TypeAlias = sa.Row[*tuple[Any, ...]]
@@ -210,7 +210,7 @@ class Orders:
         anew = _ANEW if order.attempts_anew else {}
         self._deliveries.obey(connection, order.move, keys, values | anew)
         entries = [
-            Happening(
+            LedgerEvent(
                 order.event,
                 row.study_instance_uid,
                 row.sop_instance_uid,

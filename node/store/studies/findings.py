@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from node.model.records import Finding
 from node.store.database import Database
-from node.store.ledger import Happening, Ledger
+from node.store.ledger import Ledger, LedgerEvent
 from node.store.rows import finding_of
 from node.store.tables import finding, series
 
@@ -96,7 +96,7 @@ class Findings:
                     "model_sha256": model_sha256,
                     "findings_sha256": findings_sha256(rows),
                 }
-                entry = Happening("classified", study, series_instance_uid, detail)
+                entry = LedgerEvent("classified", study, series_instance_uid, detail)
                 self._ledger.tell(connection, [entry], now)
 
     def of_series(self, series_instance_uid: str, revision: int | None = None) -> list[Finding]:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from node.model.records import StoredInstance
 from node.store.database import Database
-from node.store.ledger import Happening, Ledger, particulars
+from node.store.ledger import Ledger, LedgerEvent, particulars
 from node.store.rows import instance_columns, instance_of
 from node.store.studies.instances import Instances
 from node.store.tables import derived, instance, result, series
@@ -81,7 +81,7 @@ class Results:
         )
         with self._database.write() as connection:
             connection.execute(self._database.insert(result).on_conflict_do_nothing(), row)
-            kept = connection.execute(sa.select(result).where(*_one(key))).one()
+            kept = connection.execute(sa.select(result).where(*_of_key(key))).one()
             began = connection.execute(first).one()
         return ResultRow(
             Making(kept.made_at, kept.utc_offset_s),
@@ -105,7 +105,7 @@ class Results:
         with self._database.write() as connection:
             moved = connection.execute(
                 sa.update(result)
-                .where(*_one(key), result.c.edition == number)
+                .where(*_of_key(key), result.c.edition == number)
                 .values(edition)
                 .returning(result.c.edition)
             ).one_or_none()
@@ -113,7 +113,7 @@ class Results:
             if moved is None or study is None:
                 return
             detail = {"revision": key.revision, "edition": number + 1}
-            self._ledger.tell(connection, [Happening("uid taken", study, uid, detail)], now.at)
+            self._ledger.tell(connection, [LedgerEvent("uid taken", study, uid, detail)], now.at)
 
     def put(
         self,
@@ -149,7 +149,7 @@ class Results:
                     row,
                 )
             entries = [
-                Happening(
+                LedgerEvent(
                     "derived",
                     stored.study_instance_uid,
                     stored.sop_instance_uid,
@@ -185,7 +185,7 @@ _STUDY_OF = sa.select(series.c.study_instance_uid).where(
 )
 
 
-def _one(key: ResultKey) -> list[sa.ColumnElement[bool]]:
+def _of_key(key: ResultKey) -> list[sa.ColumnElement[bool]]:
     return [
         result.c.series_instance_uid == key.series_instance_uid,
         result.c.revision == key.revision,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from node.model.failures import FailureKind
 from node.model.states import CommitmentState, DeliveryState, HoldState, RevisionState
 from node.store.database import Database
-from node.store.ledger import Happening, Ledger
+from node.store.ledger import Ledger, LedgerEvent
 from node.store.studies.instances import Instances
 from node.store.studies.revisions import went_wrong
 from node.store.studies.series import Studies
@@ -187,18 +187,18 @@ class Retention:
             self._instances.bury(connection, members, now)
             self._studies.bury(connection, uid, now)
             self._snapshots.forget(connection, uid)
-            self._ledger.tell(connection, _told(unit), now)
+            self._ledger.tell(connection, _deletions(unit), now)
         return len(members)
 
 
-def _told(unit: RetainedSeries) -> list[Happening]:
+def _deletions(unit: RetainedSeries) -> list[LedgerEvent]:
     """Return what the ledger says: where each instance is instead."""
     where: dict[str, list[str]] = {}
     for standing in unit.standings:
         holder = f"{standing.destination} ({standing.commitment or standing.state})"
         where.setdefault(standing.sop_instance_uid, []).append(holder)
     return [
-        Happening(
+        LedgerEvent(
             "deleted",
             member.study_instance_uid,
             member.sop_instance_uid,

@@ -19,7 +19,7 @@ from node.model.states import (
     RevisionState,
 )
 from node.store.database import Database
-from node.store.ledger import Happening, Ledger
+from node.store.ledger import Ledger, LedgerEvent
 from node.store.studies.instances import Instances
 from node.store.studies.series import Studies
 from node.store.tables import revision, series
@@ -221,7 +221,7 @@ class Revisions:
                 series.c.series_instance_uid == series_instance_uid
             )
             study = connection.execute(query).scalar_one()
-            entry = Happening("judged", study, series_instance_uid, detail)
+            entry = LedgerEvent("judged", study, series_instance_uid, detail)
             self._ledger.tell(connection, [entry], now)
 
     def begin_again(

@@ -15,7 +15,7 @@ from node.model.records import SeriesProgress, SeriesSummary, StoredInstance
 from node.model.states import Origin, Recorded
 from node.store.database import Database
 from node.store.deliveries.deliveries import Deliveries
-from node.store.ledger import Event, Happening, Ledger, particulars
+from node.store.ledger import Event, Ledger, LedgerEvent, particulars
 from node.store.studies.instances import Instances
 from node.store.tables import association, derived, instance, revision, series
 
@@ -224,7 +224,7 @@ class Studies:
     ) -> None:
         """Tell the ledger of an instance that came in."""
         detail = particulars(stored) | {"from": stored.calling_ae}
-        happened = Happening(event, stored.study_instance_uid, stored.sop_instance_uid, detail)
+        happened = LedgerEvent(event, stored.study_instance_uid, stored.sop_instance_uid, detail)
         self._ledger.tell(connection, [happened], now)
 
     @cached_property

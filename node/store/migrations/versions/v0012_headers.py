@@ -137,9 +137,9 @@ def _classified(connection: sa.Connection) -> dict[_Key, list[_Entry]]:
     )
     entries: dict[_Key, list[_Entry]] = {}
     rows = connection.execute(query.execution_options(yield_per=_PAGE))
-    for subject, told in rows:
-        entry = (told.get("findings_sha256", ""), told.get("model_sha256", ""))
-        entries.setdefault((subject, told.get("revision", 0)), []).append(entry)
+    for subject, content in rows:
+        entry = (content.get("findings_sha256", ""), content.get("model_sha256", ""))
+        entries.setdefault((subject, content.get("revision", 0)), []).append(entry)
     return entries
 
 
@@ -207,6 +207,6 @@ def _by_pixels(name: str, seen: set[str]) -> bool:
 
 def _digest(rows: Sequence[Any]) -> str:
     """Return the digest of findings as the ledger of that version has it."""
-    told = [[r.name, r.source, r.value, float(r.probability), r.evidence] for r in rows]
-    told = json.loads(json.dumps(told))
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    content = [[r.name, r.source, r.value, float(r.probability), r.evidence] for r in rows]
+    content = json.loads(json.dumps(content))
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

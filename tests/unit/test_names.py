@@ -1,4 +1,4 @@
-"""One name of a class means one thing in the whole tree."""
+"""One name of a class means one thing in the whole tree; a value is called what it holds."""
 
 import ast
 from collections import defaultdict
@@ -32,3 +32,21 @@ def test_a_class_name_is_defined_once() -> None:
 
     assert {name: where for name, where in found.items() if name not in KNOWN} == {}
     assert sorted(found) == sorted(KNOWN)
+
+
+def test_no_value_of_the_node_is_called_one_told_or_said() -> None:
+    """A name says what it holds: an instance, an entry, a reason."""
+    found = []
+    for file in sorted((ROOT / "node").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Name(id=bound, ctx=ast.Store()) | ast.arg(arg=bound):
+                    pass
+                case ast.FunctionDef(name=bound):
+                    bound = bound.removeprefix("_")
+                case _:
+                    continue
+            if bound in ("one", "told", "said"):
+                found.append(f"{file.relative_to(ROOT)}:{node.lineno}: {bound}")
+
+    assert found == []
