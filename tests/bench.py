@@ -161,7 +161,7 @@ class Bench:
             Policy(settle_s=2, quiet_s=60),
             readable_headers,
             self.clock,
-            steady=lambda: self.steadily,
+            monotonic=lambda: self.steadily,
         )
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from node.commitment.messages import PUSH_MODEL, PUSH_MODEL_INSTANCE, read_request, report_of
 from node.store.commitments.requests import Failed, Reference
-from node.wire.requestor import steady
+from node.wire.requestor import make_requestor
 
 AE_TITLE = "PACS"
 
@@ -131,7 +131,7 @@ def report_anew(
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 30
     ae.add_requested_context(PUSH_MODEL)
     role = build_role(PUSH_MODEL, scp_role=True)
-    opened: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, steady)]
+    opened: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, make_requestor)]
     assoc = ae.associate(*address, ae_title=called, ext_neg=[role], evt_handlers=opened)
     assert assoc.is_established
     (context,) = assoc.accepted_contexts
@@ -150,7 +150,7 @@ def commitment_peer(behaviour: CommitmentPeer, commits: bool = True) -> Iterator
         ae.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)
     ae.add_supported_context(CTImageStorage)
     handlers: list[evt.EventHandlerType] = [
-        (evt.EVT_CONN_OPEN, steady),  # for the reports it sends
+        (evt.EVT_CONN_OPEN, make_requestor),  # for the reports it sends
         (evt.EVT_N_ACTION, behaviour.asked),
         (evt.EVT_DIMSE_SENT, behaviour.message_sent),
         (evt.EVT_PDU_SENT, behaviour.pdu_sent),

@@ -22,7 +22,7 @@ from node.settings import NodeSection, ReceiveSection, Settings
 from node.settings.tls import ClientTls
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
-from node.wire.requestor import steady
+from node.wire.requestor import make_requestor
 
 
 class Node:
@@ -48,7 +48,7 @@ class Node:
         ae.add_requested_context("1.2.840.10008.1.1")
         host, port = self.scp.server_address
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 10
-        handlers: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, steady)]
+        handlers: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, make_requestor)]
         return ae.associate(host, port, ae_title="RADNODE", evt_handlers=handlers)
 
     def shut(self) -> None:

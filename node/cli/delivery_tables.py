@@ -26,7 +26,7 @@ def destinations_table(found: Iterable[Whereabouts]) -> Table:
     table = Table(title="Destinations")
     for heading in ("Destination", "Held", *(state.capitalize() for state in _STATES)):
         table.add_column(heading, overflow="fold")
-    table.add_column("Batches on the line")
+    table.add_column("Batches in flight")
     table.add_column("Next attempt (UTC)")
     for destination in found:
         counts = [str(destination.counts.get(state, 0)) for state in _STATES]

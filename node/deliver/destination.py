@@ -105,7 +105,7 @@ class TaggingDestination(Destination, Protocol):
         findings: Mapping[str, str],
         labels: Sequence[str],
     ) -> None:
-        """Attach findings and labels to a series it holds; twice is the same as once.
+        """Attach findings and labels to a series it holds; idempotent.
 
         Raises
         ------

@@ -67,7 +67,7 @@ class DimseSender:
         """C-STORE every instance; see `node.deliver.destination.Destination.send`.
 
         Instances of one batch of presentation contexts share an association. Where the peer
-        drops it, the instance on the line is ``retry``, and the others go on over a new one,
+        drops it, the instance in flight is ``retry``, and the others go on over a new one,
         as long as each gets some of them through: one instance that makes the peer fall over
         must not keep the rest from arriving. A rejected association is ``retry`` for all: it
         is for the peer's operator to allow us, and then the instances are welcome.

@@ -24,7 +24,7 @@ def reprocess(
 ) -> Counter[str]:
     """Have series run again by the worker; return how many stood how.
 
-    What runs or waits to run is left alone, so that the same order twice is one. What is
+    What runs or waits to run is left alone, so that an order is idempotent. What is
     delivered stays so: only where the rules name a destination that has not got an instance yet,
     that is sent. What is pending elsewhere is not taken back.
 

@@ -60,8 +60,8 @@ class Sweep:
         Reads headers of files: returns those that can be read, and why others cannot.
     clock
         Seconds since the epoch.
-    steady
-        Seconds since any moment, by a clock that nobody sets.
+    monotonic
+        Seconds since any moment, by a monotonic clock.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class Sweep:
         policy: Policy,
         read_headers: HeaderReader,
         clock: Callable[[], float],
-        steady: Callable[[], float],
+        monotonic: Callable[[], float],
     ) -> None:
         self._catalog = catalog
-        self._steady = steady
+        self._monotonic = monotonic
         self._seen: dict[str, tuple[SeriesProgress, float]] = {}
         self._files = files
         self._policy = policy
@@ -85,7 +85,7 @@ class Sweep:
         """Give every series that is whole its next revision."""
         unsettled = self._catalog.studies.unsettled()
         self._seen = {
-            uid: self._seen.get(uid, (progress, self._steady()))
+            uid: self._seen.get(uid, (progress, self._monotonic()))
             for progress in unsettled
             if (uid := progress.series_instance_uid)
         }
@@ -113,10 +113,10 @@ class Sweep:
         uid = progress.series_instance_uid
         seen, since = self._seen[uid]
         if seen != progress:
-            since = self._steady()
+            since = self._monotonic()
             self._seen[uid] = progress, since
         latest = max(progress.last_instance_at, progress.last_released_at or 0.0)
-        return max(self._clock(), latest + self._steady() - since)
+        return max(self._clock(), latest + self._monotonic() - since)
 
     def _headers(self, progress: SeriesProgress) -> tuple[Sequence[Dataset], str]:
         """Return the headers of a series that can be read; why others cannot, or ''."""

@@ -1,7 +1,7 @@
 """Files without rows, taken in: the catalog was lost, or an older back-up took its place.
 
 Each was acknowledged, or its sender never heard of it: either way it is an image, and it goes
-where the rules say. A file is taken in as the door would take it: its UIDs are those of its
+where the rules say. A file is taken in as the receiver would take it: its UIDs are those of its
 place, its File Meta Information says what the data set is, and nothing of it is missing. What the
 node made itself is made anew, and what is in the quarantine stays there.
 """

@@ -80,7 +80,7 @@ class Gatekeeper:
         try:
             caller = caller_of(assoc)
             refusal = unserved(request_of(assoc)) or self._judged(caller, assoc)
-        finally:  # an exception here is logged by pynetdicom, and must not open the door
+        finally:  # an exception here is logged by pynetdicom, and must not let the caller in
             if refusal is not None:
                 reject(assoc, *refusal.answer.value)
                 self._turned_away(

@@ -133,7 +133,7 @@ class PartFile:
         _write_all(self.descriptor, memoryview(chunk))
 
     def discard(self) -> None:
-        """Close the file and remove it; twice is as good as once."""
+        """Close the file and remove it; idempotent."""
         self._file.close()
         with suppress(OSError):
             self.path.unlink(missing_ok=True)

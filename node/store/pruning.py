@@ -1,6 +1,6 @@
 """Rows about what is over: their owners remove them after a while, some thousand at a time.
 
-The ledger stays whole, and so do instances. Nothing that is still owed, asked, due or on the line
+The ledger stays whole, and so do instances. Nothing that is still owed, asked, due or in flight
 is touched, however old it is.
 """
 

@@ -1,4 +1,4 @@
-"""Where connections come in: plain or TLS, and no peer can hold the door.
+"""Where connections come in: plain or TLS, and no peer can keep others out.
 
 pynetdicom shakes hands for TLS in the thread that accepts, so that one silent client would keep
 everybody out; here it is done in the connection's own thread, in bounded time. Connections that

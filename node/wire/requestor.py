@@ -74,7 +74,7 @@ def prepare(event: Event, connect_s: float, response_s: float) -> None:
         How long one PDU of the peer may take to arrive, in seconds: before the association is
         established, and then.
     """
-    steady(event)
+    make_requestor(event)
     pace(event.assoc, connect_s, response_s)
     wrapped = event.assoc.dul.socket
     if wrapped is not None and wrapped.socket is not None:
@@ -82,8 +82,8 @@ def prepare(event: Event, connect_s: float, response_s: float) -> None:
         wrapped.socket.settimeout(response_s)
 
 
-def steady(event: Event) -> None:
-    """Make an association steady as its connection opens, before its reactor runs."""
+def make_requestor(event: Event) -> None:
+    """Make an association one of ours as its connection opens, before its reactor runs."""
     event.assoc.__class__ = RequestorAssociation
     event.assoc._reactor_checkpoint = _Checkpoint(event.assoc)
 

@@ -32,7 +32,7 @@ from node.settings.tls import server_context
 from node.settings.trust import ClientTlsTable, Source
 from node.store.commitments.requests import Failed, Reference
 from node.wire.notification import notify
-from node.wire.requestor import steady
+from node.wire.requestor import make_requestor
 from tests.certificates import Authority
 from tests.commitment_peer import report_anew
 from tests.due_time import pass_time
@@ -69,7 +69,7 @@ class Scanner:
         ae.add_requested_context(CTImageStorage)
         ae.add_requested_context(PUSH_MODEL, syntax)
         handlers: list[evt.EventHandlerType] = [
-            (evt.EVT_CONN_OPEN, steady),
+            (evt.EVT_CONN_OPEN, make_requestor),
             (evt.EVT_N_EVENT_REPORT, self.report),
         ]
         assoc = ae.associate(*node.scp.server_address, ae_title="RADNODE", evt_handlers=handlers)

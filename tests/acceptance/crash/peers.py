@@ -20,7 +20,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from node.commitment.messages import PUSH_MODEL, read_request, report_of
 from node.settings import DimseDestination
-from node.wire.requestor import steady
+from node.wire.requestor import make_requestor
 from tests.commitment_peer import report_anew
 
 AGAIN_S: Final = 0.3
@@ -159,7 +159,7 @@ class Scanner:
                           for path in files.values()}:  # fmt: skip
             ae.add_requested_context(sop_class, pydicom.uid.ExplicitVRLittleEndian)
         to = (self.node.host, self.node.port)
-        handlers: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, steady)]
+        handlers: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, make_requestor)]
         association = ae.associate(*to, ae_title=self.node.ae_title, evt_handlers=handlers)
         if not association.is_established:
             return
