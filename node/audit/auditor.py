@@ -23,22 +23,32 @@ from node.audit.message import (
 )
 from node.audit.syslog import Collector, formatted
 from node.errors import StoreError, TransientDeliveryError
+from node.model.events import EventKind
 from node.store.outbox import Backlog, InstanceEvent, ProcessEvent, RefusedPeer
 
 log = structlog.get_logger()
 
 BATCH: Final = 1000
 
-_INCOMING: Final = {
-    "received": ("C", EventOutcome.SUCCESS, ""),
-    "repeated": ("R", EventOutcome.SUCCESS, ""),
-    "conflict": ("C", EventOutcome.MINOR_FAILURE, "a known instance with other bytes, kept apart"),
+_INCOMING: Final[Mapping[str, tuple[str, EventOutcome, str]]] = {
+    EventKind.RECEIVED: ("C", EventOutcome.SUCCESS, ""),
+    EventKind.REPEATED: ("R", EventOutcome.SUCCESS, ""),
+    EventKind.CONFLICT: (
+        "C",
+        EventOutcome.MINOR_FAILURE,
+        "a known instance with other bytes, kept apart",
+    ),
 }
-_OUTGOING: Final = {
-    "sent": (EventOutcome.SUCCESS, ""),
-    "parked": (EventOutcome.SERIOUS_FAILURE, "not accepted by the destination"),
+_OUTGOING: Final[Mapping[str, tuple[EventOutcome, str]]] = {
+    EventKind.SENT: (EventOutcome.SUCCESS, ""),
+    EventKind.PARKED: (EventOutcome.SERIOUS_FAILURE, "not accepted by the destination"),
 }
-_ACCESS: Final = {"derived": "C", "classified": "R", "deleted": "D", "discarded": "D"}
+_ACCESS: Final[Mapping[str, str]] = {
+    EventKind.DERIVED: "C",
+    EventKind.CLASSIFIED: "R",
+    EventKind.DELETED: "D",
+    EventKind.DISCARDED: "D",
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ class MessageWriter:
             groups.setdefault(key, []).append(happened)
         for (event, study, peer), group in groups.items():
             classes = Counter(entry.sop_class_uid for entry in group)
-            if event == "classified":  # one entry for a whole series
+            if event == EventKind.CLASSIFIED:  # one entry for a whole series
                 classes = Counter()
             subject = Subject(study, Code.STUDY_INSTANCE_UID, REPORT, classes)
             if event in _INCOMING:
@@ -107,7 +117,7 @@ class MessageWriter:
     ) -> Message:
         action, outcome, because = _INCOMING[event]
         # An instance that comes again may come from elsewhere than the first time.
-        address = group[-1].address if event == "received" else ""
+        address = group[-1].address if event == EventKind.RECEIVED else ""
         participants = [
             Participant(peer or "unknown", True, (Code.SOURCE,), address),
             self._ourselves(requestor=False, role=Code.DESTINATION),

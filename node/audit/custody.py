@@ -10,11 +10,13 @@ from pydicom.filereader import read_file_meta_info
 
 from node.audit.expected import Expected, expected
 from node.errors import InvalidInstanceError
+from node.model.events import Entry, EventKind
 from node.model.records import Conflict, StoredInstance
+from node.model.states import Origin
 from node.store.catalog import Catalog
 from node.store.custody import StudyRows
 from node.store.files import InstanceFiles, file_sha256
-from node.store.ledger import Entry, Proof
+from node.store.ledger import Proof
 from node.store.studies.findings import findings_sha256
 from node.store.studies.series import series_key
 
@@ -102,10 +104,10 @@ def _altered_row(uid: str, kept: Mapping[str, Any], stored: StoredInstance) -> I
         found = getattr(stored, column)
         if name in kept and found not in _keys(name, kept):
             yield f"{uid}: its row says {column} {found}, the ledger {kept[name]}"
-    origin = "derived" if kept["event"] == "derived" else "received"
+    origin = Origin.DERIVED if kept["event"] == EventKind.DERIVED else Origin.RECEIVED
     if stored.origin != origin:
         yield f"{uid}: its row says origin {stored.origin}, the ledger {origin}"
-    if kept["event"] != "released" and stored.study_instance_uid != kept["study"]:
+    if kept["event"] != EventKind.RELEASED and stored.study_instance_uid != kept["study"]:
         yield (
             f"{uid}: its row says study_instance_uid {stored.study_instance_uid}, the ledger "
             f"{kept['study']}"
@@ -137,7 +139,7 @@ def _altered_apart(kept: Mapping[str, Any], other: Conflict) -> Iterator[str]:
     for name, column in (("size", "size"), ("from", "calling_ae")):
         if name in kept and getattr(other, column) != kept[name]:
             yield column
-    if kept["event"] != "released" and other.study_instance_uid != kept["study"]:
+    if kept["event"] != EventKind.RELEASED and other.study_instance_uid != kept["study"]:
         yield "study_instance_uid"
     if "series" in kept and other.series_instance_uid not in _keys("series", kept):
         yield "series_instance_uid"

@@ -4,23 +4,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from node.store.ledger import Entry
+from node.model.events import Entry, EventKind
+from node.model.states import DeliveryState
 
 Detail = Mapping[str, Any]
 
-STATES: Final = {
-    "sent": "delivered",
-    "committed": "delivered",
-    "parked": "parked",
-    "retried": "pending",
-    "resumed": "pending",
-    "replayed": "pending",
-    "paused": "paused",
-    "cancelled": "cancelled",
+STATES: Final[Mapping[str, DeliveryState]] = {
+    EventKind.SENT: DeliveryState.DELIVERED,
+    EventKind.COMMITTED: DeliveryState.DELIVERED,
+    EventKind.PARKED: DeliveryState.PARKED,
+    EventKind.RETRIED: DeliveryState.PENDING,
+    EventKind.RESUMED: DeliveryState.PENDING,
+    EventKind.REPLAYED: DeliveryState.PENDING,
+    EventKind.PAUSED: DeliveryState.PAUSED,
+    EventKind.CANCELLED: DeliveryState.CANCELLED,
 }
 """What an entry about one instance at one destination makes of its delivery."""
 
-_AFTER_FAILURE: Final = {"ask": "delivered", "send": "pending"}  # of a commitment; else parked
+_AFTER_FAILURE: Final = {
+    "ask": DeliveryState.DELIVERED,
+    "send": DeliveryState.PENDING,
+}  # of a commitment; else parked
 _PLACED_ONLY: Final = ("series", "sop_class")  # the first ones' stay when others take the place
 
 
@@ -61,17 +65,17 @@ class Expected:
         step = _STEPS.get(entry.event)
         if step is not None:
             step(self, entry)
-        if entry.event in (*STATES, "commitment failed") and "to" in entry.detail:
+        if entry.event in (*STATES, EventKind.COMMITMENT_FAILED) and "to" in entry.detail:
             self._stand(entry)
 
     def _stand(self, entry: Entry) -> None:
         key = entry.subject, str(entry.detail["to"])
         state = STATES.get(entry.event)
         if state is None:
-            state = _AFTER_FAILURE.get(str(entry.detail.get("then")), "parked")
+            state = _AFTER_FAILURE.get(str(entry.detail.get("then")), DeliveryState.PARKED)
         self.deliveries[key] = state
         self.committed.discard(key)
-        if entry.event == "committed":
+        if entry.event == EventKind.COMMITTED:
             self.committed.add(key)
 
     def place(self, entry: Entry, detail: Detail) -> None:
@@ -99,12 +103,12 @@ def expected(entries: Iterable[Entry]) -> Expected:
 
 def _received(state: Expected, entry: Entry) -> None:
     before = state.instances.get(entry.subject)
-    if before is None or before["event"] != "derived":
+    if before is None or before["event"] != EventKind.DERIVED:
         state.forget_deliveries(entry.subject)
         state.place(entry, entry.detail)
     else:  # made here, deleted, and back: it stays what it was, and delivered
         state.instances[entry.subject] = dict(entry.detail) | {
-            "event": "derived", "study": before["study"],
+            "event": EventKind.DERIVED, "study": before["study"],
         }  # fmt: skip
         state.deleted.discard(entry.subject)
 
@@ -112,7 +116,7 @@ def _received(state: Expected, entry: Entry) -> None:
 def _derived(state: Expected, entry: Entry) -> None:
     detail = entry.detail
     before = state.instances.get(entry.subject)
-    if before is None or before["event"] == "derived":
+    if before is None or before["event"] == EventKind.DERIVED:
         state.place(entry, detail)
     if "of" in detail:
         state.derived[detail["of"], detail["revision"], detail["kind"]] = entry.subject
@@ -151,7 +155,7 @@ def _deleted(state: Expected, entry: Entry) -> None:
 
 def _routed(state: Expected, entry: Entry) -> None:
     for uid in entry.detail["instances"]:
-        state.deliveries.setdefault((uid, str(entry.detail["to"])), "pending")
+        state.deliveries.setdefault((uid, str(entry.detail["to"])), DeliveryState.PENDING)
 
 
 def _classified(state: Expected, entry: Entry) -> None:
@@ -159,13 +163,13 @@ def _classified(state: Expected, entry: Entry) -> None:
 
 
 _STEPS: Final = {
-    "received": _received,
+    EventKind.RECEIVED: _received,
     "adopted": _received,
-    "derived": _derived,
-    "conflict": _conflict,
-    "released": _released,
-    "discarded": _discarded,
-    "deleted": _deleted,
-    "routed": _routed,
-    "classified": _classified,
+    EventKind.DERIVED: _derived,
+    EventKind.CONFLICT: _conflict,
+    EventKind.RELEASED: _released,
+    EventKind.DISCARDED: _discarded,
+    EventKind.DELETED: _deleted,
+    EventKind.ROUTED: _routed,
+    EventKind.CLASSIFIED: _classified,
 }

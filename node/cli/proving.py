@@ -19,7 +19,7 @@ from node.cli.shown import (
 )
 
 if TYPE_CHECKING:
-    from node.store.ledger import Entry
+    from node.model.events import Entry
 
 commands = typer.Typer()
 

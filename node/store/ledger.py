@@ -6,100 +6,21 @@ in between or moved breaks the chain at its place; entries cut off at the end sh
 of the last hash kept elsewhere (`radnode prove` prints it).
 """
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import sqlalchemy as sa
 
-from node.model.records import StoredInstance
+from node.model.events import Entry, LedgerEvent
 from node.store.database import WRITTEN, Database
 from node.store.database_identity import End, holds
 from node.store.tables import ledger
 
-Event = Literal[
-    "received",
-    "repeated",
-    "conflict",
-    "classified",
-    "routed",
-    "judged",
-    "reprocessed",
-    "derived",
-    "uid taken",
-    "sent",
-    "parked",
-    "retried",
-    "committed",
-    "commitment failed",
-    "deleted",
-    "paused",
-    "resumed",
-    "cancelled",
-    "replayed",
-    "quarantined",
-    "released",
-    "discarded",
-]
 GENESIS: Final = "0" * 64  # what the first entry names as its predecessor
 LEDGER_LOCK: Final = 0x4C454447  # any constant; PostgreSQL's lock for the end of the chain
 PAGE: Final = 5000
-
-
-@dataclass(frozen=True)
-class LedgerEvent:
-    """What an entry tells: of which objects, what, and with which particulars.
-
-    Attributes
-    ----------
-    subject
-        UID of the instance, or of the series where the whole series is meant.
-    detail
-        Digests, titles of destinations, states: never a patient's data.
-    """
-
-    event: Event
-    study_instance_uid: str
-    subject: str
-    detail: Mapping[str, Any]
-
-
-def particulars(stored: StoredInstance) -> dict[str, Any]:
-    """Return what an entry tells of bytes that were kept: digests of the whole file, and its row.
-
-    What stands before the data set (preamble, File Meta Information) has a digest of its own:
-    that of the data set is the same whoever sent it.
-    """
-    detail: dict[str, Any] = {
-        "sha256": stored.sha256,
-        "size": stored.size,
-        "transfer_syntax": stored.transfer_syntax_uid,
-        "sop_class": stored.sop_class_uid,
-        "series": stored.series_instance_uid,
-    }
-    return detail | ({"head_sha256": stored.head_sha256} if stored.head_sha256 else {})
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One link of the chain; `at` in seconds since the epoch."""
-
-    number: int
-    at: float
-    event: str
-    study_instance_uid: str
-    subject: str
-    detail: dict[str, Any]
-    previous: str
-    sha256: str
-
-    def seal(self) -> str:
-        """Return the hash that this entry ought to have."""
-        fields = [self.number, repr(self.at), self.event, self.study_instance_uid, self.subject]
-        text = json.dumps([*fields, self.detail, self.previous], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -232,7 +153,7 @@ class Ledger:
         for event in events:
             number += 1
             entry = Entry(
-                number, now, event.event, event.study_instance_uid, event.subject,
+                number, now, str(event.event), event.study_instance_uid, event.subject,
                 json.loads(json.dumps(dict(event.detail))), last, "",
             )  # fmt: skip
             last = entry.seal()
@@ -240,7 +161,7 @@ class Ledger:
                 {
                     "number": number,
                     "at": now,
-                    "event": event.event,
+                    "event": str(event.event),
                     "study_instance_uid": event.study_instance_uid,
                     "subject": event.subject,
                     "detail": entry.detail,

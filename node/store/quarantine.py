@@ -8,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from node.errors import DecisionError
+from node.model.events import EventKind, LedgerEvent
 from node.model.failures import HoldKind
 from node.model.keys import HeldBytes, HeldDeliveries, HeldRevision, HoldKey
 from node.model.records import Held, Hold
@@ -23,7 +24,7 @@ from node.model.states import (
 from node.store.commitments.requests import Requests
 from node.store.database import Database
 from node.store.deliveries.deliveries import Deliveries
-from node.store.ledger import Event, Ledger, LedgerEvent
+from node.store.ledger import Ledger
 from node.store.studies.instances import Instances
 from node.store.studies.retention import series_of_unit
 from node.store.studies.revisions import Candidate, Revisions
@@ -32,10 +33,10 @@ from node.store.tables import delivery, instance, quarantine, revision
 from node.store.unheld import OPEN
 
 HELD_ONLY: Final = (HoldState.HELD,)
-TOLD: Final[dict[HoldState, Event]] = {
-    HoldState.REPLAYED: "replayed",
-    HoldState.RELEASED: "released",
-    HoldState.DISCARDING: "discarded",
+TOLD: Final[dict[HoldState, EventKind]] = {
+    HoldState.REPLAYED: EventKind.REPLAYED,
+    HoldState.RELEASED: EventKind.RELEASED,
+    HoldState.DISCARDING: EventKind.DISCARDED,
 }
 _MOVES: Final = {
     move.to: move for move in (HOLD_REPLAYED, HOLD_RELEASED, HOLD_DISCARDING, HOLD_DISCARDED)
@@ -94,7 +95,7 @@ class Holds:
                 ),
                 row,
             )
-            self._ledger.tell(connection, [_event("quarantined", hold)], now)
+            self._ledger.tell(connection, [_event(EventKind.QUARANTINED, hold)], now)
 
     def held(self, states: Sequence[HoldState] = HELD_ONLY) -> list[Held]:
         """Return what is in these states, the oldest first."""
@@ -175,7 +176,7 @@ class Holds:
                 .values(rounds=quarantine.c.rounds + 1)
             )
             self._owners.revisions.begin_again(connection, hold.series_instance_uid, number)
-            self._ledger.tell(connection, [_event("replayed", hold)], now)
+            self._ledger.tell(connection, [_event(EventKind.REPLAYED, hold)], now)
 
     def begin_round(self, candidate: Candidate, send_again: bool, now: float) -> bool:
         """Have a revision run again, as a new round, whether something of it is held or not.
@@ -200,7 +201,10 @@ class Holds:
             )
             detail = {"revision": candidate.revision, "round": begun, "send_again": send_again}
             happened = LedgerEvent(
-                "reprocessed", candidate.study_instance_uid, candidate.series_instance_uid, detail
+                EventKind.REPROCESSED,
+                candidate.study_instance_uid,
+                candidate.series_instance_uid,
+                detail,
             )
             self._ledger.tell(connection, [happened], now)
         return True
@@ -249,7 +253,7 @@ class Holds:
             owners.requests.forget(connection, uid)
             owners.deliveries.forget(connection, uid)
             owners.studies.receive_again(connection, first, now)
-            self._ledger.tell(connection, [_event("released", held.hold)], now)
+            self._ledger.tell(connection, [_event(EventKind.RELEASED, held.hold)], now)
 
     def _move(self, connection: sa.Connection, held: Held, state: HoldState, now: float) -> None:
         move = _MOVES[state]
@@ -294,12 +298,12 @@ def _key_of(row: sa.Row[Any]) -> HoldKey:
     return HeldDeliveries(row.destination)
 
 
-def _event(event: Event, hold: Hold) -> LedgerEvent:
+def _event(event: EventKind, hold: Hold) -> LedgerEvent:
     detail: dict[str, Any] = {"hold": hold.id, "kind": hold.kind, "what": str(hold.key)}
     subject = hold.series_instance_uid
     if isinstance(hold.key, HeldBytes):
         subject = hold.key.sop_instance_uid
-        detail["sha256" if event == "released" else "other_sha256"] = hold.key.sha256
+        detail["sha256" if event is EventKind.RELEASED else "other_sha256"] = hold.key.sha256
     return LedgerEvent(event, hold.study_instance_uid, subject, detail)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
+from node.model.events import EventKind
 from node.model.headers import HeaderSnapshot, StudyHeader, study_header
 from node.model.records import Finding
 from node.model.states import DeliveryState, Origin, RevisionState
@@ -239,7 +240,7 @@ _MADE: Final = (
 
 _JUDGED: Final = (
     sa.select(ledger.c.subject, ledger.c.detail)
-    .where(ledger.c.study_instance_uid == _STUDY, ledger.c.event == "judged")
+    .where(ledger.c.study_instance_uid == _STUDY, ledger.c.event == EventKind.JUDGED)
     .order_by(ledger.c.number)
 )
 

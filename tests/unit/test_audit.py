@@ -14,11 +14,11 @@ from node.audit.message import Message
 from node.audit.reporting import audited, auditor_of, place_of
 from node.audit.syslog import Collector, formatted, framed
 from node.errors import TransientDeliveryError
+from node.model.events import EventKind, LedgerEvent
 from node.settings import Settings, load
 from node.settings.trust import AuditSection
 from node.store.access import Rejected
 from node.store.catalog import Catalog
-from node.store.ledger import LedgerEvent
 from node.store.outbox import Backlog, InstanceEvent, ProcessEvent, RefusedPeer
 from tests.audit_schema import faults
 
@@ -193,7 +193,7 @@ def tell(catalog: Catalog, count: int) -> None:
     """Put entries into the ledger, each of a study of its own."""
     with catalog.write() as connection:
         happened = [
-            LedgerEvent("received", f"1.2.{number}", f"1.2.{number}.1", {"from": "CT1"})
+            LedgerEvent(EventKind.RECEIVED, f"1.2.{number}", f"1.2.{number}.1", {"from": "CT1"})
             for number in range(count)
         ]
         catalog.ledger.tell(connection, happened, 1000.0)

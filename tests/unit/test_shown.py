@@ -11,12 +11,12 @@ from node.cli import radnode
 from node.cli.delivery_tables import deliveries_table, destinations_table
 from node.cli.proving import history_table
 from node.cli.study_tables import studies_table, study_table
+from node.model.events import Entry
 from node.model.failures import HoldKind
 from node.model.keys import HeldRevision
 from node.model.records import Circuit, Hold
 from node.model.states import CircuitState, DeliveryState, RevisionState
 from node.store.catalog import Catalog
-from node.store.ledger import Entry
 from node.views.destinations import Whereabouts
 from node.views.studies import page_of_studies
 from node.views.study import view_of_study

@@ -7,10 +7,11 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.model.events import Entry
 from node.model.records import Finding
 from node.model.states import DeliveryState, Origin
 from node.store.catalog import Catalog
-from node.store.ledger import GENESIS, Entry
+from node.store.ledger import GENESIS
 from node.store.tables import ledger
 from tests.store_rows import SERIES, STUDY, stored
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from node.model.events import EventKind, LedgerEvent
 from node.model.records import StoredInstance
 from node.model.states import (
     PROMISE_OWED,
@@ -17,7 +18,7 @@ from node.model.states import (
 from node.model.work import Kind, Task, TaskKey
 from node.store.commitments.requests import Reference
 from node.store.database import Database
-from node.store.ledger import Ledger, LedgerEvent
+from node.store.ledger import Ledger
 from node.store.pruning import Spent, prune
 from node.store.tables import commitment_promise
 from node.store.work import Work
@@ -109,7 +110,7 @@ class Promises:
         """
         happened = [
             LedgerEvent(
-                "committed",
+                EventKind.COMMITTED,
                 stored.study_instance_uid,
                 stored.sop_instance_uid,
                 {"for": task.lane, "sha256": stored.sha256, "transaction": task.key},

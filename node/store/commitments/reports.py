@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from node.model.events import EventKind, LedgerEvent
 from node.model.keys import Batch, BatchKind
 from node.model.states import CommitmentState
 from node.store.commitments.requests import Decide, Failed, Reference, Requests
@@ -16,7 +17,7 @@ from node.store.deliveries.commitment import (
     send_again,
 )
 from node.store.deliveries.dispatches import Dispatches, first_dispatch
-from node.store.ledger import Ledger, LedgerEvent
+from node.store.ledger import Ledger
 from node.store.tables import commitment_part, commitment_request, delivery, instance
 
 
@@ -105,7 +106,7 @@ class CommitmentAnswers:
             commit(connection, row.sop_instance_uid, row.destination, now)
         happened = [
             LedgerEvent(
-                "committed",
+                EventKind.COMMITTED,
                 row.study_instance_uid,
                 row.sop_instance_uid,
                 {"to": row.destination, "sha256": row.sha256, "transaction": transaction_uid},
@@ -145,7 +146,7 @@ class CommitmentAnswers:
             "transaction": transaction_uid,
         }
         entry = LedgerEvent(
-            "commitment failed", row.study_instance_uid, row.sop_instance_uid, detail
+            EventKind.COMMITMENT_FAILED, row.study_instance_uid, row.sop_instance_uid, detail
         )
         self._ledger.tell(connection, [entry], now)
 

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
+from node.model.events import EventKind, LedgerEvent
 from node.model.records import StoredInstance
 from node.model.states import (
     REQUEST_ANSWERED,
@@ -19,7 +20,7 @@ from node.model.states import (
 from node.model.work import Kind, TaskKey
 from node.store.database import Database
 from node.store.deliveries.commitment import ask_again, mark_asked, park_uncommitted
-from node.store.ledger import Event, Ledger, LedgerEvent
+from node.store.ledger import Ledger
 from node.store.pruning import Spent, prune
 from node.store.rows import instance_columns, instance_of
 from node.store.tables import commitment_part, commitment_request, delivery, instance
@@ -170,7 +171,9 @@ class Requests:
             uids = list(connection.execute(spent).scalars())
             if uids:
                 park_uncommitted(connection, destination, uids, reason, now)
-                self._tell_all(connection, "commitment failed", destination, uids, reason, now)
+                self._tell_all(
+                    connection, EventKind.COMMITMENT_FAILED, destination, uids, reason, now
+                )
         return len(uids)
 
     def begin(self, transaction_uid: str) -> list[StoredInstance]:
@@ -250,7 +253,7 @@ class Requests:
     def _tell_all(
         self,
         connection: sa.Connection,
-        event: Event,
+        event: EventKind,
         destination: str,
         uids: Collection[str],
         reason: str,

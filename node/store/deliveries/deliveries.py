@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from node.model.events import EventKind, LedgerEvent
 from node.model.records import Delivery, StoredInstance
 from node.model.states import (
     DELIVERY_FAILED,
@@ -18,14 +19,14 @@ from node.model.states import (
 from node.store.database import Database
 from node.store.deliveries.dispatches import Dispatches, first_dispatch
 from node.store.deliveries.scope import Scope, within
-from node.store.ledger import Event, Ledger, LedgerEvent
+from node.store.ledger import Ledger
 from node.store.rows import columns, instance_columns, instance_of, record
 from node.store.tables import delivery, instance, outlet
 
-_OUTCOMES: Final[dict[DeliveryState, tuple[Move[DeliveryState], Event]]] = {
-    DeliveryState.DELIVERED: (DELIVERY_TAKEN, "sent"),
-    DeliveryState.PARKED: (DELIVERY_REFUSED, "parked"),
-    DeliveryState.PENDING: (DELIVERY_FAILED, "retried"),
+_OUTCOMES: Final[dict[DeliveryState, tuple[Move[DeliveryState], EventKind]]] = {
+    DeliveryState.DELIVERED: (DELIVERY_TAKEN, EventKind.SENT),
+    DeliveryState.PARKED: (DELIVERY_REFUSED, EventKind.PARKED),
+    DeliveryState.PENDING: (DELIVERY_FAILED, EventKind.RETRIED),
 }
 """What an attempt can come to, and what the ledger calls that."""
 
@@ -294,7 +295,7 @@ def _routed(
         return []
     detail = {"to": destination, "batch": batch, "instances": sorted(added)}
     subject = known.series_instance_uid
-    return [LedgerEvent("routed", known.study_instance_uid, subject, detail)]
+    return [LedgerEvent(EventKind.ROUTED, known.study_instance_uid, subject, detail)]
 
 
 def _still_of(batch: str | None) -> list[sa.ColumnElement[bool]]:

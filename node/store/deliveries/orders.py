@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 import sqlalchemy as sa
 
 from node.errors import StoreError
+from node.model.events import EventKind, LedgerEvent
 from node.model.states import (
     DELIVERY_CANCELLED,
     DELIVERY_PAUSED,
@@ -25,7 +26,7 @@ from node.store.database import Database
 from node.store.deliveries.deliveries import Deliveries
 from node.store.deliveries.dispatches import Dispatches
 from node.store.deliveries.scope import Scope, within
-from node.store.ledger import Event, Ledger, LedgerEvent
+from node.store.ledger import Ledger
 from node.store.tables import delivery, instance
 
 _Row: TypeAlias = sa.Row[*tuple[Any, ...]]
@@ -40,18 +41,22 @@ class Order:
     """Which move an order makes, and what the ledger calls that."""
 
     move: Move[DeliveryState]
-    event: Event
+    event: EventKind
     attempts_anew: bool = False
     hastens: bool = False
     """Whether what is pending anyway is due at once, too."""
 
 
-PAUSE: Final = Order(DELIVERY_PAUSED, "paused")
-RESUME: Final = Order(DELIVERY_RESUMED, "resumed", hastens=True)
-CANCEL: Final = Order(DELIVERY_CANCELLED, "cancelled")
-REPLAY: Final = Order(DELIVERY_REPLAYED, "replayed", attempts_anew=True, hastens=True)
-REPLAY_DELIVERED: Final = Order(DELIVERY_SENT_AGAIN, "replayed", attempts_anew=True, hastens=True)
-REPLAY_PARKED: Final = Order(DELIVERY_UNPARKED, "replayed", attempts_anew=True, hastens=True)
+PAUSE: Final = Order(DELIVERY_PAUSED, EventKind.PAUSED)
+RESUME: Final = Order(DELIVERY_RESUMED, EventKind.RESUMED, hastens=True)
+CANCEL: Final = Order(DELIVERY_CANCELLED, EventKind.CANCELLED)
+REPLAY: Final = Order(DELIVERY_REPLAYED, EventKind.REPLAYED, attempts_anew=True, hastens=True)
+REPLAY_DELIVERED: Final = Order(
+    DELIVERY_SENT_AGAIN, EventKind.REPLAYED, attempts_anew=True, hastens=True
+)
+REPLAY_PARKED: Final = Order(
+    DELIVERY_UNPARKED, EventKind.REPLAYED, attempts_anew=True, hastens=True
+)
 
 
 class Orders:

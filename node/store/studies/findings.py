@@ -7,9 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from node.model.events import EventKind, LedgerEvent
 from node.model.records import Finding
 from node.store.database import Database
-from node.store.ledger import Ledger, LedgerEvent
+from node.store.ledger import Ledger
 from node.store.rows import finding_of
 from node.store.tables import finding, series
 
@@ -96,7 +97,7 @@ class Findings:
                     "model_sha256": model_sha256,
                     "findings_sha256": findings_sha256(rows),
                 }
-                entry = LedgerEvent("classified", study, series_instance_uid, detail)
+                entry = LedgerEvent(EventKind.CLASSIFIED, study, series_instance_uid, detail)
                 self._ledger.tell(connection, [entry], now)
 
     def of_series(self, series_instance_uid: str, revision: int | None = None) -> list[Finding]:

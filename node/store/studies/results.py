@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from node.model.events import EventKind, LedgerEvent, particulars
 from node.model.records import StoredInstance
 from node.store.database import Database
-from node.store.ledger import Ledger, LedgerEvent, particulars
+from node.store.ledger import Ledger
 from node.store.rows import instance_columns, instance_of
 from node.store.studies.instances import Instances
 from node.store.tables import derived, instance, result, series
@@ -113,7 +114,9 @@ class Results:
             if moved is None or study is None:
                 return
             detail = {"revision": key.revision, "edition": number + 1}
-            self._ledger.tell(connection, [LedgerEvent("uid taken", study, uid, detail)], now.at)
+            self._ledger.tell(
+                connection, [LedgerEvent(EventKind.UID_TAKEN, study, uid, detail)], now.at
+            )
 
     def put(
         self,
@@ -150,7 +153,7 @@ class Results:
                 )
             entries = [
                 LedgerEvent(
-                    "derived",
+                    EventKind.DERIVED,
                     stored.study_instance_uid,
                     stored.sop_instance_uid,
                     {"kind": kind, "revision": revision, "of": source_series_uid}

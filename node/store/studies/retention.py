@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from node.model.events import EventKind, LedgerEvent
 from node.model.failures import FailureKind
 from node.model.states import CommitmentState, DeliveryState, HoldState, RevisionState
 from node.store.database import Database
-from node.store.ledger import Ledger, LedgerEvent
+from node.store.ledger import Ledger
 from node.store.studies.instances import Instances
 from node.store.studies.revisions import went_wrong
 from node.store.studies.series import Studies
@@ -199,7 +200,7 @@ def _deletions(unit: RetainedSeries) -> list[LedgerEvent]:
         where.setdefault(standing.sop_instance_uid, []).append(holder)
     return [
         LedgerEvent(
-            "deleted",
+            EventKind.DELETED,
             member.study_instance_uid,
             member.sop_instance_uid,
             {

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
+from node.model.events import EventKind, LedgerEvent
 from node.model.failures import FailureKind
 from node.model.records import Revision
 from node.model.states import (
@@ -19,7 +20,7 @@ from node.model.states import (
     RevisionState,
 )
 from node.store.database import Database
-from node.store.ledger import Ledger, LedgerEvent
+from node.store.ledger import Ledger
 from node.store.studies.instances import Instances
 from node.store.studies.series import Studies
 from node.store.tables import revision, series
@@ -221,7 +222,7 @@ class Revisions:
                 series.c.series_instance_uid == series_instance_uid
             )
             study = connection.execute(query).scalar_one()
-            entry = LedgerEvent("judged", study, series_instance_uid, detail)
+            entry = LedgerEvent(EventKind.JUDGED, study, series_instance_uid, detail)
             self._ledger.tell(connection, [entry], now)
 
     def begin_again(

@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningInsert
 
 from node.identity import derived_uid
+from node.model.events import EventKind, LedgerEvent, particulars
 from node.model.records import SeriesProgress, SeriesSummary, StoredInstance
 from node.model.states import Origin, Recorded
 from node.store.database import Database
 from node.store.deliveries.deliveries import Deliveries
-from node.store.ledger import Event, Ledger, LedgerEvent, particulars
+from node.store.ledger import Ledger
 from node.store.studies.instances import Instances
 from node.store.tables import association, derived, instance, revision, series
 
@@ -69,7 +70,7 @@ class Studies:
         with self._database.write() as connection:
             if self._instances.add(connection, stored):
                 self._count(connection, stored, now)
-                self._tell(connection, "received", stored, now)
+                self._tell(connection, EventKind.RECEIVED, stored, now)
                 return Recorded.NEW
             known = self._instances.known_as(connection, stored.sop_instance_uid)
             same = known.sha256 == stored.sha256
@@ -81,10 +82,10 @@ class Studies:
                     return Recorded.NEW
             if same:
                 self._see_again(connection, stored, known)
-                self._tell(connection, "repeated", stored, now)
+                self._tell(connection, EventKind.REPEATED, stored, now)
                 return Recorded.REPEATED
             self._instances.keep_apart(connection, stored)
-            self._tell(connection, "conflict", stored, now)
+            self._tell(connection, EventKind.CONFLICT, stored, now)
             return Recorded.CONFLICT
 
     def unsettled(self) -> list[SeriesProgress]:
@@ -208,7 +209,7 @@ class Studies:
         connection.execute(
             sa.update(series).where(series.c.series_instance_uid.in_(of_series)).values(state)
         )
-        self._tell(connection, "received", stored, now)
+        self._tell(connection, EventKind.RECEIVED, stored, now)
 
     def _see_again(
         self, connection: sa.Connection, stored: StoredInstance, known: StoredInstance
@@ -220,7 +221,7 @@ class Studies:
             self._instances.see_again(connection, stored)
 
     def _tell(
-        self, connection: sa.Connection, event: Event, stored: StoredInstance, now: float
+        self, connection: sa.Connection, event: EventKind, stored: StoredInstance, now: float
     ) -> None:
         """Tell the ledger of an instance that came in."""
         detail = particulars(stored) | {"from": stored.calling_ae}
