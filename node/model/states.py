@@ -65,6 +65,8 @@ REVISION_DONE: Final = Move(_ANY_REVISION, RevisionState.DONE)
 REVISION_UNUSABLE: Final = Move(_ANY_REVISION, RevisionState.UNUSABLE)
 REVISION_AGAIN: Final = Move((RevisionState.DONE, RevisionState.UNUSABLE), RevisionState.COMPLETE)
 """An operator has it run again."""
+REVISION_REPLAYED: Final = Move(_ANY_REVISION, RevisionState.COMPLETE)
+"""An operator has what is held of it run again, also while an earlier round is at work."""
 
 REVISION_MOVES: Final = (
     REVISION_QUEUED,
@@ -73,6 +75,7 @@ REVISION_MOVES: Final = (
     REVISION_DONE,
     REVISION_UNUSABLE,
     REVISION_AGAIN,
+    REVISION_REPLAYED,
 )
 
 

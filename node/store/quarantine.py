@@ -175,7 +175,7 @@ class Holds:
                 .where(*_same_revision(hold.series_instance_uid, number))
                 .values(rounds=quarantine.c.rounds + 1)
             )
-            self._owners.revisions.begin_again(connection, hold.series_instance_uid, number)
+            self._owners.revisions.replay(connection, hold.series_instance_uid, number)
             self._ledger.tell(connection, [_event(EventKind.REPLAYED, hold)], now)
 
     def begin_round(self, candidate: Candidate, send_again: bool, now: float) -> bool:

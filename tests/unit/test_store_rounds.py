@@ -94,3 +94,26 @@ def test_an_association_is_counted_by_study_within_bounds() -> None:
     assert told["studies"]["1.0"] == MOST + 4
     assert len(told["studies"]) == MOST
     assert told["of_other_studies"] == 3
+
+
+@pytest.mark.parametrize("state", RevisionState)
+def test_what_is_held_is_run_again_whatever_its_revision_is_at(
+    through: Catalog, state: RevisionState
+) -> None:
+    """A look that held it may have overlapped with an order to run it again.
+
+    Were the order to do nothing, the ledger would tell of a replay that never was.
+    """
+    (one,) = through.revisions.candidates(SERIES)
+    through.quarantine.begin_round(one, False, 200.0)
+    through.quarantine.hold(Hold(HoldKind.RECOGNITION, STUDY, SERIES, HeldRevision(1), "x"), 201.0)
+    if state is not RevisionState.COMPLETE:
+        through.revisions.finish(SERIES, 1, state, "why")
+    (held,) = through.quarantine.held()
+
+    through.quarantine.start_again(held, 202.0)
+
+    assert through.revisions.unqueued() == [(SERIES, 1)]
+    (row,) = through.revisions.of_series(SERIES)
+    assert (row.state, row.reason, row.failure_kind) == (RevisionState.COMPLETE, "", None)
+    assert through.quarantine.rounds(SERIES, 1) == 2

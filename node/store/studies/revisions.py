@@ -14,6 +14,7 @@ from node.model.states import (
     REVISION_DONE,
     REVISION_LOST,
     REVISION_QUEUED,
+    REVISION_REPLAYED,
     REVISION_ROUTED,
     REVISION_UNUSABLE,
     Move,
@@ -231,29 +232,34 @@ class Revisions:
         series_instance_uid: str,
         number: int,
         *,
-        send_again: bool | None = None,
+        send_again: bool,
     ) -> int | None:
-        """Put a revision back to where it was complete: the sweep queues it, as a new round.
-
-        Parameters
-        ----------
-        send_again : bool or None
-            Of an operator's order: send again what was delivered, too; the round is counted then.
+        """Put a revision that is through back to where it was complete, as a new round.
 
         Returns
         -------
         int or None
             How many rounds were counted; None where it is in work, and nothing is changed.
         """
-        values: dict[str, Any] = {"reason": "", "failure_kind": None}
-        if send_again is not None:
-            values |= {"rounds": revision.c.rounds + 1, "send_again": send_again}
         begun = connection.execute(
             _moved(series_instance_uid, number, REVISION_AGAIN)
-            .values(values)
+            .values(
+                reason="",
+                failure_kind=None,
+                rounds=revision.c.rounds + 1,
+                send_again=send_again,
+            )
             .returning(revision.c.rounds)
         ).one_or_none()
         return None if begun is None else int(begun.rounds)
+
+    def replay(self, connection: sa.Connection, series_instance_uid: str, number: int) -> None:
+        """Put a revision that was held back to where it was complete, whatever it is at."""
+        connection.execute(
+            _moved(series_instance_uid, number, REVISION_REPLAYED).values(
+                reason="", failure_kind=None
+            )
+        )
 
 
 def _standing(row: sa.Row[Any]) -> Standing:
