@@ -1,9 +1,12 @@
 """The wiring of the worker: recognition, routing, segmentation, delivery, retention."""
 
+import datetime
 import random
 import socket
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from typing import Final
@@ -12,20 +15,26 @@ import structlog
 
 from node.app import Storage, local_time, open_storage
 from node.audit.reporting import audited
-from node.deliver.build import build, peer_of, terms_of
+from node.classify.recognise import SeriesClassifier
+from node.deliver.build import build as build_destination
+from node.deliver.build import peer_of, terms_of
+from node.deliver.destination import Destination
 from node.deliver.origin import Origins
 from node.pipeline import workflows
 from node.pipeline.commitments import CommitmentRequests, Committing
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
 from node.pipeline.due import DueWork
-from node.pipeline.engine import Engine
+from node.pipeline.engine import Engine, Queue
 from node.pipeline.owed import OwedReports
 from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
 from node.pipeline.ticker import Job, Ticker
+from node.pipeline.workflows import Workflows
 from node.route.rules import compile_rules
+from node.segment.liver import LiverModel
 from node.series.completeness import Policy
+from node.settings import Destination as DestinationSettings
 from node.settings import DimseDestination, Settings
 from node.store.locks import executor_id
 from node.upkeep.clockwatch import ClockWatch
@@ -48,17 +57,118 @@ PRUNE_S: Final = 3600.0
 FILL_S: Final = 20.0
 JOBS_KEPT_S: Final = 30 * 86400.0
 
+Clock = Callable[[], float]
+"""Seconds since the epoch."""
 
-def _stages(settings: Settings, storage: Storage) -> Stages:
-    classifier = Classifier.load(settings.models.classifier, settings.models.precision)
+
+@dataclass(frozen=True)
+class Networks:
+    """What recognises a series, and what finds the liver in it."""
+
+    classifier: SeriesClassifier
+    liver: LiverModel
+
+
+def load(settings: Settings) -> Networks:
+    """Load the weights that the settings name, or the shipped ones."""
+    models = settings.models
+    classifier = Classifier.load(models.classifier, models.precision)
+    return Networks(classifier, LiverSegmenter.load(models.liver, classifier, models.precision))
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the worker finds around it: time, chance, and who is sent to.
+
+    Attributes
+    ----------
+    clock : callable
+        Seconds since the epoch.
+    monotonic : callable
+        Seconds since any moment; never set back.
+    local_time : callable
+        Time of day where the node stands.
+    random : callable
+        Draws from [0, 1).
+    destination : callable
+        Makes what sends, of an entry of the settings; see `node.deliver.build.build`.
+    """
+
+    clock: Clock = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    local_time: Callable[[], datetime.time] = local_time
+    random: Callable[[], float] = random.SystemRandom().random
+    destination: Callable[[DestinationSettings, str, str], Destination] = build_destination
+
+
+@dataclass(frozen=True)
+class Worker:
+    """The parts of a worker, wired; nothing runs before `launch`.
+
+    Attributes
+    ----------
+    queues : list[Queue]
+        Of the engine, besides those of the work that is due.
+    upkeep : list[tuple[Job, float]]
+        What is looked after seldom, each with the seconds between two looks.
+    """
+
+    outside: Outside
+    engine: Engine
+    stages: Stages
+    delivering: Delivering
+    pipeline: Workflows
+    dispatcher: Dispatcher
+    commitments: CommitmentRequests
+    due: DueWork
+    sweep: Sweep
+    quarantine: Quarantine
+    clock_watch: ClockWatch
+    queues: list[Queue]
+    upkeep: list[tuple[Job, float]]
+
+    def launch(self) -> None:
+        """Start the engine, and go on with what a worker of this name was at when it ended."""
+        self.dispatcher.adopt()
+        self.engine.launch([*self.queues, *self.due.queues])
+        self.due.resume()
+
+    def settle(self) -> None:
+        """Give every series that is whole its next revision, and queue it."""
+        self.sweep.settle()
+        self.sweep.queue(self.pipeline)
+
+    def rescue(self) -> None:
+        """See to jobs that died, to what the quarantine holds, and to jobs long ended."""
+        self.sweep.rescue(self.engine, self.pipeline)
+        self.quarantine.look()
+        # after the rescue: that looks at dead ones
+        self.engine.forget(self.outside.clock() - JOBS_KEPT_S)
+
+    def jobs(self) -> list[tuple[Job, float]]:
+        """Return what is done again and again, each with the seconds between two looks."""
+        return [
+            (self.settle, SWEEP_S),
+            (self.rescue, RESCUE_S),
+            (lambda: self.dispatcher.look(self.pipeline), SWEEP_S),
+            (lambda: self.dispatcher.mend(self.engine, self.delivering), RESCUE_S),
+            (lambda: self.sweep.mend(self.engine), MEND_S),
+            (self.commitments.tick, COMMIT_S),
+            *((partial(self.due.look, kind), SWEEP_S) for kind in self.due.kinds),
+            (self.clock_watch.look, SWEEP_S),
+            *self.upkeep,
+        ]
+
+
+def _stages(settings: Settings, storage: Storage, networks: Networks, outside: Outside) -> Stages:
     return Stages(
         catalog=storage.catalog,
         files=storage.files,
-        classifier=classifier,
-        liver=LiverSegmenter.load(settings.models.liver, classifier, settings.models.precision),
+        classifier=networks.classifier,
+        liver=networks.liver,
         rules=compile_rules(settings.rules),
         unknown_below=settings.models.unknown_below,
-        clock=time.time,
+        clock=outside.clock,
         origins=_origins(settings),
     )
 
@@ -73,38 +183,35 @@ def _origins(settings: Settings) -> Origins:
     return Origins({destination.name: peer_of(destination, title) for destination in dimse})
 
 
-def _delivering(settings: Settings, storage: Storage, stages: Stages, name: str) -> Delivering:
+def _delivering(
+    settings: Settings, storage: Storage, stages: Stages, name: str, outside: Outside
+) -> Delivering:
     title = settings.node.ae_title
     # The data folder besides the name: two nodes may deliver to one share.
     owner = sha256(f"{name} {settings.node.data.resolve()}".encode()).hexdigest()[:12]
     return Delivering(
         catalog=storage.catalog,
         files=storage.files,
-        destinations={d.name: build(d, title, owner) for d in settings.destinations},
+        destinations={d.name: outside.destination(d, title, owner) for d in settings.destinations},
         terms={d.name: terms_of(d) for d in settings.destinations},
         tag=stages.tag,
-        clock=time.time,
-        local_time=local_time,
-        random=random.SystemRandom().random,
+        clock=outside.clock,
+        local_time=outside.local_time,
+        random=outside.random,
     )
 
 
-def _retention(settings: Settings, storage: Storage) -> RetentionJob:
+def _retention(settings: Settings, storage: Storage, clock: Clock) -> RetentionJob:
     committing = {
         destination.name
         for destination in settings.destinations
         if isinstance(destination, DimseDestination) and destination.commitment
     }
     days = settings.retention.keep_days
-    return RetentionJob(storage.catalog, storage.files, days, committing, time.time)
+    return RetentionJob(storage.catalog, storage.files, days, committing, clock)
 
 
-def _pruning(settings: Settings, storage: Storage) -> PruningJob:
-    kept = settings.retention
-    return PruningJob(storage.catalog, kept.records_days, kept.batches_days, time.time)
-
-
-def _commitments(settings: Settings, storage: Storage) -> CommitmentRequests:
+def _commitments(settings: Settings, storage: Storage, outside: Outside) -> CommitmentRequests:
     listed = {source.ae_title for source in settings.sources}
     asked = {
         destination.name: Committing(
@@ -119,16 +226,69 @@ def _commitments(settings: Settings, storage: Storage) -> CommitmentRequests:
     for name, committing in asked.items():
         if listed and committing.peer.ae_title not in listed:
             log.warning("not in [[sources]]: may report while we wait only", destination=name)
-    return CommitmentRequests(storage.catalog, asked, time.time, random.SystemRandom().random)
+    return CommitmentRequests(storage.catalog, asked, outside.clock, outside.random)
 
 
-def _owed(settings: Settings, storage: Storage) -> OwedReports:
+def _owed(settings: Settings, storage: Storage, outside: Outside) -> OwedReports:
     title = settings.node.ae_title
     sources = {
         source.ae_title: peer_of(source, title) for source in settings.sources if source.host
     }
-    draw = random.SystemRandom().random
-    return OwedReports(storage.catalog, storage.files, sources, time.time, draw)
+    return OwedReports(storage.catalog, storage.files, sources, outside.clock, outside.random)
+
+
+def _upkeep(settings: Settings, storage: Storage, outside: Outside) -> list[tuple[Job, float]]:
+    catalog, files, clock = storage.catalog, storage.files, outside.clock
+    kept = settings.retention
+    upkeep: list[tuple[Job, float]] = [
+        (PruningJob(catalog, kept.records_days, kept.batches_days, clock).tick, PRUNE_S),
+        (SnapshotFiller(catalog, files, clock, outside.monotonic).tick, FILL_S),
+    ]
+    if kept.delete:
+        upkeep.append((_retention(settings, storage, clock).tick, RETAIN_S))
+    return upkeep
+
+
+def build(
+    settings: Settings,
+    storage: Storage,
+    engine: Engine,
+    networks: Networks,
+    outside: Outside = Outside(),
+) -> Worker:
+    """Wire a worker; its workflows stand on the engine, and nothing runs yet.
+
+    Parameters
+    ----------
+    engine : Engine
+        Not launched; its executor id is the name of the worker.
+    outside : Outside
+        Time, chance and network as they are, unless a test makes them up.
+    """
+    catalog, files, name = storage.catalog, storage.files, engine.executor_id
+    stages = _stages(settings, storage, networks, outside)
+    delivering = _delivering(settings, storage, stages, name, outside)
+    dispatcher = Dispatcher(catalog, delivering.terms, outside.clock, outside.local_time)
+    pipeline = workflows.register(engine, stages, delivering)
+    committed = _commitments(settings, storage, outside)
+    due = DueWork(engine, catalog.work, name, outside.monotonic)
+    due.add(workflows.due_kinds(engine, committed, _owed(settings, storage, outside)))
+    policy = Policy(settings.series.settle_s, settings.series.quiet_s)
+    return Worker(
+        outside=outside,
+        engine=engine,
+        stages=stages,
+        delivering=delivering,
+        pipeline=pipeline,
+        dispatcher=dispatcher,
+        commitments=committed,
+        due=due,
+        sweep=Sweep(catalog, files, policy, readable_headers, outside.clock, outside.monotonic),
+        quarantine=Quarantine(catalog, files, outside.clock),
+        clock_watch=ClockWatch(catalog, outside.clock, outside.monotonic),
+        queues=workflows.queues(AT_ONCE + len(delivering.destinations)),
+        upkeep=_upkeep(settings, storage, outside),
+    )
 
 
 def work(settings: Settings, stop: threading.Event) -> None:
@@ -137,53 +297,11 @@ def work(settings: Settings, stop: threading.Event) -> None:
     The caller holds the lock of the worker's executor id (`node.store.locks`).
     """
     storage = open_storage(settings)
-    stages = _stages(settings, storage)
-    name = executor_id(storage.files, socket.gethostname())
-    engine = Engine(settings.node.pipeline, name)
-    delivering = _delivering(settings, storage, stages, name)
-    dispatcher = Dispatcher(storage.catalog, delivering.terms, time.time, local_time)
-    pipeline = workflows.register(engine, stages, delivering)
-    committed = _commitments(settings, storage)
-    due = DueWork(engine, storage.catalog.work, name)
-    due.add(workflows.due_kinds(engine, committed, _owed(settings, storage)))
-    queues = workflows.queues(AT_ONCE + len(delivering.destinations))
-    dispatcher.adopt()
-    engine.launch([*queues, *due.queues])
-    due.resume()
-    policy = Policy(settings.series.settle_s, settings.series.quiet_s)
-    sweep = Sweep(
-        storage.catalog, storage.files, policy, readable_headers, time.time, time.monotonic
-    )
-
-    watch = ClockWatch(storage.catalog, time.time, time.monotonic)
-    quarantine = Quarantine(storage.catalog, storage.files, time.time)
-
-    filler = SnapshotFiller(storage.catalog, storage.files, time.time, time.monotonic)
-
-    def settle_and_queue() -> None:
-        sweep.settle()
-        sweep.queue(pipeline)
-
-    def rescue_and_hold() -> None:
-        sweep.rescue(engine, pipeline)
-        quarantine.look()
-        engine.forget(time.time() - JOBS_KEPT_S)  # after the rescue: that looks at dead ones
-
-    jobs: list[tuple[Job, float]] = [
-        (settle_and_queue, SWEEP_S),
-        (rescue_and_hold, RESCUE_S),
-        (lambda: dispatcher.look(pipeline), SWEEP_S),
-        (lambda: dispatcher.mend(engine, delivering), RESCUE_S),
-        (lambda: sweep.mend(engine), MEND_S),
-        (committed.tick, COMMIT_S),
-        *((partial(due.look, kind), SWEEP_S) for kind in due.kinds),
-        (watch.look, SWEEP_S),
-        (_pruning(settings, storage).tick, PRUNE_S),
-        (filler.tick, FILL_S),
-    ]
-    if settings.retention.delete:
-        jobs.append((_retention(settings, storage).tick, RETAIN_S))
-    with audited(settings, storage.catalog, "worker"), Ticker(jobs):
+    networks = load(settings)
+    engine = Engine(settings.node.pipeline, executor_id(storage.files, socket.gethostname()))
+    worker = build(settings, storage, engine, networks)
+    worker.launch()
+    with audited(settings, storage.catalog, "worker"), Ticker(worker.jobs()):
         log.info("worker ready")
         stop.wait()
     engine.close()

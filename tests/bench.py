@@ -13,30 +13,23 @@ from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian
 
+from node.app import Storage
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
-from node.deliver.turns import Terms
 from node.model.records import Revision
-from node.pipeline import workflows
-from node.pipeline.delivering import Delivering
-from node.pipeline.dispatch import AT_ONCE, Dispatcher
 from node.pipeline.engine import LIVE_STATES, DeadJob, Engine
-from node.pipeline.stages import Stages
-from node.pipeline.sweep import Sweep
 from node.pipeline.ticker import Ticker
 from node.receive.disk_space import DiskSpace
 from node.receive.reception import Arrival, Reception
 from node.receive.spool import Intake, MemoryBudget
 from node.receive.statuses import StoreStatus
-from node.route.rules import compile_rules
-from node.series.completeness import Policy
-from node.settings import Rule
+from node.settings import FolderDestination, NodeSection, Rule, Settings
 from node.store.catalog import Catalog
 from node.store.files import DERIVED, InstanceFiles
 from node.upkeep.clockwatch import ClockWatch
+from node.worker import Networks, Outside, build
 from radnet.inference.classifier import Prediction
 from radnet.labels.vocabulary import Contrast, Plane, Region
 from radnet.labels.vocabulary import Sequence as Weighting
-from radnet.volume.headers import readable_headers
 from tests.made_ct import SERIES, STUDY, MadeModel, made_slice, nothing
 from tests.receiver import encoded
 
@@ -128,41 +121,32 @@ class Bench:
         self.reception = Reception(self.catalog, self.files, self.clock)
         disk_space = DiskSpace(lambda: 1 << 40, 0, 0)
         self.intake = Intake(self.files, disk_space, MemoryBudget(1 << 20), 1 << 30)
-        self.stages = Stages(
-            catalog=self.catalog,
-            files=self.files,
-            classifier=self.classifier,
-            liver=self.liver,
-            rules=compile_rules(RULES),
-            unknown_below=0.6,
-            clock=self.clock,
-        )
-        self.delivering = Delivering(
-            catalog=self.catalog,
-            files=self.files,
-            destinations={"pacs": self.pacs},
-            terms={"pacs": Terms()},
-            tag=self.stages.tag,
-            clock=self.clock,
-            local_time=lambda: time(12),
-            random=lambda: 0.0,
-        )
         self.engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "test:worker")
-        self.workflows = workflows.register(self.engine, self.stages, self.delivering)
-        self.engine.launch(workflows.queues(AT_ONCE))
-        self.dispatcher = Dispatcher(
-            self.catalog, self.delivering.terms, self.clock, lambda: time(12)
+        self.worker = build(
+            Settings(
+                node=NodeSection(data=folder),
+                destinations=(FolderDestination(name="pacs", kind="folder", path=folder),),
+                rules=RULES,
+            ),
+            Storage(self.catalog, self.files),
+            self.engine,
+            Networks(self.classifier, self.liver),
+            Outside(
+                clock=self.clock,
+                monotonic=lambda: self.steadily,
+                local_time=lambda: time(12),
+                random=lambda: 0.0,
+                destination=lambda *_: self.pacs,
+            ),
         )
+        self.stages, self.sweep = self.worker.stages, self.worker.sweep
+        self.workflows = self.worker.pipeline
+        self.worker.launch()
         self._looks = ExitStack()
-        self._looks.enter_context(Ticker([(lambda: self.dispatcher.look(self.workflows), 0.05)]))
-        self.sweep = Sweep(
-            self.catalog,
-            self.files,
-            Policy(settle_s=2, quiet_s=60),
-            readable_headers,
-            self.clock,
-            monotonic=lambda: self.steadily,
-        )
+        self._looks.enter_context(Ticker([(self._look, 0.05)]))
+
+    def _look(self) -> None:
+        self.worker.dispatcher.look(self.workflows)
 
     def close(self) -> None:
         """End it."""
@@ -190,8 +174,7 @@ class Bench:
     def tick(self, seconds: float) -> None:
         """Let time pass, and look once."""
         self.now += seconds
-        self.sweep.settle()
-        self.sweep.queue(self.workflows)
+        self.worker.settle()
 
     def set_clock(self, seconds: float) -> None:
         """Set the clock, and let the worker notice that."""

@@ -167,6 +167,7 @@ class Engine:
     """
 
     def __init__(self, url: str, executor_id: str) -> None:
+        self.executor_id = executor_id
         look_at_pipeline(url)
         config: DBOSConfig = {
             "name": "radnet-node",
