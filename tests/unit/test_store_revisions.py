@@ -1,5 +1,10 @@
 """Series, their revisions, findings, derived objects and deliveries in the catalog."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 
 from node.errors import StoreError
@@ -35,6 +40,37 @@ def test_settling_makes_a_revision_with_its_evidence(catalog: Catalog) -> None:
     assert (revision.state, revision.instance_count) == ("complete", 3)
     assert (revision.evidence, revision.completed_at) == ({"because": "quiet"}, 200.0)
     assert catalog.studies.unsettled() == []
+
+
+@pytest.mark.parametrize("judged", [3, None])
+def test_an_instance_that_comes_while_a_series_is_settled_is_not_lost(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, judged: int | None
+) -> None:
+    """It belongs to this revision or waits for the next: in none, it would be sent nowhere."""
+    receiver = Catalog(catalog.url)
+    told, go_on = threading.Event(), threading.Event()
+    tell = receiver.ledger.tell
+
+    def tell_slowly(*arguments: Any) -> None:
+        told.set()  # the rows of instance and series are written, and not committed yet
+        assert go_on.wait(60)
+        tell(*arguments)
+
+    monkeypatch.setattr(receiver.ledger, "tell", tell_slowly)
+    with ThreadPoolExecutor() as others:
+        coming = others.submit(receiver.studies.record, stored(4, at=104.0), 104.0)
+        assert told.wait(60)
+        settled = others.submit(catalog.revisions.settle, SERIES, {}, 200.0, judged)
+        time.sleep(0.2)  # it reads the series, or waits for it
+        go_on.set()
+        assert coming.result() == "new"
+        number = settled.result()
+    receiver.close()
+
+    of_revision = catalog.instances.of_series(SERIES, revision=1)
+    assert number == (1 if judged is None else None)
+    assert [one.instance_count for one in catalog.studies.unsettled()] == [4] * (number is None)
+    assert len(of_revision) == (4 if number else 0)
 
 
 def test_settling_twice_is_settling_once(catalog: Catalog) -> None:

@@ -91,9 +91,15 @@ class Revisions:
         StoreError
             If the series is not in the catalog.
         """
-        of_series = series.c.series_instance_uid == series_instance_uid
+        # Locked first: who records an instance writes that, and then waits here with its series,
+        # or is waited for. Else one that comes meanwhile would be in no revision, and go nowhere.
+        row_of_series = (
+            sa.select(series)
+            .where(series.c.series_instance_uid == series_instance_uid)
+            .with_for_update()
+        )
         with self._database.write() as connection:
-            row = connection.execute(sa.select(series).where(of_series)).one()
+            row = connection.execute(row_of_series).one()
             if not row.unsettled:
                 return int(row.revision)
             if judged is not None and row.instance_count != judged:
