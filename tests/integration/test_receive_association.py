@@ -231,7 +231,9 @@ def test_a_second_request_ends_the_association(node: Node) -> None:
     """PS3.8 Table 9-10, state 6."""
     with Wire(node.scp.server_address[1]).associate() as wire:
         wire.send(associate_rq())
-        wire.expect(ABORT)
+        kind, _ = wire.read()
+
+    assert kind == ABORT
 
 
 def test_an_object_of_no_patient_is_stored(node: Node) -> None:

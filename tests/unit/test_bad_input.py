@@ -196,7 +196,7 @@ def test_a_bad_scan_is_refused_by_name(
         ((40, 40, 30), (9, 9, 5)),
     ],
 )
-def test_thick_thin_and_coarse_cts_are_taken(
+def test_a_thick_thin_or_coarse_ct_does_not_raise(
     shape: tuple[int, int, int], spacing: tuple[float, float, float], tmp_path: Path
 ) -> None:
     """Bounds are wide of real scans: anisotropy alone is no reason."""

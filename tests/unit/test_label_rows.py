@@ -238,4 +238,6 @@ def test_no_row_raises(texts: list[str]) -> None:
 @given(st.text(alphabet=st.characters(codec="ascii"), max_size=40), st.integers(1, 400))
 def test_ten_kilobyte_descriptions_are_read_in_time(part: str, times: int) -> None:
     """No expression runs away on a long text: what is read is cut, and rules are linear in it."""
-    label_row(TableRow("MR", part * times), RULES)
+    found = row_columns(label_row(TableRow("MR", part * times), RULES))
+
+    assert set(found) == set(HEADS)

@@ -53,7 +53,9 @@ def test_a_liver_of_a_few_voxels_is_found(case: Case) -> None:
         liver = np.zeros_like(case.liver)
         liver[40, 90, voxel] = 1
         for seed in range(4):
-            patch(replace(case, liver=liver), np.random.default_rng(seed))
+            drawn = patch(replace(case, liver=liver), np.random.default_rng(seed))
+
+            assert all(part.shape == PATCH and np.isfinite(part).all() for part in drawn)
 
 
 def test_image_and_mask_are_deformed_alike(case: Case) -> None:

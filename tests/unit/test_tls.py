@@ -50,7 +50,7 @@ def shaken(server: ssl.SSLContext, client: ssl.SSLContext, name: str = "localhos
     return " ".join(agreed)
 
 
-def test_a_good_pair_passes(signer: Authority) -> None:
+def test_a_good_pair_does_not_raise(signer: Authority) -> None:
     """Nothing to say about it."""
     examine(signer.pair(), signer.ca, NOW)
 

@@ -119,8 +119,8 @@ ONE = {
 
 
 @pytest.mark.parametrize("headers", ONE.values(), ids=ONE.keys())
-def test_what_archives_write_differently_is_no_second_patient(headers: list[Dataset]) -> None:
-    """A false alarm holds a scan back."""
+def test_what_archives_write_differently_does_not_raise(headers: list[Dataset]) -> None:
+    """It is no second patient: a false alarm holds a scan back."""
     refuse_mixed(headers)
 
 
