@@ -115,6 +115,28 @@ def test_a_partial_report_leaves_the_rest_open(catalog: Catalog) -> None:
     assert catalog.requests.open("pacs", T2, 1000, 203.0, 300.0) == 2
 
 
+def test_the_ledger_is_told_of_a_report_when_its_rows_are_written(catalog: Catalog) -> None:
+    """On PostgreSQL its end is locked from then on: who waits for it may hold one of the rows."""
+    ask(catalog, T1, 103.0)
+    written: list[str] = []
+
+    @sa.event.listens_for(catalog.engine, "before_cursor_execute")
+    def _note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if statement.startswith(("UPDATE delivery", "UPDATE commitment", "INSERT INTO ledger")):
+            written.append(statement.split()[1 + statement.startswith("INSERT")])
+
+    failed = [Failed(ref(1), 0x0112), Failed(ref(2), 0x0119)]
+    assert catalog.reports.take(T1, [ref(0)], failed, decide, 104.0)
+
+    assert written.count("delivery") == 3
+    assert written[-1:] == ["ledger"]
+    assert written.count("ledger") == 1
+    history = [(one.event, one.subject) for one in catalog.ledger.history(STUDY)[-3:]]
+    assert history == [
+        ("committed", uid(0)), ("commitment failed", uid(1)), ("commitment failed", uid(2)),
+    ]  # fmt: skip
+
+
 def test_an_unknown_transaction_is_not_ours(catalog: Catalog) -> None:
     """Nothing changes."""
     ask(catalog, T1, 103.0)

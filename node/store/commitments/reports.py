@@ -86,10 +86,12 @@ class CommitmentAnswers:
                 for failure in failed
                 if failure.reference.sop_instance_uid in rows
             ]
-            self._commit(connection, good, transaction_uid, now)
+            entries = self._commit(connection, good, transaction_uid, now)
             for row, reason in bad:
-                self._fail(connection, row, reason, decide, now)
+                entries += self._fail(connection, row, reason, decide, now)
             self._requests.close_if_answered(connection, transaction_uid)
+            # Last: on PostgreSQL who waits for the end of the chain may hold one of these rows.
+            self._ledger.tell(connection, entries, now)
         return True
 
     def _commit(
@@ -98,13 +100,14 @@ class CommitmentAnswers:
         rows: Sequence[Any],
         transaction_uid: str,
         now: float,
-    ) -> None:
+    ) -> list[LedgerEvent]:
+        """Note what is committed to; return what the ledger is to be told."""
         fresh = [row for row in rows if row.commitment is not CommitmentState.COMMITTED]
         for row in rows:
             self._requests.answer(connection, transaction_uid, row.sop_instance_uid, "committed")
         for row in fresh:
             commit(connection, row.sop_instance_uid, row.destination, now)
-        happened = [
+        return [
             LedgerEvent(
                 EventKind.COMMITTED,
                 row.study_instance_uid,
@@ -113,7 +116,6 @@ class CommitmentAnswers:
             )
             for row in fresh
         ]
-        self._ledger.tell(connection, happened, now)
 
     def _fail(
         self,
@@ -122,10 +124,11 @@ class CommitmentAnswers:
         reason: int,
         decide: Decide,
         now: float,
-    ) -> None:
+    ) -> list[LedgerEvent]:
+        """Note what is not, and what follows; return what the ledger is to be told."""
         transaction_uid = row.asked_in
         if row.commitment is not CommitmentState.ASKED or row.transaction_uid != transaction_uid:
-            return
+            return []
         self._requests.answer(connection, transaction_uid, row.sop_instance_uid, f"{reason:04X}")
         then = decide(row.destination, reason, row.commitment_attempts)
         due_at = now + then.wait_s
@@ -145,10 +148,11 @@ class CommitmentAnswers:
             "then": then.then,
             "transaction": transaction_uid,
         }
-        entry = LedgerEvent(
-            EventKind.COMMITMENT_FAILED, row.study_instance_uid, row.sop_instance_uid, detail
-        )
-        self._ledger.tell(connection, [entry], now)
+        return [
+            LedgerEvent(
+                EventKind.COMMITMENT_FAILED, row.study_instance_uid, row.sop_instance_uid, detail
+            )
+        ]
 
 
 _PARTS = (
