@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
+
+from tests.http_peer import serving
 
 
 @dataclass
@@ -59,7 +60,7 @@ def digest(content: bytes) -> str:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers for one archive; `serving` makes a subclass that knows which."""
+    """Answers for one archive; `running_archive` makes a subclass that knows which."""
 
     protocol_version = "HTTP/1.1"
     archive: ClassVar[Archive]
@@ -117,18 +118,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[Archive]:
+def running_archive() -> Iterator[Archive]:
     """Serve an archive on the loopback for a ``with`` block."""
-    archive = Archive()
-    handler = type("ArchiveHandler", (Handler,), {"archive": archive})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    archive.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield archive
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    made = Archive()
+    with serving(type("ArchiveHandler", (Handler,), {"archive": made})) as made.url:
+        yield made

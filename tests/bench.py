@@ -5,8 +5,6 @@ from contextlib import ExitStack
 from datetime import time
 from pathlib import Path
 
-import highdicom as hd
-import numpy as np
 import pydicom
 from dbos import DBOS
 from pydicom import Dataset
@@ -27,10 +25,8 @@ from node.store.catalog import Catalog
 from node.store.files import DERIVED, InstanceFiles
 from node.upkeep.clockwatch import ClockWatch
 from node.worker import Networks, Outside, build
-from radnet.inference.classifier import Prediction
-from radnet.labels.vocabulary import Contrast, Plane, Region
-from radnet.labels.vocabulary import Sequence as Weighting
-from tests.made_ct import SERIES, STUDY, MadeModel, made_slice, nothing
+from tests.made_ct import SERIES, STUDY, made_slice
+from tests.made_networks import AbdomenClassifier, SwitchableModel
 from tests.receiver import encoded
 
 RULES = (
@@ -42,37 +38,6 @@ RULES = (
         results_to=("pacs",),
     ),
 )
-
-
-class AbdomenClassifier:
-    """Says CT abdomen of everything, or fails as a test wants."""
-
-    digest = "0" * 64
-
-    def __init__(self) -> None:
-        self.fails = False
-
-    def classify(self, volume: hd.Volume, modality: str) -> Prediction:
-        """Return an axial CT of the liver."""
-        if self.fails:
-            raise RuntimeError("the network fell over")
-        return Prediction(
-            sequence={s: 0.94 if s == Weighting.CT else 0.01 for s in Weighting},
-            plane={p: 0.98 if p == Plane.AXIAL else 0.01 for p in Plane},
-            contrast={Contrast.CONTRAST: 0.9, Contrast.NONCONTRAST: 0.1},
-            coverage={r: 0.9 if r == Region.LIVER else 0.05 for r in Region},
-            spacing_mm=4.0,
-            cells=np.zeros((1, len(Region)), np.float32),
-            cell_mm=32.0,
-        )
-
-
-class SwitchableModel(MadeModel):
-    """A liver model that can be told to find nothing."""
-
-    def find_nothing(self) -> None:
-        """Find no liver from now on."""
-        self._find = nothing
 
 
 class RecordingDestination:

@@ -1,8 +1,10 @@
 """Fixtures of more than one kind of test."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import hypothesis
 import pytest
@@ -39,6 +41,12 @@ def fresh_logging() -> Iterator[None]:
 def signer(tmp_path: Path) -> Authority:
     """Return an authority of this test."""
     return authority(tmp_path / "ca")
+
+
+@pytest.fixture
+def full() -> Mock:
+    """Fail as a disk without room does; stands in for ``os.write``, ``os.fsync`` and the like."""
+    return Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A Storage SCP that misbehaves as a test tells it to, and remembers what came."""
 
-import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pynetdicom.pdu import A_RELEASE_RQ
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
+from tests.listening import listening
 from tests.peers import free_port
 
 ABORT = -1
@@ -151,26 +151,8 @@ def fault_peer(script: Script = willing, *, up: bool = True) -> Iterator[FaultPe
 def hangs_up_in_negotiation(port: int) -> Iterator[list[int]]:
     """Listen on a port, and close every connection at its first octets; yield their counts."""
     seen: list[int] = []
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        listener.settimeout(0.05)
-        stop = threading.Event()
-
-        def serve() -> None:
-            while not stop.is_set():
-                try:
-                    connection, _ = listener.accept()
-                except TimeoutError:
-                    continue
-                with connection:
-                    seen.append(len(connection.recv(4096)))
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield seen
-        finally:
-            stop.set()
-            thread.join()
+    with listening(lambda wire: seen.append(len(wire.recv(4096))), port):
+        yield seen
 
 
 def scripted(answers: Sequence[int]) -> Script:

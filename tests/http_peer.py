@@ -3,12 +3,14 @@
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any
+from typing import Any, Final
+
+from tests.listening import listening
+
+NATIVE: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 
 Answer = Callable[[str, bytes], tuple[int, object]]
 
@@ -40,15 +42,25 @@ def http_server(answer: Answer) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: object) -> None:
-            """Hang up without a traceback on the test's output."""
+    with serving(Handler) as url:
+        yield url
 
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+
+class Server(ThreadingHTTPServer):
+    """Hangs up where it fails, without a traceback on the test's output."""
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Let a class handle requests to a free port; yield the URL."""
+    server = Server(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
@@ -59,13 +71,6 @@ def octets(content: bytes, *headers: str, status: str = "200 OK") -> bytes:
     """Return an answer of HTTP/1.1 as it goes over the wire."""
     head = [f"HTTP/1.1 {status}", f"Content-Length: {len(content)}", *headers]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + content
-
-
-def slowly(content: bytes) -> Iterator[bytes]:
-    """Yield one octet at a time."""
-    for octet in content:
-        time.sleep(0.05)
-        yield bytes((octet,))
 
 
 @contextmanager
@@ -79,32 +84,20 @@ def raw_server(answer: Callable[[], Iterable[bytes]]) -> Iterator[tuple[str, thr
     """
     cut_off = threading.Event()
 
-    def serve() -> None:
-        while True:
-            try:
-                wire, _ = listener.accept()
-            except OSError:
-                return
-            with wire, suppress(OSError):
-                asked = wire.recv(65536)
-                length = int((asked.lower().partition(b"content-length:")[2].split() or [b"0"])[0])
-                body = asked.partition(b"\r\n\r\n")[2]
-                while len(body) < length:
-                    body += wire.recv(65536)
-                try:
-                    for piece in answer():
-                        wire.sendall(piece)
-                except OSError:
-                    cut_off.set()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = Thread(target=serve)
-        thread.start()
+    def serve(wire: socket.socket) -> None:
+        asked = wire.recv(65536)
+        length = int((asked.lower().partition(b"content-length:")[2].split() or [b"0"])[0])
+        body = asked.partition(b"\r\n\r\n")[2]
+        while len(body) < length:
+            body += wire.recv(65536)
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}", cut_off
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            for piece in answer():
+                wire.sendall(piece)
+        except OSError:
+            cut_off.set()
+
+    with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}", cut_off
 
 
 def item(uid: str, **reasons: int) -> dict[str, Any]:
@@ -118,3 +111,26 @@ def response(stored: list[dict[str, Any]], failed: list[dict[str, Any]]) -> dict
     """Return a STOW-RS answer (PS3.18 Section I.2): Referenced and Failed SOP Sequence."""
     sequences = {"00081199": stored, "00081198": failed}
     return {tag: {"vr": "SQ", "Value": items} for tag, items in sequences.items() if items}
+
+
+def _attribute(tag: str, vr: str, value: object) -> str:
+    value = f'<Value number="1">{value}</Value>'
+    return f'<DicomAttribute tag="{tag}" vr="{vr}">{value}</DicomAttribute>'
+
+
+def xml_item(uid: str, tag: str = "", reason: int = 0) -> str:
+    """Return an item of a sequence in the Native DICOM Model (PS3.19 Section A.1)."""
+    named = _attribute("00081155", "UI", uid)
+    why = _attribute(tag, "US", reason)
+    return f'<Item number="1">{named}{why if tag else ""}</Item>'
+
+
+def xml(stored: str = "", failed: str = "", space: str = "") -> bytes:
+    """Return a Store Instances Response in XML."""
+    parts = [("00081199", stored), ("00081198", failed)]
+    sequences = "".join(
+        f'<DicomAttribute tag="{tag}" vr="SQ" keyword="X">{items}</DicomAttribute>'
+        for tag, items in parts
+        if items
+    )
+    return f'<?xml version="1.0"?><NativeDicomModel{space}>{sequences}</NativeDicomModel>'.encode()

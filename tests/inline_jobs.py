@@ -2,11 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-from node.pipeline.due import DueWork, Handler
+from node.deliver.build import peer_of
+from node.model.work import Kind
+from node.pipeline.due import DueWork, Handler, in_turn
+from node.pipeline.owed import OwedReports
 from node.pipeline.ticker import Ticker
+from node.settings.trust import Source
 from node.store.work import Work
+from tests.receiver import Node, running_receiver
 
 Workflow = Callable[..., Any]
 
@@ -44,3 +50,14 @@ def doing(work: Work, *handlers: Handler) -> Iterator[DueWork]:
 
     with Ticker([(look, 0.02)]):
         yield due
+
+
+@contextmanager
+def reporting_receiver(folder: Path, *sources: Source) -> Iterator[Node]:
+    """Run a receiver, and report to the addresses of its sources, too."""
+    listed = {one.ae_title: peer_of(one, "RADNODE") for one in sources if one.host}
+    with running_receiver(folder, sources=sources) as node:
+        owed = OwedReports(node.catalog, node.files, listed, lambda: node.now, lambda: 0.5)
+        report = Handler(Kind.REPORT, 4, owed.report, owed.bury, in_turn(per_lane=1))
+        with doing(node.catalog.work, report):
+            yield node

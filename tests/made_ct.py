@@ -1,4 +1,4 @@
-"""A small CT series made by the test that needs it, whole or broken on purpose."""
+"""A small CT made by the test that needs it, with pixels or without, whole or broken."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -15,6 +15,7 @@ from node.segment.edition import Edition
 SERIES = "1.2.826.0.1.3680043.8.498.1.2"
 STUDY = "1.2.826.0.1.3680043.8.498.1"
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 SHAPE = (6, 32, 40)  # slices, rows, columns: all different, an exchange of axes is seen
 SPACING = (4.0, 1.5, 1.25)
 
@@ -71,6 +72,34 @@ def made_slice(
     ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return ds
+
+
+def made_headers(count: int, spacing: float = 2.5) -> list[Dataset]:
+    """Return the headers of `count` axial CT slices of one patient."""
+    made = []
+    for index in range(count):
+        ds = Dataset()
+        ds.SOPClassUID, ds.Modality = CTImageStorage, "CT"
+        ds.PatientID, ds.PatientName = "A", "Made^Up"
+        ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = "1.2", "1.2.3", "1.9"
+        ds.SOPInstanceUID = f"1.2.3.{index + 1}"
+        ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+        ds.ImageOrientationPatient = list(AXIAL)
+        ds.ImagePositionPatient = [-100, -120, spacing * index]
+        ds.Rows = ds.Columns = 512
+        ds.PixelSpacing = [0.7, 0.7]
+        made.append(ds)
+    return made
+
+
+def reformat(like: Dataset) -> Dataset:
+    """Return the header of a sagittal image that was made of the slices."""
+    ds = Dataset()
+    ds.update(like)
+    ds.SOPInstanceUID = "1.2.3.999"
+    ds.ImageType = ["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"]
+    ds.ImageOrientationPatient, ds.ImagePositionPatient = list(SAGITTAL), [3, -120, 90]
     return ds
 
 

@@ -31,7 +31,7 @@ CONTEXTS: Final[tuple[Context, ...]] = (
 
 
 class ClosedError(Exception):
-    """The receiver has ended the conversation: an abort, a rejection, or a closed connection."""
+    """The other side has ended the conversation: an abort, a rejection, or a closed connection."""
 
 
 def pdu(kind: int, body: bytes) -> bytes:
@@ -122,6 +122,43 @@ def pdv(context: int, control: int, fragment: bytes) -> bytes:
     return struct.pack(">IBB", len(fragment) + 2, context, control) + fragment
 
 
+def elements(octets: bytes) -> dict[int, bytes]:
+    """Return the values of a command set by the numbers of their elements in group 0000."""
+    found, at = {}, 0
+    while at < len(octets):
+        _, number, length = struct.unpack_from("<HHI", octets, at)
+        found[number] = octets[at + 8 : at + 8 + length]
+        at += 8 + length
+    return found
+
+
+def read_pdu(connection: socket.socket) -> tuple[int, bytes]:
+    """Return the next PDU of a connection: its type and body.
+
+    Raises
+    ------
+    ClosedError
+        If there is none.
+    """
+    kind, _, length = struct.unpack(">BBI", _exactly(connection, 6))
+    return kind, _exactly(connection, length)
+
+
+def _exactly(connection: socket.socket, octets: int) -> bytes:
+    got = bytearray()
+    while len(got) < octets:
+        try:
+            piece = connection.recv(octets - len(got))
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise ClosedError from error
+        if not piece:
+            raise ClosedError
+        got += piece
+    return bytes(got)
+
+
 @dataclass
 class Wire:
     """One connection to a receiver on this machine."""
@@ -165,22 +202,7 @@ class Wire:
         ClosedError
             If there is none.
         """
-        kind, _, length = struct.unpack(">BBI", self._exactly(6))
-        return kind, self._exactly(length)
-
-    def _exactly(self, octets: int) -> bytes:
-        got = bytearray()
-        while len(got) < octets:
-            try:
-                piece = self.socket.recv(octets - len(got))
-            except TimeoutError:
-                raise
-            except OSError as error:
-                raise ClosedError from error
-            if not piece:
-                raise ClosedError
-            got += piece
-        return bytes(got)
+        return read_pdu(self.socket)
 
     def expect(self, kind: int) -> bytes:
         """Return the body of the next PDU, which must be of that type.
@@ -204,12 +226,9 @@ class Wire:
     def status(self) -> int:
         """Return the status of the next response."""
         body = self.expect(P_DATA_TF)
-        at = 6  # behind the head of its only item
-        while at < len(body):
-            _, number, length = struct.unpack_from("<HHI", body, at)
-            if number == 0x0900:
-                return int(struct.unpack_from("<H", body, at + 8)[0])
-            at += 8 + length
+        found = elements(body[6:])  # behind the head of its only item
+        if 0x0900 in found:
+            return int.from_bytes(found[0x0900], "little")
         raise ClosedError("a response without a status")
 
     def echo(self, context: int = 3) -> int:

@@ -3,27 +3,26 @@
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final
 
+from tests.listening import listening
 from tests.wire import (
     APPLICATION_CONTEXT,
     ASSOCIATE_AC,
     P_DATA_TF,
     RELEASE_RP,
     RELEASE_RQ,
+    ClosedError,
     command,
     element,
+    elements,
     item,
     pdu,
     pdv,
+    read_pdu,
 )
-
-PAUSE_S: Final = 0.05
-"""Between two octets of who dawdles."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +101,15 @@ class WireScp:
 
     def serve(self, wire: socket.socket) -> None:
         """Serve one connection until it ends."""
-        with wire, suppress(ConnectionError, EOFError):
+        with suppress(ClosedError):
             wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._say(wire, self.accepting(self._accepted(_pdu(wire)[1])))
+            self._say(wire, self.accepting(self._accepted(read_pdu(wire)[1])))
             if not self.reads:
                 self.stopped.wait(60)
                 return
             values: list[tuple[int, int, bytes]] = []
             while True:
-                kind, body = _pdu(wire)
+                kind, body = read_pdu(wire)
                 if kind == RELEASE_RQ:
                     wire.sendall(pdu(RELEASE_RP, bytes(4)))
                     return
@@ -149,7 +148,7 @@ class WireScp:
         return pdu(ASSOCIATE_AC, head + application + results + item(0x50, user))
 
     def _request(self, values: list[tuple[int, int, bytes]]) -> Request:
-        said = _elements(b"".join(part for _, control, part in values if control & 1))
+        said = elements(b"".join(part for _, control, part in values if control & 1))
         made = Request(
             len(self.requests) + 1,
             values[0][0],
@@ -162,61 +161,17 @@ class WireScp:
         return made
 
 
-def slowly(octets: bytes) -> Iterator[bytes]:
-    """Yield one octet at a time."""
-    for octet in octets:
-        time.sleep(PAUSE_S)
-        yield bytes((octet,))
-
-
 @contextmanager
 def wire_scp(
     answer: Answer = lambda request: [request.answer()], **others: object
 ) -> Iterator[WireScp]:
     """Run a peer for one test."""
     scp = WireScp(answer, **others)  # type: ignore[arg-type]
-    threads: list[threading.Thread] = []
-    wires: list[socket.socket] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        scp.port = listener.getsockname()[1]
-
-        def listen() -> None:
-            while True:
-                try:
-                    wire, _ = listener.accept()
-                except OSError:
-                    return
-                wires.append(wire)
-                threads.append(threading.Thread(target=scp.serve, args=(wire,)))
-                threads[-1].start()
-
-        accepting = threading.Thread(target=listen)
-        accepting.start()
+    with listening(scp.serve) as scp.port:
         try:
             yield scp
         finally:
             scp.stopped.set()
-            listener.shutdown(socket.SHUT_RDWR)
-            for wire in wires:
-                with suppress(OSError):  # closed already
-                    wire.shutdown(socket.SHUT_RDWR)
-            for thread in (accepting, *threads):
-                thread.join()
-
-
-def _exactly(wire: socket.socket, octets: int) -> bytes:
-    got = bytearray()
-    while len(got) < octets:
-        piece = wire.recv(octets - len(got))
-        if not piece:
-            raise EOFError
-        got += piece
-    return bytes(got)
-
-
-def _pdu(wire: socket.socket) -> tuple[int, bytes]:
-    kind, _, length = struct.unpack(">BBI", _exactly(wire, 6))
-    return kind, _exactly(wire, length)
 
 
 def _items(octets: bytes) -> list[tuple[int, bytes]]:
@@ -234,13 +189,4 @@ def _values(body: bytes) -> list[tuple[int, int, bytes]]:
         length, context, control = struct.unpack_from(">IBB", body, at)
         found.append((context, control, body[at + 6 : at + 4 + length]))
         at += 4 + length
-    return found
-
-
-def _elements(octets: bytes) -> dict[int, bytes]:
-    found, at = {}, 0
-    while at < len(octets):
-        _, number, length = struct.unpack_from("<HHI", octets, at)
-        found[number] = octets[at + 8 : at + 8 + length]
-        at += 8 + length
     return found

@@ -18,11 +18,11 @@ from node.model.states import DeliveryState
 from node.model.work import Kind
 from node.pipeline.commitments import CommitmentRequests, Committing
 from node.settings.trust import Source
+from tests.inline_jobs import reporting_receiver
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
 from tests.peers import RunningOrthanc, free_port, running_orthanc
 from tests.receiver import Node, send
-from tests.reporting_receiver import reporting_receiver
 
 pytestmark = pytest.mark.orthanc
 

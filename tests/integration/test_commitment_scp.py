@@ -36,10 +36,10 @@ from node.wire.requestor import make_requestor
 from tests.certificates import Authority
 from tests.commitment_peer import report_anew
 from tests.due_time import pass_time
+from tests.inline_jobs import reporting_receiver
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
 from tests.receiver import Node, running_receiver, send
-from tests.reporting_receiver import reporting_receiver
 
 TRANSACTION = "2.25.4711"
 

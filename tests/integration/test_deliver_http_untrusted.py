@@ -14,9 +14,9 @@ from node.deliver.dicomweb import DicomwebSender
 from node.deliver.http import OPEN
 from node.deliver.orthanc import OrthancSender
 from node.errors import TransientDeliveryError
-from tests.http_peer import item, octets, raw_server, response, slowly
+from tests.http_peer import item, octets, raw_server, response, xml, xml_item
+from tests.listening import slowly
 from tests.outbound import SERIES, STUDY, series, states
-from tests.xml_answers import xml, xml_item
 
 JSON = "Content-Type: application/dicom+json"
 Make = Callable[[str], Destination]

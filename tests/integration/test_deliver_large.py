@@ -9,9 +9,9 @@ import pytest
 
 from node.deliver.destination import OutboundInstance
 from node.receive.statuses import StoreStatus
+from tests.node_process import MIB, running_receiver_process
 from tests.outbound import ct_slice, written
 from tests.peers import RunningOrthanc
-from tests.receiver_process import MIB, running_receiver_process
 from tests.wire import Wire
 
 LARGE = 64 * MIB

@@ -10,9 +10,10 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from node.deliver.association import Peer
 from node.deliver.dimse import DimseSender
+from tests.listening import slowly
 from tests.outbound import series, states
 from tests.wire import P_DATA_TF, command, element, pdu, pdv
-from tests.wire_scp import Request, slowly, wire_scp
+from tests.wire_scp import Request, wire_scp
 
 
 def _sender(port: int, connect_s: float = 10, response_s: float = 10) -> DimseSender:

@@ -22,7 +22,7 @@ from radnet.data.fetch_sets import (
 )
 from radnet.data.label_scan import quoted
 from radnet.errors import FetchError, RadnetError, UnusableVolumeError
-from tests.archive_server import Archive, digest, serving
+from tests.archive_server import Archive, digest, running_archive
 from tests.peers import free_port
 
 BLOB = bytes(range(256)) * 4000  # a megabyte
@@ -31,7 +31,7 @@ BLOB = bytes(range(256)) * 4000  # a megabyte
 @pytest.fixture
 def archive() -> Iterator[Archive]:
     """Serve an empty archive."""
-    with serving() as served:
+    with running_archive() as served:
         yield served
 
 

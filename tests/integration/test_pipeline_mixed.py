@@ -15,8 +15,7 @@ from node.model.failures import WORDS, Failure, FailureKind
 from node.upkeep.quarantine import Quarantine
 from node.views.study import view_of_study
 from tests.bench import Bench, slices
-from tests.made_ct import SERIES, STUDY, Edit, MadeModel, lopsided
-from tests.made_headers import SAGITTAL
+from tests.made_ct import SAGITTAL, SERIES, STUDY, Edit, MadeModel, lopsided
 from tests.node_process import wait_for
 
 MIXED = WORDS[FailureKind.MIXED]
@@ -181,7 +180,7 @@ def test_a_lone_reformat_costs_the_series_nothing(bench: Bench) -> None:
     odd = images[-1]
     odd.SOPInstanceUID = f"{SERIES}.0"  # the first of the series by its UID
     odd.ImageType = ["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"]
-    odd.ImageOrientationPatient = SAGITTAL
+    odd.ImageOrientationPatient = list(SAGITTAL)
     bench.receive(*images)
 
     assert settled(bench, sent=14) == []

@@ -27,8 +27,7 @@ from radnet.network.presets import PRESETS
 from radnet.network.weights import load_weights, save_weights, shipped
 from radnet.training.experiments import POSTER
 from radnet.training.liver_cases import Case, phantom_case
-from tests.lits_set import lits
-from tests.small_network import REGISTER, SMALL
+from tests.small_training import REGISTER, SMALL, lits
 
 COMMAND = [sys.executable, "-c", f"{REGISTER}from radnet.cli import main; main()"]
 SIZE = ("--preset", SMALL.name)

@@ -22,7 +22,7 @@ from radnet.training.batches import HeldSamples, batches
 from radnet.training.loop import LARGEST_GRADIENT, POWER, WARM_UP
 from radnet.training.ranks import SEED_STEP
 from radnet.training.samples import phantom_sample
-from tests.small_network import SMALL
+from tests.small_training import SMALL
 
 STEPS = 4
 SEED = 3

@@ -13,10 +13,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from node.receive.statuses import StoreStatus
-from tests.node_process import wait_for
+from tests.node_process import MIB, ReceiverProcess, running_receiver_process, wait_for
 from tests.outbound import ct_slice
 from tests.receiver import encoded
-from tests.receiver_process import MIB, ReceiverProcess, running_receiver_process
 from tests.wire import P_DATA_TF, Wire, pdu, pdv, store_rq
 
 FRAGMENT = bytes(range(256)) * 400  # 100 KiB

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from pydicom.uid import CTImageStorage
@@ -13,7 +14,6 @@ from pynetdicom.association import Association
 
 from node.receive.statuses import StoreStatus
 from node.store.files import apart
-from tests.disk import full
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
 from tests.receiver import Node, encoded, send, send_bytes
@@ -87,7 +87,7 @@ def test_wrong_called_ae_is_rejected(node: Node) -> None:
 
 @pytest.mark.parametrize("folder_exists", [False, True])
 def test_a_full_disk_is_out_of_resources(
-    node: Node, folder_exists: bool, monkeypatch: pytest.MonkeyPatch
+    node: Node, folder_exists: bool, full: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A700, nothing half-written, and the node goes on when there is room again."""
     assoc = node.associate()

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lits_set import lits
-from tests.small_network import REGISTER, SMALL
+from tests.small_training import REGISTER, SMALL, lits
 
 TRAIN = "from radnet.training import loop; loop.CHECKPOINT_S = 0.0; from radnet.cli import main; "
 COMMAND = [

@@ -20,8 +20,9 @@ from node.route.rules import compile_rules
 from node.series.completeness import Policy
 from node.settings import Rule
 from radnet.volume.headers import readable_headers
-from tests.bench import AbdomenClassifier, SwitchableModel, slices
+from tests.bench import slices
 from tests.made_ct import SERIES, STUDY
+from tests.made_networks import AbdomenClassifier, SwitchableModel
 from tests.receiver import Node, running_receiver, send
 
 EVERYTHING = (

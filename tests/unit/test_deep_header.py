@@ -16,8 +16,8 @@ from radnet.errors import UnusableVolumeError
 from radnet.volume import elements, header_file
 from radnet.volume.headers import first_readable, read_file
 from radnet.volume.series import read_volume
-from tests.bench import AbdomenClassifier
 from tests.made_ct import SHAPE, write_ct
+from tests.made_networks import AbdomenClassifier
 
 PIXELS = b"\xe0\x7f\x10\x00OW"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -15,7 +16,6 @@ from node.deliver.destination import OutboundInstance
 from node.deliver.folder import FolderSender
 from node.errors import TransientDeliveryError
 from node.store.files import Identity
-from tests.disk import full
 from tests.node_process import wait_for
 from tests.outbound import series
 
@@ -53,7 +53,7 @@ def test_sending_twice_is_the_same_as_once(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing_and_is_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, full: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader of the folder must never see half a file under its final name."""
     sent = series(tmp_path / "in", 1)

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from node.deliver.stow_answer import holds, statuses
-from tests.http_peer import item, response
-from tests.xml_answers import NATIVE, xml, xml_item
+from tests.http_peer import NATIVE, item, response, xml, xml_item
 
 
 @pytest.mark.parametrize("space", ["", f' xmlns="{NATIVE}" xml:space="preserve"'])

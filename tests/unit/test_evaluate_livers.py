@@ -16,7 +16,7 @@ from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 from radnet.training.evaluate import ScanReport, reports, split_record
 from radnet.training.liver_cases import real_cases
 from radnet.training.scorecard import scorecard
-from tests.lits_set import lits
+from tests.small_training import lits
 
 HEAD = "id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use"
 ROW = "x,liver pair,2,CT,CT,axial,,liver,,made,none,test only"

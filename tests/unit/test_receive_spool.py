@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -11,7 +12,6 @@ from node.receive.encoded import file_head
 from node.receive.spool import Intake, MemoryBudget, Spool
 from node.receive.statuses import StoreStatus
 from node.store.files import InstanceFiles
-from tests.disk import full
 
 PIECE = bytes(range(256)) * 256  # 64 KiB
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_written_anew_is_refused(disk: Disk) -> None:
 
 
 def test_a_disk_that_fails_meanwhile_leaves_nothing(
-    disk: Disk, monkeypatch: pytest.MonkeyPatch
+    disk: Disk, full: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told to the peer; no file stays."""
     spool = disk.begin()
@@ -157,7 +157,7 @@ def test_too_large_is_refused_and_the_rest_dropped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at", [1, 17, 30])
 def test_a_write_that_fails_is_refused(
-    disk: Disk, at: int, monkeypatch: pytest.MonkeyPatch
+    disk: Disk, at: int, full: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ENOSPC in the middle, though there seemed to be room: no partial file stays."""
     spool = disk.begin()

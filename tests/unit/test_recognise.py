@@ -13,7 +13,7 @@ from radnet.errors import GeometryError, UnusableVolumeError
 from radnet.inference.recognise import read_scan_file, recognise_scan, told
 from radnet.labels.vocabulary import Region
 from tests.made_ct import write_ct
-from tests.unsure import UnsureClassifier
+from tests.made_networks import UnsureClassifier
 
 FLAT = np.array([[1.0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 

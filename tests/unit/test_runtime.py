@@ -7,7 +7,7 @@ import torch
 from radnet.inference.runtime import OpenVinoRuntime
 from radnet.network.decoder import LiverNet
 from radnet.network.heads import RadNet, WithFeatures
-from tests.small_network import SMALL
+from tests.small_training import SMALL
 
 SIDE = (32, 64)
 

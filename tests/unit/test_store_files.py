@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pydicom
 import pytest
@@ -10,7 +11,6 @@ from hypothesis import strategies as st
 
 from node.errors import InvalidInstanceError, StoreError
 from node.store.files import Identity, InstanceFiles, apart
-from tests.disk import full
 from tests.outbound import ct_slice
 
 HERE = Path("instances/1.2/1.2.3/1.2.3.4.dcm")
@@ -68,7 +68,7 @@ def test_the_file_and_every_new_name_are_synced(
 @pytest.mark.parametrize("write", ["write", "write_new"])
 @pytest.mark.parametrize("call", ["write", "fsync", "open"])
 def test_a_failure_leaves_nothing(
-    files: InstanceFiles, write: str, call: str, monkeypatch: pytest.MonkeyPatch
+    files: InstanceFiles, write: str, call: str, full: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever the disk is full, no part and no file stays behind."""
     put(files, write, Path("instances/1.2/1.2.3/other.dcm"), b"makes the folders")
@@ -141,7 +141,7 @@ def test_a_derived_object_is_one_file(files: InstanceFiles) -> None:
 
 
 def test_a_full_disk_for_a_derived_object_is_a_store_error(
-    files: InstanceFiles, monkeypatch: pytest.MonkeyPatch
+    files: InstanceFiles, full: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The step fails with a reason and runs again later."""
     ds = ct_slice(1)

@@ -23,7 +23,7 @@ from radnet.network.weights import fill, load_weights, save_weights, shipped
 from radnet.training import calibration, classify, recalibrate
 from radnet.training.samples import Sample, phantom_sample
 from radnet.training.seen import UNKNOWN
-from tests.unsure import UnsureClassifier
+from tests.made_networks import UnsureClassifier
 
 TINY = preset("radnet10-tiny")
 AXES = np.eye(4)[:2]

@@ -24,7 +24,7 @@ from radnet.training.samples import Sample, SampleBatch, collate, phantom_sample
 from radnet.training.scans import read_manifest, read_nifti
 from radnet.training.seen import UNKNOWN
 from radnet.training.soundness import finite
-from tests.small_network import SMALL
+from tests.small_training import SMALL
 
 TINY = preset("radnet10-tiny")
 MANIFEST = """id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use

@@ -22,8 +22,7 @@ from radnet.training.fingerprint import fingerprint
 from radnet.training.liver_cases import VOXEL_ML, Case, phantom_case
 from radnet.training.liver_patches import Patches
 from radnet.training.samples import Sample, SampleBatch, phantom_sample
-from tests.lits_set import lits
-from tests.small_network import SMALL
+from tests.small_training import SMALL, lits
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from radnet.volume.agreement import (
     images_of_patients,
     refuse_mixed,
 )
-from tests.made_headers import made_headers
+from tests.made_ct import made_headers
 
 Edit = Callable[[Dataset], None]
 

@@ -13,7 +13,7 @@ from pydicom.uid import MRImageStorage
 from radnet.errors import UnusableVolumeError
 from radnet.volume.selection import select
 from radnet.volume.series import read_headers
-from tests.made_headers import SAGITTAL, made_headers, reformat
+from tests.made_ct import SAGITTAL, made_headers, reformat
 
 Edit = Callable[[Dataset, int], None]
 
@@ -98,7 +98,7 @@ def test_many_odd_images_are_no_odd_images() -> None:
     """Three planes are a localizer, and nobody knows which one is meant."""
     headers = made_headers(20)
     for header in headers[12:]:
-        header.ImageOrientationPatient = SAGITTAL
+        header.ImageOrientationPatient = list(SAGITTAL)
 
     assert select(headers).kept == tuple(range(20))
 

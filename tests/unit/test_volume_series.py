@@ -15,6 +15,7 @@ from radnet.errors import GeometryError, MixedSeriesError, UnusableVolumeError
 from radnet.volume.series import read_headers, read_volume
 from tests.made_ct import (
     AXIAL,
+    SAGITTAL,
     SERIES,
     SHAPE,
     SPACING,
@@ -27,7 +28,6 @@ from tests.made_ct import (
 )
 
 CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
-SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 TURN = rotation(25, 0) @ rotation(-10, 2)
 OBLIQUE = (*TURN[:, 0], *TURN[:, 1])
 ORIENTATIONS = {"axial": AXIAL, "coronal": CORONAL, "sagittal": SAGITTAL, "oblique": OBLIQUE}

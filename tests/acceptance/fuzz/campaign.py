@@ -17,10 +17,9 @@ from pydicom.filereader import read_file_meta_info
 from node.model.records import StoredInstance
 from node.store.files import data_set_sha256
 from tests.acceptance.fuzz.cases import Case, made
-from tests.node_process import wait_for
+from tests.node_process import MIB, ReceiverProcess, wait_for
 from tests.outbound import ct_slice
 from tests.receiver import encoded
-from tests.receiver_process import MIB, ReceiverProcess
 from tests.wire import ABORT, ASSOCIATE_RJ, P_DATA_TF, ClosedError, Wire
 
 SETTINGS: Final = "negotiation_timeout_s = 3\nnetwork_timeout_s = 5\nmaximum_associations = 50"

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from tests.acceptance.fuzz import campaign
-from tests.receiver_process import running_receiver_process
+from tests.node_process import running_receiver_process
 
 
 def main(minutes: float, seed: int) -> int:

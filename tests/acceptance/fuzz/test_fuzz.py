@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.fuzz import campaign
-from tests.receiver_process import running_receiver_process
+from tests.node_process import running_receiver_process
 
 CASES = 400
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.node_process import wait_for
+from tests.node_process import MIB, ReceiverProcess, wait_for
 from tests.outbound import ct_slice
 from tests.receiver import encoded
-from tests.receiver_process import MIB, ReceiverProcess
 from tests.wire import ABORT, P_DATA_TF, Wire, pdu, pdv, store_rq
 
 SETTINGS: Final = "maximum_associations = 50"

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from tests.acceptance.soak import campaign
-from tests.receiver_process import MIB, running_receiver_process
+from tests.node_process import MIB, running_receiver_process
 
 
 def main(associations: int) -> int:

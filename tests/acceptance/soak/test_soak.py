@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.soak import campaign
-from tests.receiver_process import MIB, running_receiver_process
+from tests.node_process import MIB, running_receiver_process
 
 
 @pytest.mark.slow
