@@ -67,7 +67,7 @@ def running_receiver(
     folder: Path, receive: ReceiveSection | None = None, **sections: Any
 ) -> Iterator[Node]:
     """Run a receiver on a free port; its server looks often whether it should end."""
-    with patch("node.wire.listener._POLL_S", 0.01):
+    with patch("node.wire.listener.POLL_S", 0.01):
         node = Node(folder, receive, **sections)
     try:
         yield node

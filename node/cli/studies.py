@@ -43,7 +43,8 @@ def _address(to: str) -> "DimseDestination":
         fail(f"--to {to}: {error}", WRONG)
 
 
-def _outbound(path: Path) -> "list[OutboundInstance]":
+def readable_instances(path: Path) -> "list[OutboundInstance]":
+    """Return the DICOM files of a folder, or the one file; say which are left out, and why."""
     from pydicom.errors import InvalidDicomError
     from pydicom.filereader import read_file_meta_info
 
@@ -75,7 +76,7 @@ def send_files(path: Path, peer: "DimseDestination", calling_ae: str) -> int:
     """Send files with a progress bar; return how many were not accepted."""
     from node.deliver.build import build
 
-    instances = _outbound(path)
+    instances = readable_instances(path)
     if not instances:
         fail(f"{path} holds no DICOM files", WRONG)
     refused = 0

@@ -24,7 +24,7 @@ _MESSAGE_ID: Final = 1
 
 
 @dataclass
-class _ReportLine:
+class ReportLine:
     """Takes reports of one association, and knows when an answer to one has left."""
 
     reports: Reports
@@ -35,6 +35,7 @@ class _ReportLine:
     answered: threading.Event = field(default_factory=threading.Event)
 
     def report(self, event: evt.Event) -> tuple[int, None]:
+        """Take a report, and return the status that its sender is answered."""
         self.busy = True
         request = cast("N_EVENT_REPORT", event.request)
         status = self.reports.take(
@@ -85,7 +86,7 @@ def ask(
     PermanentDeliveryError
         If it does not take storage commitment, or refuses this request.
     """
-    line = _ReportLine(reports, peer.ae_title)
+    line = ReportLine(reports, peer.ae_title)
     handlers: list[evt.EventHandlerType] = [
         (evt.EVT_N_EVENT_REPORT, line.report),
         (evt.EVT_DIMSE_RECV, line.message_received),
@@ -99,12 +100,12 @@ def ask(
         if line.replied_to != _MESSAGE_ID:
             raise TransientDeliveryError(f"{peer}: answered another message than our request")
         looks, more = ceil(wait_s / _LOOK_S), ceil(peer.response_s / _LOOK_S)
-        _stay(association, line, through, looks, more)
+        stay(association, line, through, looks, more)
 
 
-def _stay(
+def stay(
     association: Association,
-    line: _ReportLine,
+    line: ReportLine,
     through: Callable[[], bool],
     looks: int,
     more: int = 1200,

@@ -111,7 +111,7 @@ class Reports:
         transaction = report.transaction_uid
         try:
             known = self._catalog.reports.take(
-                transaction, report.committed, report.failed, self._decide, self._clock()
+                transaction, report.committed, report.failed, self.decide, self._clock()
             )
         except StoreError as error:
             log.error("commitment report not kept", because=str(error))  # noqa: TRY400
@@ -128,7 +128,7 @@ class Reports:
         )
         return Status.SUCCESS
 
-    def _decide(self, destination: str, reason: int, attempts: int) -> Remedied:
+    def decide(self, destination: str, reason: int, attempts: int) -> Remedied:
         """Return what follows a failure; after the last attempt, a person must look.
 
         What the peer has lost is sent at once the first time, and after growing waits then.

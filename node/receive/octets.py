@@ -11,7 +11,7 @@ from node.errors import InvalidInstanceError, NotDeflatedError
 
 _PIECE: Final = 16 << 10  # octets of the window
 _INFLATED_PIECE: Final = 1 << 18
-_INFLATED_MOST: Final = 1 << 30  # octets; readers hold the inflated data set in memory
+INFLATED_MOST: Final = 1 << 30  # octets; readers hold the inflated data set in memory
 
 
 class Seekable(Protocol):
@@ -54,7 +54,7 @@ class Window:
     def has(self, octets: int) -> bool:
         """Tell whether there are so many octets, and have them in the window."""
         if self.at + octets > len(self.buffer):
-            self._load(self.position, max(octets, _PIECE))
+            self.load(self.position, max(octets, _PIECE))
         return self.at + octets <= len(self.buffer)
 
     def glance(self, ahead: int, octets: int) -> bytes:
@@ -71,7 +71,7 @@ class Window:
         """Return how many octets a place lies behind the end; 0 where that is not known."""
         raise NotImplementedError
 
-    def _load(self, position: int, octets: int) -> None:
+    def load(self, position: int, octets: int) -> None:
         """Begin the window at a place, with so many octets if there are as many."""
         raise NotImplementedError
 
@@ -84,7 +84,7 @@ class PlainWindow(Window):
         self._file = file
         self._origin = file.seek(0, 1)
         self.size = file.seek(0, 2) - self._origin
-        self._load(0, _PIECE)
+        self.load(0, _PIECE)
 
     def glance(self, ahead: int, octets: int) -> bytes:
         """Return octets so far ahead, however far, fewer only at the end."""
@@ -98,7 +98,7 @@ class PlainWindow(Window):
         """Look at another place, before or behind."""
         super().go_to(position)
         if self.at < 0:
-            self._load(position, _PIECE)
+            self.load(position, _PIECE)
 
     def ends_at(self, position: int) -> bool:
         """Tell whether the data set ends there."""
@@ -108,7 +108,8 @@ class PlainWindow(Window):
         """Return how many octets a place lies behind the end."""
         return max(position - self.size, 0)
 
-    def _load(self, position: int, octets: int) -> None:
+    def load(self, position: int, octets: int) -> None:
+        """Begin the window at a place, before or behind."""
         self.base, self.at, self.buffer = position, 0, b""
         if position < self.size:
             self._file.seek(self._origin + position, 0)
@@ -133,7 +134,7 @@ class Inflated(Window):
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         self._total = 0
         self._ended = False
-        self._load(0, _PIECE)
+        self.load(0, _PIECE)
 
     def glance(self, ahead: int, octets: int) -> bytes:
         """Return octets so far ahead, none where they are further than an element of 64 KiB."""
@@ -160,7 +161,8 @@ class Inflated(Window):
         if not self._inflate.eof:
             raise InvalidInstanceError("the deflated data set is cut short")
 
-    def _load(self, position: int, octets: int) -> None:
+    def load(self, position: int, octets: int) -> None:
+        """Begin the window at a place that does not lie before it."""
         pieces = [self.buffer[position - self.base :]]
         missing = position - self.base - len(self.buffer)  # to be passed over, where positive
         held = len(pieces[0])
@@ -185,8 +187,8 @@ class Inflated(Window):
             raise kind(f"the deflated data set cannot be inflated: {error}") from error
         self._total += len(more)
         self._ended = not more
-        if self._total > _INFLATED_MOST:
+        if self._total > INFLATED_MOST:
             raise InvalidInstanceError(
-                f"the deflated data set inflates to over {_INFLATED_MOST >> 20} MiB"
+                f"the deflated data set inflates to over {INFLATED_MOST >> 20} MiB"
             )
         return more

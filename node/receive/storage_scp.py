@@ -59,6 +59,11 @@ class StorageScp:
     clock : callable
         Seconds since the epoch.
 
+    Attributes
+    ----------
+    holder : str
+        Name of this receiver where it claims work; no other that lives has it.
+
     Raises
     ------
     ConfigError
@@ -81,12 +86,12 @@ class StorageScp:
         budget = MemoryBudget(limits.memory_mib * MIB)
         self._intake = Intake(files, disk_space, budget, limits.maximum_instance_mib * MIB)
         self._reception = Reception(catalog, files, clock)
-        holder = f"{executor_id(files, socket.gethostname())}/receive"
+        self.holder = f"{executor_id(files, socket.gethostname())}/receive"
         retries = {
             destination.name: terms_of(destination).retries
             for destination in settings.destinations
         }
-        self._commitment = CommitmentScp(catalog, files, holder, clock, retries)
+        self._commitment = CommitmentScp(catalog, files, self.holder, clock, retries)
         self._open: dict[Association, int] = {}
         self._tallies: dict[Association, AssociationTally] = {}
         gate = Gate(

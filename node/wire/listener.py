@@ -26,7 +26,7 @@ from node.settings.tls import tls_failure
 
 log = structlog.get_logger()
 
-_POLL_S: Final = 0.2  # how soon it is noticed that the node ends
+POLL_S: Final = 0.2  # how soon it is noticed that the node ends
 _TOO_MANY: Final = "too many connections wait"
 
 
@@ -84,7 +84,7 @@ class Listener(ThreadedAssociationServer):
         )
         ae._servers.append(self)  # as `AE.start_server` does; `shutdown` takes it off again
         self._thread = threading.Thread(
-            target=self.serve_forever, args=(_POLL_S,), name="listener", daemon=True
+            target=self.serve_forever, args=(POLL_S,), name="listener", daemon=True
         )
         self._thread.start()
 

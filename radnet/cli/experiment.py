@@ -137,15 +137,16 @@ def _run(
         f"each in {of_this_machine().precision}, {budget.preset}, on the grid of {spacing} mm; "
         "poster: LiTS, ResNet-50"
     )
-    plain.print(_table(title, rows))
-    plain.print(_more(title, rows))
+    plain.print(poster_table(title, rows))
+    plain.print(further_table(title, rows))
 
 
 def _show(bar: Bar, task: TaskID, done: float) -> None:
     bar.update(task, completed=done)
 
 
-def _table(title: str, rows: "list[ex.ArmScores]") -> Table:
+def poster_table(title: str, rows: "list[ex.ArmScores]") -> Table:
+    """Return our Dice and IoU in %, each beside what the poster printed."""
     import numpy as np
 
     from radnet.training import experiments as ex
@@ -166,7 +167,7 @@ def _table(title: str, rows: "list[ex.ArmScores]") -> Table:
     return table
 
 
-def _more(title: str, rows: "list[ex.ArmScores]") -> Table:
+def further_table(title: str, rows: "list[ex.ArmScores]") -> Table:
     """Return what the poster does not have: seeds apart, surface distance, volume error."""
     table = Table(
         title.split(": ")[1], "mean Dice by seed %", "HD95 mm", "livers missed",

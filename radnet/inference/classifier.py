@@ -116,7 +116,7 @@ class Classifier:
     """A trained RadNet, warm."""
 
     def __init__(self, run: Runtime, record: dict[str, Any], digest: str, name: str) -> None:
-        self._run = run
+        self.run = run
         self.record = record
         self.digest = digest
         self.name = name
@@ -167,7 +167,7 @@ class Classifier:
             raise UnusableVolumeError(
                 f"{slices} slices; expected at least {FEWEST_SLICES} to tell what they show"
             )
-        scan, cells, features = self._run(classifier_input(stack, modality)[None, None])
+        scan, cells, features = self.run(classifier_input(stack, modality)[None, None])
         depth = stack.array.shape[0] * stack.spacing_mm[0] / CLASSIFIER_SPACING_MM[0]
         filled = max(1, -(-round(depth) // CELL_SLICES))
         ends = np.cumsum(HEAD_SIZES)[:-1]

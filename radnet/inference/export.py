@@ -169,7 +169,7 @@ def export(task: Task, weights: Path, out: Path, cases: int = 0) -> list[ExportG
         with TemporaryDirectory(prefix="export-", dir=out) as name:
             fresh = Path(name)
             found = _through_gates(task, net, fresh, cases, weights.name)
-            _write_ir(fresh)
+            write_ir(fresh)
             gates = {"cases": cases, "gates": [asdict(one) for one in found]}
             told = json.dumps({"weights_sha256": trained.digest} | gates, indent=1)
             (fresh / "gates.json").write_text(told + "\n", encoding="utf-8")
@@ -188,13 +188,13 @@ def _through_gates(
 ) -> list[ExportGate]:
     """Write ``model.onnx`` and return how far it is from `net`, if that is near enough."""
     side = CLASSIFIER_SIDE if task == "classifier" else LIVER_WINDOW[1]
-    _write_onnx(net, fresh / "model.onnx", side)
+    write_onnx(net, fresh / "model.onnx", side)
     drawn = stacks(task, cases)
     precisions: tuple[Precision, ...] = ("f32",)
     if best_precision() == "bf16":
         precisions = ("f32", "bf16")
     found = [
-        gate(task, _torch(net), _openvino(fresh / "model.onnx", precision), precision, drawn)
+        gate(task, torch_run(net), openvino_run(fresh / "model.onnx", precision), precision, drawn)
         for precision in precisions
     ]
     for one in found:
@@ -203,7 +203,14 @@ def _through_gates(
     return found
 
 
-def _write_onnx(net: nn.Module, path: Path, side: int) -> None:
+def write_onnx(net: nn.Module, path: Path, side: int) -> None:
+    """Write a network as ONNX that takes stacks of any number of slices of `side` x `side`.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If the package onnx is not installed.
+    """
     example = torch.zeros(1, 1, EXAMPLE_SLICES, side, side)
     try:
         import onnx  # noqa: F401
@@ -223,13 +230,16 @@ def _write_onnx(net: nn.Module, path: Path, side: int) -> None:
         )
 
 
-def _write_ir(out: Path) -> None:
+def write_ir(out: Path) -> None:
+    """Write ``model.xml`` and ``model.bin`` beside the ``model.onnx`` of a folder."""
     import openvino as ov
 
     ov.save_model(ov.convert_model(out / "model.onnx"), out / "model.xml", compress_to_fp16=False)
 
 
-def _torch(net: nn.Module) -> Run:
+def torch_run(net: nn.Module) -> Run:
+    """Return what runs a network in torch, in the precision of its weights."""
+
     @torch.inference_mode()
     def run(stack: Array) -> list[Array]:
         outputs = net(torch.from_numpy(np.ascontiguousarray(stack)))
@@ -239,7 +249,8 @@ def _torch(net: nn.Module) -> Run:
     return run
 
 
-def _openvino(path: Path, precision: Precision) -> Run:
+def openvino_run(path: Path, precision: Precision) -> Run:
+    """Return what runs an ONNX file in OpenVINO on the CPU."""
     import openvino as ov
 
     model: Any = ov.compile_model(

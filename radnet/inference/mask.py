@@ -30,7 +30,7 @@ def on_source(probability: Stack, source: Stack, threshold: float) -> tuple[Mask
     to_grid = np.linalg.inv(probability.affine) @ source.affine
     low = np.array([part.start for part in box])
     to_grid[:3, 3] += to_grid[:3, :3] @ low
-    mask[box] = _above(alone, to_grid, mask[box].shape, threshold)
+    mask[box] = resampled_above(alone, to_grid, mask[box].shape, threshold)
     return mask, mean
 
 
@@ -70,7 +70,9 @@ def _box(probability: Stack, source: Stack) -> tuple[slice, slice, slice]:
     return first, second, third
 
 
-def _above(array: Array, to_grid: Affine, shape: tuple[int, ...], threshold: float) -> Mask:
+def resampled_above(
+    array: Array, to_grid: Affine, shape: tuple[int, ...], threshold: float
+) -> Mask:
     """Return where `array`, linearly interpolated at ``to_grid @ index``, is above `threshold`."""
     steps = to_grid[:3, :3]
     if np.abs(steps - np.diag(np.diag(steps))).max() > 1e-6:  # oblique, tilted or reformatted

@@ -59,7 +59,7 @@ class LiverSegmenter:
     def __init__(
         self, run: Runtime, classifier: Classifier, record: dict[str, Any], digest: str
     ) -> None:
-        self._run = run
+        self.run = run
         self._classifier = classifier
         self.record = record
         self.digest = digest
@@ -169,7 +169,7 @@ class LiverSegmenter:
         progress
             Called with the share of the windows that are done.
         """
-        return window_probability(self._run, hounsfield, progress or _silent)
+        return window_probability(self.run, hounsfield, progress or _silent)
 
 
 def window_probability(run: Runtime, hounsfield: Array, tick: Ticker) -> Array:

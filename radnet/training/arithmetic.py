@@ -113,7 +113,7 @@ def bf16_gradients_sound(depths: tuple[int, ...] = DEPTHS) -> bool:
     layer = nn.Conv3d(64, 64, 3, padding=1, bias=False)
     for depth in depths:
         stack = torch.randn(2, 64, depth, 6, 6)
-        exact, rounded = (_gradient(layer, stack, half) for half in (False, True))
+        exact, rounded = (weight_gradient(layer, stack, half) for half in (False, True))
         if not (exact - rounded).norm() <= TOLERANCE * exact.norm():
             return False
     return True
@@ -126,12 +126,13 @@ def convolution_seconds(precision: Trained) -> float:
     taken = []
     for _ in range(ROUNDS):
         begun = time.perf_counter()
-        _gradient(layer, stack, precision == "bf16")
+        weight_gradient(layer, stack, precision == "bf16")
         taken.append(time.perf_counter() - begun)
     return min(taken)
 
 
-def _gradient(layer: nn.Conv3d, stack: torch.Tensor, half: bool) -> torch.Tensor:
+def weight_gradient(layer: nn.Conv3d, stack: torch.Tensor, half: bool) -> torch.Tensor:
+    """Return the gradient of a layer's weights for the mean square of what it makes of a stack."""
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
         out = layer(stack).float()
     (gradient,) = torch.autograd.grad(out.square().mean(), layer.weight)

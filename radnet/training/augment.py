@@ -27,12 +27,12 @@ def augmented(sample: Sample, rng: np.random.Generator) -> Sample:
     slices, spacing_mm = sample.slices, sample.spacing_mm
     if rng.random() < 0.5:
         image = _turned(image, sample.empty, rng)
-    image, slices = _mirrored(image, slices, rng)
+    image, slices = mirrored(image, slices, rng)
     image, slices, scan = _cut(image, slices, sample.scan, rng)
     if rng.random() < 0.15:
-        image = _narrowed(image, sample.empty, rng)
+        image = narrowed(image, sample.empty, rng)
     if rng.random() < 0.2:
-        image, spacing_mm = _thicker(image, spacing_mm, rng)
+        image, spacing_mm = thicker(image, spacing_mm, rng)
     image = _rescanned(image, rng) if sample.empty < 0 else _received(image, rng)
     return Sample(
         np.ascontiguousarray(image).astype(np.float16),
@@ -58,7 +58,7 @@ def _turned(image: Image, empty: float, rng: np.random.Generator) -> Image:
     return np.asarray(ndimage.affine_transform(image, full, offset, order=1, cval=empty))
 
 
-def _mirrored(
+def mirrored(
     image: Image, slices: NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[Image, NDArray[np.float32]]:
     """Mirror or turn in plane, or reverse the order of the slices."""
@@ -88,7 +88,7 @@ def _cut(
     return image, slices, scan
 
 
-def _narrowed(image: Image, empty: float, rng: np.random.Generator) -> Image:
+def narrowed(image: Image, empty: float, rng: np.random.Generator) -> Image:
     """Blacken the rim: a smaller field of view, as a rectangle or as a reconstruction circle."""
     rows, columns = (int(size * rng.uniform(0.72, 0.97)) for size in image.shape[1:])
     top = (image.shape[1] - rows) // 2 + int(rng.integers(-3, 4))
@@ -103,7 +103,7 @@ def _narrowed(image: Image, empty: float, rng: np.random.Generator) -> Image:
     return np.where(inside, image, np.float32(empty))
 
 
-def _thicker(image: Image, spacing_mm: float, rng: np.random.Generator) -> tuple[Image, float]:
+def thicker(image: Image, spacing_mm: float, rng: np.random.Generator) -> tuple[Image, float]:
     """Show the stack as one of thicker slices: means of neighbours, interpolated between."""
     own = max(spacing_mm, CLASSIFIER_SPACING_MM[0])
     factor = int(rng.integers(2, 4))
@@ -129,7 +129,7 @@ def _rescanned(image: Image, rng: np.random.Generator) -> Image:
 def _received(image: Image, rng: np.random.Generator) -> Image:
     """Return an MR of another coil, gain and noise; magnitude noise is never negative."""
     if rng.random() < 0.4:
-        image = image * _bias_field(image.shape, int(rng.integers(2**31)))
+        image = image * bias_field(image.shape, int(rng.integers(2**31)))
     sigma = np.float32(rng.uniform(0, 0.05))
     real, imaginary = rng.normal(0, 1, (2, *image.shape)).astype(np.float32) * sigma
     image = np.hypot(np.clip(image, 0, None) + real, imaginary)
@@ -137,7 +137,7 @@ def _received(image: Image, rng: np.random.Generator) -> Image:
     return np.asarray(np.clip(image * np.float32(rng.uniform(0.85, 1.15)), 0, 1), np.float32)
 
 
-def _bias_field(shape: tuple[int, ...], seed: int) -> Image:
+def bias_field(shape: tuple[int, ...], seed: int) -> Image:
     """Return a smooth field of mean 1: how strongly a coil hears each place."""
     draw = RandBiasField(prob=1.0, degree=3, coeff_range=BIAS)
     draw.set_random_state(seed=seed)

@@ -192,13 +192,15 @@ def run_arm(
         net = liver_network(budget.preset)
         if arm.transferred:
             transfer_encoder(net, classifier)
-        for progress in transfer.train(net, _batches(chosen, plan), plan):
+        for progress in transfer.train(net, batches_of(chosen, plan), plan):
             tick((seed + progress.share) / budget.seeds)
         scores += [score(net, case) for case in held_out]
     return ArmScores(arm, count, tuple(scores), budget.seeds)
 
 
-def _batches(chosen: list[Case], plan: transfer.Plan) -> transfer.Batches:
+def batches_of(chosen: list[Case], plan: transfer.Plan) -> transfer.Batches:
+    """Return what draws the batches of a plan from these cases, from any of them on."""
+
     def following(first: int) -> Iterator[Patches]:
         return patches(chosen, [], plan.batch, plan.seed, first=first)
 

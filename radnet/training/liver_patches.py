@@ -65,18 +65,18 @@ def patch(case: Case, rng: np.random.Generator) -> tuple[Array, Array, Array]:
     """Return a patch of `case`, deformed and rescanned: image, liver, known."""
     if not case.phantom and rng.random() < 0.4:
         case = replace(case, hounsfield=filled(case.hounsfield, case.gas, case.liver, rng))
-    places = _places(case, rng)
-    image, liver, known = _drawn(case, *_in_view(case, places, rng))
-    image = _with_sacs(_with_lesions(image, liver, case, rng), liver, case, rng)
+    places = patch_places(case, rng)
+    image, liver, known = deformed(case, *in_view(case, places, rng))
+    image = with_sacs(with_lesions(image, liver, case, rng), liver, case, rng)
     image = _rescanned(image, liver, case, rng)
-    reached = _cut_short(_reached(case, places), rng)
+    reached = cut_short(within_slices(case, places), rng)
     low, high = rng.uniform(-200, -120), rng.uniform(200, 280)
     image = (np.clip(image, low, high) - low) / (high - low)
     image[reached < 1] = 0
     return image.astype(np.float32), (liver > 0.5).astype(np.float32), reached * known
 
 
-def _places(case: Case, rng: np.random.Generator) -> Tensor:
+def patch_places(case: Case, rng: np.random.Generator) -> Tensor:
     """Return where in `case` each voxel of a patch lies, (48, 96, 96, 3) in voxels (z, y, x)."""
     turn = rng.uniform(-0.25, 0.25)
     scale = rng.uniform(0.8, 1.25) * np.exp(rng.normal(0, 0.05, 3))
@@ -105,7 +105,7 @@ def _middle(case: Case, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.array(np.unravel_index(voxel, case.liver.shape), float)
 
 
-def _in_view(case: Case, places: Tensor, rng: np.random.Generator) -> tuple[Tensor, Array]:
+def in_view(case: Case, places: Tensor, rng: np.random.Generator) -> tuple[Tensor, Array]:
     """Return `places` of a field of view that may cut the body, and which lie in it.
 
     Beyond its edge there is what lies at the edge, as the segmenter has it.
@@ -123,7 +123,7 @@ def _in_view(case: Case, places: Tensor, rng: np.random.Generator) -> tuple[Tens
     return places, inside
 
 
-def _drawn(case: Case, places: Tensor, inside: Array) -> tuple[Array, Array, Array]:
+def deformed(case: Case, places: Tensor, inside: Array) -> tuple[Array, Array, Array]:
     """Return HU, liver and known of `case` at `places`, linearly interpolated."""
     last = torch.tensor(case.hounsfield.shape, dtype=torch.float32) - 1
     grid = (2 * places / last.clamp(min=1) - 1).flip(-1)[None]  # grid_sample wants (x, y, z)
@@ -134,14 +134,14 @@ def _drawn(case: Case, places: Tensor, inside: Array) -> tuple[Array, Array, Arr
     return image[0, 0].numpy(), liver, (known > 0.99).astype(np.float32) * inside
 
 
-def _reached(case: Case, places: Tensor) -> Array:
+def within_slices(case: Case, places: Tensor) -> Array:
     """Return which places lie between the first and the last slice."""
     slices = places[..., 0]
     reached: Array = ((slices > -0.5) & (slices < len(case.hounsfield) - 0.5)).float().numpy()
     return reached
 
 
-def _with_lesions(image: Array, liver: Array, case: Case, rng: np.random.Generator) -> Array:
+def with_lesions(image: Array, liver: Array, case: Case, rng: np.random.Generator) -> Array:
     """Return `image` with a few rounded lesions in the liver: they belong to it.
 
     Their centres lie inside, not at the border, where a dark spot is mostly gallbladder.
@@ -157,7 +157,7 @@ def _with_lesions(image: Array, liver: Array, case: Case, rng: np.random.Generat
     return image
 
 
-def _with_sacs(image: Array, liver: Array, case: Case, rng: np.random.Generator) -> Array:
+def with_sacs(image: Array, liver: Array, case: Case, rng: np.random.Generator) -> Array:
     """Return `image` with a sac or two of fluid beside the liver, which do not belong to it.
 
     A gallbladder and a bowel full of fluid look like the dark lesions of a liver, and differ from
@@ -216,7 +216,7 @@ def _rescanned(image: Array, liver: Array, case: Case, rng: np.random.Generator)
     return np.asarray(image + noise, np.float32)
 
 
-def _cut_short(reached: Array, rng: np.random.Generator) -> Array:
+def cut_short(reached: Array, rng: np.random.Generator) -> Array:
     """Return `reached` of a scan that begins or ends within the patch, now and then."""
     slices = np.flatnonzero(reached.any(axis=(1, 2)))
     if len(slices) <= SHORTEST_SCAN or rng.random() > 0.25:

@@ -72,10 +72,10 @@ def _outcomes(scan: Scan, fused: Fused) -> Iterator[tuple[str, bool | None]]:
         if truth is not None:
             yield head, None if said is None else said == str(truth)
     if scan.coverage_whole:
-        yield "coverage", _covered({str(region) for region in scan.coverage}, fused)
+        yield "coverage", coverage_right({str(region) for region in scan.coverage}, fused)
 
 
-def _covered(there: set[str], fused: Fused) -> bool | None:
+def coverage_right(there: set[str], fused: Fused) -> bool | None:
     """Return False where a region is answered wrongly, None where one is unknown, else True."""
     if fused.covered is None:
         return None

@@ -71,7 +71,7 @@ def main() -> None:
     fill(net, load_weights(shipped("classifier"), "classifier"), "shipped")
     side = (CLASSIFIER_SIDE, CLASSIFIER_SIDE)
     stack = np.random.default_rng(0).standard_normal((1, 1, SLICES, *side)).astype(np.float32)
-    serving = Classifier.load(precision="f32")._run
+    serving = Classifier.load(precision="f32").run
     model = ov.convert_model(
         net, example_input=torch.zeros(1, 1, 24, *side), input=[ov.PartialShape([1, 1, -1, *side])]
     )
@@ -96,7 +96,7 @@ def main() -> None:
     window = np.zeros((1, 1, *LIVER_WINDOW), np.float32)
     passes = len(window_starts(round(volume.shape[0] * volume.spacing[0] / 4)))
     figures["whole liver, 512 x 512 x 200 / its bare forwards (at most 3)"] = ratio(
-        lambda: segmenter.segment(volume), lambda: [segmenter._run(window) for _ in range(passes)]
+        lambda: segmenter.segment(volume), lambda: [segmenter.run(window) for _ in range(passes)]
     )
     for name, value in figures.items():
         print(f"{value:6.2f}  {name}")

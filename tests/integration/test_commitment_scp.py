@@ -421,7 +421,7 @@ def test_what_was_owed_is_reported_after_a_restart(tmp_path: Path, scanner: Scan
     """Killed between its answer and the report: the row is there, the association is not."""
     with running_receiver(tmp_path) as node:
         wanted = stored(node, scanner)
-        holder = node.scp._commitment._holder
+        holder = node.scp.holder
     node.catalog.promises.promise(TRANSACTION, "SCANNER", wanted, holder, 1000.0)
 
     source = Source(ae_title="SCANNER", host="127.0.0.1", port=scanner.port)

@@ -27,6 +27,7 @@ class Worker:
 
     def __init__(self, folder: Path, engine: Engine, do: Callable[[Task], None]) -> None:
         self.now = 1000.0
+        self.engine = engine
         self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}", lambda: self.now)
         self.catalog.upgrade()
         self.buried: list[str] = []
@@ -191,7 +192,7 @@ def test_what_could_not_be_queued_is_queued_by_a_later_look(
         raise StoreError("locked")
 
     with monkeypatch.context() as patch:
-        patch.setattr(worker.due._engine, "enqueue", locked)
+        patch.setattr(worker.engine, "enqueue", locked)
         with pytest.raises(StoreError):
             worker.look()
     for _ in range(int(LEASE_S / 10) + 1):
@@ -281,7 +282,7 @@ def test_what_kills_its_process_each_time_is_buried(tmp_path: Path) -> None:
 def test_what_is_not_begun_for_long_is_given_up(make: MakeWorker) -> None:
     """A job that the engine has lost must not be held for ever."""
     worker = make(lambda task: _do_nothing_else(worker, task))
-    worker.due._engine.enqueue = lambda *_: None  # type: ignore[method-assign]
+    worker.engine.enqueue = lambda *_: None  # type: ignore[method-assign]
     worker.add(KEY)
     worker.look()
     for _ in range(70):

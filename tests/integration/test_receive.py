@@ -177,10 +177,11 @@ def test_a_peer_that_asks_without_listening_waits(node: Node) -> None:
 
 def test_what_waits_for_nobody_is_dropped() -> None:
     """Else the thread that reads would wait for ever for the one that has ended."""
-    waiting = WaitingMessages(cast("Association", SimpleNamespace(_kill=False)))
+    association = SimpleNamespace(_kill=False)
+    waiting = WaitingMessages(cast("Association", association))
     for number in range(64):
         waiting.put((1, number))
-    waiting._assoc._kill = True
+    association._kill = True
 
     waiting.put((1, 64))
 

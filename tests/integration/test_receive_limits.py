@@ -14,13 +14,17 @@ from node.settings import ReceiveSection
 from tests.outbound import ct_slice
 from tests.receiver import running_receiver, send
 
+FREE_UNDER = "node.receive.storage_scp.free_under"
 
-def test_full_disk_is_refused_before_damage_and_taken_up_again(tmp_path: Path) -> None:
+
+def test_full_disk_is_refused_before_damage_and_taken_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A700 while there is no room; nothing kept is removed; then the same instance is taken."""
     free = 2000 * MIB
     watermarks = ReceiveSection(warn_below_free_mib=500, refuse_below_free_mib=100)
+    monkeypatch.setattr(FREE_UNDER, lambda _: lambda: free)
     with running_receiver(tmp_path, watermarks) as node:
-        node.scp._intake.disk_space._free = lambda: free
         assoc = node.associate()
         assert send(assoc, ct_slice(1)) == StoreStatus.SUCCESS
         free = 99 * MIB
@@ -33,19 +37,21 @@ def test_full_disk_is_refused_before_damage_and_taken_up_again(tmp_path: Path) -
 
 @pytest.mark.parametrize("side", [16, 1024])
 def test_a_disk_that_cannot_be_asked_for_room_is_out_of_resources(
-    tmp_path: Path, side: int
+    tmp_path: Path, side: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A share that went away: the peer tries again, as it would not after C000."""
-    with running_receiver(tmp_path) as node:
-        measured = node.scp._intake.disk_space._free
+    gone = True
 
-        def gone() -> int:
+    def free() -> int:
+        if gone:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return free_under(tmp_path)()
 
-        node.scp._intake.disk_space._free = gone
+    monkeypatch.setattr(FREE_UNDER, lambda _: free)
+    with running_receiver(tmp_path) as node:
         assoc = node.associate()
         assert send(assoc, ct_slice(1, side=side)) == StoreStatus.OUT_OF_RESOURCES
-        node.scp._intake.disk_space._free = measured
+        gone = False
         assert send(assoc, ct_slice(1, side=side)) == StoreStatus.SUCCESS
         assoc.release()
 

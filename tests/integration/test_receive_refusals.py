@@ -4,7 +4,7 @@ import errno
 import sqlite3
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
@@ -203,26 +203,27 @@ def test_a_peer_that_leaves_before_it_is_recorded_is_recorded_as_gone(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else its series would wait for the end of its association until the next start."""
-    gone, done = threading.Event(), threading.Event()
-    end, open_ = node.scp._end, node.catalog.access.open
+    open_, close = node.catalog.access.open, node.catalog.access.close
+    opened, closed = [], []
 
-    def ended(assoc: Association, *, released: bool) -> None:
-        end(assoc, released=released)
-        gone.set()
+    def late(*arguments: Any) -> int:
+        association = cast("Association", threading.current_thread())
+        machine = association.dul.state_machine
+        wait_for(lambda: machine.current_state == "Sta1", "the end of the connection", 10)
+        opened.append(open_(*arguments))
+        return opened[-1]
 
-    def opened(*called: Any) -> int:
-        gone.wait(10)
-        number = open_(*called)
-        done.set()
-        return number
+    def noted(number: int, *arguments: Any) -> None:
+        close(number, *arguments)
+        closed.append(number)
 
-    monkeypatch.setattr(node.scp, "_end", ended)
-    monkeypatch.setattr(node.catalog.access, "open", opened)
+    monkeypatch.setattr(node.catalog.access, "open", late)
+    monkeypatch.setattr(node.catalog.access, "close", noted)
     with Wire(node.scp.server_address[1]) as wire:
         wire.associate()
-    assert done.wait(10)
+    wait_for(lambda: bool(closed), "the association to be recorded as ended", 20)
 
-    wait_for(lambda: node.scp._open == {}, "the association to be recorded as ended", 10)
+    assert closed == opened
 
 
 @pytest.mark.parametrize("maximum", [1, 6, 7])

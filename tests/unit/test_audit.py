@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from node.audit.auditor import AuditedDestination, Auditor, MessageWriter
 from node.audit.message import Message
-from node.audit.reporting import audited, auditor_of, place_of
+from node.audit.reporting import audited, auditor_of, collector_of, place_of
 from node.audit.syslog import Collector, formatted, framed
 from node.errors import TransientDeliveryError
 from node.model.events import EventKind, LedgerEvent
@@ -249,9 +249,8 @@ def test_the_settings_make_an_auditor(tmp_path: Path, catalog: Catalog) -> None:
         encoding="utf-8",
     )
     settings = load(config)
-    made = auditor_of(settings, catalog)
-    assert made is not None
-    assert str(made._collector) == "tls arr.example.org:6514"
+    assert auditor_of(settings, catalog) is not None
+    assert str(collector_of(settings)) == "tls arr.example.org:6514"
     assert [place_of(one) for one in settings.destinations] == [
         AuditedDestination("https://a.example.org/dw", "a.example.org"),
         AuditedDestination("b", medium=True),

@@ -46,7 +46,7 @@ def test_slices_stay_slices() -> None:
     """Mirrored or turned, the slice axis is the one along which this stack grows brighter."""
     image = sample().image.astype(np.float32)
     for seed in range(30):
-        turned, _ = augment._mirrored(image, sample().slices, np.random.default_rng(seed))
+        turned, _ = augment.mirrored(image, sample().slices, np.random.default_rng(seed))
 
         means = turned.mean(axis=(1, 2))
         assert abs(np.corrcoef(means, np.arange(32))[0, 1]) > 0.99
@@ -56,7 +56,7 @@ def test_a_reversed_stack_reverses_what_its_slices_show() -> None:
     """Liver in the first half is liver in the last half."""
     image, slices = sample().image.astype(np.float32), sample().slices.copy()
     slices[:16], slices[16:] = 1, 0
-    found = [augment._mirrored(image, slices, np.random.default_rng(seed)) for seed in range(40)]
+    found = [augment.mirrored(image, slices, np.random.default_rng(seed)) for seed in range(40)]
 
     reverse = [known for turned, known in found if turned[0].mean() > turned[-1].mean()]
     assert reverse
@@ -68,18 +68,18 @@ def test_thicker_slices_are_told_by_the_spacing() -> None:
     image = np.zeros((32, 96, 96), np.float32)
     image[::2] = 1
     for seed in range(10):
-        found, spacing = augment._thicker(image, 4.0, np.random.default_rng(seed))
+        found, spacing = augment.thicker(image, 4.0, np.random.default_rng(seed))
 
         assert spacing in (8.0, 12.0)
         assert np.abs(np.diff(found.mean(axis=(1, 2)))).max() < 0.5
-        assert augment._thicker(image, 10.0, np.random.default_rng(seed))[1] == 10.0
+        assert augment.thicker(image, 10.0, np.random.default_rng(seed))[1] == 10.0
 
 
 def test_a_smaller_field_of_view_is_black_outside() -> None:
     """Middle kept, corners as empty as beyond the scan."""
     image = np.ones((4, 96, 96), np.float32)
     for seed in range(10):
-        found = augment._narrowed(image, -1.0, np.random.default_rng(seed))
+        found = augment.narrowed(image, -1.0, np.random.default_rng(seed))
 
         assert found[:, 48, 48].min() == 1
         assert found[:, 0, 0].max() == -1
@@ -88,7 +88,7 @@ def test_a_smaller_field_of_view_is_black_outside() -> None:
 
 def test_a_bias_field_is_smooth_and_around_one() -> None:
     """A coil hears the near side better; it draws no edges."""
-    field = augment._bias_field((16, 96, 96), seed=3)
+    field = augment.bias_field((16, 96, 96), seed=3)
 
     assert field.mean() == pytest.approx(1.0, abs=1e-3)
     assert field.min() > 0

@@ -26,7 +26,7 @@ def test_remedies_come_later_and_later(
     catalog = Catalog(f"sqlite:///{tmp_path / 'c.sqlite'}")
     reports = Reports(catalog, lambda: 0.0, lambda: 1.0, {})
 
-    found = reports._decide("pacs", reason, attempts)
+    found = reports.decide("pacs", reason, attempts)
 
     assert (found.then, found.wait_s) == (then, wait_s)
     assert f"{reason:04X}" in found.reason
@@ -40,6 +40,6 @@ def test_a_destination_keeps_its_own_retries(
     catalog = Catalog(f"sqlite:///{tmp_path / 'c.sqlite'}")
     own = {"pacs": Retries(attempts=3, first_delay_s=2.0, longest_delay_s=60.0)}
 
-    found = Reports(catalog, lambda: 0.0, lambda: 1.0, own)._decide("pacs", 0x0213, attempts)
+    found = Reports(catalog, lambda: 0.0, lambda: 1.0, own).decide("pacs", 0x0213, attempts)
 
     assert (found.then, found.wait_s) == (then, wait_s)

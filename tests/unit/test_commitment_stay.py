@@ -1,9 +1,9 @@
 """How long we stay for a report: until all is answered for, and our answer has left."""
 
-from node.commitment.ask import _ReportLine, _stay
+from node.commitment.ask import ReportLine, stay
 
 
-class Line(_ReportLine):
+class Line(ReportLine):
     """A line on which nothing is sent."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ def test_we_leave_when_all_is_answered_for() -> None:
     """By a report here or elsewhere."""
     line = Line()
     association = Association(line, 100)
-    _stay(association, line, lambda: association.count == 3, 50)  # type: ignore[arg-type]
+    stay(association, line, lambda: association.count == 3, 50)  # type: ignore[arg-type]
     assert association.count == 3
 
 
@@ -52,7 +52,7 @@ def test_we_leave_when_the_time_is_over() -> None:
     """The report may come on an association of its own."""
     line = Line()
     association = Association(line, 100)
-    _stay(association, line, lambda: False, 5)  # type: ignore[arg-type]
+    stay(association, line, lambda: False, 5)  # type: ignore[arg-type]
     assert association.count == 6
 
 
@@ -61,7 +61,7 @@ def test_our_answer_leaves_before_we_do() -> None:
     line = Line()
     line.busy = True
     association = Association(line, 100, answered_at=20)
-    _stay(association, line, lambda: True, 5)  # type: ignore[arg-type]
+    stay(association, line, lambda: True, 5)  # type: ignore[arg-type]
     assert association.count == 20
 
 
@@ -70,5 +70,5 @@ def test_a_peer_that_has_gone_is_not_waited_for() -> None:
     line = Line()
     line.busy = True
     association = Association(line, 4)
-    _stay(association, line, lambda: False, 50)  # type: ignore[arg-type]
+    stay(association, line, lambda: False, 50)  # type: ignore[arg-type]
     assert association.count == 5

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pydicom._uid_dict import UID_dictionary
+from pydicom.uid import UID
 
 from node.receive.negotiation import NON_PATIENT, SERVICES, is_stored, is_walked
 from node.receive.statuses import StoreStatus
@@ -26,8 +27,8 @@ def named(uids: Iterable[str]) -> dict[str, str]:
     """Return UIDs with the names that PS3.6 gives them."""
     found = {}
     for uid in uids:
-        name, _, _, retired, _ = UID_dictionary[uid]
-        found[uid] = f"{name} (retired)" if retired and name else name
+        known = UID(uid)
+        found[uid] = f"{known.name} (retired)" if known.is_retired and known.name else known.name
     return {uid: name or "retired, without a name" for uid, name in found.items()}
 
 

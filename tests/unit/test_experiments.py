@@ -9,7 +9,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from radnet.cli.experiment import PRESET, _more, _table, chosen
+from radnet.cli.experiment import PRESET, chosen, further_table, poster_table
 from radnet.training import experiments, transfer
 from radnet.training.experiments import FRACTION, FREEZE, POSTER, ArmScores, Poster
 from radnet.training.liver_cases import LEAST_ML, VOXEL_ML, Case
@@ -26,8 +26,8 @@ def printed(rows: list[ArmScores]) -> str:
     """Return both tables as they are printed where the output is no terminal."""
     console = Console(width=130)
     with console.capture() as shown:
-        console.print(_table("Table 2: frozen part", rows))
-        console.print(_more("Table 2: frozen part", rows))
+        console.print(poster_table("Table 2: frozen part", rows))
+        console.print(further_table("Table 2: frozen part", rows))
     return shown.get()
 
 
@@ -134,7 +134,7 @@ def test_an_arm_learns_from_its_share_of_the_cases(
         seen.append([case.name for case in chosen])
         return lambda first: iter(())
 
-    monkeypatch.setattr(experiments, "_batches", watch)
+    monkeypatch.setattr(experiments, "batches_of", watch)
     monkeypatch.setattr(experiments, "transfer_encoder", lambda net, weights: None)
     monkeypatch.setattr(transfer, "train", lambda net, batches, plan: iter(()))
     cases = [a_case(str(number)) for number in range(10)]

@@ -50,7 +50,7 @@ def test_liver_network_is_exported_through_its_gates(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_every_case_of_the_liver_shows_one() -> None:
     """The Dice of two empty masks is 1 and tells nothing."""
-    run = LiverSegmenter.load()._run
+    run = LiverSegmenter.load().run
 
     for case in exporting.stacks("liver", 2):
         assert (run(case)[0] > 0).sum() > exporting.LEAST_LIVER / 2
@@ -58,7 +58,7 @@ def test_every_case_of_the_liver_shows_one() -> None:
 
 def test_refused_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that says something else must not lie about to be picked up."""
-    monkeypatch.setattr(exporting, "_openvino", lambda *_: lambda stack: [stack + 1])
+    monkeypatch.setattr(exporting, "openvino_run", lambda *_: lambda stack: [stack + 1])
     monkeypatch.setattr(
         exporting, "stacks", lambda *_: [np.zeros((1, 1, 48, 192, 192), np.float32)]
     )
@@ -75,15 +75,15 @@ def without_onnx(monkeypatch: pytest.MonkeyPatch, said: float) -> None:
     def openvino(path: Path, precision: str) -> exporting.Run:
         del precision
         assert path.read_text() == "fresh"
-        return lambda stack: [exporting._torch(net)(stack)[0] + np.float32(said)]
+        return lambda stack: [exporting.torch_run(net)(stack)[0] + np.float32(said)]
 
     torch.manual_seed(0)
     net = LiverNet(preset(TINY)).half().float().eval()  # as it comes back from its file
-    monkeypatch.setattr(exporting, "_openvino", openvino)
+    monkeypatch.setattr(exporting, "openvino_run", openvino)
     monkeypatch.setattr(
-        exporting, "_write_onnx", lambda _, path, side: path.write_text("fresh") + side
+        exporting, "write_onnx", lambda _, path, side: path.write_text("fresh") + side
     )
-    monkeypatch.setattr(exporting, "_write_ir", lambda out: (out / "model.xml").write_text("x"))
+    monkeypatch.setattr(exporting, "write_ir", lambda out: (out / "model.xml").write_text("x"))
     monkeypatch.setattr(exporting, "stacks", lambda *_: [np.ones((1, 1, 8, 32, 32), np.float32)])
 
 

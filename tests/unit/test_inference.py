@@ -10,7 +10,7 @@ from radnet.data.protocols import random_scan
 from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import Classifier, Prediction, from_other_end, stack_of
 from radnet.inference.frame import frame
-from radnet.inference.mask import _above, on_source
+from radnet.inference.mask import on_source, resampled_above
 from radnet.inference.preparation import (
     AIR_HU,
     Array,
@@ -104,7 +104,7 @@ def test_axis_by_axis_is_the_same_interpolation() -> None:
     turned = to_grid.copy()
     turned[0, 1] = 2e-6  # just enough to leave the short cut
 
-    quick, slow = (_above(array, grid, (20, 30, 25), 0.5) for grid in (to_grid, turned))
+    quick, slow = (resampled_above(array, grid, (20, 30, 25), 0.5) for grid in (to_grid, turned))
 
     assert quick.any()
     assert (quick != slow).mean() < 1e-3
@@ -292,7 +292,7 @@ def test_no_order_of_the_slices_changes_what_is_recognised(classifier: Classifie
 
     assert other.sequence == pytest.approx(seen.sequence, abs=1e-4)
     assert other.coverage == pytest.approx(seen.coverage, abs=1e-4)
-    first = classifier._run(learned[None, None])[0][0]
+    first = classifier.run(learned[None, None])[0][0]
     powers = np.exp(first[:7] / classifier.record["temperature"]["sequence"])
     assert list(seen.sequence.values()) == pytest.approx(powers / powers.sum(), abs=1e-4)
     # 44 slices of 5 mm are 6.9 cells: told from the other end each lies over two of them.
@@ -375,7 +375,7 @@ def test_a_liver_that_nothing_points_at_is_found(
 ) -> None:
     """A chest CT with 950 mL of liver at its lower end was once said to have none."""
     picture = phantom(-560)
-    blind = Blind(classifier._run, classifier.record, classifier.digest, "blind")
+    blind = Blind(classifier.run, classifier.record, classifier.digest, "blind")
     blind.suspected = suspected
 
     air = ((40, 40), (0, 0), (0, 0))  # so that the first cell is far from the liver
@@ -383,7 +383,7 @@ def test_a_liver_that_nothing_points_at_is_found(
     truth = np.pad(picture.liver, air)
     scan = hd.Volume(image, affine=picture.affine, coordinate_system="PATIENT")
 
-    blinded = LiverSegmenter(segmenter._run, blind, segmenter.record, segmenter.digest)
+    blinded = LiverSegmenter(segmenter.run, blind, segmenter.record, segmenter.digest)
     found = blinded.segment(scan)
 
     assert 2 * (found.mask & truth).sum() / (found.mask.sum() + truth.sum()) > 0.8
@@ -400,7 +400,7 @@ def test_a_small_part_far_from_the_liver_does_not_end_the_search(
     affine = np.eye(4)
     affine[:3, :3] = np.array([[0, 0, 4], [0, 4, 0], [4, 0, 0]])
     scan = hd.Volume(image, affine=affine, coordinate_system="PATIENT")
-    blind = Blind(classifier._run, classifier.record, classifier.digest, "blind")
+    blind = Blind(classifier.run, classifier.record, classifier.digest, "blind")
     blind.suspected = 0.9
 
     def bright(stack: Array) -> list[Array]:
@@ -458,8 +458,8 @@ def test_one_pass_agrees_with_the_posters_sliding_window(classifier: Classifier)
     agree, total, pairs = 0, 0, []
     for seed in (11, 12, 13):
         stack = classifier_input(whole_body(seed), "CT")
-        one_pass = classifier._run(stack[None, None])[1][0]
-        slid = sliding_cells(classifier._run, stack)
+        one_pass = classifier.run(stack[None, None])[1][0]
+        slid = sliding_cells(classifier.run, stack)
         agree += int(((one_pass > 0) == (slid > 0)).sum())
         total += one_pass.size
         pairs.append(np.stack([one_pass.ravel(), slid.ravel()]))

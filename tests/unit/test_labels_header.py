@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 
 from radnet.labels.evidence import SeriesLabels
 from radnet.labels.header import read_header
@@ -483,7 +483,7 @@ def test_bytes_in_whatever_representation_does_not_raise(
     elements: list[tuple[str, str, bytes]],
 ) -> None:
     """Whatever stands in an element, of whatever VR, as a file brings it: unparsed."""
-    raw = {}
+    raw: dict[BaseTag, DataElement | RawDataElement] = {}
     for keyword, vr, value in elements:
         tag = Tag(keyword)
         raw[tag] = RawDataElement(

@@ -12,14 +12,14 @@ from radnet.training.liver_cases import Case, make_case
 from radnet.training.liver_patches import (
     PATCH,
     SHORTEST_SCAN,
-    _cut_short,
-    _drawn,
-    _in_view,
-    _places,
-    _reached,
-    _with_lesions,
-    _with_sacs,
+    cut_short,
+    deformed,
+    in_view,
     patch,
+    patch_places,
+    with_lesions,
+    with_sacs,
+    within_slices,
 )
 
 LIVER_HU: Final = 110.0
@@ -61,7 +61,9 @@ def test_a_liver_of_a_few_voxels_is_found(case: Case) -> None:
 def test_image_and_mask_are_deformed_alike(case: Case) -> None:
     """However a patch is bent, its mask lies on its liver."""
     for seed in range(8):
-        image, liver, known = _drawn(case, _places(case, np.random.default_rng(seed)), WHOLE)
+        image, liver, known = deformed(
+            case, patch_places(case, np.random.default_rng(seed)), WHOLE
+        )
         sure = (known > 0) & (np.abs(liver - 0.5) > 0.45)
         assert np.array_equal(image[sure] > 30, liver[sure] > 0.5), seed
 
@@ -72,7 +74,7 @@ def test_undeformed_places_give_the_case_back(case: Case) -> None:
     places = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     places += torch.tensor([5.0, 30.0, 40.0])
 
-    image, liver, _ = _drawn(case, places, WHOLE)
+    image, liver, _ = deformed(case, places, WHOLE)
 
     part = (slice(5, 53), slice(30, 126), slice(40, 136))
     np.testing.assert_allclose(image, case.hounsfield[part], atol=0.05)
@@ -83,7 +85,7 @@ def test_lesions_lie_in_the_liver_alone(case: Case) -> None:
     """A lesion belongs to the liver, and nothing outside it changes."""
     liver = case.liver[:48, 30:126, 30:126]
     image = case.hounsfield[:48, 30:126, 30:126]
-    changed = [_with_lesions(image, liver, case, np.random.default_rng(s)) for s in range(12)]
+    changed = [with_lesions(image, liver, case, np.random.default_rng(s)) for s in range(12)]
 
     assert any(not np.array_equal(one, image) for one in changed)
     for one in changed:
@@ -96,7 +98,7 @@ def test_sacs_lie_beside_the_liver_and_change_nothing_of_it(case: Case) -> None:
     image = case.hounsfield[:48, 30:126, 30:126].copy()
     image[:, 50:60], image[:, 60:70] = -800, 400
     liver = liver * (np.abs(image) < 300)
-    changed = [_with_sacs(image, liver, case, np.random.default_rng(s)) for s in range(20)]
+    changed = [with_sacs(image, liver, case, np.random.default_rng(s)) for s in range(20)]
 
     fluid = [one[(one != image) & (np.abs(one - image) > 40)] for one in changed]
     assert 4 < sum(len(one) > 0 for one in fluid) < 16
@@ -114,7 +116,7 @@ def test_no_lesion_begins_at_the_border(case: Case) -> None:
 
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        assert np.array_equal(_with_lesions(image, thin, case, rng), image)
+        assert np.array_equal(with_lesions(image, thin, case, rng), image)
 
 
 def test_what_a_mask_leaves_open_is_seen_and_not_judged(case: Case) -> None:
@@ -124,10 +126,10 @@ def test_what_a_mask_leaves_open_is_seen_and_not_judged(case: Case) -> None:
     case = replace(case, known=case.known & ~unknown)
     left_open, seen = [], []
     for seed in range(20):
-        places = _places(case, np.random.default_rng(seed))
-        _, _, known = _drawn(case, places, WHOLE)
+        places = patch_places(case, np.random.default_rng(seed))
+        _, _, known = deformed(case, places, WHOLE)
         image, _, counted = patch(case, np.random.default_rng(seed))
-        left_open.append(int((_reached(case, places) * (1 - known)).sum()))
+        left_open.append(int((within_slices(case, places) * (1 - known)).sum()))
         seen.append(float(np.abs(image[(counted == 0)]).max()))
 
     assert max(left_open) > 0
@@ -139,10 +141,10 @@ def test_a_field_of_view_that_cuts_the_body_goes_on_as_its_edge(case: Case) -> N
     cut = 0
     for seed in range(24):
         rng = np.random.default_rng(seed)
-        places = _places(case, rng)
-        seen, inside = _in_view(case, places, rng)
-        image, liver, known = _drawn(case, seen, inside)
-        whole, there, _ = _drawn(case, places, WHOLE)
+        places = patch_places(case, rng)
+        seen, inside = in_view(case, places, rng)
+        image, liver, known = deformed(case, seen, inside)
+        whole, there, _ = deformed(case, places, WHOLE)
         kept = inside > 0
         cut += int(not kept.all())
         assert np.array_equal(image[kept], whole[kept]), seed
@@ -158,7 +160,7 @@ def test_beyond_the_first_and_last_slice_there_is_nothing(case: Case) -> None:
     """The segmenter pads a short scan with the darkest tone."""
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        reached = _reached(case, _places(case, np.random.default_rng(seed)))
+        reached = within_slices(case, patch_places(case, np.random.default_rng(seed)))
         image, _, known = patch(replace(case, phantom=True), rng)
         beyond = reached < 1
         if beyond.any():
@@ -170,7 +172,7 @@ def test_a_scan_cut_short_keeps_whole_slices() -> None:
     """What was not scanned is unknown; what is left is as it was."""
     scanned = np.zeros(PATCH, np.float32)
     scanned[4:40] = 1
-    cuts = [_cut_short(scanned, np.random.default_rng(seed)) for seed in range(40)]
+    cuts = [cut_short(scanned, np.random.default_rng(seed)) for seed in range(40)]
 
     lengths = {int(cut.any(axis=(1, 2)).sum()) for cut in cuts}
     assert len(lengths) > 3

@@ -132,7 +132,7 @@ def bomb() -> bytes:
 
 def test_a_deflate_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though its UIDs can be read: no reader could hold the rest."""
-    monkeypatch.setattr(octets, "_INFLATED_MOST", 5_000_000)
+    monkeypatch.setattr(octets, "INFLATED_MOST", 5_000_000)
     assert len(bomb()) < 20_000
 
     with pytest.raises(InvalidInstanceError, match="inflates to over"):

@@ -3,6 +3,7 @@
 import pytest
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -11,7 +12,10 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGLossless,
 )
-from pynetdicom.sop_class import _NON_PATIENT_OBJECT_CLASSES, _STORAGE_CLASSES
+from pynetdicom.presentation import (
+    AllStoragePresentationContexts,
+    NonPatientObjectPresentationContexts,
+)
 
 from node.receive.negotiation import NON_PATIENT, answered, is_stored, is_walked
 from node.wire.request import Proposal
@@ -56,14 +60,18 @@ def test_the_first_syntax_that_can_be_walked_is_accepted(
 
 def test_all_that_the_standard_stores_is_stored_and_nothing_else() -> None:
     """By the registry of PS3.6, and by pynetdicom's own list of storage classes."""
-    listed = {*_STORAGE_CLASSES.values(), *_NON_PATIENT_OBJECT_CLASSES.values()}
+    of_patients, of_none = (
+        {str(context.abstract_syntax) for context in contexts}
+        for contexts in (AllStoragePresentationContexts, NonPatientObjectPresentationContexts)
+    )
+    listed = of_patients | of_none
     stored = {uid for uid in UID_dictionary if is_stored(uid)}
 
     assert listed <= {uid for uid in listed if is_stored(uid)}
     assert HangingProtocolStorage in stored
-    others = {UID_dictionary[uid][0] for uid in stored - listed}
+    others = {UID(uid).name for uid in stored - listed}
     assert all("Storage" in name or not name for name in others)
-    assert set(NON_PATIENT) == set(_NON_PATIENT_OBJECT_CLASSES.values())
+    assert set(NON_PATIENT) == of_none
 
 
 @pytest.mark.parametrize(

@@ -341,13 +341,13 @@ EMPTY = b"\x08\0\x01\0UL\0\0"
 def test_elements_cost_what_their_octets_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     """The window is filled once for each 16 KiB, not for each element."""
     filled: list[int] = []
-    load = octets.Inflated._load
+    load = octets.Inflated.load
 
     def counted(self: octets.Inflated, position: int, wanted: int) -> None:
         load(self, position, wanted)
         filled.append(len(self.buffer))
 
-    monkeypatch.setattr(octets.Inflated, "_load", counted)
+    monkeypatch.setattr(octets.Inflated, "load", counted)
     data = EMPTY * 100_000 + encoded(ct_slice(1), EXPLICIT)
     squeeze = zlib.compressobj(0, wbits=-zlib.MAX_WBITS)
     walked(squeeze.compress(data) + squeeze.flush(), DeflatedExplicitVRLittleEndian)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from node.cli.studies import _outbound
+from node.cli.studies import readable_instances
 from tests.outbound import ct_slice, written
 
 
@@ -28,7 +28,7 @@ def test_a_spoiled_file_is_left_out_and_the_rest_is_sent(
     for seed in range(100):
         (tmp_path / f"spoiled-{seed}.dcm").write_bytes(spoiled(good, seed))
 
-    found = _outbound(tmp_path)
+    found = readable_instances(tmp_path)
 
     assert whole.path in [one.path for one in found]
     assert "left out" in capsys.readouterr().err

@@ -43,7 +43,7 @@ def _jobs(catalog: Catalog) -> set[tuple[str, float]]:
 
 def _fail_at(monkeypatch: pytest.MonkeyPatch, catalog: Catalog, time: int) -> None:
     """Let the database be gone at the nth transaction of an order."""
-    real, times = catalog.orders._changed, 0
+    real, times = catalog.deliveries.obey, 0
 
     def changed(*arguments: Any) -> Any:
         nonlocal times
@@ -52,7 +52,7 @@ def _fail_at(monkeypatch: pytest.MonkeyPatch, catalog: Catalog, time: int) -> No
             raise StoreError("the catalog was not changed")
         return real(*arguments)
 
-    monkeypatch.setattr(catalog.orders, "_changed", changed)
+    monkeypatch.setattr(catalog.deliveries, "obey", changed)
 
 
 def test_an_order_is_obeyed_in_several_transactions(

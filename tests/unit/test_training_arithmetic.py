@@ -83,11 +83,11 @@ def test_both_precisions_can_be_measured_here() -> None:
 
 def test_a_gradient_that_is_wrong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """What torch does at two slices: another tensor, finite and plausible."""
-    right = arithmetic._gradient
+    right = arithmetic.weight_gradient
 
     def wrong(layer: torch.nn.Conv3d, stack: torch.Tensor, half: bool) -> torch.Tensor:
         return right(layer, stack, False) * (1.2 if half else 1.0)
 
-    monkeypatch.setattr(arithmetic, "_gradient", wrong)
+    monkeypatch.setattr(arithmetic, "weight_gradient", wrong)
 
     assert not arithmetic.bf16_gradients_sound()

@@ -154,7 +154,7 @@ def test_frozen_parts_do_not_drift() -> None:
     before = {name: tensor.clone() for name, tensor in net.encoder.state_dict().items()}
     plan = transfer.Plan(SMALL.name, 0, 0, steps=2, freeze="all")
     case = phantom_case(2)
-    batch = experiments._batches([case], plan)
+    batch = experiments.batches_of([case], plan)
 
     for _ in transfer.train(net, batch, plan):
         pass

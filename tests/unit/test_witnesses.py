@@ -18,7 +18,7 @@ from radnet.training.evaluate import About, ScanReport, reports
 from radnet.training.report_card import tables
 from radnet.training.report_page import page
 from radnet.training.scorecard import scorecard
-from radnet.training.witnesses import _covered, remark, tallies, witness_rows
+from radnet.training.witnesses import coverage_right, remark, tallies, witness_rows
 from tests.made_ct import made_slice, write_ct
 
 HEAD = "id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use"
@@ -62,7 +62,7 @@ def test_one_wrong_region_is_wrong_and_one_unknown_is_unknown(
     silent = fuse_witnesses(SeriesLabels(), None, 0.6)
 
     assert (
-        _covered({"liver", "kidney"}, replace(silent, covered=said, regions_unknown=unknown))
+        coverage_right({"liver", "kidney"}, replace(silent, covered=said, regions_unknown=unknown))
         is right
     )
 
