@@ -129,7 +129,6 @@ class Worker:
 
     def launch(self) -> None:
         """Start the engine, and go on with what a worker of this name was at when it ended."""
-        self.dispatcher.adopt()
         self.engine.launch([*self.queues, *self.due.queues])
         self.due.resume()
 
@@ -150,8 +149,7 @@ class Worker:
         return [
             (self.settle, SWEEP_S),
             (self.rescue, RESCUE_S),
-            (lambda: self.dispatcher.look(self.pipeline), SWEEP_S),
-            (lambda: self.dispatcher.mend(self.engine, self.delivering), RESCUE_S),
+            (lambda: self.dispatcher.probe(self.pipeline), SWEEP_S),
             (lambda: self.sweep.mend(self.engine), MEND_S),
             (self.commitments.tick, COMMIT_S),
             *((partial(self.due.look, kind), SWEEP_S) for kind in self.due.kinds),
@@ -272,7 +270,9 @@ def build(
     pipeline = workflows.register(engine, stages, delivering)
     committed = _commitments(settings, storage, outside)
     due = DueWork(engine, catalog.work, name, outside.monotonic)
-    due.add(workflows.due_kinds(engine, committed, _owed(settings, storage, outside)))
+    at_once = AT_ONCE + len(delivering.destinations)
+    due.add([workflows.delivery(engine, delivering, dispatcher.choose, at_once)])
+    due.add(workflows.storage_commitment(engine, committed, _owed(settings, storage, outside)))
     policy = Policy(settings.series.settle_s, settings.series.quiet_s)
     return Worker(
         outside=outside,
@@ -286,7 +286,7 @@ def build(
         sweep=Sweep(catalog, files, policy, readable_headers, outside.clock, outside.monotonic),
         quarantine=Quarantine(catalog, files, outside.clock),
         clock_watch=ClockWatch(catalog, outside.clock, outside.monotonic),
-        queues=workflows.queues(AT_ONCE + len(delivering.destinations)),
+        queues=workflows.queues(),
         upkeep=_upkeep(settings, storage, outside),
     )
 

@@ -14,6 +14,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from node.app import Storage
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
 from node.model.records import Revision
+from node.model.states import WorkState
+from node.model.work import Kind
 from node.pipeline.engine import LIVE_STATES, DeadJob, Engine
 from node.pipeline.ticker import Ticker
 from node.receive.disk_space import DiskSpace
@@ -25,6 +27,7 @@ from node.store.catalog import Catalog
 from node.store.files import DERIVED, InstanceFiles
 from node.upkeep.clockwatch import ClockWatch
 from node.worker import Networks, Outside, build
+from tests.due_time import Moment, note_looks
 from tests.made_ct import SERIES, STUDY, made_slice
 from tests.made_networks import AbdomenClassifier, SwitchableModel
 from tests.receiver import encoded
@@ -75,10 +78,10 @@ class Bench:
     """A node without its network: instances in by hand, time by hand."""
 
     def __init__(self, folder: Path) -> None:
-        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
+        self.moment = Moment(1000.0)
+        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}", self.moment)
         self.catalog.upgrade()
         self.files = InstanceFiles(folder)
-        self.now = 1000.0
         self.steadily = 0.0
         self.classifier = AbdomenClassifier()
         self.liver = SwitchableModel()
@@ -110,8 +113,20 @@ class Bench:
         self._looks = ExitStack()
         self._looks.enter_context(Ticker([(self._look, 0.05)]))
 
+    @property
+    def now(self) -> float:
+        """The time; to set it is to let it pass."""
+        return self.moment.now
+
+    @now.setter
+    def now(self, value: float) -> None:
+        with self.catalog.write() as connection:
+            note_looks(connection, value - self.moment.now)
+            self.moment.now = value
+
     def _look(self) -> None:
-        self.worker.dispatcher.look(self.workflows)
+        self.worker.dispatcher.probe(self.workflows)
+        self.worker.due.look(Kind.DELIVER)
 
     def close(self) -> None:
         """End it."""
@@ -144,8 +159,9 @@ class Bench:
     def set_clock(self, seconds: float) -> None:
         """Set the clock, and let the worker notice that."""
         watch = ClockWatch(self.catalog, self.clock, lambda: 0.0)
-        self.now += seconds
+        self.moment.now += seconds
         watch.look()
+        self.worker.due.look(Kind.DELIVER)
 
     def last(self) -> Revision | None:
         """Return the newest revision of the made-up series."""
@@ -177,8 +193,8 @@ class Bench:
         if DBOS.list_workflows(status=list(LIVE_STATES), load_input=False, load_output=False):
             return False
         return all(
-            batch.state == "waiting" and batch.next_at > self.now
-            for batch in self.catalog.dispatches.of_destination("pacs")
+            batch.state is WorkState.WAITING and batch.due_at > self.now
+            for batch in self.catalog.work.open(Kind.DELIVER, "pacs")
         )
 
     def nothing_pending(self) -> bool:

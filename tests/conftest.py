@@ -13,6 +13,7 @@ import structlog
 
 from node.store.catalog import Catalog
 from tests.certificates import Authority, authority
+from tests.due_time import Moment
 from tests.peers import (
     DCMTK_TOOLS,
     RunningOrthanc,
@@ -78,13 +79,21 @@ def postgresql_server() -> Iterator[RunningPostgresql]:
         yield running
 
 
+@pytest.fixture
+def moment() -> Moment:
+    """Return the clock that work is due by."""
+    return Moment(100.0)
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def empty_catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
-    """Give an empty catalog on each of the two databases."""
+def empty_catalog(
+    request: pytest.FixtureRequest, tmp_path: Path, moment: Moment
+) -> Iterator[Catalog]:
+    """Give an empty catalog on each of the two databases; its work is due by `moment`."""
     url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgresql_server").url
-    with catalog_on(url) as made:
+    with catalog_on(url, moment) as made:
         yield made
 
 

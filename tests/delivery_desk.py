@@ -2,8 +2,10 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import time
 from pathlib import Path
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
@@ -13,15 +15,19 @@ from node.deliver.destination import Destination
 from node.deliver.dimse import DimseSender
 from node.deliver.turns import Terms
 from node.model.records import Delivery, StoredInstance
-from node.model.states import Origin
+from node.model.states import Origin, WorkState
+from node.model.work import Kind
 from node.pipeline.delivering import Delivering
-from node.pipeline.dispatch import Dispatcher
+from node.pipeline.dispatch import AT_ONCE, Dispatcher
+from node.pipeline.due import DueWork, Handler
 from node.pipeline.workflows import Workflows
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
+from tests.due_time import Moment, note_looks
 from tests.outbound import STUDY, ct_slice, written
 
 Job = Callable[[], None]
+Workflow = Callable[..., Any]
 
 
 class Desk:
@@ -43,9 +49,9 @@ class Desk:
         terms: Mapping[str, Terms] | None = None,
     ) -> None:
         self.folder = folder
-        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
+        self.moment = Moment(1000.0)
+        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}", self.moment)
         self.catalog.upgrade()
-        self.now = 1000.0
         self.local = time(12)
         self.terms = {name: (terms or {}).get(name, Terms()) for name in destinations}
         self.jobs: dict[str, Job] = {}
@@ -63,13 +69,41 @@ class Desk:
         self.dispatcher = Dispatcher(
             self.catalog, self.terms, lambda: self.now, lambda: self.local
         )
-        self.workflows = Workflows(lambda *_: None, self._queue_batch, self._queue_probe)
+        self.workflows = Workflows(lambda *_: None, self._queue_probe)
+        self.due = self._made_due()
 
-    def _queue_batch(self, destination: str, batch: str, serial: int) -> None:
-        self._queue(
-            f"send/{destination}/{batch}/{serial}",
-            lambda: self.delivering.send(destination, batch, serial),
-        )
+    def _made_due(self) -> DueWork:
+        due = DueWork(self, self.catalog.work, "worker", lambda: 0.0)
+        at_once = AT_ONCE + len(self.terms)
+        send, bury = self.delivering.send, self.delivering.bury
+        due.add([Handler(Kind.DELIVER, at_once, send, bury, self.dispatcher.choose)])
+        return due
+
+    def restart(self) -> None:
+        """Let the worker be killed, and start again."""
+        self.due = self._made_due()
+        self.due.resume()
+
+    @property
+    def now(self) -> float:
+        """The time; to set it is to let it pass."""
+        return self.moment.now
+
+    @now.setter
+    def now(self, value: float) -> None:
+        with self.catalog.write() as connection:
+            note_looks(connection, value - self.moment.now)
+            self.moment.now = value
+
+    def workflow(self, name: str) -> Callable[[Workflow], Workflow]:
+        """Leave a function as it is: this stands for the engine."""
+        assert name
+        return lambda function: function
+
+    def enqueue(self, queue: str, workflow_id: str, workflow: Workflow, *arguments: Any) -> None:
+        """Keep a job until it is run."""
+        assert queue
+        self._queue(workflow_id, lambda: _run(workflow, *arguments))
 
     def _queue_probe(self, destination: str, number: int) -> None:
         self._queue(f"probe/{destination}/{number}", lambda: self.delivering.probe(destination))
@@ -108,16 +142,20 @@ class Desk:
 
     def look(self, *, run: bool = True) -> int:
         """Let the dispatcher look once, and run what it queued; return how many jobs that was."""
-        self.dispatcher.look(self.workflows)
+        self._look()
         ready = list(self.jobs) if run else []
         for name in ready:
             self.ran.append(name)
             self.jobs.pop(name)()
         return len(ready)
 
+    def _look(self) -> None:
+        self.dispatcher.probe(self.workflows)
+        self.due.look(Kind.DELIVER)
+
     def look_in_parallel(self) -> None:
         """Look once, and run what was queued in threads, as the engine does."""
-        self.dispatcher.look(self.workflows)
+        self._look()
         threads = [threading.Thread(target=job) for job in self.jobs.values()]
         self.ran += list(self.jobs)
         self.jobs.clear()
@@ -133,9 +171,9 @@ class Desk:
             if self.look():
                 continue
             ahead = [
-                job.next_at
+                job.due_at
                 for name in self.terms
-                for job in self.catalog.dispatches.of_destination(name)
+                for job in self.catalog.work.open(Kind.DELIVER, name)
                 if job.state == "waiting"
             ] + [o.circuit.until for o in self.catalog.outlets.all().values() if o.circuit.until]
             later = [at for at in ahead if at > self.now]
@@ -165,9 +203,9 @@ class Desk:
         """
         for one in self.catalog.deliveries.of_study(STUDY):
             if one.state == "pending":
-                jobs = self.catalog.dispatches.of_destination(one.destination)
-                (job,) = [job for job in jobs if job.batch == one.batch]
-                assert job.state in ("waiting", "queued")
+                jobs = self.catalog.work.open(Kind.DELIVER, one.destination)
+                (job,) = [job for job in jobs if job.key == one.batch]
+                assert job.state in (WorkState.WAITING, WorkState.CLAIMED)
             elif one.state != "delivered":
                 assert one.reason, one
         assert self.catalog.ledger.proof().broken == ""
@@ -175,6 +213,12 @@ class Desk:
     def close(self) -> None:
         """End it."""
         self.catalog.close()
+
+
+def _run(workflow: Workflow, *arguments: Any) -> None:
+    """Run a job; what it raises, its row tells."""
+    with suppress(Exception):
+        workflow(*arguments)
 
 
 MakeDesk = Callable[..., Desk]

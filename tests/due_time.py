@@ -1,17 +1,33 @@
-"""Time that passes in tests of due work, and a clock that somebody sets."""
+"""Time that passes in tests of due work, a clock that somebody sets, and what is due by it."""
 
 from typing import Protocol
 
 import sqlalchemy as sa
 
+from node.model.work import Kind, Task
 from node.store.catalog import Catalog
 from node.store.tables import due_clock
+from node.store.waiting import Waiting
+
+
+class Moment:
+    """A clock that the test has; a catalog that goes by it takes it for the database's."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        """Return the time, in seconds since the epoch."""
+        return self.now
 
 
 class Clocked(Protocol):
     """What has a catalog and the time by which it goes."""
 
-    catalog: Catalog
+    @property
+    def catalog(self) -> Catalog:
+        """The rows."""
+
     now: float
 
 
@@ -21,6 +37,35 @@ def pass_time(bench: Clocked, seconds: float) -> None:
     To add to `now` alone is to set the clock.
     """
     with bench.catalog.write() as connection:
-        seen_at = due_clock.c.seen_at + seconds
-        connection.execute(sa.update(due_clock).values(seen_at=seen_at))
+        note_looks(connection, seconds)
         bench.now += seconds
+
+
+def note_looks(connection: sa.Connection, seconds: float) -> None:
+    """Note that somebody looked for work for so long."""
+    connection.execute(sa.update(due_clock).values(seen_at=due_clock.c.seen_at + seconds))
+
+
+def batches_due(
+    catalog: Catalog, destination: str, now: float, *, only_urgent: bool = False
+) -> list[Task]:
+    """Return the batches that are due at a destination at a time, the next first."""
+    with catalog.read() as connection:
+        waiting = Waiting(connection, Kind.DELIVER, now)
+        return waiting.first(destination, 1000, only_urgent=only_urgent)
+
+
+def destinations_due(catalog: Catalog, now: float) -> list[str]:
+    """Return where a batch is due at a time."""
+    with catalog.read() as connection:
+        return Waiting(connection, Kind.DELIVER, now).lanes()
+
+
+def batch_claimed(catalog: Catalog, destination: str, batch: str) -> Task:
+    """Claim a batch that is due, as the worker does to send it."""
+
+    def this(waiting: Waiting) -> list[Task]:
+        return [one for one in waiting.first(destination, 1000) if one.key == batch]
+
+    (task,) = catalog.work.claim(Kind.DELIVER, this, "worker")
+    return task

@@ -1,6 +1,6 @@
 """Rows for the tests of the catalog, and a catalog to put them in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,9 +46,9 @@ def uid(number: int) -> str:
 
 
 @contextmanager
-def catalog_on(url: str) -> Iterator[Catalog]:
+def catalog_on(url: str, clock: Callable[[], float] | None = None) -> Iterator[Catalog]:
     """Give an empty catalog in a database that others use after it."""
-    made = Catalog(url)
+    made = Catalog(url, clock)
     made.upgrade()
     yield made
     with made.engine.begin() as connection:

@@ -60,7 +60,7 @@ def expedite(
     StoreError
         If the rows cannot be changed.
     """
-    due = catalog.orders.hasten(scope, now)
+    due = catalog.orders.hasten(scope)
     counts = catalog.deliveries.counted(scope)
     names = sorted(name for name, states in counts.items() if states["pending"])
     return [

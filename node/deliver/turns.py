@@ -1,4 +1,4 @@
-"""Who is served next, and what has to wait: pure decisions of the dispatcher."""
+"""Who is served next, and what has to wait: pure decisions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,8 @@ from datetime import time
 from typing import Final, Literal
 
 from node.deliver.attempts import Retries
-from node.model.records import Dispatch, Outlet
+from node.model.records import Outlet
+from node.model.work import Task
 
 Priority = Literal["high", "normal", "low"]
 _RANK: Final[Mapping[Priority, int]] = {"high": 0, "normal": 1, "low": 2}
@@ -62,12 +63,12 @@ def held_because(terms: Terms, outlet: Outlet, local: time, urgent: bool) -> str
 
 
 def chosen(
-    due: Mapping[str, Sequence[Dispatch]],
+    due: Mapping[str, Sequence[Task]],
     in_flight: Mapping[str, int],
     terms: Mapping[str, Terms],
     at_once: int,
-) -> list[Dispatch]:
-    """Return the batches to queue now, in order.
+) -> list[Task]:
+    """Return the batches to claim now, in order.
 
     A destination gets at most its connections, all of them together `at_once`. Each has its
     first connection whoever else is busy: one that hangs must not keep the others waiting.
@@ -75,22 +76,22 @@ def chosen(
 
     Parameters
     ----------
-    due : Mapping[str, Sequence[Dispatch]]
+    due : Mapping[str, Sequence[Task]]
         What may be sent, in the order of each destination's own queue.
     in_flight : Mapping[str, int]
-        Batches queued or being sent, by destination.
+        Batches being sent, by destination.
     """
     first = [jobs[0] for name, jobs in due.items() if jobs and not in_flight.get(name)]
-    more: list[Dispatch] = []
+    more: list[Task] = []
     for name, jobs in due.items():
         taken = max(in_flight.get(name, 0), 1)
         left = max(terms.get(name, Terms()).connections - taken, 0)
         skipped = 0 if in_flight.get(name) else 1
         more += jobs[skipped : skipped + left]
 
-    def turn(job: Dispatch) -> tuple[int, bool, float, str, str]:
-        rank = _RANK[terms.get(job.destination, Terms()).priority]
-        return rank, not job.urgent, job.next_at, job.destination, job.batch
+    def turn(task: Task) -> tuple[int, bool, float, str, str]:
+        rank = _RANK[terms.get(task.lane, Terms()).priority]
+        return rank, not task.urgent, task.due_at, task.lane, task.key
 
     room = max(at_once - sum(in_flight.values()) - len(first), 0)
     return sorted(first, key=turn) + sorted(more, key=turn)[:room]

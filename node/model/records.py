@@ -12,7 +12,6 @@ from node.model.states import (
     CircuitState,
     CommitmentState,
     DeliveryState,
-    DispatchState,
     HoldState,
     Origin,
     RevisionState,
@@ -80,22 +79,6 @@ class Delivery:
     commitment: CommitmentState | None = None
     series_instance_uid: str = ""
     deleted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """When a batch is tried next at a destination.
-
-    `serial` is the number of the job that makes the next attempt, `attempts` how many failed.
-    """
-
-    destination: str
-    batch: str
-    state: DispatchState
-    serial: int
-    attempts: int
-    urgent: bool
-    next_at: float
 
 
 @dataclass(frozen=True, slots=True)

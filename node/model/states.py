@@ -207,31 +207,6 @@ HOLD_MOVES: Final = (
 )
 
 
-class DispatchState(StrEnum):
-    """Where the next attempt with a batch stands."""
-
-    WAITING = "waiting"
-    QUEUED = "queued"
-    DONE = "done"
-
-
-DISPATCH_QUEUED: Final = Move((DispatchState.WAITING,), DispatchState.QUEUED)
-DISPATCH_BACK: Final = Move((DispatchState.QUEUED,), DispatchState.WAITING)
-DISPATCH_DUE: Final = Move((DispatchState.WAITING, DispatchState.DONE), DispatchState.WAITING)
-"""Something of it is pending again, or is to be tried at once."""
-DISPATCH_CLOSED: Final = Move((DispatchState.QUEUED,), DispatchState.DONE)
-DISPATCH_EMPTIED: Final = Move(tuple(DispatchState), DispatchState.DONE)
-"""Nothing of it is pending any more: it was cancelled or paused."""
-
-DISPATCH_MOVES: Final = (
-    DISPATCH_QUEUED,
-    DISPATCH_BACK,
-    DISPATCH_DUE,
-    DISPATCH_CLOSED,
-    DISPATCH_EMPTIED,
-)
-
-
 class WorkState(StrEnum):
     """Where a piece of work that is due stands; see `node.store.work`."""
 
@@ -249,6 +224,8 @@ AT_WORK: Final = (WorkState.CLAIMED, WorkState.DEAD)
 
 WORK_ADDED: Final = Move((WorkState.DONE,), WorkState.WAITING)
 """It is asked for again."""
+WORK_HASTENED: Final = Move((WorkState.WAITING, WorkState.DONE), WorkState.WAITING)
+"""It is to be tried at once; who is at it just now looks at its end what is left to do."""
 WORK_CLAIMED: Final = Move((WorkState.WAITING,), WorkState.CLAIMED)
 WORK_TAKEN_OVER: Final = Move(tuple(WorkState), WorkState.CLAIMED)
 """By the process that asks for it; whoever was at it is stale."""
@@ -258,9 +235,12 @@ WORK_PUT_OFF: Final = Move((WorkState.WAITING,), WorkState.WAITING)
 """Nobody would take it now: another of its lane was tried."""
 WORK_DIED: Final = Move((WorkState.CLAIMED,), WorkState.DEAD)
 WORK_DONE: Final = Move(AT_WORK, WorkState.DONE)
+WORK_EMPTIED: Final = Move(tuple(WorkState), WorkState.DONE)
+"""Nothing is left to do of it: whoever is at it is stale."""
 
 WORK_MOVES: Final = (
     WORK_ADDED,
+    WORK_HASTENED,
     WORK_CLAIMED,
     WORK_TAKEN_OVER,
     WORK_LEASE_ENDED,
@@ -268,6 +248,7 @@ WORK_MOVES: Final = (
     WORK_PUT_OFF,
     WORK_DIED,
     WORK_DONE,
+    WORK_EMPTIED,
 )
 
 

@@ -11,6 +11,8 @@ from node.model.states import WorkState
 class Kind(StrEnum):
     """What is to be done."""
 
+    DELIVER = "deliver"
+    """Send a batch; lane: its destination."""
     ASK = "ask"
     """Ask a destination to commit; key: the Transaction UID of the request."""
     REPORT = "report"

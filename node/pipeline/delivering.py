@@ -1,7 +1,7 @@
 """What a delivery job does: one attempt with one batch, and what follows from it.
 
-The rows say what is pending; a job carries nothing but their key and its own number, so that it
-may run twice, late, or not at all. After every attempt each instance is delivered, pending with
+The rows say what is pending; a job carries nothing but their key, so that it may run twice, late,
+or not at all. After every attempt each instance is delivered, pending with
 its batch due at a known time, parked with a reason, or cancelled.
 """
 
@@ -25,8 +25,9 @@ from node.deliver.destination import (
 )
 from node.deliver.turns import Terms, held_because, is_open
 from node.errors import DeliveryError
-from node.model.records import Circuit, Dispatch, StoredInstance
+from node.model.records import Circuit, StoredInstance
 from node.model.states import DeliveryState
+from node.model.work import Task
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 
@@ -89,30 +90,23 @@ class Delivering:
     local_time: Callable[[], time]
     random: Callable[[], float]
 
-    def send(self, destination: str, batch: str, serial: int) -> None:
-        """Make one attempt with what is pending of a batch; a stale job does nothing."""
-        # The dispatcher queues a job before it notes that; where this begins in between, its row
-        # would say that it is stale, and wait a minute for it to be missed.
-        self.catalog.dispatches.mark_queued(destination, batch, serial, self.clock())
-        job = self.catalog.dispatches.job(destination, batch, serial)
-        if job is None:
-            return
-        target = self.destinations.get(destination)
+    def send(self, job: Task) -> None:
+        """Make one attempt with what is pending of a batch."""
+        target = self.destinations.get(job.lane)
         if target is None:
             self._give_up(job, "there is no such destination in the settings", {})
             return
-        terms = self._terms(destination)
-        outlet = self.catalog.outlets.get(destination)
-        if held_because(terms, outlet, self.local_time(), job.urgent):
-            self.catalog.dispatches.put_back(job, job.attempts, job.next_at, self.clock())
+        outlet = self.catalog.outlets.get(job.lane)
+        if held_because(self._terms(job.lane), outlet, self.local_time(), job.urgent):
+            self.catalog.work.later(job, 0.0, attempts=job.attempts, reason=job.reason)
             return
         tally = self._attempt(target, job)
-        self._note_circuit(destination, tally)
+        self._note_circuit(job.lane, tally)
         tagged = bool(tally.reasons) or self._is_tagged(target, job)
         if tally.reasons or not tagged:
             self._try_later(job, tally)
-        elif not self.catalog.dispatches.close(job, self.clock()):
-            self.catalog.dispatches.put_back(job, job.attempts, self.clock(), self.clock())
+        elif not self.catalog.deliveries.end_batch(job):
+            self.catalog.work.later(job, 0.0, attempts=job.attempts)
 
     def probe(self, destination: str) -> None:
         """Probe a destination whose circuit is open."""
@@ -131,29 +125,30 @@ class Delivering:
             change = breaker.probe_answered
         self.catalog.outlets.change_circuit(destination, change, self.clock())
 
-    def fail(self, job: Dispatch, reason: str) -> None:
+    def bury(self, job: Task) -> None:
         """Count an attempt whose job died; the next one comes after the usual wait."""
-        pending = self.catalog.deliveries.pending(job.batch, job.destination)
+        pending = self.catalog.deliveries.pending(job.key, job.lane)
         uids = [instance.sop_instance_uid for instance in pending]
-        self.catalog.deliveries.put_untried(uids, job.destination, reason, self.clock())
+        reason = f"delivery died: {job.reason}"
+        self.catalog.deliveries.put_untried(uids, job.lane, reason, self.clock())
         self._try_later(job, _Tally(reasons=dict.fromkeys(uids, reason)))
 
-    def _attempt(self, target: Destination, job: Dispatch) -> _Tally:
-        destination = job.destination
+    def _attempt(self, target: Destination, job: Task) -> _Tally:
+        destination = job.lane
         window = None if job.urgent else self._terms(destination).window
-        pending = self.catalog.deliveries.pending(job.batch, destination)
+        pending = self.catalog.deliveries.pending(job.key, destination)
         unheard = {instance.sop_instance_uid for instance in pending}
 
         def wanted(uid: str) -> bool:
             in_time = is_open(window, self.local_time())
-            if in_time and self.catalog.deliveries.is_wanted(uid, destination, job.batch):
+            if in_time and self.catalog.deliveries.is_wanted(uid, destination, job.key):
                 return True
             unheard.discard(uid)
             return False
 
         tally = _Tally()
         untried: dict[str, list[str]] = {}
-        failed = self.catalog.deliveries.failed_attempts(job.batch, destination)
+        failed = self.catalog.deliveries.failed_attempts(job.key, destination)
         outbound = [
             self._outbound(instance, failed.get(instance.sop_instance_uid, 0))
             for instance in pending
@@ -167,7 +162,7 @@ class Delivering:
                 continue
             state = _AFTER[outcome.state]
             self.catalog.deliveries.put_outcome(
-                uid, destination, state, outcome.reason, self.clock(), job.batch
+                uid, destination, state, outcome.reason, self.clock(), job.key
             )
         if unheard:
             untried.setdefault(_NO_OUTCOME, []).extend(sorted(unheard))
@@ -194,30 +189,30 @@ class Delivering:
             if after.state == "open":
                 log.warning("circuit open", destination=destination, because=after.reason)
 
-    def _is_tagged(self, target: Destination, job: Dispatch) -> bool:
-        return not isinstance(target, TaggingDestination) or self.tag(target, job.batch)
+    def _is_tagged(self, target: Destination, job: Task) -> bool:
+        return not isinstance(target, TaggingDestination) or self.tag(target, job.key)
 
-    def _try_later(self, job: Dispatch, tally: _Tally) -> None:
+    def _try_later(self, job: Task, tally: _Tally) -> None:
         """Let the batch wait, longer each time until something gets through; or give it up."""
         attempts = 1 if tally.delivered else job.attempts + 1
-        retries = self._terms(job.destination).retries
+        retries = self._terms(job.lane).retries
         delay_s = next_delay(attempts, self.random, retries)
         if delay_s is None:
             self._give_up(job, f"gave up after {attempts} attempts", tally.reasons)
             return
-        now = self.clock()
-        self.catalog.dispatches.put_back(job, attempts, now + delay_s, now)
+        reason = next(iter(tally.reasons.values()), "not tagged yet")
+        self.catalog.work.later(job, delay_s, attempts=attempts, reason=reason)
 
-    def _give_up(self, job: Dispatch, because: str, reasons: Mapping[str, str]) -> None:
-        for instance in self.catalog.deliveries.pending(job.batch, job.destination):
+    def _give_up(self, job: Task, because: str, reasons: Mapping[str, str]) -> None:
+        for instance in self.catalog.deliveries.pending(job.key, job.lane):
             uid = instance.sop_instance_uid
             reason = f"{because}: {reasons[uid]}" if reasons.get(uid) else because
             now = self.clock()
             self.catalog.deliveries.put_outcome(
-                uid, job.destination, DeliveryState.PARKED, reason, now, job.batch
+                uid, job.lane, DeliveryState.PARKED, reason, now, job.key
             )
-        log.error("delivery given up", destination=job.destination, batch=job.batch, why=because)
-        self.catalog.dispatches.close(job, self.clock())
+        log.error("delivery given up", destination=job.lane, batch=job.key, why=because)
+        self.catalog.deliveries.end_batch(job)
 
     def _terms(self, destination: str) -> Terms:
         return self.terms.get(destination, Terms())
@@ -232,14 +227,14 @@ class Delivering:
         )
 
 
-def _tell(job: Dispatch, pending: Sequence[StoredInstance], tally: _Tally) -> None:
+def _tell(job: Task, pending: Sequence[StoredInstance], tally: _Tally) -> None:
     """Log what became of an attempt: of which study, and how many instances are now how."""
     if pending:
         log.info(
             "delivery attempted",
-            destination=job.destination,
+            destination=job.lane,
             study=pending[0].study_instance_uid,
-            batch=job.batch,
+            batch=job.key,
             instances=len(pending),
             delivered=tally.states["delivered"],
             parked=tally.states["parked"],

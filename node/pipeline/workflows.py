@@ -3,21 +3,21 @@
 ::
 
     receive ─> store ─> series ─> classify ─> route ─> deliver
-                        (sweep)                 └────> segment ─> deliver
-                                                             (dispatch)
+                        (sweep)                 └────> segment ─> deliver ─> ask for commitment
+                                                                   (work that is due)
 
 Short durable workflows, linked by ids made of UIDs, so that running one twice never queues the
 next one twice. What a step does stands in `stages` and `delivering`; here is only the order.
-Route and segment note in rows what has to go where; `dispatch` queues it when its turn comes.
+Route and segment note in rows what has to go where; that is work which `due` claims in its turn.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from node.model.work import Kind
+from node.model.work import Kind, Task
 from node.pipeline.commitments import CommitmentRequests
-from node.pipeline.due import Handler, in_turn
+from node.pipeline.due import Choose, Handler, in_turn
 from node.pipeline.engine import Engine, Queue
 from node.pipeline.owed import OwedReports
 from node.pipeline.stages import Stages
@@ -37,8 +37,11 @@ _ALWAYS: Final = [Queue("series", at_once=2), Queue("segment", at_once=1), Queue
 class Delivers(Protocol):
     """The steps of delivery."""
 
-    def send(self, destination: str, batch: str, serial: int) -> None:
+    def send(self, job: Task) -> None:
         """Make one attempt with a batch."""
+
+    def bury(self, job: Task) -> None:
+        """Count an attempt whose job died."""
 
     def probe(self, destination: str) -> None:
         """Probe a destination whose circuit is open."""
@@ -53,30 +56,31 @@ class Workflows:
 
     `again` counts how often it was taken from the quarantine: each time is a job of its own.
     """
-    deliver: Callable[[str, str, int], None]
-    """Queue one attempt to deliver a batch to a destination, by the number of the attempt."""
     probe: Callable[[str, int], None]
     """Queue one probe of a destination, by its number."""
 
 
-def queues(deliveries: int) -> list[Queue]:
-    """Return the queues; `deliveries` is how many batches may be on their way at once."""
-    return [*_ALWAYS, Queue("deliver", at_once=deliveries)]
+def queues() -> list[Queue]:
+    """Return the queues of what is no work that is due."""
+    return _ALWAYS
 
 
-def due_kinds(engine: Engine, commitments: CommitmentRequests, owed: OwedReports) -> list[Handler]:
-    """Return what is done of each kind of work that is due; see `node.pipeline.due`."""
+def delivery(engine: Engine, delivering: Delivers, choose: Choose, at_once: int) -> Handler:
+    """Return what is done to deliver a batch; `at_once` is how many may be on their way."""
+    send = engine.step(delivering.send, "send")
+    return Handler(Kind.DELIVER, at_once, send, delivering.bury, choose)
+
+
+def storage_commitment(
+    engine: Engine, commitments: CommitmentRequests, owed: OwedReports
+) -> list[Handler]:
+    """Return what is done to ask others to commit, and to report to what we do."""
     ask = engine.step(commitments.ask, "ask for commitment")
     report = engine.step(owed.report, "report")
     return [
         Handler(Kind.ASK, 4, ask, commitments.bury, in_turn(per_lane=1)),
         Handler(Kind.REPORT, 4, report, owed.bury, in_turn(per_lane=1)),
     ]
-
-
-def delivery_job(destination: str, batch: str, serial: int) -> str:
-    """Return the id of the job that makes one attempt."""
-    return f"send/{destination}/{batch}/{serial}"
 
 
 def series_job(uid: str, revision: int, again: int, *, unrecognised: bool) -> str:
@@ -94,7 +98,6 @@ def register(engine: Engine, stages: Stages, delivering: Delivers) -> Workflows:
     series = _define_series(engine, stages, _define_segment(engine, stages))
     return Workflows(
         take_series=series,
-        deliver=_define_deliver(engine, delivering),
         probe=_define_probe(engine, delivering),
     )
 
@@ -142,20 +145,6 @@ def _define_segment(engine: Engine, stages: Stages) -> _Segment:
         job = segment_job(uid, revision, again)
         results_to, urgent = plan["results_to"], plan["urgent"]
         engine.enqueue("segment", job, segment, uid, revision, results_to, urgent, again)
-
-    return queue
-
-
-def _define_deliver(engine: Engine, delivering: Delivers) -> Callable[[str, str, int], None]:
-    send = engine.step(delivering.send, "send")
-
-    @engine.workflow("deliver")
-    def deliver(destination: str, batch: str, serial: int) -> None:
-        send(destination, batch, serial)
-
-    def queue(destination: str, batch: str, serial: int) -> None:
-        job = delivery_job(destination, batch, serial)
-        engine.enqueue("deliver", job, deliver, destination, batch, serial)
 
     return queue
 

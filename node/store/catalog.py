@@ -10,7 +10,6 @@ from node.store.commitments.requests import Requests
 from node.store.custody import Custody
 from node.store.database import Database
 from node.store.deliveries.deliveries import Deliveries
-from node.store.deliveries.dispatches import Dispatches
 from node.store.deliveries.orders import Orders
 from node.store.deliveries.outlets import Outlets
 from node.store.due_clock import DueClock
@@ -51,8 +50,8 @@ class Catalog(Database):
         What happened, as a chain: table ``ledger``.
     access : AccessLog
         Who came and who was turned away: ``association``, ``rejection``.
-    dispatches, outlets, deliveries : Dispatches, Outlets, Deliveries
-        ``dispatch``, ``outlet``, ``delivery``; `orders` carries out what an operator orders.
+    outlets, deliveries : Outlets, Deliveries
+        ``outlet``, ``delivery``; `orders` carries out what an operator orders.
     requests, promises : Requests, Promises
         ``commitment_request`` and ``commitment_part``; ``commitment_promise``. `reports` takes
         what destinations answer.
@@ -74,14 +73,13 @@ class Catalog(Database):
         self.access = AccessLog(self)
         self.outbox = Outbox(self, self.access)
         self.custody = Custody(self)
-        self.dispatches = Dispatches(self)
         self.outlets = Outlets(self)
-        self.deliveries = Deliveries(self, self.ledger, self.dispatches)
-        self.orders = Orders(self, self.ledger, self.deliveries, self.dispatches)
+        self.deliveries = Deliveries(self, self.ledger, self.work)
+        self.orders = Orders(self, self.ledger, self.deliveries, self.work)
         self.requests = Requests(self, self.ledger, self.work)
-        self.reports = CommitmentAnswers(self, self.ledger, self.requests, self.dispatches)
+        self.reports = CommitmentAnswers(self, self.ledger, self.requests, self.work)
         self.promises = Promises(self, self.ledger, self.work)
-        self.clock = Clock(self, self.dispatches, self.outlets)
+        self.clock = Clock(self, self.outlets)
         self.instances = Instances(self)
         self.studies = Studies(self, self.ledger, self.instances, self.deliveries)
         self.revisions = Revisions(self, self.ledger, self.instances, self.studies)

@@ -2,7 +2,6 @@
 
 from node.store.database import Database
 from node.store.deliveries import commitment
-from node.store.deliveries.dispatches import Dispatches
 from node.store.deliveries.outlets import Outlets
 
 
@@ -13,13 +12,12 @@ class Clock:
     ----------
     database : Database
         Where the rows are.
-    dispatches, outlets
+    outlets
         Owners of what is due.
     """
 
-    def __init__(self, database: Database, dispatches: Dispatches, outlets: Outlets) -> None:
+    def __init__(self, database: Database, outlets: Outlets) -> None:
         self._database = database
-        self._dispatches = dispatches
         self._outlets = outlets
 
     def move_due_times(self, seconds: float) -> None:
@@ -28,6 +26,5 @@ class Clock:
         What was noted in the past is left as it is: that is what the clock said then.
         """
         with self._database.write() as connection:
-            self._dispatches.move_due_times(connection, seconds)
             self._outlets.move_due_times(connection, seconds)
             commitment.move_due_times(connection, seconds)

@@ -25,7 +25,6 @@ from node.model.states import (
     CircuitState,
     CommitmentState,
     DeliveryState,
-    DispatchState,
     HoldState,
     Origin,
     PromiseState,
@@ -293,20 +292,6 @@ deletion = Table(  # files that retention has decided to remove and may not have
     "deletion",
     metadata,
     Column("path", Text, primary_key=True),
-)
-
-dispatch = Table(
-    "dispatch",
-    metadata,
-    Column("destination", NAME, primary_key=True),
-    Column("batch", String(255), primary_key=True),
-    Column("state", EnumText(DispatchState, 8), nullable=False),
-    Column("serial", Integer, nullable=False),  # of the job that makes the next attempt
-    Column("attempts", Integer, nullable=False),  # that failed
-    Column("urgent", Boolean, nullable=False),
-    Column("next_at", Float(53), nullable=False),
-    Column("changed_at", Float(53), nullable=False),
-    Index("dispatch_due", "state", "destination", "urgent", "next_at"),
 )
 
 outlet = Table(

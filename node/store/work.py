@@ -11,10 +11,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from node.model.states import (
+    AT_WORK,
     WORK_ADDED,
     WORK_CLAIMED,
     WORK_DIED,
     WORK_DONE,
+    WORK_EMPTIED,
+    WORK_HASTENED,
     WORK_LATER,
     WORK_LEASE_ENDED,
     WORK_PUT_OFF,
@@ -67,29 +70,75 @@ class Work:
         *,
         wait_s: float = 0.0,
         urgent: bool = False,
-        detail: Mapping[str, Any] | None = None,
+        again: bool = True,
     ) -> None:
         """Let something be done after a wait; what waits already, or is at work, is left alone.
 
         Whoever is at it, and asks within its last transaction whether anything is left to do,
         waits for the end of this one.
+
+        Parameters
+        ----------
+        again : bool
+            Whether what was done before is to be done again.
         """
         now = self._clock.now(connection)
         values = {"state": WORK_ADDED.to, "due_at": now + wait_s, "changed_at": now} | _FRESH
         insert = self._database.insert(work).values(
-            kind=of.kind, lane=of.lane, key=of.key, serial=0, urgent=urgent, detail=detail or {},
+            kind=of.kind, lane=of.lane, key=of.key, serial=0, urgent=urgent, detail={},
             **values,
         )  # fmt: skip
-        done = work.c.state.in_(WORK_ADDED.of)
-        again = {
-            name: sa.case((done, insert.excluded[name]), else_=work.c[name])
+        due = sa.and_(work.c.state.in_(WORK_ADDED.of), sa.literal(again))
+        known = {
+            name: sa.case((due, insert.excluded[name]), else_=work.c[name])
             for name in ("state", "due_at", "attempts", "begins", "reason", "changed_at")
         }
+        known["urgent"] = sa.case(
+            (due, sa.or_(work.c.urgent, insert.excluded.urgent)), else_=work.c.urgent
+        )
         connection.execute(
             insert.on_conflict_do_update(
-                index_elements=[work.c.kind, work.c.lane, work.c.key], set_=again
+                index_elements=[work.c.kind, work.c.lane, work.c.key], set_=known
             )
         )
+
+    def hasten(self, connection: sa.Connection, of: TaskKey, *, anew: bool) -> int:
+        """Let something be done at once, unless a process is at it; return how much that is.
+
+        Parameters
+        ----------
+        anew : bool
+            As if nothing had failed yet.
+        """
+        self.add(connection, of, again=False)
+        now = self._clock.now(connection)
+        values = {"due_at": now, "changed_at": now} | (_FRESH if anew else _ENDED)
+        hastened = (
+            sa.update(work)
+            .where(*_named(of), work.c.state.in_(WORK_HASTENED.of))
+            .values(state=WORK_HASTENED.to, **values)
+            .returning(work.c.serial)
+        )
+        return len(connection.execute(hastened).all())
+
+    def empty(self, connection: sa.Connection, of: TaskKey) -> None:
+        """Note that nothing is left to do of something; whoever is at it is stale."""
+        now = self._clock.now(connection)
+        connection.execute(
+            sa.update(work)
+            .where(*_named(of), work.c.state.in_(WORK_EMPTIED.of))
+            .values(
+                state=WORK_EMPTIED.to, serial=work.c.serial + 1, holder="", lease_until=None,
+                changed_at=now, **_ENDED,
+            )
+        )  # fmt: skip
+
+    def is_held(self, connection: sa.Connection, task: Task) -> bool:
+        """Tell whether a claim still holds; what changes it waits for this transaction."""
+        query = sa.select(work.c.serial).where(
+            *_is(task.of, task.serial), work.c.state.in_(AT_WORK)
+        )
+        return connection.execute(query.with_for_update()).first() is not None
 
     def claim_at_once(
         self, connection: sa.Connection, of: TaskKey, holder: str, lease_s: float = LEASE_S
@@ -233,7 +282,7 @@ class Work:
     def done_in(self, connection: sa.Connection, task: Task) -> bool:
         """Note within a transaction that something is done; tell whether it was ours."""
         now = self._clock.now(connection)
-        return self._end(connection, task.of, task.serial, WORK_DONE, _FRESH, now)
+        return self._end(connection, task.of, task.serial, WORK_DONE, _ENDED, now)
 
     def later(self, task: Task, wait_s: float, *, attempts: int, reason: str = "") -> bool:
         """Let something be tried again after a wait."""
@@ -364,16 +413,16 @@ class Work:
         return connection.execute(ended).first() is not None
 
 
-_FRESH: Final = {"attempts": 0, "begins": 0, "reason": ""}
+_ENDED: Final = {"begins": 0, "reason": ""}
+_FRESH: Final = {"attempts": 0} | _ENDED
+
+
+def _named(of: TaskKey) -> list[sa.ColumnElement[bool]]:
+    return [work.c.kind == of.kind, work.c.lane == of.lane, work.c.key == of.key]
 
 
 def _is(of: TaskKey, serial: int) -> list[sa.ColumnElement[bool]]:
-    return [
-        work.c.kind == of.kind,
-        work.c.lane == of.lane,
-        work.c.key == of.key,
-        work.c.serial == serial,
-    ]
+    return [*_named(of), work.c.serial == serial]
 
 
 def _claimed(task: Task, holder: str, now: float) -> sa.Executable:

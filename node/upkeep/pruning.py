@@ -43,6 +43,6 @@ class PruningJob:
         owners = (self._catalog.access, self._catalog.promises, self._catalog.requests)
         records = sum(owner.prune(before) for owner in owners)
         records += self._catalog.work.prune([Kind.ASK, Kind.REPORT], before)
-        batches = self._catalog.dispatches.prune(now - self._batches_s)
+        batches = self._catalog.work.prune([Kind.DELIVER], now - self._batches_s)
         if records or batches:
             log.info("old rows removed", records=records, batches=batches)

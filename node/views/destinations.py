@@ -10,10 +10,11 @@ import sqlalchemy as sa
 
 from node.deliver.turns import Terms, held_because
 from node.model.records import Outlet
-from node.model.states import CircuitState, DispatchState, HoldState
+from node.model.states import AT_WORK, CircuitState, HoldState, WorkState
+from node.model.work import Kind
 from node.store.catalog import Catalog
 from node.store.deliveries.scope import Scope
-from node.store.tables import dispatch, quarantine
+from node.store.tables import quarantine, work
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,15 @@ def count_held(catalog: Catalog) -> int:
 
 def _batches(catalog: Catalog) -> dict[str, tuple[int, float | None]]:
     """Return of each destination how many batches are on the line, and when the next is due."""
-    waits = dispatch.c.state == DispatchState.WAITING
+    waits = work.c.state == WorkState.WAITING
     query = (
         sa.select(
-            dispatch.c.destination,
-            sa.func.count(sa.case((dispatch.c.state == DispatchState.QUEUED, 1))),
-            sa.func.min(sa.case((waits, dispatch.c.next_at))),
+            work.c.lane,
+            sa.func.count(sa.case((work.c.state.in_(AT_WORK), 1))),
+            sa.func.min(sa.case((waits, work.c.due_at))),
         )
-        .where(dispatch.c.state.in_((DispatchState.WAITING, DispatchState.QUEUED)))
-        .group_by(dispatch.c.destination)
+        .where(work.c.kind == Kind.DELIVER, work.c.state != WorkState.DONE)
+        .group_by(work.c.lane)
     )
     with catalog.read() as connection:
         rows: list[Any] = list(connection.execute(query))

@@ -11,6 +11,7 @@ from node.deliver.breaker import probe_due
 from node.model.records import Circuit
 from node.model.states import CircuitState, DeliveryState
 from node.store.catalog import Catalog
+from tests.due_time import batch_claimed, batches_due
 from tests.store_rows import SERIES, STUDY, stored
 
 runner = CliRunner()
@@ -111,10 +112,8 @@ def test_what_was_delivered_is_sent_again_only_when_asked(catalog: Catalog, conf
 
 def _fail(catalog: Catalog, destination: str = "pacs") -> None:
     """Let a destination have been away for hours."""
-    catalog.dispatches.mark_queued(destination, "b", 0, 100.0)
-    job = catalog.dispatches.job(destination, "b", 0)
-    assert job is not None
-    catalog.dispatches.put_back(job, 9, 9e12, 100.0)
+    task = batch_claimed(catalog, destination, "b")
+    assert catalog.work.later(task, 9e12, attempts=9)
     shut = Circuit(CircuitState.OPEN, 5, 9, 3, 9e12, "no connection")
     catalog.outlets.change_circuit(destination, lambda _: shut, 100.0)
 
@@ -137,7 +136,7 @@ def test_a_destination_that_is_back_is_tried_now(
 
     assert f"{said}pacs: 3 instance(s) pending, 1 batch(es) due now" in answer
     assert "circuit is open (no connection): it is probed now" in answer
-    (job,) = catalog.dispatches.due("pacs", time.time(), 10, urgent=False)
+    (job,) = batches_due(catalog, "pacs", time.time())
     assert (job.state, job.attempts) == ("waiting", 0)
     assert probe_due(catalog.outlets.get("pacs").circuit, time.time())
     assert not catalog.outlets.get("archive").circuit.openings
@@ -169,10 +168,10 @@ def test_now_where_nothing_is_pending(catalog: Catalog, config: str) -> None:
 
 def test_what_is_on_the_line_is_not_disturbed(catalog: Catalog, config: str) -> None:
     """Its job goes on, and no second one is made."""
-    catalog.dispatches.mark_queued("pacs", "b", 0, 100.0)
+    task = batch_claimed(catalog, "pacs", "b")
 
     assert "3 instance(s) pending, 0 batch(es) due now" in _said(config, "now", "pacs")
-    assert catalog.dispatches.job("pacs", "b", 0) is not None
+    assert catalog.work.begin(task.of, task.serial, 1) is not None
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from tests.commitment_peer import (
     commitment_peer,
     report_early,
 )
-from tests.due_time import pass_time
+from tests.due_time import batches_due, pass_time
 from tests.inline_jobs import InlineJobs
 from tests.node_process import wait_for
 from tests.peers import free_port
@@ -205,8 +205,8 @@ def test_failures_are_sent_again_alone(node: Node, peer: CommitmentPeer) -> None
         ("delivered", "committed"), ("pending", None), ("delivered", "committed"),
     ]  # fmt: skip
     assert "0112" in node.rows()[1].reason
-    again = node.catalog.dispatches.due("pacs", node.now, 10, urgent=False)[-1]
-    (pending,) = node.catalog.deliveries.pending(again.batch, "pacs")
+    again = batches_due(node.catalog, "pacs", node.now)[0]  # "again" before "b"
+    (pending,) = node.catalog.deliveries.pending(again.key, "pacs")
     assert pending.sop_instance_uid == stored(1).sop_instance_uid
 
 

@@ -10,8 +10,10 @@ import pytest
 
 from node.deliver.dimse import DimseSender
 from node.deliver.turns import Terms
+from node.model.work import Kind
 from node.pipeline import workflows
 from node.pipeline.dispatch import AT_ONCE
+from node.pipeline.due import DueWork
 from node.pipeline.engine import Engine
 from node.pipeline.stages import Stages
 from node.route.rules import compile_rules
@@ -62,12 +64,16 @@ def desk(tmp_path: Path, peers: tuple[FaultPeer, FaultPeer]) -> Iterator[Desk]:
         engine = Engine(f"sqlite:///{tmp_path / 'pipeline.sqlite'}", "test:worker")
         stack.callback(engine.close)
         pipeline = workflows.register(engine, stages, made.delivering)
-        engine.launch(workflows.queues(AT_ONCE + 2))
+        due = DueWork(engine, made.catalog.work, "test:worker")
+        choose = made.dispatcher.choose
+        due.add([workflows.delivery(engine, made.delivering, choose, AT_ONCE + 2)])
+        engine.launch([*workflows.queues(), *due.queues])
         stop = threading.Event()
 
         def looks() -> None:
             while not stop.wait(0.05):
-                made.dispatcher.look(pipeline)
+                made.dispatcher.probe(pipeline)
+                due.look(Kind.DELIVER)
 
         thread = threading.Thread(target=looks)
         thread.start()

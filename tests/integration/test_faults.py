@@ -13,6 +13,7 @@ from pydicom.uid import SegmentationStorage
 from structlog.testing import capture_logs
 
 from node.errors import StoreError
+from node.model.work import Kind
 from node.pipeline.ticker import Ticker
 from node.receive.statuses import StoreStatus
 from node.settings import ReceiveSection
@@ -162,16 +163,13 @@ def test_clock_set_forward_by_a_day_fires_no_storm(bench: Bench) -> None:
     bench.tick(3)
     wait_for(bench.ends("done"), "the verdict", 60)
     wait_for(bench.at_rest, "an attempt with images, and one with results", 60)
-    before = [
-        (one.attempts, one.next_at) for one in bench.catalog.dispatches.of_destination("pacs")
-    ]
+    before = [(one.attempts, one.due_at) for one in bench.catalog.work.open(Kind.DELIVER, "pacs")]
     assert [attempts for attempts, _ in before] == [1, 1]
 
     bench.set_clock(86400)
 
     after = [
-        (one.attempts, one.next_at - 86400)
-        for one in bench.catalog.dispatches.of_destination("pacs")
+        (one.attempts, one.due_at - 86400) for one in bench.catalog.work.open(Kind.DELIVER, "pacs")
     ]
     assert after == before
 

@@ -11,6 +11,7 @@ from node.deliver.destination import (
 )
 from node.errors import CertificateError
 from node.model.failures import WORDS, FailureKind
+from node.model.work import Kind
 from node.route.rules import compile_rules
 from node.settings import Rule
 from tests.bench import Bench, slices
@@ -128,7 +129,7 @@ def test_the_first_failed_attempt_waits_at_least_thirty_seconds(bench: Bench) ->
     wait_for(bench.ends("done"), "the verdict", 60)
     wait_for(bench.at_rest, "an attempt with images, and one with results", 60)
     assert [
-        (job.attempts, job.next_at) for job in bench.catalog.dispatches.of_destination("pacs")
+        (job.attempts, job.due_at) for job in bench.catalog.work.open(Kind.DELIVER, "pacs")
     ] == [(1, bench.now + 30.0)] * 2
 
     bench.pacs.down = False

@@ -21,6 +21,7 @@ from node.series.completeness import Policy
 from node.settings import Rule
 from radnet.volume.headers import readable_headers
 from tests.bench import slices
+from tests.due_time import batch_claimed, batches_due, pass_time
 from tests.made_ct import SERIES, STUDY
 from tests.made_networks import AbdomenClassifier, SwitchableModel
 from tests.receiver import Node, running_receiver, send
@@ -55,10 +56,10 @@ class Station:
             plan = self.stages.route(uid, revision, self.stages.classify(uid, revision))
             if plan["segment"]:
                 self.stages.segment(uid, revision, plan["results_to"], plan["urgent"])
-        due = catalog.dispatches.due("other", now, 100, False)
-        count = sum(len(catalog.deliveries.pending(one.batch, "other")) for one in due)
+        due = batches_due(catalog, "other", now)
+        count = sum(len(catalog.deliveries.pending(one.key, "other")) for one in due)
         for one in due:
-            self.delivering.send("other", one.batch, one.serial)
+            self.delivering.send(batch_claimed(catalog, "other", one.key))
         return count
 
     def told(self) -> Counter[str]:
@@ -108,7 +109,7 @@ def nodes(tmp_path: Path) -> Iterator[tuple[Node, Node]]:
         for folder in folders:
             folder.mkdir()
         first, second = (running.enter_context(running_receiver(one)) for one in folders)
-        second.now += 5000  # what both make of the same images is not of the same moment
+        pass_time(second, 5000)  # what both make of the same images is not of the same moment
         yield first, second
 
 
@@ -117,7 +118,7 @@ def until_quiet(*stations: Station) -> list[int]:
     sent: list[int] = []
     for _ in range(8):
         for one in stations:
-            one.node.now += 61
+            pass_time(one.node, 61)
             sent.append(one.step())
         if len(sent) >= 6 and not any(sent[-4:]):
             return sent
@@ -156,9 +157,10 @@ def test_the_same_result_of_the_same_moment_is_one_object(nodes: tuple[Node, Nod
     for ds in slices(*range(6)):
         send(assoc, ds)
     assoc.release()
-    nodes[0].now, nodes[1].now = 1061.0, 1000.0
+    pass_time(nodes[0], 1061.0 - nodes[0].now)
+    pass_time(nodes[1], 1000.0 - nodes[1].now)
     first.step()
-    nodes[1].now = 1061.0
+    pass_time(nodes[1], 1061.0 - nodes[1].now)
 
     second.step()
 
@@ -177,7 +179,7 @@ def test_what_was_deleted_here_does_not_come_back_from_where_it_went(
     for ds in slices(*range(6)):
         send(assoc, ds)
     assoc.release()
-    nodes[0].now += 61
+    pass_time(nodes[0], 61)
     assert first.step() == 8
     assert nodes[0].catalog.retention.delete(SERIES, 1e12, (), nodes[0].now)
 

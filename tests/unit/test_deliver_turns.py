@@ -8,15 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.deliver.turns import Priority, Terms, chosen, held_because, is_open, window_of
-from node.model.records import Circuit, Dispatch, Outlet
-from node.model.states import CircuitState, DispatchState
+from node.model.records import Circuit, Outlet
+from node.model.states import CircuitState, WorkState
+from node.model.work import Kind, Task
 
 NAMES = ["a", "b", "c", "d"]
 PRIORITIES = st.sampled_from(("high", "normal", "low"))
 
 
-def _job(name: str, number: int, urgent: bool = False) -> Dispatch:
-    return Dispatch(name, f"{name}{number}", DispatchState.WAITING, 0, 0, urgent, float(number))
+def _job(name: str, number: int, urgent: bool = False) -> Task:
+    key = f"{name}{number}"
+    waits = WorkState.WAITING
+    return Task(Kind.DELIVER, name, key, waits, 0, urgent=urgent, due_at=float(number))
 
 
 @given(
@@ -39,8 +42,8 @@ def test_turns_are_bounded_and_nobody_starves(
 
     jobs = chosen(due, busy, terms, at_once)
 
-    got = Counter(job.destination for job in jobs)
-    assert len({job.batch for job in jobs}) == len(jobs)
+    got = Counter(job.lane for job in jobs)
+    assert len({job.key for job in jobs}) == len(jobs)
     firsts = sum(1 for name, count in waiting.items() if count and not busy.get(name))
     assert len(jobs) <= max(firsts, at_once - sum(busy.values()))
     for name, count in waiting.items():
@@ -48,7 +51,7 @@ def test_turns_are_bounded_and_nobody_starves(
         assert got[name] <= max(limit - busy.get(name, 0), 0)
         if count and not busy.get(name):
             assert got[name] >= 1
-        own = [job.batch for job in jobs if job.destination == name]
+        own = [job.key for job in jobs if job.lane == name]
         assert set(own) == {f"{name}{n}" for n in range(got[name])}
 
 
@@ -59,8 +62,8 @@ def test_the_higher_priority_gets_what_is_left() -> None:
 
     jobs = chosen(due, {}, terms, at_once=5)
 
-    assert Counter(job.destination for job in jobs) == {"pacs": 4, "archive": 1}
-    assert jobs[0].destination == "pacs"
+    assert Counter(job.lane for job in jobs) == {"pacs": 4, "archive": 1}
+    assert jobs[0].lane == "pacs"
 
 
 def test_urgent_comes_before_its_equals() -> None:
@@ -69,7 +72,7 @@ def test_urgent_comes_before_its_equals() -> None:
 
     jobs = chosen(due, {"a": 1, "b": 1}, {name: Terms(4) for name in "ab"}, at_once=3)
 
-    assert [job.batch for job in jobs] == ["b9"]
+    assert [job.key for job in jobs] == ["b9"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from node.store.deliveries.orders import REPLAY_DELIVERED
 from node.store.deliveries.scope import Scope
 from node.store.rows import instance_values
 from node.store.tables import delivery, instance
+from tests.due_time import batches_due
 from tests.store_rows import STUDY, stored, uid
 
 T1, T2 = "2.25.1", "2.25.2"
@@ -183,11 +184,9 @@ def test_what_failed_is_sent_again_and_asked_for_anew(catalog: Catalog) -> None:
 
     row = rows(catalog)[uid(1)]
     assert (row.state, row.reason, row.commitment) == ("pending", "told 0112", None)
-    assert catalog.dispatches.due("pacs", 143.0, 10, urgent=False)[0].batch == "b"
-    (again,) = [
-        d for d in catalog.dispatches.due("pacs", 144.0, 10, urgent=False) if d.batch != "b"
-    ]
-    assert [one.sop_instance_uid for one in catalog.deliveries.pending(again.batch, "pacs")] == [
+    assert batches_due(catalog, "pacs", 143.0)[0].key == "b"
+    (again,) = [d for d in batches_due(catalog, "pacs", 144.0) if d.key != "b"]
+    assert [one.sop_instance_uid for one in catalog.deliveries.pending(again.key, "pacs")] == [
         uid(1)
     ]
     assert [(s, d["then"]) for s, d in told(catalog, "commitment failed")] == [(uid(1), "send")]

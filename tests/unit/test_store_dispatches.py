@@ -10,10 +10,12 @@ from alembic.config import Config
 
 from node.model.records import Circuit, Outlet
 from node.model.states import CircuitState, DeliveryState
+from node.model.work import Kind
 from node.store.catalog import Catalog
 from node.store.deliveries.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME
 from node.store.deliveries.scope import Scope
-from node.store.tables import delivery, dispatch
+from node.store.tables import delivery, work
+from tests.due_time import Moment, batch_claimed, batches_due, destinations_due
 from tests.store_rows import SERIES, STUDY, stored
 
 UIDS = [stored(number).sop_instance_uid for number in range(1, 4)]
@@ -34,50 +36,50 @@ def _states(catalog: Catalog) -> list[str]:
 
 def test_a_batch_is_due_once_and_its_job_has_a_number(catalog: Catalog) -> None:
     """A second look, and a job of an earlier attempt, find nothing to do."""
-    assert catalog.dispatches.due_destinations(99.0) == []
-    assert catalog.dispatches.due_destinations(100.0) == ["pacs"]
-    (due,) = catalog.dispatches.due("pacs", 100.0, 5, urgent=False)
+    assert destinations_due(catalog, 99.0) == []
+    assert destinations_due(catalog, 100.0) == ["pacs"]
 
-    catalog.dispatches.mark_queued("pacs", "b", due.serial, 101.0)
+    task = batch_claimed(catalog, "pacs", "b")
 
-    assert catalog.dispatches.due_destinations(200.0) == []
-    assert catalog.dispatches.in_flight() == {"pacs": 1}
-    assert [one.batch for one in catalog.dispatches.queued_before(102.0)] == ["b"]
-    job = catalog.dispatches.job("pacs", "b", due.serial)
-    assert job is not None
-    catalog.dispatches.put_back(job, 1, 130.0, 102.0)
-    assert catalog.dispatches.job("pacs", "b", due.serial) is None
-    catalog.dispatches.put_back(job, 9, 999.0, 103.0)
-    (again,) = catalog.dispatches.of_destination("pacs")
-    assert (again.serial, again.attempts, again.next_at) == (1, 1, 130.0)
+    assert destinations_due(catalog, 200.0) == []
+    assert catalog.work.later(task, 30.0, attempts=1, reason="busy")
+    assert catalog.work.begin(task.of, task.serial, 3) is None
+    assert not catalog.work.later(task, 999.0, attempts=9)
+    (again,) = catalog.work.open(Kind.DELIVER, "pacs")
+    assert (again.attempts, again.due_at) == (1, 130.0)
 
 
-def test_urgent_batches_come_first(catalog: Catalog) -> None:
+def test_urgent_batches_come_first(catalog: Catalog, moment: Moment) -> None:
     """And alone, where the others wait for their window."""
+    moment.now = 90.0
     catalog.deliveries.add("later", "pacs", [], 90.0)
+    moment.now = 100.0
     catalog.deliveries.add("now", "pacs", [], 100.0, urgent=True)
 
-    assert [d.batch for d in catalog.dispatches.due("pacs", 100.0, 9, urgent=False)] == [
-        "now",
-        "later",
-        "b",
-    ]
-    assert [d.batch for d in catalog.dispatches.due("pacs", 100.0, 9, urgent=True)] == ["now"]
-    assert [d.batch for d in catalog.dispatches.due("pacs", 100.0, 1, urgent=False)] == ["now"]
+    assert [d.key for d in batches_due(catalog, "pacs", 100.0)] == ["now", "later", "b"]
+    assert [d.key for d in batches_due(catalog, "pacs", 100.0, only_urgent=True)] == ["now"]
 
 
 def test_a_batch_with_something_pending_is_not_closed(catalog: Catalog) -> None:
     """An operator may replay an instance while the job is running."""
-    catalog.dispatches.mark_queued("pacs", "b", 0, 101.0)
-    job = catalog.dispatches.job("pacs", "b", 0)
-    assert job is not None
+    task = batch_claimed(catalog, "pacs", "b")
     for uid in UIDS:
         catalog.deliveries.put_outcome(uid, "pacs", DeliveryState.DELIVERED, "", 102.0)
     catalog.orders.give(REPLAY_DELIVERED, Scope(uid=UIDS[1]), 103.0)
 
-    assert not catalog.dispatches.close(job, 104.0)
+    assert not catalog.deliveries.end_batch(task)
     catalog.deliveries.put_outcome(UIDS[1], "pacs", DeliveryState.DELIVERED, "", 105.0)
-    assert catalog.dispatches.close(job, 106.0)
+    assert catalog.deliveries.end_batch(task)
+    assert catalog.work.open(Kind.DELIVER, "pacs") == []
+
+
+def test_what_is_cancelled_on_the_line_is_over(catalog: Catalog) -> None:
+    """The job that sends it just now changes its turn no more."""
+    task = batch_claimed(catalog, "pacs", "b")
+    assert catalog.orders.give(CANCEL, Scope("pacs"), 101.0) == 3
+
+    assert not catalog.work.later(task, 30.0, attempts=1)
+    assert destinations_due(catalog, 200.0) == []
 
 
 @pytest.mark.parametrize("uid", [None, STUDY, SERIES, UIDS[0]])
@@ -91,7 +93,7 @@ def test_cancelled_is_not_wanted_and_not_brought_back(catalog: Catalog, uid: str
     catalog.deliveries.put_untried([UIDS[0]], "pacs", "nobody there", 102.0)
     catalog.deliveries.add("b", "pacs", UIDS, 103.0)
     assert _states(catalog)[0] == "cancelled"
-    assert bool(catalog.dispatches.due_destinations(200.0)) == (uid == UIDS[0])
+    assert bool(destinations_due(catalog, 200.0)) == (uid == UIDS[0])
     assert [e.event for e in catalog.ledger.history(STUDY) if e.event == "cancelled"] == [
         "cancelled"
     ] * count
@@ -115,13 +117,13 @@ def test_pause_holds_instances_and_resume_gives_them_back_with_their_past(
         catalog.deliveries.put_outcome(uid, "pacs", DeliveryState.PENDING, "busy", 101.0)
 
     assert catalog.orders.give(PAUSE, Scope(uid=SERIES), 102.0) == 3
-    assert catalog.dispatches.due_destinations(200.0) == []
+    assert destinations_due(catalog, 200.0) == []
     assert not catalog.deliveries.is_wanted(UIDS[0], "pacs")
     assert catalog.orders.give(RESUME, Scope(uid=UIDS[0]), 103.0) == 1
 
     assert _states(catalog) == ["pending", "paused", "paused"]
     assert catalog.deliveries.of_study(STUDY)[0].attempts == 1
-    assert catalog.dispatches.due_destinations(103.0) == ["pacs"]
+    assert destinations_due(catalog, 103.0) == ["pacs"]
     assert catalog.orders.give(CANCEL, Scope("pacs"), 104.0) == 3
 
 
@@ -130,15 +132,15 @@ def test_replay_gives_all_attempts_back(catalog: Catalog) -> None:
     catalog.deliveries.put_outcome(UIDS[0], "pacs", DeliveryState.DELIVERED, "", 101.0)
     catalog.deliveries.put_outcome(UIDS[1], "pacs", DeliveryState.PARKED, "refused", 101.0)
     catalog.orders.give(CANCEL, Scope(uid=UIDS[2]), 102.0)
-    assert catalog.dispatches.due_destinations(200.0) == []
+    assert destinations_due(catalog, 200.0) == []
 
     count = catalog.orders.give(REPLAY, Scope(uid=SERIES), 103.0)
 
     assert count == 2
     assert _states(catalog) == ["delivered", "pending", "pending"]
     assert [one.attempts for one in catalog.deliveries.of_study(STUDY)] == [1, 0, 0]
-    (due,) = catalog.dispatches.due("pacs", 103.0, 9, urgent=False)
-    assert (due.attempts, due.serial) == (0, 1)
+    (due,) = batches_due(catalog, "pacs", 103.0)
+    assert due.attempts == 0
     assert catalog.deliveries.counted(Scope())["pacs"] == {"delivered": 1, "pending": 2}
 
 
@@ -146,11 +148,11 @@ def test_replay_finds_what_was_parked_before_there_were_batches(catalog: Catalog
     """Only what was pending got one from the migration; the rest must not wait for ever."""
     catalog.deliveries.put_outcome(UIDS[0], "pacs", DeliveryState.PARKED, "refused", 101.0)
     with catalog.engine.begin() as connection:
-        connection.execute(dispatch.delete())
+        connection.execute(work.delete())
 
     assert catalog.orders.give(REPLAY, Scope(uid=UIDS[0]), 103.0) == 1
 
-    assert catalog.dispatches.due_destinations(103.0) == ["pacs"]
+    assert destinations_due(catalog, 103.0) == ["pacs"]
 
 
 def test_replay_of_what_was_committed_to_asks_for_commitment_anew(catalog: Catalog) -> None:
@@ -172,31 +174,14 @@ def test_replay_of_what_was_committed_to_asks_for_commitment_anew(catalog: Catal
     assert (row.commitment, row.commitment_attempts, row.transaction_uid) == (None, 0, None)
 
 
-@pytest.mark.parametrize("state", ["gone", "done"])
-def test_what_is_pending_and_has_no_turn_gets_one(catalog: Catalog, state: str) -> None:
-    """After somebody restored one table and not the other; what has one is left alone."""
-    assert catalog.dispatches.adopt(101.0) == 0
-    with catalog.engine.begin() as connection:
-        connection.execute(
-            dispatch.delete() if state == "gone" else dispatch.update().values(state="done")
-        )
-
-    assert catalog.dispatches.adopt(102.0) == 1
-
-    assert catalog.dispatches.due_destinations(102.0) == ["pacs"]
-    assert catalog.dispatches.adopt(103.0) == 0
-
-
 def test_replay_ends_the_wait_of_what_is_pending(catalog: Catalog) -> None:
     """An operator who mended the peer does not want to wait six hours."""
-    catalog.dispatches.mark_queued("pacs", "b", 0, 101.0)
-    job = catalog.dispatches.job("pacs", "b", 0)
-    assert job is not None
-    catalog.dispatches.put_back(job, 12, 1e6, 102.0)
+    task = batch_claimed(catalog, "pacs", "b")
+    assert catalog.work.later(task, 1e6, attempts=12)
 
     assert catalog.orders.give(REPLAY, Scope("pacs"), 103.0) == 0
 
-    (due,) = catalog.dispatches.due("pacs", 103.0, 9, urgent=False)
+    (due,) = batches_due(catalog, "pacs", 103.0)
     assert due.attempts == 0
 
 
@@ -257,6 +242,6 @@ def test_what_was_on_its_way_before_the_migration_is_due_after_it(tmp_path: Path
 
     catalog.upgrade()
 
-    (due,) = catalog.dispatches.due("pacs", 100.0, 9, urgent=False)
-    assert (due.batch, due.urgent, due.attempts) == ("batch-pending", False, 0)
+    (due,) = batches_due(catalog, "pacs", 100.0)
+    assert (due.key, due.urgent, due.attempts) == ("batch-pending", False, 0)
     catalog.close()

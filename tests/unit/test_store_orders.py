@@ -12,7 +12,8 @@ from node.store.catalog import Catalog
 from node.store.deliveries import orders
 from node.store.deliveries.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED
 from node.store.deliveries.scope import Scope
-from node.store.tables import dispatch
+from node.store.tables import work
+from tests.due_time import Moment, batch_claimed, batches_due, destinations_due
 from tests.store_rows import SERIES, STUDY, stored
 
 COUNT = 10
@@ -37,8 +38,9 @@ def _counted(catalog: Catalog) -> dict[str, int]:
 
 def _jobs(catalog: Catalog) -> set[tuple[str, float]]:
     """Return state and time of every batch."""
+    query = sa.select(work.c.state, work.c.due_at)
     with catalog.engine.connect() as connection:
-        return {(row.state, row.next_at) for row in connection.execute(sa.select(dispatch))}
+        return {(row.state, row.due_at) for row in connection.execute(query)}
 
 
 def _fail_at(monkeypatch: pytest.MonkeyPatch, catalog: Catalog, time: int) -> None:
@@ -88,7 +90,7 @@ def test_every_scope_is_obeyed_whole(catalog: Catalog, scope: Scope, count: int)
 
 
 def test_an_order_that_was_cut_short_is_completed_when_it_is_given_again(
-    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, moment: Moment
 ) -> None:
     """What is done is done, with its turns and its entries in the ledger; the error says so."""
     with monkeypatch.context() as patched:
@@ -96,7 +98,7 @@ def test_an_order_that_was_cut_short_is_completed_when_it_is_given_again(
         with pytest.raises(StoreError, match=r"6 instance\(s\) were cancelled.* again"):
             catalog.orders.give(CANCEL, Scope("pacs"), 101.0)
     assert _counted(catalog) == {"cancelled": 6, "pending": 4}
-    assert catalog.dispatches.due_destinations(101.0) == ["pacs"]
+    assert destinations_due(catalog, 101.0) == ["pacs"]
 
     assert catalog.orders.give(CANCEL, Scope("pacs"), 102.0) == 4
 
@@ -108,7 +110,8 @@ def test_an_order_that_was_cut_short_is_completed_when_it_is_given_again(
         with pytest.raises(StoreError, match="3 instance"):
             catalog.orders.give(REPLAY, Scope("pacs"), 103.0)
     assert _counted(catalog) == {"cancelled": 7, "pending": 3}
-    assert catalog.dispatches.adopt(103.0) == 0  # what is pending has its turn
+    assert len(batches_due(catalog, "pacs", 103.0)) == 3  # what is pending has its turn
+    moment.now = 104.0
 
     assert catalog.orders.give(REPLAY, Scope("pacs"), 104.0) == 7
     assert _counted(catalog) == {"pending": COUNT}
@@ -133,15 +136,13 @@ def test_a_replay_looks_at_nothing_twice(
     assert catalog.orders.give(REPLAY_DELIVERED, Scope("pacs"), 102.0) == COUNT
 
 
-def test_a_replay_ends_the_wait_of_any_number_of_batches(catalog: Catalog) -> None:
+def test_a_replay_ends_the_wait_of_any_number_of_batches(catalog: Catalog, moment: Moment) -> None:
     """There are more of them than it takes at once."""
     for batch in ("b0", "b1", "b2", "b3"):
-        (due,) = [one for one in catalog.dispatches.of_destination("pacs") if one.batch == batch]
-        catalog.dispatches.mark_queued("pacs", batch, due.serial, 101.0)
-        job = catalog.dispatches.job("pacs", batch, due.serial)
-        assert job is not None
-        catalog.dispatches.put_back(job, 3, 9000.0, 102.0)
-    assert catalog.dispatches.due_destinations(103.0) == []
+        task = batch_claimed(catalog, "pacs", batch)
+        assert catalog.work.later(task, 9000.0, attempts=3)
+    moment.now = 103.0
+    assert destinations_due(catalog, 103.0) == []
 
     assert catalog.orders.give(REPLAY, Scope("pacs"), 103.0) == 0
 

@@ -29,7 +29,6 @@ OWNERS: Final = {
     "commitment_request": "store/commitments/requests.py",
     "commitment_part": "store/commitments/requests.py",
     "commitment_promise": "store/commitments/promises.py",
-    "dispatch": "store/deliveries/dispatches.py",
     "work": "store/work.py",
     "due_clock": "store/due_clock.py",
     "quarantine": "store/quarantine.py",

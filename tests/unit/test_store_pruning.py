@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from node.model.states import CommitmentState, DeliveryState
-from node.model.work import Task
+from node.model.work import Kind, Task
 from node.store import pruning, tables
 from node.store.catalog import Catalog
 from node.store.commitments import requests
@@ -15,6 +15,7 @@ from node.store.deliveries.orders import REPLAY_DELIVERED
 from node.store.deliveries.scope import Scope
 from node.upkeep.pruning import PruningJob
 from node.upkeep.retention import DAY_S
+from tests.due_time import Moment, batch_claimed, batches_due
 from tests.store_rows import STUDY, stored, uid
 
 OLD = 1000.0
@@ -53,11 +54,11 @@ def _delivered(catalog: Catalog, *numbers: int, batch: str = "b") -> None:
 
 def _done(catalog: Catalog, batch: str, at: float) -> None:
     """End a batch of which nothing is pending."""
-    (job,) = [one for one in catalog.dispatches.of_destination("pacs") if one.batch == batch]
-    catalog.dispatches.mark_queued("pacs", batch, job.serial, at)
-    running = catalog.dispatches.job("pacs", batch, job.serial)
-    assert running is not None
-    assert catalog.dispatches.close(running, at)
+    task = batch_claimed(catalog, "pacs", batch)
+    assert catalog.deliveries.end_batch(task)
+    done = sa.update(tables.work).where(tables.work.c.key == batch)
+    with catalog.write() as connection:
+        connection.execute(done.values(changed_at=at))
 
 
 def _pruned(catalog: Catalog, before: float) -> int:
@@ -160,7 +161,7 @@ def _parts(catalog: Catalog, transaction_uid: str) -> list[str]:
 
 
 def test_turns_of_batches_that_are_through_go_and_a_replay_makes_new_ones(
-    catalog: Catalog,
+    catalog: Catalog, moment: Moment
 ) -> None:
     """What waits, or is on the line, stays, whatever its age."""
     for number in range(7):
@@ -169,11 +170,12 @@ def test_turns_of_batches_that_are_through_go_and_a_replay_makes_new_ones(
     catalog.studies.record(stored(8), OLD)
     catalog.deliveries.add("waits", "pacs", [uid(8)], OLD)
 
-    assert catalog.dispatches.prune(BEFORE) == 6
+    assert catalog.work.prune([Kind.DELIVER], BEFORE) == 6
 
-    assert _ids(catalog, tables.dispatch.c.batch) == ["b6", "waits"]
+    assert _ids(catalog, tables.work.c.key) == ["b6", "waits"]
+    moment.now += 1
     assert catalog.orders.give(REPLAY_DELIVERED, Scope(uid=uid(1)), BEFORE) == 1
-    assert [one.batch for one in catalog.dispatches.due("pacs", BEFORE, 9, urgent=False)] == [
+    assert [one.key for one in batches_due(catalog, "pacs", BEFORE)] == [
         "waits",
         "b1",
     ]
@@ -194,7 +196,7 @@ def test_the_ledger_stays_whole(catalog: Catalog) -> None:
 
     assert _ids(catalog, tables.commitment_promise.c.transaction_uid) == []
     assert _ids(catalog, tables.commitment_request.c.transaction_uid) == []
-    assert _ids(catalog, tables.dispatch.c.batch) == []
+    assert _ids(catalog, tables.work.c.key) == ["2.25.1"]  # no worker looked for it
     assert (catalog.ledger.proof(), catalog.ledger.history(STUDY)) == (proof, history)
     assert proof.broken == ""
     assert [one.commitment for one in catalog.deliveries.of_study(STUDY)] == ["committed"]
@@ -208,5 +210,5 @@ def test_each_kind_of_row_has_its_own_age(catalog: Catalog) -> None:
 
     PruningJob(catalog, 400, 60, lambda: OLD + 61 * DAY_S).tick()
 
-    assert _ids(catalog, tables.dispatch.c.batch) == []
+    assert _ids(catalog, tables.work.c.key) == ["2.25.9"]
     assert _ids(catalog, tables.commitment_promise.c.transaction_uid) == ["2.25.9"]

@@ -8,6 +8,7 @@ from node.model.records import Hold
 from node.model.states import DeliveryState, RevisionState
 from node.receive.tally import MOST, AssociationTally
 from node.store.catalog import Catalog
+from tests.due_time import batch_claimed, batches_due
 from tests.store_rows import SERIES, STUDY, stored
 
 
@@ -66,17 +67,17 @@ def test_what_is_new_in_a_batch_that_was_through_is_due_at_once(through: Catalog
     through.studies.record(stored(2), 110.0)
     batch, (first, second) = f"source/{SERIES}/1", (stored(n).sop_instance_uid for n in (1, 2))
     through.deliveries.add(batch, "pacs", [first], 120.0)
-    (job,) = through.dispatches.due("pacs", 120.0, 5, urgent=False)
+    (job,) = batches_due(through, "pacs", 120.0)
     through.deliveries.put_outcome(first, "pacs", DeliveryState.DELIVERED, "", 121.0, batch)
-    through.dispatches.mark_queued("pacs", batch, job.serial, 121.0)
-    assert through.dispatches.close(job, 121.0)
+    task = batch_claimed(through, "pacs", job.key)
+    assert through.deliveries.end_batch(task)
 
     through.deliveries.add(batch, "pacs", [first], 130.0)
-    assert through.dispatches.due("pacs", 130.0, 5, urgent=False) == []
+    assert batches_due(through, "pacs", 130.0) == []
     through.deliveries.add(batch, "pacs", [first, second], 140.0, urgent=True)
 
-    (again,) = through.dispatches.due("pacs", 140.0, 5, urgent=True)
-    assert again.serial == job.serial + 1
+    (again,) = batches_due(through, "pacs", 140.0, only_urgent=True)
+    assert again.serial == task.serial
     assert [one.sop_instance_uid for one in through.deliveries.pending(batch, "pacs")] == [second]
 
 

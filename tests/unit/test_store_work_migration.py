@@ -81,3 +81,28 @@ def test_requests_that_were_not_made_yet_are_work(empty_database: str) -> None:
         known = connection.execute(sa.select(commitment_request.c.state)).scalars().all()
     assert sorted(known) == ["answered", "asked", "asked", "asked", "failed"]
     catalog.close()
+
+
+def test_batches_go_on_where_they_were(empty_database: str) -> None:
+    """Waiting ones at their time; what was on the line is due at once, under another number."""
+    rows = [
+        {
+            "destination": "pacs", "batch": f"source/1.2.{n}/1", "state": state, "serial": 3,
+            "attempts": n, "urgent": n == 1, "next_at": 500.0 + n, "changed_at": 50.0 + n,
+        }
+        for n, state in enumerate(("waiting", "queued", "done"))
+    ]  # fmt: skip
+    before(empty_database, "0016", dispatch=rows)
+
+    catalog = migrated(empty_database)
+
+    found = catalog.work.open(Kind.DELIVER, "pacs")
+    assert [(one.key, one.attempts, one.urgent, one.due_at) for one in found] == [
+        ("source/1.2.1/1", 1, True, 51.0), ("source/1.2.0/1", 0, False, 500.0),
+    ]  # fmt: skip
+    assert {one.state for one in found} == {WorkState.WAITING}
+    assert catalog.work.begin(found[0].of, 3, 3) is None  # the job of the version before
+    through = catalog.work.task(TaskKey(Kind.DELIVER, "pacs", "source/1.2.2/1"))
+    assert through is not None
+    assert through.state is WorkState.DONE
+    catalog.close()

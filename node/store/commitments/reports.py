@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from node.model.events import EventKind, LedgerEvent
 from node.model.keys import Batch, BatchKind
 from node.model.states import CommitmentState
+from node.model.work import Kind, TaskKey
 from node.store.commitments.requests import Decide, Failed, Reference, Requests
 from node.store.database import Database
 from node.store.deliveries.commitment import (
@@ -16,9 +17,9 @@ from node.store.deliveries.commitment import (
     park_uncommitted,
     send_again,
 )
-from node.store.deliveries.dispatches import Dispatches, first_dispatch
 from node.store.ledger import Ledger
 from node.store.tables import commitment_part, commitment_request, delivery, instance
+from node.store.work import Work
 
 
 class CommitmentAnswers:
@@ -28,17 +29,15 @@ class CommitmentAnswers:
     ----------
     database : Database
         Where the rows are.
-    ledger, requests, dispatches
+    ledger, requests, work
         Owners of what is written.
     """
 
-    def __init__(
-        self, database: Database, ledger: Ledger, requests: Requests, dispatches: Dispatches
-    ) -> None:
+    def __init__(self, database: Database, ledger: Ledger, requests: Requests, work: Work) -> None:
         self._database = database
         self._ledger = ledger
         self._requests = requests
-        self._dispatches = dispatches
+        self._work = work
 
     def take(
         self,
@@ -137,8 +136,8 @@ class CommitmentAnswers:
             park_uncommitted(connection, destination, [uid], then.reason, now)
         elif then.then == "send":
             batch = Batch(BatchKind.AGAIN, transaction_uid, row.commitment_attempts)
-            turn = first_dispatch(destination, str(batch), now) | {"next_at": due_at}
-            self._dispatches.add(connection, turn)
+            turn = TaskKey(Kind.DELIVER, destination, str(batch))
+            self._work.add(connection, turn, wait_s=then.wait_s)
             send_again(connection, uid, destination, batch, then.reason, now)
         else:
             ask_one_again(connection, uid, destination, due_at)

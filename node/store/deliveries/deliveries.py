@@ -16,12 +16,13 @@ from node.model.states import (
     DeliveryState,
     Move,
 )
+from node.model.work import Kind, Task, TaskKey
 from node.store.database import Database
-from node.store.deliveries.dispatches import Dispatches, first_dispatch
 from node.store.deliveries.scope import Scope, within
 from node.store.ledger import Ledger
 from node.store.rows import columns, instance_columns, instance_of, record
 from node.store.tables import delivery, instance, outlet
+from node.store.work import Work
 
 _OUTCOMES: Final[dict[DeliveryState, tuple[Move[DeliveryState], EventKind]]] = {
     DeliveryState.DELIVERED: (DELIVERY_TAKEN, EventKind.SENT),
@@ -40,14 +41,14 @@ class Deliveries:
     ----------
     database : Database
         Where the rows are.
-    ledger, dispatches
+    ledger, work
         Owners of what is written together with it.
     """
 
-    def __init__(self, database: Database, ledger: Ledger, dispatches: Dispatches) -> None:
+    def __init__(self, database: Database, ledger: Ledger, work: Work) -> None:
         self._database = database
         self._ledger = ledger
-        self._dispatches = dispatches
+        self._work = work
 
     def add(
         self,
@@ -75,7 +76,7 @@ class Deliveries:
             }
             for uid in sop_instance_uids
         ]
-        job = first_dispatch(destination, batch, now, urgent)
+        turn = TaskKey(Kind.DELIVER, destination, batch)
         asked_for = (
             self._database.insert(delivery)
             .on_conflict_do_nothing()
@@ -83,9 +84,22 @@ class Deliveries:
         )
         with self._database.write() as connection:
             added = list(connection.execute(asked_for, rows).scalars()) if rows else []
-            self._dispatches.add(connection, job)
             self._ledger.tell(connection, _routed(connection, batch, destination, added), now)
-            self._dispatches.again_where_pending(connection, job, now)
+            again = is_anything_pending(connection, destination, batch)
+            self._work.add(connection, turn, urgent=urgent, again=again)
+
+    def end_batch(self, task: Task) -> bool:
+        """End a batch of which nothing is pending; tell whether that was so.
+
+        An operator may have replayed an instance while its job was running.
+        """
+        with self._database.write() as connection:
+            # Locked first: who makes something pending waits, and then makes it due again.
+            if not self._work.is_held(connection, task):
+                return False
+            if is_anything_pending(connection, task.lane, task.key):
+                return False
+            return self._work.done_in(connection, task)
 
     def pending(self, batch: str, destination: str) -> list[StoredInstance]:
         """Return the instances of a batch that the destination has yet to take.
@@ -305,3 +319,13 @@ def _still_of(batch: str | None) -> list[sa.ColumnElement[bool]]:
 _STUDY_OF = sa.select(
     instance.c.study_instance_uid, instance.c.series_instance_uid, instance.c.sha256
 ).where(instance.c.sop_instance_uid == sa.bindparam("sop"))
+
+
+def is_anything_pending(connection: sa.Connection, destination: str, batch: str) -> bool:
+    """Tell whether a destination has yet to take something of a batch."""
+    query = sa.select(delivery.c.sop_instance_uid).where(
+        delivery.c.destination == destination,
+        delivery.c.batch == batch,
+        delivery.c.state == DeliveryState.PENDING,
+    )
+    return connection.execute(query.limit(1)).first() is not None

@@ -22,12 +22,13 @@ from node.model.states import (
     DeliveryState,
     Move,
 )
+from node.model.work import Kind, TaskKey
 from node.store.database import Database
-from node.store.deliveries.deliveries import Deliveries
-from node.store.deliveries.dispatches import Dispatches
+from node.store.deliveries.deliveries import Deliveries, is_anything_pending
 from node.store.deliveries.scope import Scope, within
 from node.store.ledger import Ledger
 from node.store.tables import delivery, instance
+from node.store.work import Work
 
 _Row: TypeAlias = sa.Row[*tuple[Any, ...]]
 _Bound: TypeAlias = sa.Tuple
@@ -66,7 +67,7 @@ class Orders:
     ----------
     database : Database
         Where the rows are.
-    ledger, deliveries, dispatches
+    ledger, deliveries, work
         Owners of what is written together with it.
     """
 
@@ -75,12 +76,12 @@ class Orders:
         database: Database,
         ledger: Ledger,
         deliveries: Deliveries,
-        dispatches: Dispatches,
+        work: Work,
     ) -> None:
         self._database = database
         self._ledger = ledger
         self._deliveries = deliveries
-        self._dispatches = dispatches
+        self._work = work
 
     def give(self, order: Order, scope: Scope, now: float) -> int:
         """Change the state of deliveries within a scope; return how many those were.
@@ -100,7 +101,7 @@ class Orders:
         count = 0
         try:
             if order.hastens:
-                self.hasten(scope, now)
+                self.hasten(scope)
             for after, last in self._pages(order, scope):
                 count += self._obeyed(order, [*within(scope), after < _KEY, last >= _KEY], now)
         except StoreError as error:
@@ -133,7 +134,7 @@ class Orders:
             after = last
             self._database.give_way()
 
-    def hasten(self, scope: Scope, now: float) -> Counter[str]:
+    def hasten(self, scope: Scope) -> Counter[str]:
         """Make due what is pending, as if nothing had failed yet.
 
         Returns
@@ -159,7 +160,7 @@ class Orders:
             )
             with self._database.write() as connection:
                 page = connection.execute(pending).all()
-                hastened += self._make_due(connection, page, now, anew=True)
+                hastened += self._make_due(connection, page, anew=True)
             if len(page) < ROWS_AT_ONCE:
                 return hastened
             after = _bound(*page[-1])
@@ -169,20 +170,20 @@ class Orders:
         with self._database.write() as connection:
             rows = self._changed(connection, order, within, now)
             if order.move.to is DeliveryState.PENDING:
-                self._make_due(connection, rows, now, anew=order.attempts_anew)
+                self._make_due(connection, rows, anew=order.attempts_anew)
             else:
                 for destination, batch in _batches(rows):
-                    self._dispatches.end_where_nothing_is_left(connection, destination, batch, now)
+                    if not is_anything_pending(connection, destination, batch):
+                        self._work.empty(connection, TaskKey(Kind.DELIVER, destination, batch))
         return len(rows)
 
     def _make_due(
-        self, connection: sa.Connection, rows: Sequence[_Row], now: float, *, anew: bool
+        self, connection: sa.Connection, rows: Sequence[_Row], *, anew: bool
     ) -> Counter[str]:
         due: Counter[str] = Counter()
         for destination, batch in _batches(rows):
-            due[destination] += self._dispatches.make_due(
-                connection, destination, batch, now, anew=anew
-            )
+            turn = TaskKey(Kind.DELIVER, destination, batch)
+            due[destination] += self._work.hasten(connection, turn, anew=anew)
         return due
 
     def _changed(

@@ -107,4 +107,10 @@ POINTS: Final = (
           f"{_ROWS}.studies.retention:Retention.delete"),
     Point(32, "work", "a file removed, not noted", "after",
           f"{_FILES}.remove", 20),
+    Point(33, "work", "work claimed, its job not queued", "before",
+          "node.pipeline.due:DueWork._queue", 2),
+    Point(34, "work", "job begun, nothing done", "after",
+          f"{_ROWS}.work:Work.begin", 2),
+    Point(35, "work", "batch through, its job not ended", "after",
+          f"{_ROWS}.deliveries.deliveries:Deliveries.end_batch", 2),
 )  # fmt: skip

@@ -4,7 +4,7 @@ import pytest
 
 from node.deliver.attempts import Retries
 from node.deliver.turns import Terms
-from node.pipeline.engine import Fate
+from node.model.work import Kind, TaskKey
 from node.store.deliveries.orders import REPLAY
 from node.store.deliveries.scope import Scope
 from tests.delivery_desk import MakeDesk
@@ -23,15 +23,15 @@ def test_the_circuit_opens_and_a_c_echo_closes_it(peer: FaultPeer, make_desk: Ma
         desk.look()
 
     assert desk.catalog.outlets.get("pacs").circuit.state == "open"
-    tried = [job.attempts for job in desk.catalog.dispatches.of_destination("pacs")]
+    tried = [job.attempts for job in desk.catalog.work.open(Kind.DELIVER, "pacs")]
     assert sorted(tried) == [0] * 7 + [1] * 3
     desk.check()
     for _ in range(20):  # asked again and again; no batch is charged for it
         desk.now = desk.catalog.outlets.get("pacs").circuit.until
         desk.look()
-    assert sorted(
-        job.attempts for job in desk.catalog.dispatches.of_destination("pacs")
-    ) == sorted(tried)
+    assert sorted(job.attempts for job in desk.catalog.work.open(Kind.DELIVER, "pacs")) == sorted(
+        tried
+    )
     assert desk.catalog.outlets.get("pacs").circuit.probes == 20
 
     peer.start()
@@ -56,10 +56,10 @@ def test_a_peer_that_answers_and_stores_nothing_is_asked_ever_less(
     for _ in range(60):
         if desk.look() == 0:
             circuit = desk.catalog.outlets.get("pacs").circuit
-            jobs = desk.catalog.dispatches.of_destination("pacs")
+            jobs = desk.catalog.work.open(Kind.DELIVER, "pacs")
             if circuit.state == "open":
                 waits.append(circuit.until - desk.now)
-            desk.now = circuit.until if circuit.state == "open" else min(j.next_at for j in jobs)
+            desk.now = circuit.until if circuit.state == "open" else min(j.due_at for j in jobs)
     opened = [wait for wait in waits if wait > 0]
     assert opened == sorted(opened)
     assert opened[-1] > opened[0]
@@ -113,63 +113,41 @@ def test_a_job_that_runs_twice_sends_once(peer: FaultPeer, make_desk: MakeDesk) 
 
     job()
     job()
-    desk.delivering.send("pacs", "b", 7)
+    assert desk.catalog.work.begin(TaskKey(Kind.DELIVER, "pacs", "b"), 7, 3) is None
 
     assert sorted(peer.asked) == uids
     assert desk.states() == ["delivered"] * 3
 
 
-def test_a_job_that_begins_before_its_row_says_so_is_the_one(
-    peer: FaultPeer, make_desk: MakeDesk
-) -> None:
-    """It is queued first and noted after; the engine may begin it in between."""
-    desk = make_desk()
-    uids = desk.add("b", 2)
-    peer.start()
-
-    desk.delivering.send("pacs", "b", 0)
-    desk.catalog.dispatches.mark_queued("pacs", "b", 0, desk.now)
-
-    assert desk.states() == ["delivered"] * 2
-    assert sorted(peer.asked) == uids
-    assert desk.catalog.dispatches.of_destination("pacs") == []
-
-
-class Fates:
-    """An engine of which every job came to the same end."""
-
-    def __init__(self, fate: Fate) -> None:
-        self._fate = fate
-
-    def fate(self, workflow_id: str) -> Fate:
-        """Return it."""
-        return self._fate
-
-
 @pytest.mark.parametrize(
-    ("fate", "attempts"),
-    [(Fate("gone"), 0), (Fate("dead", "ERROR: poison"), 1), (Fate("alive"), None)],
-    ids=["the pipeline's database is lost", "the job killed its process", "it is only long"],
+    ("end", "attempts"),
+    [("lost", None), ("dead", 1), ("long", None)],
+    ids=["the pipeline's database is lost", "the job died", "it is only long"],
 )
 def test_a_job_that_does_not_come_back_is_looked_for(
-    peer: FaultPeer, make_desk: MakeDesk, fate: Fate, attempts: int | None
+    peer: FaultPeer, make_desk: MakeDesk, end: str, attempts: int | None
 ) -> None:
-    """A row that says "queued" with no job behind it would wait for ever."""
+    """A row that says "claimed" with no job behind it would wait for ever."""
     desk = make_desk()
     desk.add("b", 2)
     desk.look(run=False)
-    desk.jobs.clear()
-    desk.dispatcher.mend(Fates(fate), desk.delivering)
-    assert desk.catalog.dispatches.in_flight() == {"pacs": 1}  # not before its time
+    (task,) = desk.catalog.work.open(Kind.DELIVER, "pacs")
+    if end == "lost":
+        desk.jobs.clear()
+        desk.restart()
+    elif end == "dead":
+        desk.jobs.clear()
+        desk.catalog.work.die(task.of, task.serial, "ERROR: poison")
+    for _ in range(7):
+        desk.now += 2
+        desk.look(run=False)
 
-    desk.now += 61
-    desk.dispatcher.mend(Fates(fate), desk.delivering)
-
-    (job,) = desk.catalog.dispatches.of_destination("pacs")
+    (job,) = desk.catalog.work.open(Kind.DELIVER, "pacs")
     assert (job.attempts if job.state == "waiting" else None) == attempts
     if attempts == 1:
         assert "delivery died: ERROR: poison" in desk.reasons()[0]
-    if attempts is not None:
-        peer.start()
-        desk.go_on()
-        assert desk.states() == ["delivered"] * 2
+    else:
+        assert len(desk.jobs) == 1
+    peer.start()
+    desk.go_on()
+    assert desk.states() == ["delivered"] * 2

@@ -8,6 +8,7 @@ from node.deliver.expedite import expedite
 from node.deliver.turns import Terms, window_of
 from node.model.records import Circuit
 from node.model.states import CircuitState
+from node.model.work import Kind
 from node.store.deliveries.orders import CANCEL, PAUSE, REPLAY, RESUME
 from node.store.deliveries.scope import Scope
 from tests.delivery_desk import MakeDesk
@@ -77,7 +78,7 @@ def test_paused_holds_everything_and_costs_no_attempt(
     for _ in range(5):
         desk.now += 86400
         assert desk.look() == 0
-    assert [job.attempts for job in desk.catalog.dispatches.of_destination("pacs")] == [0]
+    assert [job.attempts for job in desk.catalog.work.open(Kind.DELIVER, "pacs")] == [0]
 
     desk.catalog.outlets.set_paused("pacs", False, desk.now)
     desk.go_on()
@@ -103,7 +104,7 @@ def test_what_is_held_after_its_job_was_queued_is_not_even_called(
     desk.look()
 
     assert peer.associations == 0
-    (job,) = desk.catalog.dispatches.of_destination("pacs")
+    (job,) = desk.catalog.work.open(Kind.DELIVER, "pacs")
     assert (job.state, job.attempts) == ("waiting", 0)
     desk.catalog.outlets.set_paused("pacs", False, desk.now)
     desk.go_on()
@@ -143,7 +144,7 @@ def test_outside_its_window_only_what_is_urgent_goes(peer: FaultPeer, make_desk:
     desk.local = time(22)
     desk.go_on()
     assert desk.states(routine) == ["delivered", "delivered", "pending", "pending"]
-    assert [job.attempts for job in desk.catalog.dispatches.of_destination("pacs")] == [0]
+    assert [job.attempts for job in desk.catalog.work.open(Kind.DELIVER, "pacs")] == [0]
 
     desk.local = time(23)
     desk.go_on()
