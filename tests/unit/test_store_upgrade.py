@@ -137,6 +137,25 @@ def test_a_revision_stays_in_its_state(old: Old, state: RevisionState) -> None:
     catalog.close()
 
 
+def test_an_image_that_settling_overlooked_is_settled(old: Old) -> None:
+    """It belongs to no revision, and would be sent nowhere; others stay as they are."""
+    for key, revision in ((SERIES, None), (f"{SERIES}.5", 1)):
+        old.series(key, 1, "done", "")
+        old.put(
+            "instance", sop_instance_uid=f"{key}.1", series_instance_uid=key,
+            study_instance_uid=STUDY, sop_class_uid="1.2", transfer_syntax_uid="1.2.1",
+            path=f"instances/{key}", size=1, sha256="0" * 64, calling_ae="CT",
+            origin="received", received_at=AT, revision=revision,
+        )  # fmt: skip
+
+    catalog = old.migrated()
+
+    assert [one.series_instance_uid for one in catalog.studies.unsettled()] == [SERIES]
+    assert catalog.revisions.settle(SERIES, {}, 200.0) == 2
+    assert len(catalog.instances.of_series(SERIES, revision=2)) == 1
+    catalog.close()
+
+
 def test_what_is_held_has_its_key_and_its_id(old: Old) -> None:
     """An id that an operator wrote down is still that of the same thing."""
     ids = []
