@@ -129,6 +129,7 @@ class Worker:
 
     def launch(self) -> None:
         """Start the engine, and go on with what a worker of this name was at when it ended."""
+        self.dispatcher.adopt()
         self.engine.launch([*self.queues, *self.due.queues])
         self.due.resume()
 

@@ -5,6 +5,8 @@ from datetime import time
 from functools import partial
 from typing import Final
 
+import structlog
+
 from node.deliver import breaker
 from node.deliver.turns import Terms, chosen, held_because
 from node.model.records import Outlet
@@ -12,6 +14,8 @@ from node.model.work import Task
 from node.pipeline.workflows import Workflows
 from node.store.catalog import Catalog
 from node.store.waiting import Waiting
+
+log = structlog.get_logger()
 
 AT_ONCE: Final = 16
 """Batches on their way at once, over all destinations; each has its first one besides."""
@@ -43,6 +47,11 @@ class Dispatcher:
         self._terms = terms
         self._clock = clock
         self._local_time = local_time
+
+    def adopt(self) -> None:
+        """Give a turn to every batch that lost its own; once, at start."""
+        if adopted := self._catalog.deliveries.adopt():
+            log.error("batches had something pending and no turn", batches=adopted)
 
     def choose(self, waiting: Waiting, room: int) -> Sequence[Task]:
         """Return the batches to send next, of destinations that nothing holds up."""

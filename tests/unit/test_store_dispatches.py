@@ -1,7 +1,11 @@
 """When a batch is due, what an operator orders, what holds a destination up: the rows of it."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -172,6 +176,52 @@ def test_replay_of_what_was_committed_to_asks_for_commitment_anew(catalog: Catal
             delivery.select().where(delivery.c.sop_instance_uid == UIDS[0])
         ).one()
     assert (row.commitment, row.commitment_attempts, row.transaction_uid) == (None, 0, None)
+
+
+@pytest.mark.parametrize("state", ["done", None])
+def test_what_is_pending_and_has_no_turn_gets_one(catalog: Catalog, state: str | None) -> None:
+    """A hand, a restored copy or a version before this one may have left it so."""
+    assert catalog.deliveries.adopt() == 0
+    with catalog.engine.begin() as connection:
+        if state is None:
+            connection.execute(sa.delete(work))
+        else:
+            connection.execute(sa.update(work).values(state=state))
+
+    assert catalog.deliveries.adopt() == 1
+
+    assert destinations_due(catalog, 200.0) == ["pacs"]
+    assert catalog.deliveries.adopt() == 0
+
+
+def test_a_replay_while_an_attempt_ends_keeps_its_turn(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes: the attempt must not end the batch before it has seen what is pending."""
+    task = batch_claimed(catalog, "pacs", "b")
+    for uid in UIDS:
+        catalog.deliveries.put_outcome(uid, "pacs", DeliveryState.PARKED, "no", 101.0)
+    operator = Catalog(catalog.url)
+    obeyed, go_on = threading.Event(), threading.Event()
+    hasten = operator.work.hasten
+
+    def hasten_slowly(*arguments: Any, **named: Any) -> int:
+        hastened = hasten(*arguments, **named)
+        obeyed.set()  # written, and not committed yet
+        assert go_on.wait(60)
+        return hastened
+
+    monkeypatch.setattr(operator.work, "hasten", hasten_slowly)
+    with ThreadPoolExecutor() as others:
+        replayed = others.submit(operator.orders.give, REPLAY, Scope(), 102.0)
+        assert obeyed.wait(60)
+        ended = others.submit(catalog.deliveries.end_batch, task)
+        time.sleep(0.2)  # it looks at the rows, or waits
+        go_on.set()
+        assert (replayed.result(), ended.result()) == (3, False)
+    operator.close()
+
+    assert catalog.work.later(task, 0.0, attempts=0)
 
 
 def test_replay_ends_the_wait_of_what_is_pending(catalog: Catalog) -> None:

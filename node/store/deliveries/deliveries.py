@@ -15,13 +15,14 @@ from node.model.states import (
     DELIVERY_TAKEN,
     DeliveryState,
     Move,
+    WorkState,
 )
 from node.model.work import Kind, Task, TaskKey
 from node.store.database import Database
 from node.store.deliveries.scope import Scope, within
 from node.store.ledger import Ledger
 from node.store.rows import columns, instance_columns, instance_of, record
-from node.store.tables import delivery, instance, outlet
+from node.store.tables import delivery, instance, outlet, work
 from node.store.work import Work
 
 _OUTCOMES: Final[dict[DeliveryState, tuple[Move[DeliveryState], EventKind]]] = {
@@ -87,6 +88,29 @@ class Deliveries:
             self._ledger.tell(connection, _routed(connection, batch, destination, added), now)
             again = is_anything_pending(connection, destination, batch)
             self._work.add(connection, turn, urgent=urgent, again=again)
+
+    def adopt(self) -> int:
+        """Give a turn to every batch that has something pending and none; return how many.
+
+        There are none, unless rows were changed by other means than this catalog's: a restored
+        copy, a hand, a version before this one.
+        """
+        turn = sa.exists().where(
+            work.c.kind == Kind.DELIVER,
+            work.c.lane == delivery.c.destination,
+            work.c.key == delivery.c.batch,
+            work.c.state != WorkState.DONE,
+        )
+        orphans = (
+            sa.select(delivery.c.destination, delivery.c.batch)
+            .where(delivery.c.state == DeliveryState.PENDING, ~turn)
+            .distinct()
+        )
+        with self._database.write() as connection:
+            found = connection.execute(orphans).all()
+            for destination, batch in found:
+                self._work.add(connection, TaskKey(Kind.DELIVER, destination, batch))
+        return len(found)
 
     def end_batch(self, task: Task) -> bool:
         """End a batch of which nothing is pending; tell whether that was so.
