@@ -2,14 +2,13 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import time
 from pathlib import Path
-from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
+from node.app import Storage
 from node.deliver.association import Peer
 from node.deliver.destination import Destination
 from node.deliver.dimse import DimseSender
@@ -17,17 +16,18 @@ from node.deliver.turns import Terms
 from node.model.records import Delivery, StoredInstance
 from node.model.states import Origin, WorkState
 from node.model.work import Kind
-from node.pipeline.delivering import Delivering
-from node.pipeline.dispatch import AT_ONCE, Dispatcher
-from node.pipeline.due import DueWork, Handler
-from node.pipeline.workflows import Workflows
+from node.pipeline.engine import Engine
+from node.settings import FolderDestination, NodeSection, Settings
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
+from node.worker import Networks, Outside, Worker, build
 from tests.due_time import Moment, note_looks
+from tests.inline_jobs import HandEngine
+from tests.made_ct import MadeModel
+from tests.made_networks import NoClassifier
 from tests.outbound import STUDY, ct_slice, written
 
 Job = Callable[[], None]
-Workflow = Callable[..., Any]
 
 
 class Desk:
@@ -40,6 +40,8 @@ class Desk:
     destinations : mapping
         What to send to, by name.
     terms : mapping, optional
+    engine : Engine, optional
+        That of a test, whose jobs run when the test says, unless another is given.
     """
 
     def __init__(
@@ -47,42 +49,55 @@ class Desk:
         folder: Path,
         destinations: Mapping[str, Destination],
         terms: Mapping[str, Terms] | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.folder = folder
         self.moment = Moment(1000.0)
         self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}", self.moment)
         self.catalog.upgrade()
         self.local = time(12)
+        self.destinations = dict(destinations)
         self.terms = {name: (terms or {}).get(name, Terms()) for name in destinations}
-        self.jobs: dict[str, Job] = {}
-        self.ran: list[str] = []
-        self.delivering = Delivering(
-            catalog=self.catalog,
-            files=InstanceFiles(folder),
-            destinations=destinations,
-            terms=self.terms,
-            tag=lambda _target, _batch: True,
-            clock=lambda: self.now,
-            local_time=lambda: self.local,
-            random=lambda: 0.0,
-        )
-        self.dispatcher = Dispatcher(
-            self.catalog, self.terms, lambda: self.now, lambda: self.local
-        )
-        self.workflows = Workflows(lambda *_: None, self._queue_probe)
-        self.due = self._made_due()
+        self.engine = engine or HandEngine()
+        self.worker = self._built()
+        self.worker.launch()
 
-    def _made_due(self) -> DueWork:
-        due = DueWork(self, self.catalog.work, "worker", lambda: 0.0)
-        at_once = AT_ONCE + len(self.terms)
-        send, bury = self.delivering.send, self.delivering.bury
-        due.add([Handler(Kind.DELIVER, at_once, send, bury, self.dispatcher.choose)])
-        return due
+    def _built(self) -> Worker:
+        return build(
+            Settings(
+                node=NodeSection(data=self.folder),
+                destinations=tuple(_entry(name, terms) for name, terms in self.terms.items()),
+            ),
+            Storage(self.catalog, InstanceFiles(self.folder)),
+            self.engine,
+            Networks(NoClassifier(), MadeModel()),
+            Outside(
+                clock=self.moment,
+                monotonic=lambda: 0.0,
+                local_time=lambda: self.local,
+                random=lambda: 0.0,
+                destination=lambda entry, *_: self.destinations[entry.name],
+            ),
+        )
 
     def restart(self) -> None:
         """Let the worker be killed, and start again."""
-        self.due = self._made_due()
-        self.due.resume()
+        self.worker = self._built()
+        self.worker.launch()
+
+    @property
+    def jobs(self) -> dict[str, Job]:
+        """What is queued on the engine of a test."""
+        return self._by_hand().jobs
+
+    @property
+    def ran(self) -> list[str]:
+        """Which jobs of the engine of a test ran."""
+        return self._by_hand().ran
+
+    def _by_hand(self) -> HandEngine:
+        assert isinstance(self.engine, HandEngine)
+        return self.engine
 
     @property
     def now(self) -> float:
@@ -94,23 +109,6 @@ class Desk:
         with self.catalog.write() as connection:
             note_looks(connection, value - self.moment.now)
             self.moment.now = value
-
-    def workflow(self, name: str) -> Callable[[Workflow], Workflow]:
-        """Leave a function as it is: this stands for the engine."""
-        assert name
-        return lambda function: function
-
-    def enqueue(self, queue: str, workflow_id: str, workflow: Workflow, *arguments: Any) -> None:
-        """Keep a job until it is run."""
-        assert queue
-        self._queue(workflow_id, lambda: _run(workflow, *arguments))
-
-    def _queue_probe(self, destination: str, number: int) -> None:
-        self._queue(f"probe/{destination}/{number}", lambda: self.delivering.probe(destination))
-
-    def _queue(self, name: str, job: Job) -> None:
-        if name not in self.ran:  # as the engine does: a known id runs once
-            self.jobs[name] = job
 
     def add(
         self,
@@ -142,22 +140,23 @@ class Desk:
 
     def look(self, *, run: bool = True) -> int:
         """Let the dispatcher look once, and run what it queued; return how many jobs that was."""
-        self._look()
+        self.look_once()
         ready = list(self.jobs) if run else []
         for name in ready:
             self.ran.append(name)
             self.jobs.pop(name)()
         return len(ready)
 
-    def _look(self) -> None:
-        self.dispatcher.probe(self.workflows)
-        self.due.look(Kind.DELIVER)
+    def look_once(self) -> None:
+        """Queue what is due, and run nothing."""
+        self.worker.dispatcher.probe(self.worker.pipeline)
+        self.worker.due.look(Kind.DELIVER)
 
     def look_in_parallel(self) -> None:
         """Look once, and run what was queued in threads, as the engine does."""
-        self._look()
+        self.look_once()
         threads = [threading.Thread(target=job) for job in self.jobs.values()]
-        self.ran += list(self.jobs)
+        self.ran.extend(self.jobs)
         self.jobs.clear()
         for thread in threads:
             thread.start()
@@ -215,10 +214,21 @@ class Desk:
         self.catalog.close()
 
 
-def _run(workflow: Workflow, *arguments: Any) -> None:
-    """Run a job; what it raises, its row tells."""
-    with suppress(Exception):
-        workflow(*arguments)
+def _entry(name: str, terms: Terms) -> FolderDestination:
+    """Return what settings say of a destination on these terms; its sender is the test's."""
+    hours = "-".join(f"{one:%H:%M}" for one in terms.window or ()) or None
+    return FolderDestination(
+        kind="folder",
+        name=name,
+        path=Path(name),
+        connections=terms.connections,
+        priority=terms.priority,
+        window=hours,
+        attempts=terms.retries.attempts,
+        first_delay_s=terms.retries.first_delay_s,
+        longest_delay_s=terms.retries.longest_delay_s,
+        break_after=terms.break_after,
+    )
 
 
 MakeDesk = Callable[..., Desk]

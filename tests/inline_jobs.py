@@ -1,13 +1,14 @@
-"""An engine that runs each job at once, where it is queued: for tests of what jobs do."""
+"""Engines without a database: one runs each job at once, one when a test says so."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from node.deliver.build import peer_of
 from node.model.work import Kind
 from node.pipeline.due import DueWork, Handler, in_turn
+from node.pipeline.engine import Engine, Queue
 from node.pipeline.owed import OwedReports
 from node.pipeline.ticker import Ticker
 from node.settings.trust import Source
@@ -35,6 +36,61 @@ class InlineJobs:
             self.ran.add(workflow_id)
             with suppress(Exception):
                 workflow(*arguments)
+
+
+class HandEngine(Engine):
+    """Keeps jobs until a test runs them; a known id runs once.
+
+    Attributes
+    ----------
+    jobs : dict
+        By id, in the order in which they were queued.
+    ran : list[str]
+        Ids of jobs that a test ran.
+    """
+
+    def __init__(self, executor_id: str = "worker") -> None:
+        self.executor_id = executor_id
+        self.jobs: dict[str, Callable[[], None]] = {}
+        self.ran: list[str] = []
+
+    def workflow(self, name: str, lives: int = 1) -> Callable[[Workflow], Workflow]:
+        """Leave a function as it is."""
+        assert name
+        assert lives
+        return lambda function: function
+
+    def step(self, function: Workflow, name: str, longest_s: float = 1.0) -> Workflow:
+        """Leave a function as it is."""
+        assert name
+        assert longest_s
+        return function
+
+    def launch(self, queues: list[Queue]) -> None:
+        """Do nothing of itself."""
+        assert queues
+
+    def enqueue(
+        self,
+        queue: str,
+        workflow_id: str,
+        workflow: Workflow,
+        *arguments: Any,
+        key: str | None = None,
+    ) -> None:
+        """Keep a job; what it raises when it runs, the row of work that was due tells."""
+        assert key is None
+        told = suppress(Exception) if queue in list(Kind) else nullcontext()
+
+        def run() -> None:
+            with told:
+                workflow(*arguments)
+
+        if workflow_id not in self.ran:
+            self.jobs[workflow_id] = run
+
+    def close(self) -> None:
+        """Have nothing to end."""
 
 
 @contextmanager

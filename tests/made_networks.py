@@ -8,6 +8,16 @@ from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 from tests.made_ct import MadeModel, nothing
 
 
+class NoClassifier:
+    """A classifier that nobody asks."""
+
+    digest = "0" * 64
+
+    def classify(self, volume: hd.Volume, modality: str) -> Prediction:
+        """Fail."""
+        raise AssertionError(f"nothing is classified here, least of all {modality} {volume.shape}")
+
+
 class UnsureClassifier:
     """A classifier that is unsure of everything."""
 

@@ -1,38 +1,18 @@
 """Delivery on the durable engine: several associations at once, and nobody waits for a hanger."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import highdicom as hd
 import pytest
 
 from node.deliver.dimse import DimseSender
 from node.deliver.turns import Terms
-from node.model.work import Kind
-from node.pipeline import workflows
-from node.pipeline.dispatch import AT_ONCE
-from node.pipeline.due import DueWork
 from node.pipeline.engine import Engine
-from node.pipeline.stages import Stages
-from node.route.rules import compile_rules
-from node.store.files import InstanceFiles
-from radnet.inference.classifier import Prediction
+from node.pipeline.ticker import Ticker
 from tests.delivery_desk import Desk, dimse
 from tests.fault_peer import HANG, FaultPeer, fault_peer
-from tests.made_ct import MadeModel
 from tests.node_process import wait_for
-
-
-class NoClassifier:
-    """A classifier that nobody asks."""
-
-    digest = "0" * 64
-
-    def classify(self, volume: hd.Volume, modality: str) -> Prediction:
-        """Fail."""
-        raise AssertionError(f"nothing is classified here, least of all {modality} {volume.shape}")
 
 
 @pytest.fixture
@@ -47,6 +27,7 @@ def desk(tmp_path: Path, peers: tuple[FaultPeer, FaultPeer]) -> Iterator[Desk]:
     """Deliver to both, with jobs of the engine and a thread that looks."""
     hanging, willing = peers
     patient = Terms(connections=3, priority="high")
+    engine = Engine(f"sqlite:///{tmp_path / 'pipeline.sqlite'}", "test:worker")
     with ExitStack() as stack:
         made = Desk(
             tmp_path,
@@ -55,30 +36,11 @@ def desk(tmp_path: Path, peers: tuple[FaultPeer, FaultPeer]) -> Iterator[Desk]:
                 "pacs": dimse(willing.port),
             },
             {"hangs": patient, "pacs": Terms(connections=2, priority="low")},
+            engine,
         )
         stack.callback(made.close)
-        stages = Stages(
-            made.catalog, InstanceFiles(tmp_path), NoClassifier(), MadeModel(), compile_rules(()),
-            0.6, lambda: made.now,
-        )  # fmt: skip
-        engine = Engine(f"sqlite:///{tmp_path / 'pipeline.sqlite'}", "test:worker")
         stack.callback(engine.close)
-        pipeline = workflows.register(engine, stages, made.delivering)
-        due = DueWork(engine, made.catalog.work, "test:worker")
-        choose = made.dispatcher.choose
-        due.add([workflows.delivery(engine, made.delivering, choose, AT_ONCE + 2)])
-        engine.launch([*workflows.queues(), *due.queues])
-        stop = threading.Event()
-
-        def looks() -> None:
-            while not stop.wait(0.05):
-                made.dispatcher.probe(pipeline)
-                due.look(Kind.DELIVER)
-
-        thread = threading.Thread(target=looks)
-        thread.start()
-        stack.callback(thread.join)
-        stack.callback(stop.set)
+        stack.enter_context(Ticker([(made.look_once, 0.05)]))
         yield made
 
 

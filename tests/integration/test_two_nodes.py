@@ -3,25 +3,20 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
 
 import pytest
 
+from node.app import Storage
 from node.deliver.association import Peer
 from node.deliver.dimse import DimseSender
-from node.deliver.origin import Origins
-from node.deliver.turns import Terms
-from node.pipeline.delivering import Delivering
-from node.pipeline.stages import Stages
-from node.pipeline.sweep import Sweep
-from node.route.rules import compile_rules
-from node.series.completeness import Policy
-from node.settings import Rule
-from radnet.volume.headers import readable_headers
+from node.settings import DimseDestination, NodeSection, Rule, Settings
+from node.worker import Networks, Outside, Worker, build
 from tests.bench import slices
 from tests.due_time import batch_claimed, batches_due, pass_time
+from tests.inline_jobs import HandEngine
 from tests.made_ct import SERIES, STUDY
 from tests.made_networks import AbdomenClassifier, SwitchableModel
 from tests.receiver import Node, running_receiver, send
@@ -43,23 +38,21 @@ class Station:
 
     title: str
     node: Node
-    stages: Stages
-    delivering: Delivering
-    sweep: Sweep
+    worker: Worker
 
     def step(self) -> int:
         """Take in what has come, and send what is due; return how many instances were due."""
-        catalog, now = self.node.catalog, self.node.now
-        self.sweep.settle()
+        catalog, now, stages = self.node.catalog, self.node.now, self.worker.stages
+        self.worker.sweep.settle()
         for uid, revision in catalog.revisions.unqueued():
             catalog.revisions.mark_queued(uid, revision)
-            plan = self.stages.route(uid, revision, self.stages.classify(uid, revision))
+            plan = stages.route(uid, revision, stages.classify(uid, revision))
             if plan["segment"]:
-                self.stages.segment(uid, revision, plan["results_to"], plan["urgent"])
+                stages.segment(uid, revision, plan["results_to"], plan["urgent"])
         due = batches_due(catalog, "other", now)
         count = sum(len(catalog.deliveries.pending(one.key, "other")) for one in due)
         for one in due:
-            self.delivering.send(batch_claimed(catalog, "other", one.key))
+            self.worker.delivering.send(batch_claimed(catalog, "other", one.key))
         return count
 
     def told(self) -> Counter[str]:
@@ -71,34 +64,28 @@ def station(title: str, node: Node, other: tuple[str, Node], known: bool) -> Sta
     """Make a node that sends everything to another; `known`: it knows that one's address."""
     host, port = other[1].scp.server_address
     peer = Peer("RADNODE", host, port, title, connect_s=10, response_s=20)
-    caller = replace(peer, ae_title=other[0])  # what it calls itself
-
-    def clock() -> float:
-        return node.now
-
-    stages = Stages(
-        catalog=node.catalog,
-        files=node.files,
-        classifier=AbdomenClassifier(),
-        liver=SwitchableModel(),
-        rules=compile_rules(EVERYTHING),
-        unknown_below=0.6,
-        clock=clock,
-        origins=Origins({"other": caller} if known else {}),
+    address = host if known else "192.0.2.1"  # RFC 5737: nobody's
+    entry = DimseDestination(
+        kind="dimse", name="other", ae_title=other[0], host=address, port=port
+    )  # by what it calls itself
+    worker = build(
+        Settings(
+            node=NodeSection(ae_title=title, data=node.files.root),
+            destinations=(entry,),
+            rules=EVERYTHING,
+        ),
+        Storage(node.catalog, node.files),
+        HandEngine(),
+        Networks(AbdomenClassifier(), SwitchableModel()),
+        Outside(
+            clock=lambda: node.now,
+            monotonic=lambda: 0.0,
+            local_time=lambda: time(12),
+            random=lambda: 0.0,
+            destination=lambda *_: DimseSender("other", peer),
+        ),
     )
-    delivering = Delivering(
-        catalog=node.catalog,
-        files=node.files,
-        destinations={"other": DimseSender("other", peer)},
-        terms={"other": Terms()},
-        tag=lambda _target, _batch: True,
-        clock=clock,
-        local_time=lambda: time(12),
-        random=lambda: 0.0,
-    )
-    policy = Policy(settle_s=2, quiet_s=60)
-    sweep = Sweep(node.catalog, node.files, policy, readable_headers, clock, lambda: 0.0)
-    return Station(title, node, stages, delivering, sweep)
+    return Station(title, node, worker)
 
 
 @pytest.fixture

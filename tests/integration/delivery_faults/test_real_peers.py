@@ -114,11 +114,11 @@ def test_orthanc_goes_on_with_its_life_between_two_attempts(
         "rest": OrthancSender("pacs", orthanc.url),
     }
     desk = Desk(tmp_path / "node", {"pacs": targets[kind]})
-    uids = desk.add("b", 6)
+    uids = desk.add("again/1.2.3/1", 6)
     target = Interrupted(
         targets[kind], 2, lambda: desk.catalog.outlets.set_paused("pacs", True, desk.now)
     )
-    desk.delivering.destinations["pacs"] = target  # type: ignore[index]
+    desk.worker.delivering.destinations["pacs"] = target  # type: ignore[index]
 
     desk.look()
     desk.catalog.outlets.set_paused("pacs", False, desk.now)
