@@ -130,8 +130,7 @@ class Worker:
     def launch(self) -> None:
         """Start the engine, and go on with what a worker of this name was at when it ended."""
         self.dispatcher.adopt()
-        self.engine.launch([*self.queues, *self.due.queues])
-        self.due.resume()
+        self.due.resume(lambda: self.engine.launch([*self.queues, *self.due.queues]))
 
     def settle(self) -> None:
         """Give every series that is whole its next revision, and queue it."""

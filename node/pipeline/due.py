@@ -23,7 +23,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from node.errors import NodeError, StoreError, reason_of
+from node.errors import NodeError, StoreError, frames_of, reason_of
 from node.model.work import Kind, Task, TaskKey
 from node.pipeline.engine import ENDS, RECOVERY_ATTEMPTS, Queue, Workflow
 from node.store.waiting import Waiting
@@ -129,12 +129,28 @@ class DueWork:
 
     @property
     def queues(self) -> list[Queue]:
-        """The queues of the engine that are needed."""
-        return [Queue(handler.kind, handler.at_once) for handler in self._handlers.values()]
+        """The queues of the engine that are needed, for this process alone.
 
-    def resume(self) -> None:
-        """Go on with what a process of this name was at when it ended; once, after the launch."""
-        for task in self._work.resume(self._holder, self.kinds):
+        Were they shared, another worker would take the job, and its place here would stay filled.
+        """
+        return [
+            Queue(self._queue_of(handler.kind), handler.at_once)
+            for handler in self._handlers.values()
+        ]
+
+    def resume(self, launch: Callable[[], None] = lambda: None) -> None:
+        """Go on with what a process of this name was at when it ended; once, at the start.
+
+        Parameters
+        ----------
+        launch : callable
+            Launches the engine, which begins at once to resume jobs: they find themselves held.
+        """
+        left = self._work.resume(self._holder, self.kinds)
+        for task in left:
+            self._hold(task)
+        launch()
+        for task in left:
             self._queue(task)
 
     def look(self, kind: Kind) -> None:
@@ -148,21 +164,29 @@ class DueWork:
         handler = self._handlers[kind]
         for dead in self._work.dead(kind):
             log.error("a job died", kind=kind, lane=dead.lane, because=dead.reason)
-            handler.bury(dead)
+            _bury(handler, dead)
         held = self._held()
         room = handler.at_once - sum(of.kind == kind for of in held)
         for task in self._work.claim(kind, partial(_chosen, handler, room), self._holder, held):
+            self._hold(task)
             self._queue(task)
 
+    def _hold(self, task: Task) -> None:
+        with self._noting:
+            self._holds[task.of] = _Hold(task.serial, self._monotonic())
+
     def _queue(self, task: Task) -> None:
-        self._holds[task.of] = _Hold(task.serial, self._monotonic())
         try:
             self._engine.enqueue(
-                task.kind, task.job, self._jobs[task.kind], task.lane, task.key, task.serial
-            )
+                self._queue_of(task.kind), task.job, self._jobs[task.kind],
+                task.lane, task.key, task.serial,
+            )  # fmt: skip
         except BaseException:
             self._release(task.of, task.serial)  # else its lease would be kept up for ever
             raise
+
+    def _queue_of(self, kind: Kind) -> str:
+        return f"{kind}@{self._holder}"
 
     def _held(self) -> dict[TaskKey, int]:
         old = self._monotonic() - UNBEGUN_S
@@ -200,6 +224,19 @@ class DueWork:
 
 def _chosen(handler: Handler, room: int, waiting: Waiting) -> Sequence[Task]:
     return handler.choose(waiting, room) if room > 0 else []
+
+
+def _bury(handler: Handler, dead: Task) -> None:
+    """See to what died; where that fails as nobody foresaw, the others are done all the same."""
+    try:
+        handler.bury(dead)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - it may be what killed the job
+        log.error(  # noqa: TRY400 - the text of a traceback may quote a header value
+            "a dead job was not seen to",
+            kind=dead.kind, lane=dead.lane, because=reason_of(error), frames=frames_of(error),
+        )  # fmt: skip
 
 
 def _reason(error: BaseException) -> str:

@@ -34,8 +34,7 @@ class Worker:
         self.due = DueWork(engine, self.catalog.work, "a", lambda: self.now)
         step = engine.step(do, "do")
         self.due.add([Handler(Kind.REPORT, 2, step, self._bury, in_turn(1))])
-        engine.launch(self.due.queues)
-        self.due.resume()
+        self.due.resume(lambda: engine.launch(self.due.queues))
 
     def _bury(self, task: Task) -> None:
         self.buried.append(task.reason)
