@@ -22,7 +22,6 @@ from dbos import (
     DBOSConfig,
     DBOSPortableJSONSerializer,
     PortableWorkflowError,
-    SetEnqueueOptions,
     SetWorkflowID,
     WorkflowStatus,
 )
@@ -70,11 +69,10 @@ class DurableConnection(sqlite3.Connection):
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue and how many of its jobs run at once, here and for each key."""
+    """A queue and how many of its jobs run at once here."""
 
     name: str
     at_once: int
-    per_key: int | None = None
 
 
 @dataclass(frozen=True)
@@ -234,23 +232,12 @@ class Engine:
             DBOS.register_queue(
                 queue.name,
                 worker_concurrency=queue.at_once,
-                partition_concurrency=queue.per_key,
                 polling_interval_sec=POLLING_S,
             )
 
-    def enqueue(
-        self,
-        queue: str,
-        workflow_id: str,
-        workflow: Workflow,
-        *arguments: Any,
-        key: str | None = None,
-    ) -> None:
+    def enqueue(self, queue: str, workflow_id: str, workflow: Workflow, *arguments: Any) -> None:
         """Put a job on a queue; a known `workflow_id` is left as it is."""
-        with (
-            SetWorkflowID(workflow_id),
-            SetEnqueueOptions(queue_partition_key=key),
-        ):
+        with SetWorkflowID(workflow_id):
             DBOS.enqueue_workflow(queue, workflow, *arguments)
 
     def dead(self) -> list[DeadJob]:

@@ -375,7 +375,7 @@ work = Table(  # what is due; see `node.store.work`
     Column("reason", Text, nullable=False),
     Column("detail", JSON, nullable=False),
     Column("changed_at", Float(53), nullable=False),
-    Index("work_due", "kind", "state", "lane", "urgent", "due_at"),
+    Index("work_due", "kind", "state", "lane", "urgent", "due_at", "key"),
     Index("work_lease", "state", "lease_until"),
 )
 

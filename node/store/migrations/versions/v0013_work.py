@@ -36,7 +36,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "lane", "key"),
     )
     op.create_index(
-        "work_due", "work", ["kind", "state", "lane", "urgent", "due_at"], unique=False
+        "work_due", "work", ["kind", "state", "lane", "urgent", "due_at", "key"], unique=False
     )
     op.create_index("work_lease", "work", ["state", "lease_until"], unique=False)
     op.create_table(
