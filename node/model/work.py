@@ -50,6 +50,8 @@ class Task:
         How often this attempt has begun: all but one died with their process.
     due_at : float
         Seconds since the epoch, by the database's clock.
+    since : float
+        Since when it stands so, by the same clock; of what is claimed, since the claim.
     reason : str
         Why the last attempt failed.
     detail : mapping
@@ -65,6 +67,7 @@ class Task:
     begins: int = 0
     urgent: bool = False
     due_at: float = 0.0
+    since: float = 0.0
     reason: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
 
@@ -75,5 +78,9 @@ class Task:
 
     @property
     def job(self) -> str:
-        """Id of the job that makes this attempt: known to the engine, it runs once."""
-        return "/".join((self.kind, self.lane, self.key, str(self.serial)))
+        """Id of the job that makes this attempt: known to the engine, it runs once.
+
+        With the time of the claim: a catalog that was put back counts the same serials again.
+        """
+        claim = f"{self.serial}@{self.since:.3f}"
+        return "/".join((self.kind, self.lane, self.key, claim))

@@ -212,7 +212,8 @@ class Delivering:
                 uid, job.lane, DeliveryState.PARKED, reason, now, job.key
             )
         log.error("delivery given up", destination=job.lane, batch=job.key, why=because)
-        self.catalog.deliveries.end_batch(job)
+        if not self.catalog.deliveries.end_batch(job):  # an operator has replayed some of it
+            self.catalog.work.later(job, 0.0, attempts=0)
 
     def _terms(self, destination: str) -> Terms:
         return self.terms.get(destination, Terms())

@@ -23,6 +23,7 @@ COLUMNS: Final = (
     work.c.begins,
     work.c.urgent,
     work.c.due_at,
+    work.c.changed_at,
     work.c.reason,
     work.c.detail,
 )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from node.model.states import WorkState
 from node.model.work import Kind, Task, TaskKey
@@ -12,6 +13,8 @@ from node.pipeline.due import UNBEGUN_S, DueWork, Handler, in_turn
 from node.store.catalog import Catalog
 from node.store.deliveries.orders import CANCEL
 from node.store.deliveries.scope import Scope
+from node.store.tables import work
+from tests.due_time import Moment
 from tests.store_rows import stored
 
 Workflow = Callable[..., Any]
@@ -111,6 +114,21 @@ def test_two_workers_on_one_pipeline_keep_their_places(empty_catalog: Catalog) -
         b.run()
         a.run()
     assert sorted(a.did + b.did) == [key.key for key in keys]
+
+
+def test_a_catalog_that_was_put_back_counts_anew_and_nothing_waits(
+    empty_catalog: Catalog, moment: Moment
+) -> None:
+    """The engine knows jobs with the same serials; they are not those of these claims."""
+    process = Process(empty_catalog, SharedJobs(), "a", at_once=1)
+    for _ in range(2):
+        _add(empty_catalog, KEY)
+        process.due.look(Kind.REPORT)
+        assert process.run() == 1
+        with empty_catalog.write() as connection:
+            connection.execute(sa.delete(work))
+        moment.now += 1.0
+    assert process.did == [KEY.key] * 2
 
 
 def test_what_cannot_be_buried_does_not_hold_up_the_others(empty_catalog: Catalog) -> None:

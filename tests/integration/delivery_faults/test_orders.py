@@ -4,11 +4,12 @@ from datetime import time
 
 import pytest
 
+from node.deliver.attempts import Retries
 from node.deliver.expedite import expedite
 from node.deliver.turns import Terms, window_of
 from node.model.records import Circuit
 from node.model.states import CircuitState
-from node.model.work import Kind
+from node.model.work import Kind, Task
 from node.store.deliveries.orders import CANCEL, PAUSE, REPLAY, RESUME
 from node.store.deliveries.scope import Scope
 from tests.delivery_desk import MakeDesk
@@ -168,3 +169,32 @@ def test_now_is_now(peer: FaultPeer, make_desk: MakeDesk) -> None:
 
     assert desk.states() == ["delivered"] * 3
     assert peer.echoes == 1
+
+
+@pytest.mark.parametrize("dead", [False, True], ids=["the last attempt failed", "the job died"])
+def test_replayed_while_it_is_given_up_is_tried_at_once(
+    peer: FaultPeer, make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch, dead: bool
+) -> None:
+    """The order comes between the parked instances and the end of their batch."""
+    desk = make_desk(Terms(retries=Retries(attempts=1), break_after=100))
+    uids = desk.add("b", 2)
+    deliveries = desk.catalog.deliveries
+    real = deliveries.end_batch
+    given: list[int] = []
+
+    def end_batch(task: Task) -> bool:
+        if not given:
+            given.append(desk.catalog.orders.give(REPLAY, Scope(uid=uids[0]), desk.now))
+            peer.start()
+        return real(task)
+
+    monkeypatch.setattr(deliveries, "end_batch", end_batch)
+    if dead:
+        desk.look(run=False)
+        (task,) = desk.catalog.work.open(Kind.DELIVER, "pacs")
+        assert desk.catalog.work.die(task.of, task.serial, "odd")
+        desk.jobs.clear()
+    desk.look()
+    desk.look()
+    assert given == [1]
+    assert desk.states() == ["delivered", "parked"]
