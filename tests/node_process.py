@@ -94,7 +94,9 @@ class Program:
 
     def answers(self) -> bool:
         """Tell whether the receiver answers C-ECHO."""
-        assert self.runs, f"it has ended after\n{self.log()}"
+        assert self._process is not None
+        exit_code = self._process.poll()
+        assert exit_code is None, f"exit {exit_code} after\n{self.log()}"
         try:
             build(self.peer, "TEST").check()
         except DeliveryError:
