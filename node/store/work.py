@@ -360,7 +360,7 @@ class Work:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CLAIM_LOCK)))
         now, moved = self._clock.note(connection, starting=starting)
         if moved:
-            self._move_due_times(connection, moved)
+            self._move_due_times(connection, moved, now)
         return now
 
     def _renew(self, connection: sa.Connection, held: Held, now: float) -> None:
@@ -387,12 +387,21 @@ class Work:
         )  # fmt: skip
         return len(connection.execute(ended).all())
 
-    def _move_due_times(self, connection: sa.Connection, seconds: float) -> None:
-        """Let all be due as far ahead as it was before the clock was set."""
+    def _move_due_times(self, connection: sa.Connection, seconds: float, now: float) -> None:
+        """Let all be due as far ahead as it was before the clock was set.
+
+        What was written since it was set forward is due by the new clock already. When that was
+        is not known; it was between the last look and this one, which are far apart.
+        """
+        before = work.c.changed_at < now - max(seconds, 0.0) / 2
+        written_since = sa.and_(sa.literal(seconds > 0), ~before)
         connection.execute(
             sa.update(work)
             .where(work.c.state != WorkState.DONE)
-            .values(due_at=work.c.due_at + seconds, lease_until=work.c.lease_until + seconds)
+            .values(
+                due_at=sa.case((written_since, work.c.due_at), else_=work.c.due_at + seconds),
+                lease_until=work.c.lease_until + seconds,
+            )
         )
 
     def _end(

@@ -246,3 +246,25 @@ def test_what_is_asked_for_while_its_batch_is_cancelled_is_due(
     task = empty_catalog.work.task(TaskKey(Kind.DELIVER, "pacs", "b"))
     assert task is not None
     assert task.state is WorkState.WAITING
+
+
+def test_what_is_written_after_the_clock_was_set_forward_is_not_moved(
+    empty_catalog: Catalog, moment: Moment
+) -> None:
+    """Due by the new clock, before any look has found that it was set: a day too late."""
+    early, late = KEY, TaskKey(Kind.REPORT, "SCANNER", "2.25.2")
+    process = Process(empty_catalog, SharedJobs(), "a", at_once=1)
+    process.due.look(Kind.REPORT)
+    with empty_catalog.write() as connection:
+        empty_catalog.work.add(connection, early, wait_s=60.0)
+    moment.now += 86400.0
+    with empty_catalog.write() as connection:
+        empty_catalog.work.add(connection, late, wait_s=60.0)
+    moment.now += 0.5
+    process.due.look(Kind.REPORT)
+    waits = {
+        task.key: task.due_at - moment.now
+        for task in empty_catalog.work.open(Kind.REPORT, "SCANNER")
+    }
+    assert waits[early.key] == pytest.approx(60.0, abs=1.0)
+    assert waits[late.key] == pytest.approx(60.0, abs=1.0)
