@@ -1,7 +1,7 @@
 """Every state of a row, and every move from one to another. Rows change by these moves alone.
 
-A state is told from its first column of the tables below to its last; whoever writes one asks for
-a `Move`, whose UPDATE changes only rows that stand where the move begins.
+Whoever writes a state asks for a `Move`, whose UPDATE changes only rows that stand where the move
+begins; where that is every state there is, it needs no condition.
 """
 
 from collections.abc import Collection

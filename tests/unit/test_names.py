@@ -7,7 +7,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 KNOWN: dict[str, str] = {
-    "Fates": "a protocol of the dispatcher and one of the sweep: both go with due work",
     "Plan": "loops of the trainings, which become one",
     "Stack": "two forms of a volume, which become one",
 }

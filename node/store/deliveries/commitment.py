@@ -119,7 +119,15 @@ def send_again(
         "commitment_due": None,
         "changed_at": now,
     }
-    _change(connection, uid, destination, values)
+    connection.execute(
+        sa.update(delivery)
+        .where(
+            delivery.c.sop_instance_uid == uid,
+            delivery.c.destination == destination,
+            delivery.c.state.in_(DELIVERY_LOST_THERE.of),
+        )
+        .values(values)
+    )
 
 
 def move_due_times(connection: sa.Connection, seconds: float) -> None:
