@@ -35,6 +35,10 @@ log = structlog.get_logger()
 UNBEGUN_S: Final = 600.0
 """A job that has not begun by then is not ours any more: its lease ends."""
 
+UNCOUNTED: Final = 1_000_000
+"""Deaths that the engine may count: the row counts those of its job, from its begin on. The engine
+counts a process that died at its start, too, and would then leave a claim that nobody is at."""
+
 Choose = Callable[[Waiting, int], Sequence[Task]]
 """Picks what to claim next; takes how many jobs of the kind this process has room for."""
 
@@ -42,8 +46,8 @@ Choose = Callable[[Waiting, int], Sequence[Task]]
 class Jobs(Protocol):
     """What is needed of the engine."""
 
-    def workflow(self, name: str) -> Callable[[Workflow], Workflow]:
-        """Register a durable workflow."""
+    def workflow(self, name: str, lives: int) -> Callable[[Workflow], Workflow]:
+        """Register a durable workflow, resumed after so many deaths of the process at most."""
 
     def enqueue(
         self, queue: str, workflow_id: str, workflow: Workflow, *arguments: object
@@ -120,7 +124,7 @@ class DueWork:
             def job(lane: str, key: str, serial: int, run: Workflow = run) -> None:
                 run(lane, key, serial)
 
-            self._jobs[handler.kind] = self._engine.workflow(handler.kind)(job)
+            self._jobs[handler.kind] = self._engine.workflow(handler.kind, UNCOUNTED)(job)
 
     @property
     def kinds(self) -> list[Kind]:

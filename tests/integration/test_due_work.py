@@ -233,6 +233,8 @@ def bury(task):
     buried.set()
 
 due.add([Handler(Kind.REPORT, 1, engine.step(do, "do"), bury, in_turn(1))])
+if where == "unbegun":
+    catalog.work.begin = die
 engine.launch(due.queues)
 key = TaskKey(Kind.REPORT, "SCANNER", "2.25.1")
 if catalog.work.task(key) is None:
@@ -276,6 +278,14 @@ def test_what_kills_its_process_each_time_is_buried(tmp_path: Path) -> None:
 
     assert codes == [-signal.SIGKILL] * 3 + [0]
     assert (tmp_path / "buried").read_text("ascii") == "its process died 3 times"
+
+
+def test_deaths_before_its_begin_are_not_those_of_a_job(tmp_path: Path) -> None:
+    """Whatever kills the worker at its start: once it lives, what it had claimed is done."""
+    codes = _lives(tmp_path, *["unbegun"] * 6, "nowhere")
+
+    assert codes == [-signal.SIGKILL] * 6 + [0]
+    assert (tmp_path / "did").read_text("ascii") == "x"
 
 
 def test_what_is_not_begun_for_long_is_given_up(make: MakeWorker) -> None:

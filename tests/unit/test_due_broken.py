@@ -40,9 +40,10 @@ class OneProcess:
         self.shared = shared
         self.workflows: list[Workflow] = []
 
-    def workflow(self, name: str) -> Callable[[Workflow], Workflow]:
+    def workflow(self, name: str, lives: int) -> Callable[[Workflow], Workflow]:
         """Keep a function."""
         assert name
+        assert lives
 
         def kept(function: Workflow) -> Workflow:
             self.workflows.append(function)
