@@ -180,7 +180,7 @@ class Sweep:
         """Carry on where a job died for good, so that its images still travel.
 
         A series whose recognition died is routed without; a segmentation that died is
-        recorded on its series; a delivery that died is put back by `node.pipeline.dispatch`.
+        recorded on its series. What died of due work is seen to by `node.pipeline.due`.
         """
         for job in engine.dead():
             self._rescue(job, workflows)

@@ -38,11 +38,10 @@ PUT_OFF_AT_ONCE: Final = 1000
 UNHEARD: Final = "its process was not heard of any more"
 CLAIM_LOCK: Final = 0x574F524B  # any constant; PostgreSQL's lock name for claims
 
-Held = Mapping[TaskKey, int]
+Claims = Mapping[TaskKey, int]
 """What a process is at: serials by key."""
 
-
-Choose = Callable[[Waiting], Sequence[Task]]
+Pick = Callable[[Waiting], Sequence[Task]]
 """Picks what to claim."""
 
 
@@ -163,9 +162,9 @@ class Work:
     def claim(
         self,
         kind: Kind,
-        choose: Choose,
+        choose: Pick,
         holder: str,
-        held: Held | None = None,
+        held: Claims | None = None,
     ) -> list[Task]:
         """Give a process what it may do next of a kind.
 
@@ -340,7 +339,7 @@ class Work:
         with self._database.read() as connection:
             return [task_of(row) for row in connection.execute(query)]
 
-    def _is_something_to_do(self, kind: Kind, held: Held) -> bool:
+    def _is_something_to_do(self, kind: Kind, held: Claims) -> bool:
         """Tell whether a look has to write: most have not, and each commit waits for a disk."""
         with self._database.read() as connection:
             reading = self._clock.read(connection)
@@ -363,7 +362,7 @@ class Work:
             self._move_due_times(connection, moved, now)
         return now
 
-    def _renew(self, connection: sa.Connection, held: Held, now: float) -> None:
+    def _renew(self, connection: sa.Connection, held: Claims, now: float) -> None:
         old = work.c.lease_until < now + LEASE_S - RENEWED_S
         for of, serial in held.items():
             connection.execute(
