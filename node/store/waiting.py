@@ -31,8 +31,20 @@ COLUMNS: Final = (
 
 def task_of(row: Any) -> Task:
     """Return what a row of these columns says."""
-    kind, lane, key, state, *rest = row
-    return Task(Kind(kind), lane, key, WorkState(state), *rest)
+    return Task(
+        kind=Kind(row.kind),
+        lane=row.lane,
+        key=row.key,
+        state=WorkState(row.state),
+        serial=row.serial,
+        attempts=row.attempts,
+        begins=row.begins,
+        urgent=row.urgent,
+        due_at=row.due_at,
+        since=row.changed_at,
+        reason=row.reason,
+        detail=row.detail,
+    )
 
 
 class Waiting:
