@@ -9,8 +9,7 @@ from pathlib import Path
 from node.errors import ConfigError
 from node.route.review import doubts
 from node.route.rules import compile_rules
-from node.settings import DimseDestination, Settings
-from node.settings.trust import HttpDestination
+from node.settings import Settings
 
 
 def problems(settings: Settings, now: datetime) -> list[str]:
@@ -64,11 +63,7 @@ def _of_others(settings: Settings, now: datetime) -> Iterator[str]:
         looks.append(("tls", settings.tls.examine))
     if settings.audit is not None:
         looks.append(("audit", settings.audit.tls.examine))
-    for entry in settings.destinations:
-        if isinstance(entry, HttpDestination):
-            looks.append((entry.name, entry.examine))
-        elif isinstance(entry, DimseDestination) and entry.tls is not None:
-            looks.append((entry.name, entry.tls.examine))
+    looks += [(entry.name, entry.examine) for entry in settings.destinations]
     looks += [
         (source.ae_title, source.tls.examine)
         for source in settings.sources

@@ -10,7 +10,8 @@ from node.deliver.folder import FolderSender
 from node.deliver.http import Access
 from node.deliver.orthanc import OrthancSender
 from node.deliver.turns import Terms, window_of
-from node.settings.trust import HttpDestination, Source
+from node.settings.destinations import HttpDestination
+from node.settings.trust import Source
 
 
 def peer_of(entry: settings.DimseDestination | Source, calling_ae: str) -> Peer:

@@ -1,17 +1,14 @@
-"""The one settings file (TOML): its sections, where secrets stand, and whom we trust."""
+"""The one settings file (TOML): sections, destinations, where secrets stand, whom we trust."""
 
-from node.settings.loading import load, renamed_keys
-from node.settings.sections import (
+from node.settings.destinations import (
     Destination,
     DicomwebDestination,
     DimseDestination,
     FolderDestination,
-    NodeSection,
     OrthancDestination,
-    ReceiveSection,
-    Rule,
-    Settings,
 )
+from node.settings.loading import load, renamed_keys
+from node.settings.sections import NodeSection, ReceiveSection, Rule, Settings
 
 __all__ = [
     "Destination",

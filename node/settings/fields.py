@@ -2,7 +2,8 @@
 
 import re
 from ipaddress import ip_address
-from typing import Annotated, Any, Final, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, model_validator
@@ -107,3 +108,15 @@ class Section(BaseModel):
                 {"key": key},
             )
         return table
+
+    def rooted(self, base: Path) -> Self:
+        """Return this with relative paths, of the tables in it too, resolved against `base`."""
+        return self.model_copy(update={name: _rooted(value, base) for name, value in self})
+
+
+def _rooted(value: Any, base: Path) -> Any:
+    if isinstance(value, Path):
+        return base / value
+    if isinstance(value, Section):
+        return value.rooted(base)
+    return tuple(_rooted(part, base) for part in value) if isinstance(value, tuple) else value

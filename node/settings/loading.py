@@ -9,12 +9,7 @@ from pydantic import ValidationError
 from node.errors import ConfigError
 from node.settings.fields import LITERAL_SECRET, SECRET_KEYS
 from node.settings.renamed import OLD_NAMES, found_in, with_new_names
-from node.settings.sections import (
-    Destination,
-    DimseDestination,
-    FolderDestination,
-    Settings,
-)
+from node.settings.sections import Settings
 
 
 def _line_of(text: str, location: tuple[int | str, ...]) -> str:
@@ -58,7 +53,7 @@ def load(path: Path) -> Settings:
     except ValidationError as error:
         found = [_described(text, dict(item)) for item in error.errors()]
         raise ConfigError(f"{path} has {len(found)} error(s):\n" + "\n".join(found)) from error
-    return _rooted(settings, path.parent.resolve())
+    return settings.rooted(path.parent.resolve())
 
 
 def renamed_keys(path: Path) -> list[str]:
@@ -87,34 +82,3 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
         raise ConfigError(f"{path} is not UTF-8 text: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
-
-
-def _rooted(settings: Settings, base: Path) -> Settings:
-    """Return `settings` with every relative path resolved against `base`."""
-    models = settings.models
-    return settings.model_copy(
-        update={
-            "node": settings.node.model_copy(update={"data": base / settings.node.data}),
-            "models": models.model_copy(
-                update={
-                    "classifier": base / models.classifier if models.classifier else None,
-                    "liver": base / models.liver if models.liver else None,
-                }
-            ),
-            "tls": settings.tls.rooted(base) if settings.tls else None,
-            "audit": settings.audit.rooted(base) if settings.audit else None,
-            "sources": tuple(source.rooted(base) for source in settings.sources),
-            "destinations": tuple(_destination(d, base) for d in settings.destinations),
-        }
-    )
-
-
-def _destination(entry: Destination, base: Path) -> Destination:
-    match entry:
-        case FolderDestination():
-            return entry.model_copy(update={"path": base / entry.path})
-        case DimseDestination():
-            own = entry.tls.rooted(base) if entry.tls else None
-            return entry.model_copy(update={"tls": own})
-        case _:
-            return entry.rooted(base)

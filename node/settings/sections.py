@@ -7,22 +7,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from node.settings.destinations import Destination
 from node.settings.fields import (
     AETitle,
     DatabaseUrl,
     Host,
     Name,
-    Port,
     Seconds,
     Section,
     TimeoutSeconds,
 )
-from node.settings.trust import AuditSection, ClientTlsTable, HttpDestination, Source, TlsSection
-
-Window = Annotated[
-    str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$")
-]
-"""Hours of the day in local time, such as ``22:00-06:00``."""
+from node.settings.trust import AuditSection, Source, TlsSection
 
 
 class NodeSection(Section):
@@ -91,67 +86,6 @@ class ModelsSection(Section):
     liver: Path | None = None
     precision: Literal["auto", "f32", "bf16"] = "auto"
     unknown_below: Annotated[float, Field(ge=0, le=1)] = 0.6
-
-
-class _Outbound(Section):
-    """What every kind of destination has: how much at once, when, and how often again."""
-
-    name: Name
-    connections: Annotated[int, Field(ge=1, le=16)] = 2
-    priority: Literal["high", "normal", "low"] = "normal"
-    window: Window | None = None
-    attempts: Annotated[int, Field(ge=1, le=1000)] = 45
-    first_delay_s: Annotated[float, Field(ge=1, le=3600)] = 30.0
-    longest_delay_s: Annotated[float, Field(ge=1, le=7 * 86400)] = 6 * 3600.0
-    break_after: Annotated[int, Field(ge=1, le=1000)] = 5
-
-    @model_validator(mode="after")
-    def _delays_grow(self) -> Self:
-        if self.longest_delay_s < self.first_delay_s:
-            raise ValueError("longest_delay_s must not be less than first_delay_s")
-        return self
-
-
-class DimseDestination(_Outbound):
-    """A Storage SCP reached by C-STORE."""
-
-    kind: Literal["dimse"]
-    ae_title: AETitle
-    host: Host
-    port: Port
-    calling_ae: AETitle | None = None
-    tls: ClientTlsTable | None = None
-    commitment: bool = False
-    commitment_timeout_s: Annotated[float, Field(ge=1)] = 3600.0
-    commitment_wait_s: Annotated[float, Field(ge=0, le=100)] = 5.0
-    connect_s: Annotated[float, Field(gt=0, le=600)] = 15.0
-    response_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
-
-
-class DicomwebDestination(_Outbound, HttpDestination):
-    """A STOW-RS service (PS3.18 Section 10.5)."""
-
-    kind: Literal["dicomweb"]
-
-
-class OrthancDestination(_Outbound, HttpDestination):
-    """An Orthanc reached by its REST API: instances, labels, metadata."""
-
-    kind: Literal["orthanc"]
-    label_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,32}$")] = "radnet-"
-
-
-class FolderDestination(_Outbound):
-    """A folder that gets one file per instance."""
-
-    kind: Literal["folder"]
-    path: Path
-
-
-Destination = Annotated[
-    DimseDestination | DicomwebDestination | OrthancDestination | FolderDestination,
-    Field(discriminator="kind"),
-]
 
 
 class Rule(Section):

@@ -4,24 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from node.settings import certificates, tls
-from node.settings.fields import AETitle, CertificateName, Host, Name, Port, Section, ServiceUrl
-from node.settings.secret import Credentials, Secret
+from node.settings.fields import AETitle, CertificateName, Host, Name, Port, Section
 
 Network = IPv4Network | IPv6Network
-
-
-_Table = TypeVar("_Table", bound=Section)
-
-
-def _rooted(table: _Table, base: Path) -> _Table:
-    """Return a table with its relative paths resolved against `base`."""
-    paths = {name: base / value for name, value in table if isinstance(value, Path)}
-    return table.model_copy(update=paths)
 
 
 class TlsSection(Section):
@@ -51,10 +41,6 @@ class TlsSection(Section):
     def examine(self, now: datetime) -> None:
         """Look at the files; see `node.settings.certificates.examine`."""
         certificates.examine(self.own, self.ca_file, now)
-
-    def rooted(self, base: Path) -> Self:
-        """Return this with relative paths resolved against `base`."""
-        return _rooted(self, base)
 
 
 class ClientTlsTable(Section):
@@ -86,65 +72,6 @@ class ClientTlsTable(Section):
         """Look at the files; see `node.settings.certificates.examine`."""
         certificates.examine(self.client.own, self.ca_file, now)
 
-    def rooted(self, base: Path) -> Self:
-        """Return this with relative paths resolved against `base`."""
-        return _rooted(self, base)
-
-
-class HttpDestination(Section):
-    """What `dicomweb` and `orthanc` have in common: a server, and how it knows us."""
-
-    url: ServiceUrl
-    username: str | None = None
-    password_file: Path | None = None
-    password_env: str | None = None
-    token_file: Path | None = None
-    token_env: str | None = None
-    tls: ClientTlsTable | None = None
-
-    @model_validator(mode="after")
-    def _one_credential(self) -> Self:
-        secrets = {
-            name: getattr(self, name)
-            for name in ("password_file", "password_env", "token_file", "token_env")
-        }
-        given = [name for name, value in secrets.items() if value is not None]
-        if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)}: one of them is enough")
-        if (self.username is not None) != bool(given and given[0].startswith("password")):
-            raise ValueError("username goes with password_file or password_env, and they with it")
-        if self.tls is not None and self.url.scheme != "https":
-            raise ValueError("tls is given, but url is not https")
-        return self
-
-    @property
-    def credentials(self) -> Credentials | None:
-        """What we present to the server, if anything."""
-        what = f"credentials of {self.url.host}"
-        if self.password_file or self.password_env:
-            return Credentials(self.username, Secret(what, self.password_file, self.password_env))
-        if self.token_file or self.token_env:
-            return Credentials(None, Secret(what, self.token_file, self.token_env))
-        return None
-
-    def examine(self, now: datetime) -> None:
-        """Look at the files and read the secret.
-
-        Raises
-        ------
-        ConfigError
-            If one of them cannot be used.
-        """
-        if self.tls is not None:
-            self.tls.examine(now)
-        if self.credentials is not None:
-            self.credentials.secret.read()
-
-    def rooted(self, base: Path) -> Self:
-        """Return this with relative paths resolved against `base`."""
-        rooted = _rooted(self, base)
-        return rooted.model_copy(update={"tls": self.tls.rooted(base) if self.tls else None})
-
 
 class AuditSection(Section):
     """`[audit]`: where audit messages go (PS3.15 Section A.5 and A.6); absent: nowhere."""
@@ -160,10 +87,6 @@ class AuditSection(Section):
     def well_known_port(self) -> int:
         """The port, or the one of the transport (RFC 5425, RFC 5426)."""
         return self.port or (6514 if self.transport == "tls" else 514)
-
-    def rooted(self, base: Path) -> Self:
-        """Return this with relative paths resolved against `base`."""
-        return self.model_copy(update={"tls": self.tls.rooted(base)})
 
 
 class Source(Section):
@@ -204,10 +127,6 @@ class Source(Section):
         if self.tls is not None and self.host is None:
             raise ValueError("tls is how host is reached; host and port are missing")
         return self
-
-    def rooted(self, base: Path) -> Self:
-        """Return this with relative paths resolved against `base`."""
-        return self.model_copy(update={"tls": self.tls.rooted(base) if self.tls else None})
 
 
 def within_one(address: str, networks: Sequence[Network]) -> bool:

@@ -2,14 +2,17 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final, get_args
 
 import pytest
 
+import node
 from node.check.readiness import look
 from node.check.soundness import problems
 from node.errors import ConfigError
 from node.route.rules import compile_rules
-from node.settings import FolderDestination, Settings, load, renamed_keys
+from node.settings import Destination, FolderDestination, Settings, load, renamed_keys
+from node.settings.fields import Section
 from node.settings.renamed import RENAMED
 
 FOLDER = '[[destinations]]\nname = "f"\nkind = "folder"\npath = "out"\n'
@@ -17,6 +20,9 @@ PACS = (
     '[[destinations]]\nname = "p"\nkind = "dimse"\nae_title = "P"\nhost = "pacs.example"\n'
     "port = 104\n"
 )
+KINDS: Final = get_args(get_args(Destination)[0])
+NODE: Final = Path(node.__file__).parent
+README: Final = (NODE.parent / "README.md").read_text(encoding="utf-8")
 SHIPPED = Path(__file__).parents[2] / "deploy" / "node.toml"
 
 
@@ -48,6 +54,49 @@ def test_relative_paths_start_at_the_settings_file(tmp_path: Path) -> None:
     destination = settings.destinations[0]
     assert isinstance(destination, FolderDestination)
     assert destination.path == tmp_path / "out"
+
+
+def paths_in(value: Any) -> list[Path]:
+    """Return every path that a section holds, of the tables in it too."""
+    if isinstance(value, Path):
+        return [value]
+    parts = [part for _, part in value] if isinstance(value, Section) else value
+    return [path for part in parts for path in paths_in(part)] if _has_parts(value) else []
+
+
+def _has_parts(value: Any) -> bool:
+    return isinstance(value, Section | tuple)
+
+
+def test_every_path_of_every_table_starts_at_the_settings_file(tmp_path: Path) -> None:
+    """One that does not is looked for in the folder that the service was started from."""
+    tls = 'tls = { ca_file = "c", certificate_file = "x", key_file = "k" }\n'
+    text = (
+        '[node]\ndata = "d"\n[models]\nclassifier = "m"\nliver = "l"\n'
+        '[tls]\ncertificate_file = "x"\nkey_file = "k"\nca_file = "c"\n'
+        f'[audit]\nhost = "a"\n{tls}'
+        f'[[sources]]\nae_title = "S"\nhost = "s"\nport = 104\n{tls}'
+        f"{PACS}{tls}{FOLDER}"
+        '[[destinations]]\nname = "w"\nkind = "dicomweb"\nurl = "https://w"\n'
+        f'username = "u"\npassword_file = "s"\n{tls}'
+        '[[destinations]]\nname = "o"\nkind = "orthanc"\nurl = "https://o"\n'
+        f'token_file = "s"\n{tls}'
+    )
+
+    found = paths_in(load(written(tmp_path, text)))
+
+    assert len(found) == text.count('"x"') + text.count('"k"') + text.count('"c"') + 6
+    assert all(path.is_relative_to(tmp_path) for path in found)
+
+
+def test_every_kind_of_destination_is_found_by_its_name() -> None:
+    """In the settings, in the file that sends, and in the papers."""
+    kinds = [get_args(kind.model_fields["kind"].annotation)[0] for kind in KINDS]
+
+    assert sorted(kinds) == ["dicomweb", "dimse", "folder", "orthanc"]
+    for kind in kinds:
+        assert (NODE / "deliver" / f"{kind}.py").is_file()
+        assert f"`{kind}`" in README
 
 
 @pytest.mark.parametrize(

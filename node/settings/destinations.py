@@ -1,0 +1,140 @@
+"""The kinds of destinations: what a `[[destinations]]` entry says of each.
+
+A new kind is an entry here and in `Destination`, a file of its own in `node/deliver` that sends
+(the protocol is in `destination.py`), and the case in `node/deliver/build.py` that leads from the
+one to the other.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from node.settings.fields import AETitle, Host, Name, Port, Section, ServiceUrl
+from node.settings.secret import Credentials, Secret
+from node.settings.trust import ClientTlsTable
+
+Window = Annotated[
+    str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$")
+]
+"""Hours of the day in local time, such as ``22:00-06:00``."""
+
+
+class _Outbound(Section):
+    """What every kind of destination has: how much at once, when, and how often again."""
+
+    name: Name
+    connections: Annotated[int, Field(ge=1, le=16)] = 2
+    priority: Literal["high", "normal", "low"] = "normal"
+    window: Window | None = None
+    attempts: Annotated[int, Field(ge=1, le=1000)] = 45
+    first_delay_s: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    longest_delay_s: Annotated[float, Field(ge=1, le=7 * 86400)] = 6 * 3600.0
+    break_after: Annotated[int, Field(ge=1, le=1000)] = 5
+
+    @model_validator(mode="after")
+    def _delays_grow(self) -> Self:
+        if self.longest_delay_s < self.first_delay_s:
+            raise ValueError("longest_delay_s must not be less than first_delay_s")
+        return self
+
+    def examine(self, now: datetime) -> None:
+        """Look at the certificates, keys and secrets it names; a kind that has none names none.
+
+        Raises
+        ------
+        ConfigError
+            If one of them cannot be used.
+        """
+
+
+class DimseDestination(_Outbound):
+    """A Storage SCP reached by C-STORE."""
+
+    kind: Literal["dimse"]
+    ae_title: AETitle
+    host: Host
+    port: Port
+    calling_ae: AETitle | None = None
+    tls: ClientTlsTable | None = None
+    commitment: bool = False
+    commitment_timeout_s: Annotated[float, Field(ge=1)] = 3600.0
+    commitment_wait_s: Annotated[float, Field(ge=0, le=100)] = 5.0
+    connect_s: Annotated[float, Field(gt=0, le=600)] = 15.0
+    response_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+
+    def examine(self, now: datetime) -> None:
+        """Look at the certificates of its TLS."""
+        if self.tls is not None:
+            self.tls.examine(now)
+
+
+class HttpDestination(_Outbound):
+    """What `dicomweb` and `orthanc` have in common: a server, and how it knows us."""
+
+    url: ServiceUrl
+    username: str | None = None
+    password_file: Path | None = None
+    password_env: str | None = None
+    token_file: Path | None = None
+    token_env: str | None = None
+    tls: ClientTlsTable | None = None
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        secrets = {
+            name: getattr(self, name)
+            for name in ("password_file", "password_env", "token_file", "token_env")
+        }
+        given = [name for name, value in secrets.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)}: one of them is enough")
+        if (self.username is not None) != bool(given and given[0].startswith("password")):
+            raise ValueError("username goes with password_file or password_env, and they with it")
+        if self.tls is not None and self.url.scheme != "https":
+            raise ValueError("tls is given, but url is not https")
+        return self
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """What we present to the server, if anything."""
+        what = f"credentials of {self.url.host}"
+        if self.password_file or self.password_env:
+            return Credentials(self.username, Secret(what, self.password_file, self.password_env))
+        if self.token_file or self.token_env:
+            return Credentials(None, Secret(what, self.token_file, self.token_env))
+        return None
+
+    def examine(self, now: datetime) -> None:
+        """Look at the certificates of its TLS, and read the secret."""
+        if self.tls is not None:
+            self.tls.examine(now)
+        if self.credentials is not None:
+            self.credentials.secret.read()
+
+
+class DicomwebDestination(HttpDestination):
+    """A STOW-RS service (PS3.18 Section 10.5)."""
+
+    kind: Literal["dicomweb"]
+
+
+class OrthancDestination(HttpDestination):
+    """An Orthanc reached by its REST API: instances, labels, metadata."""
+
+    kind: Literal["orthanc"]
+    label_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,32}$")] = "radnet-"
+
+
+class FolderDestination(_Outbound):
+    """A folder that gets one file per instance."""
+
+    kind: Literal["folder"]
+    path: Path
+
+
+Destination = Annotated[
+    DimseDestination | DicomwebDestination | OrthancDestination | FolderDestination,
+    Field(discriminator="kind"),
+]
