@@ -145,7 +145,7 @@ def preview(
 
 
 def _phantom(folder: Path) -> None:
-    from radnet.data.phantom_study import write_phantom_study  # slow to import
+    from radnet.phantom.study import write_phantom_study  # slow to import
 
     write_phantom_study(folder, seed=1)
 

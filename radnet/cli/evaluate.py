@@ -46,10 +46,10 @@ def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
     ] = None,
 ) -> None:
     """Score weights on the scans that were left out of training."""
-    from radnet.training import evaluate as scoring
-    from radnet.training.report_card import tables
-    from radnet.training.report_page import page
-    from radnet.training.scorecard import scorecard
+    from radnet.evaluation import scoring
+    from radnet.evaluation.report_card import tables
+    from radnet.evaluation.report_page import page
+    from radnet.evaluation.scorecard import scorecard
 
     folders = data or []
     where = _checked(folders, manifest)
@@ -86,7 +86,7 @@ def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
 
 def _checked(folders: list[Path], manifest: Path | None) -> str:
     """Return the names of what is given: folders, or a manifest."""
-    from radnet.training.liver_sets import lits_files
+    from radnet.datasets.liver_sets import lits_files
 
     if bool(folders) == bool(manifest):
         raise UnusableVolumeError("expected either --data or --manifest")
@@ -136,7 +136,7 @@ def _watched(source: Any) -> Iterator[Any]:
 
 
 def _print(found: list[Any], lines: list[Any], about: Any) -> None:
-    from radnet.training.report_page import (
+    from radnet.evaluation.report_page import (
         CLASSES,
         MAKERS,
         cells,
@@ -144,8 +144,8 @@ def _print(found: list[Any], lines: list[Any], about: Any) -> None:
         maker_rows,
         percent,
     )
-    from radnet.training.scorecard import calibration
-    from radnet.training.witnesses import remark
+    from radnet.evaluation.scorecard import calibration
+    from radnet.evaluation.witnesses import remark
 
     plain = Console(width=None if sys.stdout.isatty() else WIDE)
     heads = Table(*CLASSES, title="Left-out scans, pixels alone")
@@ -175,7 +175,7 @@ def _wrong(found: list[Any]) -> Table:
 
 
 def _witnesses(found: list[Any], about: Any) -> Table:
-    from radnet.training.witnesses import WITNESS_HEAD, witness_rows
+    from radnet.evaluation.witnesses import WITNESS_HEAD, witness_rows
 
     table = Table(*WITNESS_HEAD, title="Header and pixels, as `radnet classify` answers")
     for row in [] if about.labels_from_headers else witness_rows(found):
@@ -184,7 +184,7 @@ def _witnesses(found: list[Any], about: Any) -> Table:
 
 
 def _livers(found: list[Any]) -> Table:
-    from radnet.training.report_page import LIVERS, liver_rows
+    from radnet.evaluation.report_page import LIVERS, liver_rows
 
     table = Table(*LIVERS, title="Liver masks, on the grid of each scan")
     for row in liver_rows(found):

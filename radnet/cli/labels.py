@@ -25,8 +25,8 @@ from radnet.errors import UnusableVolumeError
 from radnet.labels.evidence import HEADS, SeriesLabels
 
 if TYPE_CHECKING:
-    from radnet.data.label_report import Difference, Report, TableGroup
-    from radnet.data.label_scan import Scanned, Tick
+    from radnet.harvest.label_report import Difference, Report, TableGroup
+    from radnet.harvest.label_scan import Scanned, Tick
 
 app = typer.Typer(no_args_is_help=True, help="Labels from DICOM metadata, with their reasons.")
 WIDE = 150  # columns where the output is no terminal
@@ -142,9 +142,9 @@ def scan(
     force: Annotated[bool, typer.Option(help="Label anew what OUT already holds.")] = False,
 ) -> None:
     """Label every series of an archive; the same command goes on where it was cut off."""
-    from radnet.data.label_idc import index_file, scan_index
-    from radnet.data.label_scan import LabelScan, scan_series
-    from radnet.data.sources import open_source
+    from radnet.harvest.label_idc import index_file, scan_index
+    from radnet.harvest.label_scan import LabelScan, scan_series
+    from radnet.harvest.sources import open_source
 
     asked = LabelScan(out, site, frozenset(name.upper() for name in modality or ()), force)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -177,8 +177,8 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Folder for the pictures.")] = None,
 ) -> None:
     """Print what is known, unknown and in conflict, by collection and by vendor."""
-    from radnet.data.label_plots import plot
-    from radnet.data.label_report import report as figures
+    from radnet.harvest.label_plots import plot
+    from radnet.harvest.label_report import report as figures
 
     found = figures(table, truth)
     _values(found)

@@ -41,7 +41,7 @@ def manifest(  # noqa: PLR0913 (typer wants one parameter per option)
     ] = None,
 ) -> None:
     """Choose series to train on and split them by patient: train, validation, test."""
-    from radnet.data.manifest import ManifestOrder, make_manifest
+    from radnet.datasets.manifest import ManifestOrder, make_manifest
 
     if not labels.is_file():
         raise UnusableVolumeError(f"{labels}: no such file")
@@ -68,8 +68,8 @@ def manifest(  # noqa: PLR0913 (typer wants one parameter per option)
 
 def _files(data: Path) -> dict[str, list[Path]]:
     """Return the files of every series below a folder, by its UID."""
-    from radnet.data.label_scan import clean
-    from radnet.data.sources import Folder
+    from radnet.harvest.label_scan import clean
+    from radnet.harvest.sources import Folder
 
     if not data.is_dir():
         raise UnusableVolumeError(f"{data}: no such folder")

@@ -73,7 +73,7 @@ class TrainingRequest:
 
     def sources(self) -> dict[str, str]:
         """Return what tells this training's data and first weights from others', by option."""
-        from radnet.training.fingerprint import fingerprint
+        from radnet.datasets.fingerprint import fingerprint
 
         given = {"--manifest": self.manifest, "--start": self.start}
         told = {option: fingerprint(path) for option, path in given.items() if path}
@@ -192,12 +192,12 @@ def _refuse_paths(request: TrainingRequest) -> None:
 
 
 def _train_classifier(request: TrainingRequest, first: bool) -> None:
+    from radnet.datasets.balance import EVEN, balance
+    from radnet.datasets.samples import real_samples
     from radnet.inference.preparation import CLASSIFIER_SPACING_MM
     from radnet.network.weights import save_weights
     from radnet.training import classify
-    from radnet.training.balance import EVEN, balance
     from radnet.training.recalibrate import calibrated
-    from radnet.training.samples import real_samples
 
     plan = classify.Plan(request.preset, request.minutes, request.seed, request.steps)
     plan = replace(plan, sources=request.sources())
@@ -205,7 +205,7 @@ def _train_classifier(request: TrainingRequest, first: bool) -> None:
         plan = replace(plan, phantoms=request.phantoms, held_out=max(8, request.phantoms // 4))
     for one in request.data:
         if not (one / "MANIFEST.csv").is_file():
-            raise UnusableVolumeError(f"{one} holds no MANIFEST.csv; see radnet/training/scans.py")
+            raise UnusableVolumeError(f"{one} holds no MANIFEST.csv; see radnet/datasets/scans.py")
     record = request.record() | {"spacing_mm": CLASSIFIER_SPACING_MM, "temperature": {}}
     archive, validation = _archive(request) if request.manifest else (None, [])
     with shown.status("Drawing phantoms and reading scans"):
@@ -234,8 +234,8 @@ def _train_classifier(request: TrainingRequest, first: bool) -> None:
 
 def _archive(request: TrainingRequest) -> tuple[Any, list[Any]]:
     """Return the training series of a manifest as a pool, and its validation series."""
-    from radnet.data.manifest import read_table
-    from radnet.training.prepared import Archive, prepare
+    from radnet.datasets.manifest import read_table
+    from radnet.datasets.prepared import Archive, prepare
     from radnet.training.ranks import here, wait_for_all
 
     assert request.manifest is not None  # noqa: S101 (asked for with a manifest only)
@@ -264,7 +264,8 @@ def _archive(request: TrainingRequest) -> tuple[Any, list[Any]]:
 
 
 def _scores(net: Any, samples: list[Any]) -> dict[str, float]:
-    from radnet.training import calibration, classify
+    from radnet.evaluation import calibration
+    from radnet.training import classify
 
     return _heads(calibration.scores(*classify.predict(net, samples)))
 
@@ -275,10 +276,12 @@ def _heads(found: dict[str, float]) -> dict[str, float]:
 
 
 def _train_liver(request: TrainingRequest, first: bool) -> None:
+    from radnet.datasets import liver_sets
+    from radnet.datasets.liver_cases import liver_phantoms
+    from radnet.evaluation import liver_score
     from radnet.inference.preparation import LIVER_HU, LIVER_SPACING_MM, LIVER_WINDOW
     from radnet.network.weights import save_weights
-    from radnet.training import liver_score, liver_sets, transfer
-    from radnet.training.liver_cases import liver_phantoms
+    from radnet.training import transfer
 
     roles = frozenset({"train", "test"} if request.every_scan else {"train"})
     plan = transfer.Plan(request.preset, request.minutes, request.seed, request.steps, roles=roles)

@@ -62,7 +62,7 @@ def _counted(count: int, what: str) -> str:
 
 def _rows(record: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
     """Return what is stated of the answers of every head, and of both answers on every region."""
-    from radnet.training.calibration import at_least
+    from radnet.evaluation.calibration import at_least
 
     yield from record["abstention"].items()
     for name, row in record["coverage"].items():

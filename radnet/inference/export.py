@@ -21,8 +21,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from radnet.data.phantom import take
-from radnet.data.protocols import random_scan
 from radnet.errors import RadnetError, UnusableVolumeError
 from radnet.inference.preparation import (
     CLASSIFIER_SIDE,
@@ -40,6 +38,8 @@ from radnet.labels.vocabulary import Plane, Sequence
 from radnet.network.build import classifier_network, liver_network
 from radnet.network.heads import HEAD_SIZES
 from radnet.network.weights import fill, load_weights
+from radnet.phantom.acquisition import take
+from radnet.phantom.protocols import random_scan
 
 Task = Literal["classifier", "liver"]
 LEAST_LIVER: Final = 8000  # voxels of 25 mm3 in a case of the liver: 200 mL

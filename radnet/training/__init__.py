@@ -1,1 +1,1 @@
-"""Training and evaluation of the networks."""
+"""The training of the networks."""

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from radnet.datasets.balance import EVEN, Balance
+from radnet.datasets.batches import REAL_SHARE, HeldSamples, Pool, batches
+from radnet.datasets.loading import ahead
+from radnet.datasets.samples import Sample, SampleBatch, collate, phantom_samples, real_samples
 from radnet.network.build import classifier_network
 from radnet.network.heads import Heads, RadNet, WithFeatures, scan_coverage, split
 from radnet.network.layout2020 import RadNet2020
 from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
 from radnet.network.weights import fill, load_weights
-from radnet.training.balance import EVEN, Balance
-from radnet.training.batches import REAL_SHARE, HeldSamples, Pool, batches
-from radnet.training.loading import ahead
 from radnet.training.loop import Progress, optimise
 from radnet.training.ranks import here
-from radnet.training.samples import Sample, SampleBatch, collate, phantom_samples, real_samples
 
 Batches = Callable[[int], Iterator[SampleBatch]]
 ARCHIVE_SHARE: Final = 0.8  # real series of a batch, where there is an archive

@@ -14,6 +14,11 @@ from typing import Final
 import numpy as np
 import torch
 
+from radnet.datasets.liver_cases import Case, liver_phantoms, make_case
+from radnet.datasets.liver_patches import Patches, patches
+from radnet.datasets.liver_sets import PARQUET, lits_cases, split, table_cases
+from radnet.datasets.scans import read_manifest, read_nifti, read_scan
+from radnet.evaluation.liver_score import Score, score
 from radnet.inference.preparation import Array
 from radnet.network.build import liver_network
 from radnet.network.decoder import LiverNet
@@ -21,11 +26,6 @@ from radnet.network.layout2020 import LiverNet2020
 from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
 from radnet.network.weights import load_weights
 from radnet.training import transfer
-from radnet.training.liver_cases import Case, liver_phantoms, make_case
-from radnet.training.liver_patches import Patches, patches
-from radnet.training.liver_score import Score, score
-from radnet.training.liver_sets import PARQUET, lits_cases, split, table_cases
-from radnet.training.scans import read_manifest, read_nifti, read_scan
 
 PHANTOM_SEED: Final = 40_000_000
 

@@ -8,13 +8,14 @@ from typing import Any, Final
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from radnet.datasets.samples import Sample, real_samples
 from radnet.errors import WeightsError
+from radnet.evaluation import calibration
 from radnet.network.build import classifier_network
 from radnet.network.heads import RadNet
 from radnet.network.layout2020 import RadNet2020
 from radnet.network.weights import KEY, fill, load_weights
-from radnet.training import calibration, classify
-from radnet.training.samples import Sample, real_samples
+from radnet.training import classify
 
 ENOUGH: Final = 100  # validation series of a manifest from which calibration needs no phantoms
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from radnet.datasets.liver_patches import Patches
 from radnet.errors import WeightsError
 from radnet.network.decoder import LiverNet
 from radnet.network.encoder import hold_frozen
 from radnet.network.layout2020 import LiverNet2020
 from radnet.network.weights import fill, load_weights, task_of
-from radnet.training.liver_patches import Patches
 from radnet.training.loop import Progress, optimise
 
 Batches = Callable[[int], Iterator[Patches]]

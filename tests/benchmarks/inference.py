@@ -20,8 +20,6 @@ import torch
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from radnet.data.phantom import take  # noqa: E402
-from radnet.data.protocols import random_scan  # noqa: E402
 from radnet.inference.classifier import Classifier  # noqa: E402
 from radnet.inference.preparation import CLASSIFIER_SIDE, LIVER_WINDOW  # noqa: E402
 from radnet.inference.segmenter import LiverSegmenter, window_starts  # noqa: E402
@@ -30,6 +28,8 @@ from radnet.labels.vocabulary import Plane  # noqa: E402
 from radnet.network.heads import RadNet  # noqa: E402
 from radnet.network.presets import preset  # noqa: E402
 from radnet.network.weights import fill, load_weights, shipped  # noqa: E402
+from radnet.phantom.acquisition import take  # noqa: E402
+from radnet.phantom.protocols import random_scan  # noqa: E402
 
 ROUNDS: Final = 7
 SLICES: Final = 160

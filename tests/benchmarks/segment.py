@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from node.deliver.build import build  # noqa: E402
 from node.deliver.destination import OutboundInstance  # noqa: E402
-from radnet.data.phantom_study import write_phantom_study  # noqa: E402
+from radnet.phantom.study import write_phantom_study  # noqa: E402
 from tests.node_process import NodeProcess, running, wait_for  # noqa: E402
 from tests.peers import RunningOrthanc, running_orthanc  # noqa: E402
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from radnet.data import fetch_sets
-from radnet.data.fetch import TRIES, Fetcher, WantedFile
-from radnet.data.fetch_sets import (
+from radnet.errors import FetchError, RadnetError, UnusableVolumeError
+from radnet.harvest import fetch_sets
+from radnet.harvest.fetch import TRIES, Fetcher, WantedFile
+from radnet.harvest.fetch_sets import (
     OriginTable,
     SeriesChoice,
     SetOrigin,
@@ -20,8 +21,7 @@ from radnet.data.fetch_sets import (
     fetch_lits,
     fetch_tcia,
 )
-from radnet.data.label_scan import quoted
-from radnet.errors import FetchError, RadnetError, UnusableVolumeError
+from radnet.harvest.label_scan import quoted
 from tests.archive_server import Archive, digest, running_archive
 from tests.peers import free_port
 

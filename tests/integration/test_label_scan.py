@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from radnet.cli import app, main
-from radnet.data.label_idc import scan_index
-from radnet.data.label_report import Quarrel, report
-from radnet.data.label_scan import LabelScan, scan_series
-from radnet.data.phantom_study import write_phantom_study
-from radnet.data.sources import Folder, Listed, open_source
 from radnet.errors import RadnetError, UnusableVolumeError
+from radnet.harvest.label_idc import scan_index
+from radnet.harvest.label_report import Quarrel, report
+from radnet.harvest.label_scan import LabelScan, scan_series
+from radnet.harvest.sources import Folder, Listed, open_source
+from radnet.phantom.study import write_phantom_study
 from tests.peers import RunningOrthanc, free_port
 
 runner = CliRunner()

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from radnet.training.liver_cases import phantom_case
+from radnet.datasets.liver_cases import phantom_case
 
 BYTES_FOR_A_VOXEL = 8.0  # 4 as float32, 2 in the file, what the networks' grids take
 LARGEST = 512 * 512 * 1200

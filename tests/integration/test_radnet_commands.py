@@ -19,14 +19,14 @@ import pytest
 from pydicom import dcmread
 
 from radnet.cli import main
-from radnet.data.manifest import read_table
-from radnet.data.phantom_study import write_phantom_study
+from radnet.datasets.liver_cases import Case, phantom_case
+from radnet.datasets.manifest import read_table
 from radnet.network.build import classifier_network
 from radnet.network.heads import RadNet
 from radnet.network.presets import PRESETS
 from radnet.network.weights import load_weights, save_weights, shipped
+from radnet.phantom.study import write_phantom_study
 from radnet.training.experiments import POSTER
-from radnet.training.liver_cases import Case, phantom_case
 from tests.small_training import REGISTER, SMALL, lits
 
 COMMAND = [sys.executable, "-c", f"{REGISTER}from radnet.cli import main; main()"]

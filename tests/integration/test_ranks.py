@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.distributed.run import get_args_parser
 
+from radnet.datasets.batches import HeldSamples, batches
+from radnet.datasets.samples import phantom_sample
 from radnet.network.heads import RadNet
 from radnet.training import classify
-from radnet.training.batches import HeldSamples, batches
 from radnet.training.loop import LARGEST_GRADIENT, POWER, WARM_UP
 from radnet.training.ranks import SEED_STEP
-from radnet.training.samples import phantom_sample
 from tests.small_training import SMALL
 
 STEPS = 4
@@ -39,9 +39,9 @@ from safetensors.torch import save_file
 from radnet.network.heads import RadNet
 from radnet.network.presets import Preset
 from radnet.training import arithmetic, classify, loop
-from radnet.training.batches import HeldSamples, batches
+from radnet.datasets.batches import HeldSamples, batches
 from radnet.training.ranks import joined
-from radnet.training.samples import phantom_sample
+from radnet.datasets.samples import phantom_sample
 
 SMALL = {SMALL!r}
 folder, slow = Path(sys.argv[1]), float(sys.argv[2])

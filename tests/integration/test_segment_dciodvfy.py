@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from node.segment.liver import encode, segment_liver
-from radnet.data.phantom_study import write_phantom_study
+from radnet.phantom.study import write_phantom_study
 from tests.made_ct import MadeModel, edition, lopsided, nothing, write_ct
 
 pytestmark = pytest.mark.dcmtk

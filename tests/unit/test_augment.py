@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from radnet.datasets import augment
+from radnet.datasets.samples import Sample
+from radnet.datasets.seen import UNKNOWN
 from radnet.labels.vocabulary import Plane, Region
-from radnet.training import augment
-from radnet.training.samples import Sample
-from radnet.training.seen import UNKNOWN
 
 
 def sample(empty: float = 0.0, spacing_mm: float = 4.0) -> Sample:

@@ -9,13 +9,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from radnet.datasets.liver_cases import real_cases
 from radnet.errors import UnusableVolumeError
+from radnet.evaluation.scorecard import scorecard
+from radnet.evaluation.scoring import ScanReport, reports, split_record
 from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.segmenter import LiverMask, LiverSegmenter
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
-from radnet.training.evaluate import ScanReport, reports, split_record
-from radnet.training.liver_cases import real_cases
-from radnet.training.scorecard import scorecard
 from tests.small_training import lits
 
 HEAD = "id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use"

@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 
 from radnet.cli.experiment import PRESET, chosen, further_table, poster_table
+from radnet.datasets.liver_cases import LEAST_ML, VOXEL_ML, Case
+from radnet.evaluation.liver_score import Score
 from radnet.training import experiments, transfer
 from radnet.training.experiments import FRACTION, FREEZE, POSTER, ArmScores, Poster
-from radnet.training.liver_cases import LEAST_ML, VOXEL_ML, Case
-from radnet.training.liver_score import Score
 
 
 def row(name: str, scores: Sequence[Score], seeds: int = 1) -> ArmScores:

@@ -4,9 +4,6 @@ import highdicom as hd
 import numpy as np
 import pytest
 
-from radnet.data.body import Body
-from radnet.data.phantom import Acquisition, Phantom, take
-from radnet.data.protocols import random_scan
 from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import Classifier, Prediction, from_other_end, stack_of
 from radnet.inference.frame import frame
@@ -24,6 +21,9 @@ from radnet.inference.proposal import LIVER, grown, propose
 from radnet.inference.segmenter import LiverSegmenter, window_probability, window_starts
 from radnet.inference.sliding import sliding_cells
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.phantom.acquisition import Acquisition, Phantom, take
+from radnet.phantom.body import Body
+from radnet.phantom.protocols import random_scan
 
 RNG = np.random.default_rng(5)
 TURN = np.array([[0.0, 0.0, -2.0], [0.0, 2.0, 0.0], [3.0, 0.0, 0.0]])

@@ -7,11 +7,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from radnet.datasets.bowel import LARGEST, filled, gas_pockets
+from radnet.datasets.liver_cases import DRAWN, UNKNOWN, drawn_case, make_case, real_cases
+from radnet.datasets.scans import read_manifest
 from radnet.errors import UnusableVolumeError
 from radnet.inference.preparation import Stack, axial
-from radnet.training.bowel import LARGEST, filled, gas_pockets
-from radnet.training.liver_cases import DRAWN, UNKNOWN, drawn_case, make_case, real_cases
-from radnet.training.scans import read_manifest
 
 
 @pytest.fixture

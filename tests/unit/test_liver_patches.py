@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from radnet.inference.preparation import Stack
-from radnet.training.liver_cases import Case, make_case
-from radnet.training.liver_patches import (
+from radnet.datasets.liver_cases import Case, make_case
+from radnet.datasets.liver_patches import (
     PATCH,
     SHORTEST_SCAN,
     cut_short,
@@ -21,6 +20,7 @@ from radnet.training.liver_patches import (
     with_sacs,
     within_slices,
 )
+from radnet.inference.preparation import Stack
 
 LIVER_HU: Final = 110.0
 WHOLE: Final = np.ones(PATCH, np.float32)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from radnet.datasets.liver_cases import Case
+from radnet.evaluation.liver_score import compare, dice, fixed_patches, glance, score, summary
 from radnet.inference.segmenter import liver_window
-from radnet.training.liver_cases import Case
-from radnet.training.liver_score import compare, dice, fixed_patches, glance, score, summary
 
 BOX = (slice(12, 36), slice(60, 120), slice(40, 100))
 

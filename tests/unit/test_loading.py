@@ -6,9 +6,9 @@ from itertools import count, islice
 
 import pytest
 
-from radnet.training.liver_cases import phantom_cases
-from radnet.training.loading import READY, ahead
-from radnet.training.samples import phantom_samples
+from radnet.datasets.liver_cases import phantom_cases
+from radnet.datasets.loading import READY, ahead
+from radnet.datasets.samples import phantom_samples
 
 
 def test_items_come_in_order_and_end() -> None:
@@ -45,8 +45,8 @@ def test_nothing_forks(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a process was forked")
 
     monkeypatch.setattr(os, "fork", refuse)
-    monkeypatch.setattr("radnet.training.liver_cases.FEW", 0)
-    monkeypatch.setattr("radnet.training.samples.FEW", 0)
+    monkeypatch.setattr("radnet.datasets.liver_cases.FEW", 0)
+    monkeypatch.setattr("radnet.datasets.samples.FEW", 0)
 
     assert next(ahead(iter([1]))) == 1
     assert len(phantom_cases(1, 5, workers=1)) == 1

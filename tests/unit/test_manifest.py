@@ -10,15 +10,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from radnet.data.label_scan import TYPES, quoted
-from radnet.data.manifest import ManifestOrder, make_manifest, read_table
+from radnet.datasets import prepared
+from radnet.datasets.balance import balance
+from radnet.datasets.batches import HeldSamples, batches
+from radnet.datasets.manifest import ManifestOrder, make_manifest, read_table
+from radnet.datasets.prepared import Archive, prepare
+from radnet.datasets.seen import UNKNOWN
 from radnet.errors import UnusableVolumeError
+from radnet.harvest.label_scan import TYPES, quoted
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
-from radnet.training import prepared
-from radnet.training.balance import balance
-from radnet.training.batches import HeldSamples, batches
-from radnet.training.prepared import Archive, prepare
-from radnet.training.seen import UNKNOWN
 
 
 def labelled(number: int, **told: Any) -> dict[str, Any]:

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from radnet.errors import WeightsError
+from radnet.evaluation.liver_score import Score
 from radnet.network.encoder import Encoder
 from radnet.network.medicalnet import fill_encoder
 from radnet.network.presets import preset
 from radnet.training import experiments
-from radnet.training.liver_score import Score
 
 
 def medicalnet(name: str, *, downsample: bool = True) -> dict[str, Tensor]:

@@ -9,13 +9,13 @@ import pytest
 from pydicom import dcmread
 from scipy import ndimage
 
+from radnet.datasets.samples import phantom_sample
 from radnet.inference.classifier import Classifier, Prediction, stack_of
 from radnet.inference.fusion import fuse_witnesses
 from radnet.inference.noise import is_noise
 from radnet.inference.preparation import Array, Stack
 from radnet.labels.evidence import SeriesLabels
 from radnet.labels.vocabulary import Region
-from radnet.training.samples import phantom_sample
 from radnet.volume.series import read_volume
 
 Make = Callable[[np.random.Generator, tuple[int, int, int]], Array]

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from radnet.data.anatomy import Tissue
-from radnet.data.body import Body
-from radnet.data.phantom import Acquisition, Phantom, take
-from radnet.data.protocols import random_scan
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.phantom.acquisition import Acquisition, Phantom, take
+from radnet.phantom.anatomy import Tissue
+from radnet.phantom.body import Body
+from radnet.phantom.protocols import random_scan
 
 BODY = Body(7, 1.0, 1.0, 15.0, female=False, arms_down=False)
 

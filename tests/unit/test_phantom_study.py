@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from radnet.data.phantom_study import write_phantom_study
 from radnet.errors import UnusableVolumeError
+from radnet.phantom.study import write_phantom_study
 from radnet.volume.series import read_volume
 
 

@@ -6,13 +6,20 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from radnet.datasets.scans import Scan
+from radnet.evaluation.report_card import tables
+from radnet.evaluation.report_page import cells, maker_rows, page
+from radnet.evaluation.scorecard import calibration, interval, scorecard
+from radnet.evaluation.scoring import (
+    About,
+    LiverScore,
+    ScanReport,
+    compared,
+    is_stranger,
+    verdicts,
+)
 from radnet.inference.classifier import Prediction
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
-from radnet.training.evaluate import About, LiverScore, ScanReport, compared, is_stranger, verdicts
-from radnet.training.report_card import tables
-from radnet.training.report_page import cells, maker_rows, page
-from radnet.training.scans import Scan
-from radnet.training.scorecard import calibration, interval, scorecard
 
 
 def report(truth: Plane, said: Plane, sure: float, vendor: str = "GE") -> ScanReport:

@@ -6,10 +6,10 @@ from typing import Final
 import numpy as np
 import pytest
 
+from radnet.datasets.samples import real_samples
+from radnet.datasets.scans import read_manifest, read_scan
+from radnet.datasets.seen import UNKNOWN, Seen, covered, read_seen
 from radnet.labels.vocabulary import Contrast, Region
-from radnet.training.samples import real_samples
-from radnet.training.scans import read_manifest, read_scan
-from radnet.training.seen import UNKNOWN, Seen, covered, read_seen
 
 LUNG: Final = list(Region).index(Region.LUNG)
 

@@ -12,7 +12,10 @@ import torch
 from safetensors import safe_open
 
 from radnet.cli import scans
+from radnet.datasets.samples import Sample, phantom_sample
+from radnet.datasets.seen import UNKNOWN
 from radnet.errors import WeightsError
+from radnet.evaluation import calibration
 from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.recognise import read_scan_file, recognise_scan, told
 from radnet.inference.strangeness import Usual, outside
@@ -20,9 +23,7 @@ from radnet.network.build import classifier_network
 from radnet.network.heads import RadNet, WithFeatures
 from radnet.network.presets import preset
 from radnet.network.weights import fill, load_weights, save_weights, shipped
-from radnet.training import calibration, classify, recalibrate
-from radnet.training.samples import Sample, phantom_sample
-from radnet.training.seen import UNKNOWN
+from radnet.training import classify, recalibrate
 from tests.made_networks import UnsureClassifier
 
 TINY = preset("radnet10-tiny")

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import torch
 
+from radnet.datasets.augment import augmented
+from radnet.datasets.batches import HeldSamples, batches
+from radnet.datasets.liver_cases import Case, make_case
+from radnet.datasets.liver_patches import PATCH, patches
+from radnet.datasets.samples import Sample, SampleBatch, collate, phantom_sample
+from radnet.datasets.scans import read_manifest, read_nifti
+from radnet.datasets.seen import UNKNOWN
 from radnet.errors import WeightsError
+from radnet.evaluation import calibration
 from radnet.inference.preparation import Stack
 from radnet.inference.strangeness import Usual
 from radnet.labels.vocabulary import Contrast, Region
@@ -15,14 +23,7 @@ from radnet.network.decoder import LiverNet
 from radnet.network.heads import Heads, RadNet, split
 from radnet.network.presets import preset
 from radnet.network.weights import save_weights
-from radnet.training import calibration, classify, transfer
-from radnet.training.augment import augmented
-from radnet.training.batches import HeldSamples, batches
-from radnet.training.liver_cases import Case, make_case
-from radnet.training.liver_patches import PATCH, patches
-from radnet.training.samples import Sample, SampleBatch, collate, phantom_sample
-from radnet.training.scans import read_manifest, read_nifti
-from radnet.training.seen import UNKNOWN
+from radnet.training import classify, transfer
 from radnet.training.soundness import finite
 from tests.small_training import SMALL
 

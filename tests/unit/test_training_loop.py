@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 import torch
 
+from radnet.datasets import liver_sets
+from radnet.datasets.batches import HeldSamples, batches
+from radnet.datasets.fingerprint import fingerprint
+from radnet.datasets.liver_cases import VOXEL_ML, Case, phantom_case
+from radnet.datasets.liver_patches import Patches
+from radnet.datasets.samples import Sample, SampleBatch, phantom_sample
 from radnet.errors import UnusableVolumeError, WeightsError
 from radnet.network.decoder import LiverNet
 from radnet.network.encoder import hold_frozen
 from radnet.network.heads import RadNet
 from radnet.network.presets import PRESETS
 from radnet.network.weights import save_weights
-from radnet.training import classify, experiments, liver_sets, transfer
-from radnet.training.batches import HeldSamples, batches
-from radnet.training.fingerprint import fingerprint
-from radnet.training.liver_cases import VOXEL_ML, Case, phantom_case
-from radnet.training.liver_patches import Patches
-from radnet.training.samples import Sample, SampleBatch, phantom_sample
+from radnet.training import classify, experiments, transfer
 from tests.small_training import SMALL, lits
 
 

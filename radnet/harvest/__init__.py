@@ -1,0 +1,1 @@
+"""Series of archives and public sets: found, labelled and fetched."""

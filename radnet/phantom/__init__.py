@@ -1,0 +1,1 @@
+"""A made-up body, and the scans that are taken of it."""
