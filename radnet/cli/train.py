@@ -297,7 +297,7 @@ def _train_liver(request: TrainingRequest, first: bool) -> None:
     with shown.status("Drawing phantoms and reading scans"):
         sets = (request.manifest,) if request.manifest else request.data
         learn, left_out = liver_sets.learn_and_judge(sets, plan.roles)
-        net, batches = liver_sets.start(plan, learn, request.start)
+        net, batches = transfer.start(plan, learn, request.start)
         judge = left_out or liver_phantoms(max(1, plan.phantoms // JUDGED), HELD_OUT_SEED)
         patches = liver_score.fixed_patches(judge)
     training = transfer.train(net, batches, plan, request.checkpoint)

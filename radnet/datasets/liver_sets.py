@@ -1,27 +1,18 @@
 """Livers to train on, in whichever form they lie: MANIFEST.csv, LiTS layout or a manifest."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
-import torch
 
-from radnet.datasets.liver_cases import Case, make_case, phantom_cases, real_cases
-from radnet.datasets.liver_patches import Patches, patches
-from radnet.datasets.loading import ahead
+from radnet.datasets.liver_cases import Case, make_case, real_cases
 from radnet.datasets.manifest import Row, Split, read_table
 from radnet.datasets.masks import mask_beside, mask_on
 from radnet.datasets.prepared import read_row
 from radnet.datasets.scans import read_nifti
 from radnet.errors import UnusableVolumeError
-from radnet.network.build import liver_network
-from radnet.network.decoder import LiverNet
-from radnet.network.layout2020 import LiverNet2020
-from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
-from radnet.training import transfer
-from radnet.training.ranks import here
 
 PARQUET: Final = ".parquet"
 HELD_OUT: Final = 4  # every fourth patient
@@ -29,33 +20,6 @@ MOST_JUDGED: Final = 12  # cases, for a training is to end some time
 NAME: Final = re.compile(r"volume-(\d+)\.nii(\.gz)?")
 
 C = TypeVar("C")  # a case, or the files of one
-
-
-def start(
-    plan: transfer.Plan, real: list[Case], weights: Path | None
-) -> tuple[LiverNet | LiverNet2020, transfer.Batches]:
-    """Return the network, begun from `weights`, and its endless batches.
-
-    Parameters
-    ----------
-    real
-        The cases to learn from, beside phantoms.
-    weights
-        A classifier, a liver network, or MedicalNet's encoder (``.pth``).
-    """
-    torch.manual_seed(plan.seed)
-    net = liver_network(plan.preset)
-    if weights and weights.suffix in MEDICALNET_SUFFIXES:
-        fill_encoder(net.encoder, weights)
-    elif weights:
-        transfer.transfer(net, weights)
-    seed = here().seed(plan.seed)
-    phantoms = phantom_cases(plan.phantoms, seed=2_000_000 * (seed + 1))
-
-    def following(first: int) -> Iterator[Patches]:
-        return ahead(patches(real, phantoms, plan.batch, seed, first=first))
-
-    return net, following
 
 
 def learn_and_judge(sets: Sequence[Path], roles: frozenset[str]) -> tuple[list[Case], list[Case]]:

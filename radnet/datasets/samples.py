@@ -143,6 +143,12 @@ def real_samples(folders: Iterable[Path]) -> list[Sample]:
     ]
 
 
+def known(loss: Tensor, target: Tensor) -> Tensor:
+    """Return the mean of `loss` where `target` is known; zero when nothing is."""
+    mask = (target >= 0).to(loss.dtype)
+    return (loss * mask).sum() / mask.sum().clamp(min=1)
+
+
 def collate(samples: list[Sample]) -> SampleBatch:
     """Return `samples` padded to the longest of them."""
     length = max(padded_slices(sample.image.shape[0]) for sample in samples)

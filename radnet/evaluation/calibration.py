@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 from torch.nn import functional
 
-from radnet.datasets.samples import SampleBatch
+from radnet.datasets.samples import SampleBatch, known
 from radnet.inference.strangeness import outside
 from radnet.labels.vocabulary import Region
 from radnet.network.heads import Heads
-from radnet.training.classify import known
 
 CLASS_HEADS: Final = ("sequence", "plane", "contrast")
 WANTED: Final = 0.95  # share of the answers that must be right

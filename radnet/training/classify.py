@@ -13,7 +13,14 @@ from torch.nn import functional
 from radnet.datasets.balance import EVEN, Balance
 from radnet.datasets.batches import REAL_SHARE, HeldSamples, Pool, batches
 from radnet.datasets.loading import ahead
-from radnet.datasets.samples import Sample, SampleBatch, collate, phantom_samples, real_samples
+from radnet.datasets.samples import (
+    Sample,
+    SampleBatch,
+    collate,
+    known,
+    phantom_samples,
+    real_samples,
+)
 from radnet.network.build import classifier_network
 from radnet.network.heads import Heads, RadNet, WithFeatures, scan_coverage, split
 from radnet.network.layout2020 import RadNet2020
@@ -41,12 +48,6 @@ class Plan:
     rate: float = 2e-3
     decay: float = 0.02
     sources: Mapping[str, str] = field(default_factory=dict)  # fingerprints by option
-
-
-def known(loss: Tensor, target: Tensor) -> Tensor:
-    """Return the mean of `loss` where `target` is known; zero when nothing is."""
-    mask = (target >= 0).to(loss.dtype)
-    return (loss * mask).sum() / mask.sum().clamp(min=1)
 
 
 def masked_loss(heads: Heads, batch: SampleBatch, weigh: Balance = EVEN) -> Tensor:

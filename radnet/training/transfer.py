@@ -8,13 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from radnet.datasets.liver_patches import Patches
+from radnet.datasets.liver_cases import Case, phantom_cases
+from radnet.datasets.liver_patches import Patches, patches
+from radnet.datasets.loading import ahead
 from radnet.errors import WeightsError
+from radnet.network.build import liver_network
 from radnet.network.decoder import LiverNet
 from radnet.network.encoder import hold_frozen
 from radnet.network.layout2020 import LiverNet2020
+from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
 from radnet.network.weights import fill, load_weights, task_of
 from radnet.training.loop import Progress, optimise
+from radnet.training.ranks import here
 
 Batches = Callable[[int], Iterator[Patches]]
 
@@ -89,3 +94,30 @@ def train(
         hold_frozen(net.encoder, plan.freeze)
 
     return optimise(net, data, batch_loss, plan, checkpoint, hold)
+
+
+def start(
+    plan: Plan, real: list[Case], weights: Path | None
+) -> tuple[LiverNet | LiverNet2020, Batches]:
+    """Return the network, begun from `weights`, and its endless batches.
+
+    Parameters
+    ----------
+    real
+        The cases to learn from, beside phantoms.
+    weights
+        A classifier, a liver network, or MedicalNet's encoder (``.pth``).
+    """
+    torch.manual_seed(plan.seed)
+    net = liver_network(plan.preset)
+    if weights and weights.suffix in MEDICALNET_SUFFIXES:
+        fill_encoder(net.encoder, weights)
+    elif weights:
+        transfer(net, weights)
+    seed = here().seed(plan.seed)
+    phantoms = phantom_cases(plan.phantoms, seed=2_000_000 * (seed + 1))
+
+    def following(first: int) -> Iterator[Patches]:
+        return ahead(patches(real, phantoms, plan.batch, seed, first=first))
+
+    return net, following

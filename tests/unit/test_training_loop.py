@@ -237,13 +237,13 @@ def test_sets_of_both_layouts_are_learned_from_together(
         learned.extend(case.name for case in real)
         return iter(())
 
-    monkeypatch.setattr(liver_sets, "phantom_cases", lambda *_, **__: [])
-    monkeypatch.setattr(liver_sets, "patches", remember)
+    monkeypatch.setattr(transfer, "phantom_cases", lambda *_, **__: [])
+    monkeypatch.setattr(transfer, "patches", remember)
     (tmp_path / "lits").mkdir()
     plan = transfer.Plan(SMALL.name, minutes=0, seed=0, steps=1)
 
     learn, judge = liver_sets.learn_and_judge([lits(tmp_path / "lits", 2), other], plan.roles)
-    _, following = liver_sets.start(plan, learn, None)
+    _, following = transfer.start(plan, learn, None)
     list(following(0))
 
     assert learned == ["volume-0.nii.gz", "x"]
