@@ -24,7 +24,8 @@ from node.receive.spool import Intake, MemoryBudget
 from node.receive.statuses import StoreStatus
 from node.settings import FolderDestination, NodeSection, Rule, Settings
 from node.store.catalog import Catalog
-from node.store.files import DERIVED, InstanceFiles
+from node.store.files import InstanceFiles
+from node.store.paths import DERIVED
 from node.upkeep.clockwatch import ClockWatch
 from node.worker import Networks, Outside, build
 from tests.due_time import Moment, note_looks

@@ -17,7 +17,7 @@ from pynetdicom.dsutils import encode
 from pynetdicom.transport import ThreadedAssociationServer
 
 from node.commitment.messages import PUSH_MODEL, PUSH_MODEL_INSTANCE, read_request, report_of
-from node.store.commitments.requests import Failed, Reference
+from node.model.commitment import Failed, Reference
 from node.wire.requestor import make_requestor
 
 AE_TITLE = "PACS"

@@ -15,7 +15,8 @@ from node.model.records import Conflict, StoredInstance
 from node.model.states import Origin
 from node.store.catalog import Catalog
 from node.store.custody import StudyRows
-from node.store.files import InstanceFiles, file_sha256
+from node.store.digests import file_sha256
+from node.store.files import InstanceFiles
 from node.store.ledger import Proof
 from node.store.studies.findings import findings_sha256
 from node.store.studies.series import series_key

@@ -17,7 +17,7 @@ from node.commitment.messages import PUSH_MODEL, PUSH_MODEL_INSTANCE, REQUEST, r
 from node.commitment.reports import Reports
 from node.deliver.association import Peer, associated
 from node.errors import PermanentDeliveryError, TransientDeliveryError
-from node.store.commitments.requests import Reference
+from node.model.commitment import Reference
 
 _LOOK_S: Final = 0.1
 _MESSAGE_ID: Final = 1

@@ -6,10 +6,11 @@ from typing import Final
 
 from node.commitment.messages import FailureReason
 from node.errors import InvalidInstanceError
+from node.model.commitment import Failed, Reference
 from node.model.records import StoredInstance
 from node.store.catalog import Catalog
-from node.store.commitments.requests import Failed, Reference
-from node.store.files import InstanceFiles, data_set_sha256
+from node.store.digests import data_set_sha256
+from node.store.files import InstanceFiles
 
 _AT_ONCE: Final = 500
 

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from node.errors import UnreadableMessageError
-from node.store.commitments.requests import Failed, Reference
+from node.model.commitment import Failed, Reference
 
 PUSH_MODEL: Final = UID("1.2.840.10008.1.20.1")
 PUSH_MODEL_INSTANCE: Final = UID("1.2.840.10008.1.20.1.1")

@@ -20,8 +20,8 @@ from node.commitment.messages import (
 )
 from node.deliver.attempts import Retries, next_delay
 from node.errors import StoreError, UnreadableMessageError
+from node.model.commitment import Remedied
 from node.store.catalog import Catalog
-from node.store.commitments.requests import Remedied
 
 log = structlog.get_logger()
 

@@ -28,7 +28,7 @@ from node.errors import (
     PermanentDeliveryError,
     TransientDeliveryError,
 )
-from node.store.files import data_set_start
+from node.store.digests import data_set_start
 
 log = structlog.get_logger()
 

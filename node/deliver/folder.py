@@ -23,7 +23,7 @@ import structlog
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
 from node.deliver.stored import pieces
 from node.errors import TransientDeliveryError
-from node.store.files import is_uid
+from node.store.paths import is_uid
 from node.store.private import FILE, FOLDER, opener
 
 log = structlog.get_logger()

@@ -16,7 +16,7 @@ from typing import Final
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from node.errors import InvalidInstanceError
-from node.store.files import data_set_start
+from node.store.digests import data_set_start
 
 _PIECE: Final = 1 << 20  # octets
 SEARCHED: Final = 1 << 16

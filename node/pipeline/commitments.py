@@ -17,10 +17,10 @@ from node.deliver.association import Peer
 from node.deliver.attempts import Retries, next_delay
 from node.errors import DeliveryError
 from node.identity import derived_uid
+from node.model.commitment import Reference
 from node.model.records import Outlet
 from node.model.work import Task
 from node.store.catalog import Catalog
-from node.store.commitments.requests import Reference
 
 log = structlog.get_logger()
 

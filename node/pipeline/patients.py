@@ -40,7 +40,7 @@ REMEMBERED: Final = 100_000  # instances of the studies that were looked at last
 def patient_in(path: Path) -> Patient:
     """Return whom a file names: nobody where it is our own result.
 
-    It is read once: a path is never given to other bytes (`node.store.files.afresh`).
+    It is read once: a path is never given to other bytes (`node.store.paths.afresh`).
 
     Raises
     ------

@@ -24,7 +24,9 @@ from node.model.states import Origin
 from node.receive.header import identify
 from node.store.catalog import Catalog
 from node.store.database_identity import End
-from node.store.files import Identity, InstanceFiles, data_set_start, file_sha256
+from node.store.digests import data_set_start, file_sha256
+from node.store.files import InstanceFiles
+from node.store.paths import Identity
 from node.store.private import private_folder
 
 log = structlog.get_logger()

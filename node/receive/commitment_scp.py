@@ -31,9 +31,9 @@ from node.commitment.messages import (
 from node.commitment.reports import BROKEN, Reports, unreadable
 from node.deliver.attempts import Retries
 from node.errors import StoreError, frames_of, reason_of
+from node.model.commitment import Reference
 from node.model.work import Kind, Task
 from node.store.catalog import Catalog
-from node.store.commitments.requests import Reference
 from node.store.files import InstanceFiles
 from node.wire.notification import notify
 

@@ -13,7 +13,7 @@ from node.errors import StoreError
 from node.receive.gate import Caller, Gate, Refusal, Reject, unserved
 from node.store.access import Rejected
 from node.store.catalog import Catalog
-from node.store.files import is_uid
+from node.store.paths import is_uid
 from node.wire.acceptor import refused_of, reject, request_of
 from node.wire.listener import note_request, peer_certificate
 from node.wire.request import NO_ABSTRACT_SYNTAX, NO_TRANSFER_SYNTAX, ContextAnswer

@@ -24,7 +24,7 @@ from node.receive.elements import (
 from node.receive.negotiation import NON_PATIENT
 from node.receive.octets import Inflated, PlainWindow, Seekable, Window
 from node.receive.walk import MOST_ELEMENTS, SERIES, SOP_CLASS, SOP_INSTANCE, STUDY, WANTED, Walk
-from node.store.files import Identity
+from node.store.paths import Identity
 
 _DEFLATED: Final = frozenset(
     (

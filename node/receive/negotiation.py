@@ -17,7 +17,7 @@ from pydicom.uid import (
 )
 
 from node.commitment.messages import PUSH_MODEL
-from node.store.files import is_uid
+from node.store.paths import is_uid
 from node.wire.request import (
     ACCEPTED,
     NO_ABSTRACT_SYNTAX,

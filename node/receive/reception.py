@@ -17,7 +17,8 @@ from node.receive.spool import Spool
 from node.receive.statuses import StoreStatus
 from node.receive.tally import AssociationTally
 from node.store.catalog import Catalog
-from node.store.files import Identity, InstanceFiles, afresh, apart, of_our_own
+from node.store.files import InstanceFiles
+from node.store.paths import Identity, afresh, apart, of_our_own
 
 log = structlog.get_logger()
 

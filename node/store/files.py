@@ -1,16 +1,6 @@
-"""Instances as files: durable under their final name, or not there.
+"""Instances as files: durable under their final name, or not there; `paths` has the names."""
 
-::
-
-    <root>/instances/<Study Instance UID>/<Series Instance UID>/<SOP Instance UID>.dcm
-    <root>/instances/<…>/<…>/<SOP Instance UID>.derived.dcm     what the node made
-    <root>/incoming/<random>.part     being written; removed when the receiver starts
-"""
-
-import hashlib
 import os
-import re
-import struct
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,67 +8,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import Final, Self
 
 import pydicom
 from pydicom.dataset import Dataset
 
-from node.errors import InvalidInstanceError, StoreError, UidTakenError
+from node.errors import StoreError, UidTakenError
 from node.identity import SOFTWARE_VERSION
 from node.model.records import StoredInstance
 from node.model.states import Origin
+from node.store.digests import file_sha256
+from node.store.paths import DERIVED, INCOMING, INSTANCES, Identity, is_uid, of_our_own
 from node.store.private import FILE, private_folder
 
 Octets = bytes | memoryview
 
-INSTANCES: Final = Path("instances")
-INCOMING: Final = Path("incoming")
-DERIVED: Final = ".derived.dcm"
 _SYNCS: Final = 32  # at the same time; two for each instance that is being received
-_HEAD: Final = 144
-_BLOCK: Final = 1 << 20
-_UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
-
-
-def is_uid(text: str) -> bool:
-    """Tell whether a text is a UID as far as it may become a path; see `Identity`."""
-    return len(text) <= 64 and _UID.fullmatch(text) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """The UIDs of one instance, checked before any of them becomes a path.
-
-    Raises
-    ------
-    InvalidInstanceError
-        If one of them is not a UID (PS3.5 Section 9.1): ``../../x`` arrives, too. Components
-        that begin with 0 are let in: scanners send them, and they harm nobody.
-    """
-
-    sop_instance_uid: str
-    series_instance_uid: str
-    study_instance_uid: str
-    sop_class_uid: str
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            value = getattr(self, name)
-            if not is_uid(value):
-                others = sum(not (character.isdigit() or character == ".") for character in value)
-                found = f"{len(value)} characters" + f", {others} of them no digit or dot" * (
-                    others > 0
-                )
-                raise InvalidInstanceError(
-                    f"{name} has {found}: expected numbers with dots between them, at most 64 "
-                    "characters"  # not what stands there: it may be a name, and goes into the log
-                )
-
-    @property
-    def path(self) -> Path:
-        """Where the instance belongs, relative to the storage root."""
-        folder = INSTANCES / self.study_instance_uid / self.series_instance_uid
-        return folder / f"{self.sop_instance_uid}.dcm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,72 +285,6 @@ class InstanceFiles:
             received_at=now,
             head_sha256=head_sha256,
         )
-
-
-def of_our_own(path: Path) -> Path:
-    """Return where an object is kept that the node made under this identity."""
-    return path.with_name(f"{path.stem}{DERIVED}")
-
-
-def apart(path: Path, sha256: str) -> Path:
-    """Return where an instance is kept that has a known UID and other bytes."""
-    return path.with_name(f"{path.stem}.{sha256[:16]}.dcm")
-
-
-def afresh(path: Path) -> Path:
-    """Return a path that no instance has had, for one whose own path was given up."""
-    return path.with_name(f"{path.stem}.{uuid.uuid4().hex[:16]}.dcm")
-
-
-def data_set_sha256(file: BinaryIO) -> str:
-    """Return the digest of what follows the File Meta Information; see `file_sha256`."""
-    return file_sha256(file)[1]
-
-
-def file_sha256(file: BinaryIO) -> tuple[str, str]:
-    """Return two digests that together cover a file: of its head, and of its data set.
-
-    The head is preamble, prefix and File Meta Information; the data set's digest is what
-    `StoredInstance.sha256` holds. The file is read from its beginning, in pieces.
-
-    Raises
-    ------
-    InvalidInstanceError
-        If the file does not begin as a DICOM Part 10 file does.
-    """
-    start = data_set_start(file)
-    file.seek(0)
-    return _digest(file, start), _digest(file)
-
-
-def _digest(file: BinaryIO, octets: int | None = None) -> str:
-    """Return the digest of the next octets, or of all that follow."""
-    total = hashlib.sha256()
-    left = octets
-    while block := file.read(_BLOCK if left is None else min(left, _BLOCK)):
-        total.update(block)
-        left = None if left is None else left - len(block)
-    return total.hexdigest()
-
-
-def data_set_start(file: BinaryIO) -> int:
-    """Return where the data set of a stored file begins, in octets.
-
-    It is where the File Meta Information ends by its own group length (PS3.10 Section 7.1): a
-    data set may begin with elements of group 0002, which are then part of it.
-
-    Raises
-    ------
-    InvalidInstanceError
-        If the file, which is read from where it stands, is no DICOM Part 10 file.
-    """
-    head = file.read(_HEAD)  # preamble, prefix, and (0002,0000), which comes first
-    if len(head) < _HEAD or head[128:132] != b"DICM":
-        raise InvalidInstanceError(
-            "no DICOM Part 10 file: its preamble or group length is missing"
-        )
-    (length,) = struct.unpack_from("<I", head, 140)
-    return _HEAD + int(length)
 
 
 def _write_all(descriptor: int, data: memoryview) -> None:

@@ -1,7 +1,7 @@
 """The quarantine's rows: what is held, and what an operator decides about it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from node.errors import DecisionError
 from node.model.events import EventKind, LedgerEvent
 from node.model.failures import HoldKind
-from node.model.keys import HeldBytes, HeldDeliveries, HeldRevision, HoldKey
+from node.model.keys import HeldBytes, HeldRevision
 from node.model.records import Held, Hold
 from node.model.states import (
     HOLD_AGAIN,
@@ -25,6 +25,7 @@ from node.store.commitments.requests import Requests
 from node.store.database import Database
 from node.store.deliveries.deliveries import Deliveries
 from node.store.ledger import Ledger
+from node.store.rows import held_of, hold_values
 from node.store.studies.instances import Instances
 from node.store.studies.retention import series_of_unit
 from node.store.studies.revisions import Candidate, Revisions
@@ -41,7 +42,6 @@ TOLD: Final[dict[HoldState, EventKind]] = {
 _MOVES: Final = {
     move.to: move for move in (HOLD_REPLAYED, HOLD_RELEASED, HOLD_DISCARDING, HOLD_DISCARDED)
 }
-_KEY_COLUMNS: Final = ("revision", "sop_instance_uid", "sha256", "destination")
 
 
 @dataclass(frozen=True)
@@ -74,20 +74,8 @@ class Holds:
 
     def hold(self, hold: Hold, now: float) -> None:
         """Note that something is held, or held again after it was run again in vain."""
-        row = {
-            "id": hold.id,
-            "kind": hold.kind,
-            "study_instance_uid": hold.study_instance_uid,
-            "series_instance_uid": hold.series_instance_uid,
-            "reason": hold.reason,
-            "folder": hold.folder.as_posix(),
-            "state": HOLD_AGAIN.to,
-            "rounds": 0,
-            "held_at": now,
-            "changed_at": now,
-            **_key_values(hold.key),
-        }
         again = {"state": HOLD_AGAIN.to, "reason": hold.reason, "changed_at": now}
+        row = hold_values(hold) | again | {"rounds": 0, "held_at": now}
         with self._database.write() as connection:
             connection.execute(
                 self._database.insert(quarantine).on_conflict_do_update(
@@ -105,7 +93,7 @@ class Holds:
             .order_by(quarantine.c.held_at, quarantine.c.id)
         )
         with self._database.read() as connection:
-            return [_held_of(row) for row in connection.execute(query)]
+            return [held_of(row) for row in connection.execute(query)]
 
     def spent_deliveries(self) -> list[Held]:
         """Return what is held for parked deliveries of which none is parked any more."""
@@ -121,14 +109,14 @@ class Holds:
             ~parked,
         )
         with self._database.read() as connection:
-            return [_held_of(row) for row in connection.execute(query)]
+            return [held_of(row) for row in connection.execute(query)]
 
     def get(self, hold_id: str) -> Held | None:
         """Return one thing that is or was held, or None."""
         query = sa.select(quarantine).where(quarantine.c.id == hold_id)
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
-        return _held_of(row) if row is not None else None
+        return held_of(row) if row is not None else None
 
     def rounds(self, series_instance_uid: str, number: int) -> int:
         """Return how often a revision was run again: from the quarantine, or all the same."""
@@ -285,19 +273,6 @@ def _same_revision(series_instance_uid: str, number: int) -> list[sa.ColumnEleme
     ]
 
 
-def _key_values(key: HoldKey) -> dict[str, Any]:
-    values: dict[str, Any] = dict.fromkeys(_KEY_COLUMNS)
-    return values | asdict(key)
-
-
-def _key_of(row: sa.Row[Any]) -> HoldKey:
-    if row.revision is not None:
-        return HeldRevision(row.revision)
-    if row.sha256 is not None:
-        return HeldBytes(row.sop_instance_uid, row.sha256)
-    return HeldDeliveries(row.destination)
-
-
 def _event(event: EventKind, hold: Hold) -> LedgerEvent:
     detail: dict[str, Any] = {"hold": hold.id, "kind": hold.kind, "what": str(hold.key)}
     subject = hold.series_instance_uid
@@ -305,10 +280,3 @@ def _event(event: EventKind, hold: Hold) -> LedgerEvent:
         subject = hold.key.sop_instance_uid
         detail["sha256" if event is EventKind.RELEASED else "other_sha256"] = hold.key.sha256
     return LedgerEvent(event, hold.study_instance_uid, subject, detail)
-
-
-def _held_of(row: sa.Row[Any]) -> Held:
-    hold = Hold(
-        row.kind, row.study_instance_uid, row.series_instance_uid, _key_of(row), row.reason
-    )
-    return Held(hold, row.state, row.rounds, row.held_at)

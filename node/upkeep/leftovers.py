@@ -4,7 +4,8 @@ import structlog
 
 from node.segment.liver import result_series_uids
 from node.store.catalog import Catalog
-from node.store.files import DERIVED, InstanceFiles
+from node.store.files import InstanceFiles
+from node.store.paths import DERIVED
 
 log = structlog.get_logger()
 

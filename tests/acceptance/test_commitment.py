@@ -9,7 +9,7 @@ import pytest
 
 from node.commitment.messages import report_of
 from node.deliver.build import build
-from node.store.commitments.requests import Failed
+from node.model.commitment import Failed
 from tests.commitment_peer import AE_TITLE, CommitmentPeer, commitment_peer, report_anew
 from tests.node_process import NodeProcess, running, wait_for
 from tests.outbound import STUDY, series

@@ -18,7 +18,8 @@ from node.receive.adoption import Adopted, Adoption, is_another, shown
 from node.receive.statuses import StoreStatus
 from node.settings import NodeSection, Settings
 from node.store.catalog import Catalog
-from node.store.files import DERIVED, InstanceFiles
+from node.store.files import InstanceFiles
+from node.store.paths import DERIVED
 from tests.bench import Bench, slices
 from tests.made_ct import SERIES, STUDY
 from tests.node_process import wait_for

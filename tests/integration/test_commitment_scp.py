@@ -25,12 +25,12 @@ from node.commitment.messages import (
     report_of,
     request_of,
 )
+from node.model.commitment import Failed, Reference
 from node.model.states import DeliveryState
 from node.model.work import Kind, TaskKey
 from node.receive.negotiation import PLAIN
 from node.settings.tls import server_context
 from node.settings.trust import ClientTlsTable, Source
-from node.store.commitments.requests import Failed, Reference
 from node.wire.notification import notify
 from node.wire.requestor import make_requestor
 from tests.certificates import Authority

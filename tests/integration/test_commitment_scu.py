@@ -13,6 +13,7 @@ from node.commitment.ask import ask
 from node.commitment.messages import PUSH_MODEL
 from node.commitment.reports import Reports
 from node.deliver.association import Peer, associated
+from node.model.commitment import Failed, Reference
 from node.model.records import Circuit, Delivery
 from node.model.states import CircuitState, DeliveryState
 from node.model.work import Kind, Task, TaskKey
@@ -20,7 +21,6 @@ from node.pipeline.commitments import CommitmentRequests, Committing
 from node.pipeline.due import DueWork, Handler, in_turn
 from node.pipeline.engine import Engine
 from node.store.catalog import Catalog
-from node.store.commitments.requests import Failed, Reference
 from tests.commitment_peer import (
     CommitmentPeer,
     Request,

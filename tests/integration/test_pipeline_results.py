@@ -10,7 +10,7 @@ from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 
 from node.audit.custody import changed_files
 from node.model.records import StoredInstance
-from node.store.files import DERIVED
+from node.store.paths import DERIVED
 from node.upkeep.leftovers import remove_leftovers
 from node.upkeep.quarantine import Quarantine
 from tests.bench import Bench, slices

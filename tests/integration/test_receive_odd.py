@@ -24,7 +24,7 @@ from node.deliver.destination import OutboundInstance
 from node.deliver.dimse import DimseSender
 from node.model.records import StoredInstance
 from node.receive.statuses import StoreStatus
-from node.store.files import data_set_sha256
+from node.store.digests import data_set_sha256
 from tests.outbound import STUDY, ct_slice
 from tests.peers import free_port, running_storescp
 from tests.receiver import Node, encoded

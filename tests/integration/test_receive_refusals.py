@@ -13,7 +13,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from node.receive.statuses import StoreStatus
-from node.store.files import apart
+from node.store.paths import apart
 from tests.node_process import wait_for
 from tests.outbound import STUDY, ct_slice
 from tests.receiver import Node, encoded, send, send_bytes

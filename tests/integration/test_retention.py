@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from node.audit.custody import changed_files
 from node.model.states import DeliveryState, RevisionState
-from node.store.files import data_set_sha256
+from node.store.digests import data_set_sha256
 from node.upkeep.retention import RetentionJob
 from tests.outbound import SERIES, STUDY, ct_slice
 from tests.receiver import Node, running_receiver, send

@@ -15,7 +15,7 @@ from node.commitment.messages import (
     worded,
 )
 from node.errors import UnreadableMessageError
-from node.store.commitments.requests import Failed, Reference
+from node.model.commitment import Failed, Reference
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ONE = Reference(CT, "1.2.3.1")

@@ -12,13 +12,13 @@ from structlog.testing import capture_logs
 from node.commitment.messages import report_of
 from node.deliver.association import Peer
 from node.deliver.attempts import MAXIMUM_ATTEMPTS
+from node.model.commitment import Reference
 from node.model.states import PromiseState, WorkState
 from node.model.work import Kind, Task
 from node.pipeline.due import DueWork, Handler, in_turn
 from node.pipeline.owed import OwedReports
 from node.receive.commitment_scp import CommitmentScp
 from node.store.catalog import Catalog
-from node.store.commitments.requests import Reference
 from node.store.files import InstanceFiles
 from tests.inline_jobs import InlineJobs
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.audit.custody import changed_files
+from node.model.commitment import Failed, Reference, Remedied
 from node.model.failures import HoldKind
 from node.model.keys import HeldBytes
 from node.model.records import Finding, Hold
 from node.model.states import DeliveryState, HoldState, Origin, RevisionState
 from node.store.catalog import Catalog
-from node.store.commitments.requests import Failed, Reference, Remedied
 from node.store.deliveries.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME
 from node.store.deliveries.scope import Scope
 from node.store.files import InstanceFiles

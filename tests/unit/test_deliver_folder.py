@@ -15,7 +15,7 @@ import pytest
 from node.deliver.destination import OutboundInstance
 from node.deliver.folder import FolderSender
 from node.errors import TransientDeliveryError
-from node.store.files import Identity
+from node.store.paths import Identity
 from tests.node_process import wait_for
 from tests.outbound import series
 

@@ -25,7 +25,7 @@ from pydicom.uid import (
 
 from node.deliver.transcode import plain_copy
 from node.errors import PermanentDeliveryError
-from node.store.files import data_set_start
+from node.store.digests import data_set_start
 from tests.outbound import ct_slice, written
 from tests.peers import tool
 

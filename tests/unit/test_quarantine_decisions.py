@@ -15,14 +15,16 @@ from node.audit import custody
 from node.audit.custody import changed_files
 from node.cli import radnode
 from node.errors import DecisionError
+from node.model.commitment import Reference, Remedied
 from node.model.failures import FailureKind
 from node.model.records import Held, StoredInstance
 from node.model.states import DeliveryState, HoldState, Origin, RevisionState
 from node.store.catalog import Catalog
-from node.store.commitments.requests import Reference, Remedied
 from node.store.deliveries.orders import CANCEL, REPLAY, Order
 from node.store.deliveries.scope import Scope
-from node.store.files import Identity, InstanceFiles, apart, data_set_sha256
+from node.store.digests import data_set_sha256
+from node.store.files import InstanceFiles
+from node.store.paths import Identity, apart
 from node.upkeep.quarantine import Quarantine
 from node.upkeep.retention import DAY_S, RetentionJob
 from tests.outbound import SERIES, STUDY, ct_slice, written

@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.cli.delivery_tables import whereabouts
+from node.model.commitment import Reference, Remedied
 from node.model.failures import FailureKind, HoldKind
 from node.model.keys import HeldRevision
 from node.model.records import Hold, StoredInstance
 from node.model.states import CommitmentState, DeliveryState, Origin, RevisionState
 from node.store.catalog import Catalog
-from node.store.commitments.requests import Reference, Remedied
 from node.store.deliveries.orders import CANCEL, REPLAY_DELIVERED
 from node.store.deliveries.scope import Scope
 from node.store.files import InstanceFiles
-from node.store.studies.retention import DeliveryStanding, Member, RetainedSeries, kept_because
+from node.store.studies.kept import DeliveryStanding, Member, RetainedSeries, kept_because
 from node.upkeep.retention import DAY_S, RetentionJob
 from node.views.studies import page_of_studies
 from tests.store_rows import SERIES, STUDY, stored

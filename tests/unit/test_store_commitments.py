@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from node.model.commitment import Failed, Reference, Remedied
 from node.model.records import Delivery
 from node.model.states import DeliveryState
 from node.model.work import Kind
 from node.store.catalog import Catalog
-from node.store.commitments.requests import Failed, Reference, Remedied
 from node.store.deliveries.orders import REPLAY_DELIVERED
 from node.store.deliveries.scope import Scope
 from node.store.rows import instance_values

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.errors import InvalidInstanceError, StoreError
-from node.store.files import Identity, InstanceFiles, apart
+from node.store.files import InstanceFiles
+from node.store.paths import Identity, apart
 from tests.outbound import ct_slice
 
 HERE = Path("instances/1.2/1.2.3/1.2.3.4.dcm")

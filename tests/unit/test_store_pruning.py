@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from node.model.commitment import Reference, Remedied
 from node.model.states import CommitmentState, DeliveryState
 from node.model.work import Kind, Task
 from node.store import pruning, tables
 from node.store.catalog import Catalog
 from node.store.commitments import requests
-from node.store.commitments.requests import Reference, Remedied
 from node.store.deliveries.orders import REPLAY_DELIVERED
 from node.store.deliveries.scope import Scope
 from node.upkeep.pruning import PruningJob

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from node.model.commitment import Reference
 from node.model.events import EventKind, LedgerEvent
 from node.model.records import StoredInstance
 from node.model.states import (
@@ -16,7 +17,6 @@ from node.model.states import (
     PromiseState,
 )
 from node.model.work import Kind, Task, TaskKey
-from node.store.commitments.requests import Reference
 from node.store.database import Database
 from node.store.ledger import Ledger
 from node.store.pruning import Spent, prune

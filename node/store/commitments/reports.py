@@ -5,11 +5,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from node.model.commitment import Decide, Failed, Reference
 from node.model.events import EventKind, LedgerEvent
 from node.model.keys import Batch, BatchKind
 from node.model.states import CommitmentState
 from node.model.work import Kind, TaskKey
-from node.store.commitments.requests import Decide, Failed, Reference, Requests
+from node.store.commitments.requests import Requests
 from node.store.database import Database
 from node.store.deliveries.commitment import (
     ask_one_again,

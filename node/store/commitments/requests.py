@@ -1,8 +1,7 @@
 """What destinations are asked to commit to: requests, and who has to be asked again."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -36,44 +35,6 @@ AT_ONCE: Final = 1000
 
 LONGEST_GATHERING_S: Final = 60.0
 """Instances are asked for together when their batch is through, or after this long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """One instance as the messages name it."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """An instance that is not committed to; `reason` is its Failure Reason (0008,1197)."""
-
-    reference: Reference
-    reason: int
-
-
-@dataclass(frozen=True, slots=True)
-class Remedied:
-    """What follows a failure.
-
-    Attributes
-    ----------
-    then : {"ask", "send", "park"}
-    wait_s : float
-        Before it is done, in seconds.
-    reason : str
-        The reason in words.
-    """
-
-    then: Literal["ask", "send", "park"]
-    wait_s: float
-    reason: str
-
-
-Decide = Callable[[str, int, int], Remedied]
-"""Takes destination, Failure Reason and how often we have asked; pure."""
 
 
 class Requests:

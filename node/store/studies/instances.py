@@ -11,8 +11,14 @@ from node.errors import UidTakenError
 from node.model.records import Conflict, StoredInstance
 from node.model.states import Origin
 from node.store.database import Database
-from node.store.files import INSTANCES
-from node.store.rows import conflict_of, instance_columns, instance_of, instance_values
+from node.store.paths import INSTANCES
+from node.store.rows import (
+    conflict_of,
+    conflict_values,
+    instance_columns,
+    instance_of,
+    instance_values,
+)
 from node.store.tables import conflict, deletion, instance
 
 PAGE: Final = 200
@@ -159,7 +165,7 @@ class Instances:
     def keep_apart(self, connection: sa.Connection, stored: StoredInstance) -> None:
         """Write the row of other bytes that came under a known UID."""
         connection.execute(
-            self._database.insert(conflict).on_conflict_do_nothing(), _conflict_values(stored)
+            self._database.insert(conflict).on_conflict_do_nothing(), conflict_values(stored)
         )
 
     def move_to_series(self, connection: sa.Connection, sop_instance_uid: str, key: str) -> None:
@@ -298,17 +304,3 @@ def _is(sop_instance_uid: str) -> sa.ColumnElement[bool]:
 
 def _other(sop_instance_uid: str, sha256: str) -> list[sa.ColumnElement[bool]]:
     return [conflict.c.sop_instance_uid == sop_instance_uid, conflict.c.sha256 == sha256]
-
-
-def _conflict_values(stored: StoredInstance) -> dict[str, object]:
-    """Return the row of table `conflict` for an instance that was kept apart."""
-    return {
-        "sop_instance_uid": stored.sop_instance_uid,
-        "series_instance_uid": stored.series_instance_uid,
-        "study_instance_uid": stored.study_instance_uid,
-        "path": stored.path.as_posix(),
-        "size": stored.size,
-        "sha256": stored.sha256,
-        "calling_ae": stored.calling_ae,
-        "received_at": stored.received_at,
-    }

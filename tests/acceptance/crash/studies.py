@@ -6,7 +6,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from node.store.files import data_set_sha256
+from node.store.digests import data_set_sha256
 from radnet.phantom.study import write_phantom_study
 from tests.acceptance.crash.peers import SentStudy
 

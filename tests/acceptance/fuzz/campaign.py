@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydicom.filereader import read_file_meta_info
 
 from node.model.records import StoredInstance
-from node.store.files import data_set_sha256
+from node.store.digests import data_set_sha256
 from tests.acceptance.fuzz.cases import Case, made
 from tests.node_process import MIB, ReceiverProcess, wait_for
 from tests.outbound import ct_slice
