@@ -11,7 +11,7 @@ INSTALLED = $(VENV)/.installed
 
 RUNS ?= 3
 DATABASE ?= sqlite
-.PHONY: fuzz soak run test check peers pacs bench crash
+.PHONY: fuzz soak run test check peers pacs bench crash picture references
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -47,6 +47,12 @@ peers:
 
 pacs: peers
 	bash orthanc/start.sh
+
+references: $(INSTALLED)
+	$(BIN)/python -m node.cli.references deploy
+
+picture: $(INSTALLED)
+	PYTHONPATH=. $(BIN)/python tests/picture.py
 
 bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/receive.py

@@ -9,7 +9,10 @@ commands = typer.Typer()
 
 @commands.command()
 def adopt(config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Take in files that the catalog does not know: it was lost, or restored from a back-up."""
+    """Take in files that the catalog does not know: it was lost, or restored from a back-up.
+
+    Exit status 1: something could not be taken in; the reason is told.
+    """
     import time
 
     from node import app

@@ -18,7 +18,11 @@ commands = typer.Typer()
 
 @commands.command()
 def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Check the settings, the rules, and every destination."""
+    """Check the settings, the rules, and every destination; nothing is changed.
+
+    Exit status 1: a database, the audit collector or a destination does not answer. 2: the
+    settings or a rule are wrong.
+    """
     from node.check import readiness
     from node.deliver.build import build
     from node.settings import renamed_keys

@@ -51,7 +51,10 @@ def prove(
     ] = None,
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Show what happened to every instance of a study, and prove that nothing was altered."""
+    """Show what happened to every instance of a study, and prove that nothing was altered.
+
+    Exit status 1: something is not as the ledger tells, or the chain does not hold HASH.
+    """
     from node import app
     from node.audit import custody
     from node.settings import load

@@ -97,7 +97,10 @@ def send(
     to: Annotated[str, typer.Option(help="AE@host:port of a Storage SCP.")],
     calling: Annotated[str, typer.Option(help="Our own AE title.")] = "RADNODE_SEND",
 ) -> None:
-    """Send DICOM files by C-STORE."""
+    """Send DICOM files by C-STORE.
+
+    Exit status 1: the peer did not accept all of them.
+    """
     if not path.exists():
         fail(f"{path} does not exist", WRONG)
     with reported_errors():
@@ -132,7 +135,10 @@ def preview(
     out: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = Path(),
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Draw the liver's contour over the slices, one PNG for each segmentation."""
+    """Draw the liver's contour over the slices, one PNG for each segmentation.
+
+    Exit status 1: the study has none.
+    """
     from node import app
     from node.settings import load
 

@@ -1,7 +1,7 @@
 """The durable engine: the only file that knows DBOS.
 
 What DBOS needs to be safe on one machine with SQLite, and for how long we have known, is in
-README "Decisions": our connection factory (write-ahead log, full fsync, a clock with
+`DECISIONS.md`: our connection factory (write-ahead log, full fsync, a clock with
 milliseconds), an executor id that is stable and never used by two live processes (held by a
 file lock), a pinned application version, JSON in the database, and polling no faster than
 twice a second.

@@ -115,7 +115,10 @@ def segment(
         Path | None, typer.Option(help="Liver weights, as `radnet train` writes them.")
     ] = None,
 ) -> None:
-    """Find the liver in one CT and write its mask on the same grid."""
+    """Find the liver in one CT and write its mask on the same grid.
+
+    Exit status 0 also where there is no liver. 2: the scan will not do, with the reason.
+    """
     import numpy as np
 
     from radnet.inference import classifier as networks

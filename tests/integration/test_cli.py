@@ -19,7 +19,7 @@ from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 from tests.store_rows import STUDY, stored
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+REFERENCE = (Path(__file__).parents[2] / "deploy" / "SETTINGS.md").read_text(encoding="utf-8")
 runner = CliRunner()
 
 
@@ -170,8 +170,8 @@ def _keys() -> list[str]:
 
 @pytest.mark.parametrize("key", _keys())
 def test_every_setting_is_documented(key: str) -> None:
-    """Each key of node.toml has a row in the README."""
-    assert f"`{key}`" in README
+    """Each key of node.toml has a row in the reference."""
+    assert f"`{key}`" in REFERENCE
 
 
 def test_open_storage_can_be_repeated(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def one_thread() -> Iterator[None]:
 
 def test_torchrun_takes_the_readmes_words_and_ours_behind_them() -> None:
     """Without the two dashes it takes --start for an abbreviation of an option of its own."""
-    readme = Path(__file__).parents[2] / "README.md"
+    readme = Path(__file__).parents[2] / "radnet" / "README.md"
     (words,) = re.findall(r"`torchrun (.*?) \.\.\.`", readme.read_text(encoding="utf-8"))
 
     read = get_args_parser().parse_args([*words.split(), "liver", "--start", "w.safetensors"])
