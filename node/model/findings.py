@@ -112,9 +112,9 @@ class FindingKind:
 MILLILITRE: Final = Code("ml", "UCUM", "milliliter")
 VOLUME: Final = codes.SCT.Volume
 PRESENCE: Final = Code("705057003", "SCT", "Presence")
-PRESENCE_CODES: Final[Mapping[Presence, Code]] = {
-    Presence.PRESENT: codes.SCT.Present,
-    Presence.ABSENT: Code("2667000", "SCT", "Absent"),
+PRESENCE_CODES: Final[Mapping[Presence, Code]] = {  # CID 240 "Present-Absent"
+    Presence.PRESENT: codes.cid240.Present,
+    Presence.ABSENT: codes.cid240.Absent,
 }
 YES_NO_CODES: Final[Mapping[bool, Code]] = {False: codes.SCT.No, True: codes.SCT.Yes}  # CID 230
 

@@ -2,7 +2,7 @@
 
 import ast
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +11,8 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from node.audit.custody import changed_files
 from node.classify.fuse import fuse
@@ -19,7 +21,9 @@ from node.cli.study_tables import described
 from node.deliver.orthanc import FINDING_METADATA
 from node.model.findings import (
     FINDINGS,
+    PRESENCE_CODES,
     SOME_INSTANCES,
+    YES_NO_CODES,
     FindingKind,
     FindingName,
     FindingValue,
@@ -123,6 +127,20 @@ def test_classes_are_those_that_the_networks_answer() -> None:
     """One list of classes: the registry repeats none of it."""
     for head, classes in HEADS.items():
         assert FINDINGS[head].permitted == tuple(map(str, classes))
+
+
+@pytest.mark.parametrize(
+    ("used", "group"),
+    [(PRESENCE_CODES, codes.cid240), (YES_NO_CODES, codes.cid230)],
+    ids=["Present-Absent", "Yes-No"],
+)
+def test_answers_are_coded_as_the_context_group_has_them(
+    used: Mapping[Any, Code], group: Any
+) -> None:
+    """A reader compares code and scheme (PS3.16 CID 240, CID 230); SNOMED has two for "absent"."""
+    permitted = {getattr(group, name) for name in group.dir()}
+
+    assert set(used.values()) <= permitted
 
 
 def test_an_orthanc_has_a_number_for_each_label() -> None:

@@ -140,7 +140,7 @@ def test_no_liver_is_a_coded_negative(paths: list[Path]) -> None:
     assert group.finding_type == codes.SCT.Liver
     assert evaluation.value == asked.value_codes[Presence.ABSENT]
     assert evaluation.name == Code("705057003", "SCT", "Presence")
-    assert evaluation.value == Code("2667000", "SCT", "Absent")
+    assert evaluation.value == Code("272519000", "SCT", "Absent")  # CID 240 "Present-Absent"
     assert not content.get_volumetric_roi_measurement_groups()
 
 
