@@ -149,7 +149,6 @@ class Worker:
         return [
             (self.settle, SWEEP_S),
             (self.rescue, RESCUE_S),
-            (lambda: self.dispatcher.probe(self.pipeline), SWEEP_S),
             (lambda: self.sweep.mend(self.engine), MEND_S),
             (self.commitments.tick, COMMIT_S),
             *((partial(self.due.look, kind), SWEEP_S) for kind in self.due.kinds),
@@ -266,12 +265,13 @@ def build(
     catalog, files, name = storage.catalog, storage.files, engine.executor_id
     stages = _stages(settings, storage, networks, outside)
     delivering = _delivering(settings, storage, stages, name, outside)
-    dispatcher = Dispatcher(catalog, delivering.terms, outside.clock, outside.local_time)
-    pipeline = workflows.register(engine, stages, delivering)
+    dispatcher = Dispatcher(catalog, delivering.terms, outside.local_time)
+    pipeline = workflows.register(engine, stages)
     committed = _commitments(settings, storage, outside)
     due = DueWork(engine, catalog.work, name, outside.monotonic)
     at_once = AT_ONCE + len(delivering.destinations)
     due.add([workflows.delivery(engine, delivering, dispatcher.choose, at_once)])
+    due.add([workflows.probes(engine, delivering, dispatcher.choose_probes)])
     due.add(workflows.storage_commitment(engine, committed, _owed(settings, storage, outside)))
     policy = Policy(settings.series.settle_s, settings.series.quiet_s)
     return Worker(

@@ -126,7 +126,7 @@ class Bench:
             self.moment.now = value
 
     def _look(self) -> None:
-        self.worker.dispatcher.probe(self.workflows)
+        self.worker.due.look(Kind.PROBE)
         self.worker.due.look(Kind.DELIVER)
 
     def close(self) -> None:

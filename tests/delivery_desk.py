@@ -149,7 +149,7 @@ class Desk:
 
     def look_once(self) -> None:
         """Queue what is due, and run nothing."""
-        self.worker.dispatcher.probe(self.worker.pipeline)
+        self.worker.due.look(Kind.PROBE)
         self.worker.due.look(Kind.DELIVER)
 
     def look_in_parallel(self) -> None:
@@ -172,13 +172,20 @@ class Desk:
             ahead = [
                 job.due_at
                 for name in self.terms
-                for job in self.catalog.work.open(Kind.DELIVER, name)
+                for kind in (Kind.DELIVER, Kind.PROBE)
+                for job in self.catalog.work.open(kind, name)
                 if job.state == "waiting"
-            ] + [o.circuit.until for o in self.catalog.outlets.all().values() if o.circuit.until]
+            ]
             later = [at for at in ahead if at > self.now]
             if not later:
                 return
             self.now = min(later)
+
+    @property
+    def probe_at(self) -> float:
+        """When the destination of a test is probed, whose circuit is open."""
+        (probe,) = self.catalog.work.open(Kind.PROBE, "pacs")
+        return probe.due_at
 
     def rows(self, uids: Sequence[str]) -> list[Delivery]:
         """Return where instances stand, in the order of their UIDs."""

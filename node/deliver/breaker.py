@@ -1,11 +1,11 @@
 """Circuit breaker: a destination that keeps failing is left alone, and probed from time to time.
 
-Pure: the circuit and the time in, the next circuit out. The catalog keeps it, so that every
-process sees the same one.
+Pure: the circuit in, the next circuit out. The catalog keeps it, so that every process sees the
+same one; to probe one that is open is a piece of work (`node.store.deliveries.outlets`).
 
 ::
 
-    closed ──`break_after` attempts failed in a row──> open ──its wait is over──> probing
+    closed ──`break_after` attempts failed in a row──> open ──its wait is over──> it is probed
       ^                                                 ^                           │ │
       │                                                 └────────── not there ──────┘ │
       └──────────── something was taken, or it answered the probe ────────────────────┘
@@ -23,61 +23,32 @@ from node.model.states import CircuitState
 
 FIRST_PROBE_S: Final = 30.0
 LONGEST_PROBE_S: Final = 900.0
-PROBE_LEASE_S: Final = 900.0
-"""A probe that has not come back after this died with its process: another one is sent."""
 
 
-def failed(
-    circuit: Circuit, reason: str, now: float, break_after: int, random: Callable[[], float]
-) -> Circuit:
+def failed(circuit: Circuit, reason: str, break_after: int) -> Circuit:
     """Return the circuit after an attempt in which the destination took and refused nothing.
 
     Parameters
     ----------
     reason : str
         Why; no patient data.
-    now : float
-        Seconds since the epoch.
     break_after : int
         How many of them in a row open it.
-    random : Callable[[], float]
-        Draws from [0, 1).
     """
-    if circuit.state != "closed":  # an attempt that was under way when it opened
+    if circuit.state is CircuitState.OPEN:  # an attempt that was under way when it opened
         return circuit
-    failures = circuit.failures + 1
-    if failures < break_after:
-        return replace(circuit, failures=failures, reason=reason)
-    return _opened(replace(circuit, failures=failures), reason, now, random)
+    counted = replace(circuit, failures=circuit.failures + 1, reason=reason)
+    return counted if counted.failures < break_after else _opened(counted, reason)
 
 
-def answered(circuit: Circuit) -> Circuit:
+def answered(_circuit: Circuit) -> Circuit:
     """Return the circuit after the destination took or refused an instance: it is there."""
-    return Circuit(probes=circuit.probes)
+    return Circuit()
 
 
-def probe_due(circuit: Circuit, now: float) -> bool:
-    """Tell whether it is time to probe the open circuit."""
-    return circuit.state != "closed" and now >= circuit.until
-
-
-def probing(circuit: Circuit, now: float) -> Circuit:
-    """Return the circuit once the probe with the number `probes` is queued.
-
-    It may have come back before that is noted: then its answer stands, and only the number is
-    used up.
-    """
-    asked = replace(circuit, probes=circuit.probes + 1)
-    if not probe_due(circuit, now):
-        return asked
-    return replace(asked, state=CircuitState.PROBING, until=now + PROBE_LEASE_S)
-
-
-def probe_failed(
-    circuit: Circuit, reason: str, now: float, random: Callable[[], float]
-) -> Circuit:
+def probe_failed(circuit: Circuit, reason: str) -> Circuit:
     """Return the circuit after the destination did not answer a probe."""
-    return circuit if circuit.state == "closed" else _opened(circuit, reason, now, random)
+    return _opened(circuit, reason) if circuit.state is CircuitState.OPEN else circuit
 
 
 def probe_answered(circuit: Circuit) -> Circuit:
@@ -86,23 +57,27 @@ def probe_answered(circuit: Circuit) -> Circuit:
     Attempts may go on. Should they fail all the same (it answers C-ECHO and its disk is full),
     it opens again, and for longer: `openings` is forgotten only when it takes something.
     """
-    return replace(circuit, state=CircuitState.CLOSED, failures=0, until=0.0, reason="")
+    return replace(circuit, state=CircuitState.CLOSED, failures=0, reason="")
 
 
-def hastened(circuit: Circuit, now: float) -> Circuit:
+def hastened(circuit: Circuit) -> Circuit:
     """Return the circuit once an operator wants it probed at once.
 
-    A probe that is under way may have been so for a quarter of an hour: another one is sent. How
-    often it was open before is forgotten, so that the next wait is a short one.
+    How often it was open before is forgotten, so that the next wait is a short one.
     """
-    if circuit.state == "closed":
-        return circuit
-    return replace(circuit, state=CircuitState.OPEN, openings=0, until=now)
+    return replace(circuit, openings=0) if circuit.state is CircuitState.OPEN else circuit
 
 
-def _opened(circuit: Circuit, reason: str, now: float, random: Callable[[], float]) -> Circuit:
-    openings = circuit.openings + 1
-    wait_s = doubled(openings, FIRST_PROBE_S, LONGEST_PROBE_S, random)
-    return replace(
-        circuit, state=CircuitState.OPEN, openings=openings, until=now + wait_s, reason=reason
-    )
+def probe_wait_s(openings: int, random: Callable[[], float]) -> float:
+    """Return how long a circuit that has opened so often is left alone, in seconds.
+
+    Parameters
+    ----------
+    random : callable
+        Draws from [0, 1).
+    """
+    return doubled(openings, FIRST_PROBE_S, LONGEST_PROBE_S, random)
+
+
+def _opened(circuit: Circuit, reason: str) -> Circuit:
+    return replace(circuit, state=CircuitState.OPEN, openings=circuit.openings + 1, reason=reason)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time
-from functools import partial
 
 from node.deliver import breaker
 from node.deliver.turns import Terms, held_because
@@ -85,6 +84,6 @@ def _expedited(
     asked = ""
     if outlet.circuit.state != "closed":
         asked = outlet.circuit.reason or "unknown"
-        catalog.outlets.change_circuit(name, partial(breaker.hastened, now=now), now)
+        catalog.outlets.probe_at_once(name, breaker.hastened, now)
     held = held_because(terms[name], Outlet(outlet.paused), local, urgent=False)
     return Expedited(name, pending, batches, asked, held)

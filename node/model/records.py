@@ -86,15 +86,12 @@ class Circuit:
     """What lately became of talking to a destination; `node.deliver.breaker` decides.
 
     `failures` are attempts that failed in a row, `openings` how often the circuit opened since
-    the destination last took anything, `probes` how often it was probed,
-    `until` when it is asked next.
+    the destination last took anything. When it is probed next is a piece of work.
     """
 
     state: CircuitState = CircuitState.CLOSED
     failures: int = 0
     openings: int = 0
-    probes: int = 0
-    until: float = 0.0
     reason: str = ""
 
 

@@ -257,4 +257,3 @@ class CircuitState(StrEnum):
 
     CLOSED = "closed"
     OPEN = "open"
-    PROBING = "probing"

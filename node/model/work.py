@@ -17,6 +17,8 @@ class Kind(StrEnum):
     """Ask a destination to commit; key: the Transaction UID of the request."""
     REPORT = "report"
     """Tell an application entity to what we commit; lane: its AE title."""
+    PROBE = "probe"
+    """Ask a destination whose circuit is open whether it is there; lane: the destination."""
 
 
 @dataclass(frozen=True, slots=True)

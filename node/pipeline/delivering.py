@@ -108,22 +108,23 @@ class Delivering:
         elif not self.catalog.deliveries.end_batch(job):
             self.catalog.work.later(job, 0.0, attempts=job.attempts)
 
-    def probe(self, destination: str) -> None:
+    def probe(self, job: Task) -> None:
         """Probe a destination whose circuit is open."""
-        target = self.destinations.get(destination)
-        if target is None:
+        target = self.destinations.get(job.lane)
+        if target is None:  # no longer in the settings: it waits until it is there again
+            self.catalog.work.later(job, 0.0, attempts=job.attempts, reason=job.reason)
             return
-        change: Callable[[Circuit], Circuit]
         try:
             answer = target.check()
         except DeliveryError as error:
-            change = partial(
-                breaker.probe_failed, reason=str(error), now=self.clock(), random=self.random
-            )
+            self._end_probe(job, partial(breaker.probe_failed, reason=str(error)))
         else:
-            log.info("destination answers again", destination=destination, answer=answer)
-            change = breaker.probe_answered
-        self.catalog.outlets.change_circuit(destination, change, self.clock())
+            log.info("destination answers again", destination=job.lane, answer=answer)
+            self._end_probe(job, breaker.probe_answered)
+
+    def bury_probe(self, job: Task) -> None:
+        """Count a probe whose job died: the destination did not answer it."""
+        self._end_probe(job, partial(breaker.probe_failed, reason=f"probe died: {job.reason}"))
 
     def bury(self, job: Task) -> None:
         """Count an attempt whose job died; the next one comes after the usual wait."""
@@ -181,13 +182,19 @@ class Delivering:
             change = partial(
                 breaker.failed,
                 reason=next(iter(tally.reasons.values())),
-                now=now,
                 break_after=self._terms(destination).break_after,
-                random=self.random,
             )
-            after = self.catalog.outlets.change_circuit(destination, change, now)
+            after = self.catalog.outlets.change_circuit(
+                destination, change, now, self._probe_wait_s
+            )
             if after.state == "open":
                 log.warning("circuit open", destination=destination, because=after.reason)
+
+    def _end_probe(self, job: Task, change: Callable[[Circuit], Circuit]) -> None:
+        self.catalog.outlets.end_probe(job, change, self.clock(), self._probe_wait_s)
+
+    def _probe_wait_s(self, openings: int) -> float:
+        return breaker.probe_wait_s(openings, self.random)
 
     def _is_tagged(self, target: Destination, job: Task) -> bool:
         return not isinstance(target, TaggingDestination) or self.tag(target, job.key)

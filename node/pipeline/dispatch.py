@@ -2,16 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import time
-from functools import partial
 from typing import Final
 
 import structlog
 
-from node.deliver import breaker
 from node.deliver.turns import Terms, chosen, held_because
 from node.model.records import Outlet
 from node.model.work import Task
-from node.pipeline.workflows import Workflows
 from node.store.catalog import Catalog
 from node.store.waiting import Waiting
 
@@ -30,8 +27,6 @@ class Dispatcher:
         Where the rows are.
     terms
         By name of destination.
-    clock
-        Seconds since the epoch.
     local_time
         Time of day where the node stands.
     """
@@ -40,12 +35,10 @@ class Dispatcher:
         self,
         catalog: Catalog,
         terms: Mapping[str, Terms],
-        clock: Callable[[], float],
         local_time: Callable[[], time],
     ) -> None:
         self._catalog = catalog
         self._terms = terms
-        self._clock = clock
         self._local_time = local_time
 
     def adopt(self) -> None:
@@ -68,11 +61,13 @@ class Dispatcher:
             due[name] = waiting.first(name, free, only_urgent=only_urgent)
         return chosen(due, in_flight, self._terms, AT_ONCE)[:room]
 
-    def probe(self, workflows: Workflows) -> None:
-        """Queue the probes whose time has come."""
-        now = self._clock()
-        for name, outlet in self._catalog.outlets.all().items():
-            circuit = outlet.circuit
-            if name in self._terms and not outlet.paused and breaker.probe_due(circuit, now):
-                workflows.probe(name, circuit.probes)
-                self._catalog.outlets.change_circuit(name, partial(breaker.probing, now=now), now)
+    def choose_probes(self, waiting: Waiting, room: int) -> Sequence[Task]:
+        """Return the probes to send next, of destinations that nobody has paused."""
+        outlets = self._catalog.outlets.all()
+        due = [
+            task
+            for name in waiting.lanes()
+            if name in self._terms and not outlets.get(name, Outlet()).paused
+            for task in waiting.first(name, 1)
+        ]
+        return sorted(due, key=lambda task: task.due_at)[:room]

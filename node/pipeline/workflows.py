@@ -11,7 +11,6 @@ next one twice. What a step does stands in `stages` and `delivering`; here is on
 Route and segment note in rows what has to go where; that is work which `due` claims in its turn.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -31,7 +30,7 @@ from node.pipeline.time_limit import (
 SEGMENT_LIVES: Final = 10
 """A segmentation is given up late: images do not wait for it, and restarts are not its fault."""
 
-_ALWAYS: Final = [Queue("series", at_once=2), Queue("segment", at_once=1), Queue("probe", 4)]
+_ALWAYS: Final = [Queue("series", at_once=2), Queue("segment", at_once=1)]
 
 
 class Delivers(Protocol):
@@ -43,8 +42,11 @@ class Delivers(Protocol):
     def bury(self, job: Task) -> None:
         """Count an attempt whose job died."""
 
-    def probe(self, destination: str) -> None:
+    def probe(self, job: Task) -> None:
         """Probe a destination whose circuit is open."""
+
+    def bury_probe(self, job: Task) -> None:
+        """Count a probe whose job died."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,6 @@ class Workflows:
 
     `again` counts how often it was taken from the quarantine: each time is a job of its own.
     """
-    probe: Callable[[str, int], None]
-    """Queue one probe of a destination, by its number."""
 
 
 def queues() -> list[Queue]:
@@ -69,6 +69,12 @@ def delivery(engine: Engine, delivering: Delivers, choose: Choose, at_once: int)
     """Return what is done to deliver a batch; `at_once` is how many may be on their way."""
     send = engine.step(delivering.send, "send")
     return Handler(Kind.DELIVER, at_once, send, delivering.bury, choose)
+
+
+def probes(engine: Engine, delivering: Delivers, choose: Choose) -> Handler:
+    """Return what is done to probe a destination whose circuit is open."""
+    probe = engine.step(delivering.probe, "probe", LONGEST_PROBE_S)
+    return Handler(Kind.PROBE, 4, probe, delivering.bury_probe, choose)
 
 
 def storage_commitment(
@@ -93,13 +99,10 @@ def segment_job(uid: str, revision: int, again: int) -> str:
     return f"segment/{uid}/{revision}" + _round(again)
 
 
-def register(engine: Engine, stages: Stages, delivering: Delivers) -> Workflows:
+def register(engine: Engine, stages: Stages) -> Workflows:
     """Define the workflows on an engine that is not launched yet."""
     series = _define_series(engine, stages, _define_segment(engine, stages))
-    return Workflows(
-        take_series=series,
-        probe=_define_probe(engine, delivering),
-    )
+    return Workflows(take_series=series)
 
 
 class _TakeSeries(Protocol):
@@ -145,19 +148,6 @@ def _define_segment(engine: Engine, stages: Stages) -> _Segment:
         job = segment_job(uid, revision, again)
         results_to, urgent = plan["results_to"], plan["urgent"]
         engine.enqueue("segment", job, segment, uid, revision, results_to, urgent, again)
-
-    return queue
-
-
-def _define_probe(engine: Engine, delivering: Delivers) -> Callable[[str, int], None]:
-    ask = engine.step(delivering.probe, "probe", LONGEST_PROBE_S)
-
-    @engine.workflow("probe")
-    def probe(destination: str) -> None:
-        ask(destination)
-
-    def queue(destination: str, number: int) -> None:
-        engine.enqueue("probe", f"probe/{destination}/{number}", probe, destination)
 
     return queue
 

@@ -2,7 +2,6 @@
 
 from node.store.database import Database
 from node.store.deliveries import commitment
-from node.store.deliveries.outlets import Outlets
 
 
 class Clock:
@@ -12,13 +11,10 @@ class Clock:
     ----------
     database : Database
         Where the rows are.
-    outlets
-        Owners of what is due.
     """
 
-    def __init__(self, database: Database, outlets: Outlets) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._outlets = outlets
 
     def move_due_times(self, seconds: float) -> None:
         """Let everything be due as far ahead as it was before the clock was set.
@@ -26,5 +22,4 @@ class Clock:
         What was noted in the past is left as it is: that is what the clock said then.
         """
         with self._database.write() as connection:
-            self._outlets.move_due_times(connection, seconds)
             commitment.move_due_times(connection, seconds)

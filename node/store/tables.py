@@ -302,8 +302,6 @@ outlet = Table(
     Column("circuit", EnumText(CircuitState, 8), nullable=False),
     Column("failures", Integer, nullable=False),
     Column("openings", Integer, nullable=False),
-    Column("probes", Integer, nullable=False),
-    Column("until", Float(53), nullable=False),
     Column("reason", Text, nullable=False),
     Column("changed_at", Float(53), nullable=False),
 )

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from node.deliver.turns import Terms, held_because
 from node.model.records import Outlet
-from node.model.states import AT_WORK, CircuitState, HoldState, WorkState
+from node.model.states import AT_WORK, HoldState, WorkState
 from node.model.work import Kind
 from node.store.catalog import Catalog
 from node.store.deliveries.scope import Scope
@@ -34,7 +34,7 @@ def destinations(catalog: Catalog, terms: Mapping[str, Terms], local: time) -> l
     Three queries, however many destinations there are.
     """
     counts, outlets = catalog.deliveries.counted(Scope()), catalog.outlets.all()
-    batches = _batches(catalog)
+    at_work = _at_work(catalog)
     found = []
     for name in sorted({*terms, *counts}):
         outlet = outlets.get(name, Outlet())
@@ -42,11 +42,9 @@ def destinations(catalog: Catalog, terms: Mapping[str, Terms], local: time) -> l
             held = held_because(terms[name], outlet, local, urgent=False)
         else:
             held = "not in the settings"
-        in_flight, first = batches.get(name, (0, None))
+        there = at_work.get(name, _AtWork())
         found.append(
-            Whereabouts(
-                name, held, counts.get(name, Counter()), in_flight, _next_at(first, outlet)
-            )
+            Whereabouts(name, held, counts.get(name, Counter()), there.batches, _next_at(there))
         )
     return found
 
@@ -62,25 +60,35 @@ def count_held(catalog: Catalog) -> int:
         return int(connection.execute(query).scalar_one())
 
 
-def _batches(catalog: Catalog) -> dict[str, tuple[int, float | None]]:
-    """Return of each destination how many batches are on the line, and when the next is due."""
-    waits = work.c.state == WorkState.WAITING
+@dataclass(frozen=True)
+class _AtWork:
+    """What there is to do for a destination: batches on the line; when batch and probe are due."""
+
+    batches: int = 0
+    batch_at: float | None = None
+    probe_at: float | None = None
+
+
+def _at_work(catalog: Catalog) -> dict[str, _AtWork]:
+    """Return what there is to do for each destination."""
+    sends, waits = work.c.kind == Kind.DELIVER, work.c.state == WorkState.WAITING
     query = (
         sa.select(
             work.c.lane,
-            sa.func.count(sa.case((work.c.state.in_(AT_WORK), 1))),
-            sa.func.min(sa.case((waits, work.c.due_at))),
+            sa.func.count(sa.case((sa.and_(sends, work.c.state.in_(AT_WORK)), 1))),
+            sa.func.min(sa.case((sa.and_(sends, waits), work.c.due_at))),
+            sa.func.min(sa.case((~sends, work.c.due_at))),
         )
-        .where(work.c.kind == Kind.DELIVER, work.c.state != WorkState.DONE)
+        .where(work.c.kind.in_((Kind.DELIVER, Kind.PROBE)), work.c.state != WorkState.DONE)
         .group_by(work.c.lane)
     )
     with catalog.read() as connection:
         rows: list[Any] = list(connection.execute(query))
-    return {row[0]: (row[1], row[2]) for row in rows}
+    return {row[0]: _AtWork(row[1], row[2], row[3]) for row in rows}
 
 
-def _next_at(first: float | None, outlet: Outlet) -> float | None:
+def _next_at(found: _AtWork) -> float | None:
     """Return when something happens next: the first batch's turn, or the probe before it."""
-    if first is None or outlet.circuit.state == CircuitState.CLOSED:
-        return first
-    return max(first, outlet.circuit.until)
+    if found.batch_at is None or found.probe_at is None:
+        return found.batch_at
+    return max(found.batch_at, found.probe_at)

@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from node.cli import radnode
-from node.deliver.breaker import probe_due
 from node.model.records import Circuit
 from node.model.states import CircuitState, DeliveryState
+from node.model.work import Kind
 from node.store.catalog import Catalog
 from tests.due_time import batch_claimed, batches_due
 from tests.store_rows import SERIES, STUDY, stored
@@ -70,7 +70,7 @@ def test_a_paused_destination_says_so_and_goes_on(catalog: Catalog, config: str)
 
 def test_what_holds_a_destination_up_is_listed(catalog: Catalog, config: str) -> None:
     """An open circuit with its reason; a destination that rows name and the settings do not."""
-    opened = Circuit(CircuitState.OPEN, 5, 1, 0, 130.0, "no connection")
+    opened = Circuit(CircuitState.OPEN, 5, 1, "no connection")
     catalog.outlets.change_circuit("pacs", lambda _: opened, 100.0)
     catalog.deliveries.add("c", "gone", UIDS, 100.0)
 
@@ -114,8 +114,8 @@ def _fail(catalog: Catalog, destination: str = "pacs") -> None:
     """Let a destination have been away for hours."""
     task = batch_claimed(catalog, destination, "b")
     assert catalog.work.later(task, 9e12, attempts=9)
-    shut = Circuit(CircuitState.OPEN, 5, 9, 3, 9e12, "no connection")
-    catalog.outlets.change_circuit(destination, lambda _: shut, 100.0)
+    shut = Circuit(CircuitState.OPEN, 5, 9, "no connection")
+    catalog.outlets.change_circuit(destination, lambda _: shut, 100.0, lambda _: 9e12)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,8 @@ def test_a_destination_that_is_back_is_tried_now(
     assert "circuit is open (no connection): it is probed now" in answer
     (job,) = batches_due(catalog, "pacs", time.time())
     assert (job.state, job.attempts) == ("waiting", 0)
-    assert probe_due(catalog.outlets.get("pacs").circuit, time.time())
+    (probe,) = catalog.work.open(Kind.PROBE, "pacs")
+    assert probe.due_at <= time.time()
     assert not catalog.outlets.get("archive").circuit.openings
 
 

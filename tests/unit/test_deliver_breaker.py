@@ -1,6 +1,4 @@
-"""The circuit breaker, driven through every sequence of events on a clock of its own."""
-
-from dataclasses import dataclass, field, replace
+"""The circuit breaker, driven through every sequence of events."""
 
 import pytest
 from hypothesis import given
@@ -9,15 +7,18 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from node.deliver import breaker
 from node.model.records import Circuit
-from node.model.states import CircuitState
 
 BREAK_AFTER = 3
 
 
-def _failed(circuit: Circuit, times: int = 1, now: float = 100.0) -> Circuit:
+def _failed(circuit: Circuit, times: int = 1) -> Circuit:
     for _ in range(times):
-        circuit = breaker.failed(circuit, "nobody there", now, BREAK_AFTER, lambda: 0.5)
+        circuit = breaker.failed(circuit, "nobody there", BREAK_AFTER)
     return circuit
+
+
+def _wait_s(circuit: Circuit) -> float:
+    return breaker.probe_wait_s(circuit.openings, lambda: 0.5)
 
 
 def test_it_opens_after_so_many_failures_in_a_row() -> None:
@@ -27,29 +28,18 @@ def test_it_opens_after_so_many_failures_in_a_row() -> None:
 
     opened = _failed(Circuit(), BREAK_AFTER)
 
-    assert (opened.state, opened.reason) == ("open", "nobody there")
-    assert opened.until > 100.0
+    assert (opened.state, opened.reason, opened.openings) == ("open", "nobody there", 1)
 
 
-def test_it_is_probed_when_its_wait_is_over_and_closes_on_an_answer() -> None:
-    """Not before; and one probe at a time."""
+def test_it_closes_on_an_answer_to_a_probe_and_stays_open_without() -> None:
+    """With the last reason."""
     opened = _failed(Circuit(), BREAK_AFTER)
-    assert not breaker.probe_due(opened, opened.until - 1)
-    assert breaker.probe_due(opened, opened.until)
 
-    asked = breaker.probing(opened, opened.until)
+    away = breaker.probe_failed(opened, "refused")
 
-    assert asked.state == "probing"
-    assert not breaker.probe_due(asked, opened.until + 1)
-    assert breaker.probe_answered(asked).state == "closed"
-
-
-def test_a_probe_that_died_is_sent_again_under_another_number() -> None:
-    """A worker that is killed while it asks must not leave the destination shut for ever."""
-    asked = breaker.probing(_failed(Circuit(), BREAK_AFTER), 200.0)
-
-    assert breaker.probe_due(asked, 200.0 + breaker.PROBE_LEASE_S)
-    assert breaker.probing(asked, 2000.0).probes == asked.probes + 1
+    assert (away.state, away.reason, away.openings) == ("open", "refused", 2)
+    closed = breaker.probe_answered(away)
+    assert (closed.state, closed.reason, closed.failures) == ("closed", "", 0)
 
 
 def test_every_opening_waits_longer_until_something_is_taken() -> None:
@@ -58,14 +48,14 @@ def test_every_opening_waits_longer_until_something_is_taken() -> None:
     circuit = Circuit()
     for _ in range(8):
         circuit = _failed(circuit, BREAK_AFTER)
-        waits.append(circuit.until - 100.0)
-        circuit = breaker.probe_answered(breaker.probing(circuit, 100.0))
+        waits.append(_wait_s(circuit))
+        circuit = breaker.probe_answered(circuit)
 
     assert waits == sorted(waits)
     assert waits[-1] <= breaker.LONGEST_PROBE_S
     assert waits[0] < waits[-1]
     again = _failed(breaker.answered(circuit), BREAK_AFTER)
-    assert again.until - 100.0 == pytest.approx(waits[0])
+    assert _wait_s(again) == pytest.approx(waits[0])
 
 
 def test_late_news_changes_nothing() -> None:
@@ -73,105 +63,81 @@ def test_late_news_changes_nothing() -> None:
     opened = _failed(Circuit(), BREAK_AFTER)
 
     assert _failed(opened) == opened
-    assert breaker.probe_failed(Circuit(), "late", 100.0, lambda: 0.5) == Circuit()
+    assert breaker.probe_failed(Circuit(), "late") == Circuit()
 
 
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 40))
 def test_the_wait_is_bounded(fraction: float, openings: int) -> None:
     """However long it has been away, it is asked every quarter of an hour."""
-    circuit = Circuit(CircuitState.PROBING, BREAK_AFTER, openings)
+    wait_s = breaker.probe_wait_s(openings + 1, lambda: fraction)
 
-    after = breaker.probe_failed(circuit, "away", 0.0, lambda: fraction)
-
-    assert breaker.FIRST_PROBE_S <= after.until <= breaker.LONGEST_PROBE_S
-
-
-@dataclass
-class Seen:
-    """What the model of the breaker remembers."""
-
-    now: float = 0.0
-    in_a_row: int = 0
-    numbers: list[int] = field(default_factory=list)
+    assert breaker.FIRST_PROBE_S <= wait_s <= breaker.LONGEST_PROBE_S
 
 
 class Breaker(RuleBasedStateMachine):
-    """Whatever happens in whatever order: shut only after failures, and never for ever."""
+    """Whatever happens in whatever order: shut only after failures in a row."""
 
     def __init__(self) -> None:
         super().__init__()
         self.circuit = Circuit()
-        self.seen = Seen()
-
-    @rule(seconds=st.floats(0, 2000))
-    def time_passes(self, seconds: float) -> None:
-        """Let time pass."""
-        self.seen.now += seconds
+        self.in_a_row = 0
 
     @rule()
     def an_attempt_fails(self) -> None:
         """Fail, as only an attempt that was let through can (or one under way)."""
         was = self.circuit.state
-        self.circuit = _failed(self.circuit, now=self.seen.now)
-        self.seen.in_a_row += was == "closed"
-        assert (self.circuit.state == "open") >= (self.seen.in_a_row >= BREAK_AFTER)
+        self.circuit = _failed(self.circuit)
+        self.in_a_row += was == "closed"
+        assert (self.circuit.state == "open") >= (self.in_a_row >= BREAK_AFTER)
 
     @rule()
     def something_is_taken(self) -> None:
         """Answer an attempt."""
         self.circuit = breaker.answered(self.circuit)
-        self.seen.in_a_row = 0
+        self.in_a_row = 0
         assert (self.circuit.state, self.circuit.openings) == ("closed", 0)
 
-    @rule(there=st.booleans(), at_once=st.booleans())
-    def it_is_probed(self, there: bool, at_once: bool) -> None:
-        """Ask when it is time; the answer may come before it is noted that it was asked."""
-        if not breaker.probe_due(self.circuit, self.seen.now):
-            return
-        self.seen.numbers.append(self.circuit.probes)
-        if at_once:
-            self._hears(there=there)
-            heard = self.circuit
-            self.circuit = breaker.probing(self.circuit, self.seen.now)
-            assert replace(self.circuit, probes=heard.probes) == heard
-        else:
-            self.circuit = breaker.probing(self.circuit, self.seen.now)
-            self._hears(there=there)
+    @rule()
+    def it_answers_a_probe(self) -> None:
+        """Be there."""
+        self.circuit = breaker.probe_answered(self.circuit)
+        self.in_a_row = 0
+        assert self.circuit.state == "closed"
 
-    def _hears(self, *, there: bool) -> None:
-        if there:
-            self.circuit = breaker.probe_answered(self.circuit)
-            self.seen.in_a_row = 0
-        else:
-            self.circuit = breaker.probe_failed(self.circuit, "away", self.seen.now, lambda: 0.5)
+    @rule()
+    def it_answers_no_probe(self) -> None:
+        """Be away, also late: what it was, it stays."""
+        was = self.circuit
+        self.circuit = breaker.probe_failed(self.circuit, "away")
+        assert self.circuit.state is was.state
+        assert self.circuit.openings == was.openings + (was.state == "open")
 
-    @invariant()
-    def no_probe_has_the_number_of_another(self) -> None:
-        """Check it: a number names a durable job, and one used twice would never run."""
-        assert len(set(self.seen.numbers)) == len(self.seen.numbers)
+    @rule()
+    def an_operator_says_now(self) -> None:
+        """Forget how often it opened; whether it is open stays."""
+        was = self.circuit.state
+        self.circuit = breaker.hastened(self.circuit)
+        assert self.circuit.state is was
 
     @invariant()
-    def it_is_asked_within_a_quarter_of_an_hour(self) -> None:
-        """Check that shut means: asked again soon."""
+    def it_is_shut_only_after_failures_in_a_row(self) -> None:
+        """Check it, and that people are told why."""
         if self.circuit.state != "closed":
-            assert self.circuit.until <= self.seen.now + breaker.PROBE_LEASE_S
-            assert self.seen.in_a_row >= BREAK_AFTER
+            assert self.in_a_row >= BREAK_AFTER
+            assert self.circuit.reason
 
 
 TestBreaker = Breaker.TestCase
 
 
 def test_an_operator_may_have_it_probed_now() -> None:
-    """Also where a probe is out; after a short wait again, should it fail. A closed one stays."""
+    """After a short wait again, should it fail. A closed one stays."""
     circuit = _failed(Circuit(), BREAK_AFTER)
     for _ in range(9):
-        circuit = breaker.probe_failed(circuit, "nobody there", 200.0, lambda: 0.5)
-    probing = breaker.probing(circuit, circuit.until)
+        circuit = breaker.probe_failed(circuit, "nobody there")
 
-    for one in (circuit, probing):
-        hastened = breaker.hastened(one, 250.0)
-        assert breaker.probe_due(hastened, 250.0)
-        assert (hastened.state, hastened.probes) == ("open", one.probes)
-        again = breaker.probe_failed(hastened, "nobody there", 250.0, lambda: 0.5)
-        assert again.until - 250.0 <= 2 * breaker.FIRST_PROBE_S
-    assert breaker.hastened(_failed(Circuit()), 250.0) == _failed(Circuit())
+    hastened = breaker.hastened(circuit)
+
+    assert hastened.state == "open"
+    assert _wait_s(breaker.probe_failed(hastened, "nobody there")) <= 2 * breaker.FIRST_PROBE_S
+    assert breaker.hastened(_failed(Circuit())) == _failed(Circuit())

@@ -3,7 +3,6 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -260,10 +259,10 @@ def test_pause_and_circuit_stand_side_by_side(catalog: Catalog) -> None:
     """Two processes change one row: neither undoes the other."""
     other = Catalog(str(catalog.engine.url.render_as_string(hide_password=False)))
     assert catalog.outlets.get("pacs") == Outlet()
-    opened = Circuit(CircuitState.OPEN, 5, 1, 0, 130.0, "nobody there")
+    opened = Circuit(CircuitState.OPEN, 5, 1, "nobody there")
 
     catalog.outlets.set_paused("pacs", True, 101.0)
-    other.outlets.change_circuit("pacs", lambda known: replace(opened, probes=known.probes), 102.0)
+    other.outlets.change_circuit("pacs", lambda _: opened, 102.0)
 
     assert catalog.outlets.all() == {"pacs": Outlet(True, opened)}
     assert not catalog.deliveries.is_wanted(UIDS[0], "pacs")

@@ -1,12 +1,14 @@
 """What was due under the version before is due under this one, when it was due then."""
 
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
 
-from node.model.states import PromiseState, WorkState
-from node.model.work import Kind, TaskKey
+from node.model.records import Circuit, Outlet
+from node.model.states import CircuitState, PromiseState, WorkState
+from node.model.work import Kind, Task, TaskKey
 from node.store.catalog import Catalog
 from node.store.database import migrations
 from node.store.tables import commitment_request
@@ -106,3 +108,35 @@ def test_batches_go_on_where_they_were(empty_database: str) -> None:
     assert through is not None
     assert through.state is WorkState.DONE
     catalog.close()
+
+
+def test_circuits_that_were_open_are_probed(empty_database: str) -> None:
+    """At their time; one that was being probed at once, for its probe may have died."""
+    rows = [
+        {
+            "destination": state, "paused": False, "circuit": state, "failures": 5, "openings": 2,
+            "probes": 4, "until": 0.0 if state == "closed" else 500.0, "reason": "nobody there",
+            "changed_at": 50.0,
+        }
+        for state in ("closed", "open", "probing")
+    ]  # fmt: skip
+    before(empty_database, "0018", outlet=rows)
+
+    catalog = migrated(empty_database)
+
+    found = [task for name in ("closed", "open", "probing") for task in _probes(catalog, name)]
+    assert [(one.of, one.due_at, one.state) for one in found] == [
+        (TaskKey(Kind.PROBE, "open", ""), 500.0, WorkState.WAITING),
+        (TaskKey(Kind.PROBE, "probing", ""), 50.0, WorkState.WAITING),
+    ]
+    opened = Circuit(CircuitState.OPEN, 5, 2, "nobody there")
+    assert catalog.outlets.all() == {
+        "closed": Outlet(False, replace(opened, state=CircuitState.CLOSED)),
+        "open": Outlet(False, opened),
+        "probing": Outlet(False, opened),
+    }
+    catalog.close()
+
+
+def _probes(catalog: Catalog, destination: str) -> list[Task]:
+    return catalog.work.open(Kind.PROBE, destination)

@@ -7,8 +7,10 @@ from node.deliver.turns import Terms
 from node.model.work import Kind, TaskKey
 from node.store.deliveries.orders import REPLAY
 from node.store.deliveries.scope import Scope
-from tests.delivery_desk import MakeDesk
+from node.store.work import LEASE_S
+from tests.delivery_desk import Desk, MakeDesk
 from tests.fault_peer import FaultPeer
+from tests.inline_jobs import HandEngine
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 """Pynetdicom drops the socket of a connection that did not come about without closing it."""
@@ -27,12 +29,12 @@ def test_the_circuit_opens_and_a_c_echo_closes_it(peer: FaultPeer, make_desk: Ma
     assert sorted(tried) == [0] * 7 + [1] * 3
     desk.check()
     for _ in range(20):  # asked again and again; no batch is charged for it
-        desk.now = desk.catalog.outlets.get("pacs").circuit.until
+        desk.now = desk.probe_at
         desk.look()
     assert sorted(job.attempts for job in desk.catalog.work.open(Kind.DELIVER, "pacs")) == sorted(
         tried
     )
-    assert desk.catalog.outlets.get("pacs").circuit.probes == 20
+    assert sum(name.startswith("probe/") for name in desk.ran) == 20
 
     peer.start()
     desk.go_on()
@@ -58,8 +60,8 @@ def test_a_peer_that_answers_and_stores_nothing_is_asked_ever_less(
             circuit = desk.catalog.outlets.get("pacs").circuit
             jobs = desk.catalog.work.open(Kind.DELIVER, "pacs")
             if circuit.state == "open":
-                waits.append(circuit.until - desk.now)
-            desk.now = circuit.until if circuit.state == "open" else min(j.due_at for j in jobs)
+                waits.append(desk.probe_at - desk.now)
+            desk.now = desk.probe_at if circuit.state == "open" else min(j.due_at for j in jobs)
     opened = [wait for wait in waits if wait > 0]
     assert opened == sorted(opened)
     assert opened[-1] > opened[0]
@@ -70,6 +72,62 @@ def test_a_peer_that_answers_and_stores_nothing_is_asked_ever_less(
 
     assert desk.states() == ["delivered"] * 4
     assert desk.catalog.outlets.get("pacs").circuit.openings == 0
+
+
+def _opened(desk: Desk) -> None:
+    desk.add("b", 1)
+    while desk.look():
+        desk.now += 400
+    assert desk.catalog.outlets.get("pacs").circuit.state == "open"
+
+
+@pytest.mark.parametrize("end", ["raised", "its machine is gone"])
+def test_a_probe_that_died_is_a_failed_one_and_another_follows(
+    peer: FaultPeer, make_desk: MakeDesk, end: str
+) -> None:
+    """A worker that is killed while it asks must not leave the destination shut for ever."""
+    desk = make_desk(Terms(break_after=2))
+    _opened(desk)
+    desk.now = desk.probe_at
+    desk.look(run=False)
+    (probe,) = desk.catalog.work.open(Kind.PROBE, "pacs")
+    assert probe.state == "claimed"
+    desk.jobs.clear()
+    if end == "raised":
+        openings = desk.catalog.outlets.get("pacs").circuit.openings
+        assert desk.catalog.work.die(probe.of, probe.serial, "ERROR: poison")
+        desk.look()
+        circuit = desk.catalog.outlets.get("pacs").circuit
+        assert (circuit.openings, circuit.reason) == (
+            openings + 1, "probe died: ERROR: poison",
+        )  # fmt: skip
+    else:
+        desk.engine = HandEngine("another")
+        desk.restart()
+    peer.start()
+    desk.now += LEASE_S + 1
+    desk.go_on()
+
+    assert desk.states() == ["delivered"]
+    assert peer.echoes == 1
+
+
+def test_a_destination_that_is_paused_is_not_probed(peer: FaultPeer, make_desk: MakeDesk) -> None:
+    """Until it goes on: then at once, for its time has come long ago."""
+    desk = make_desk(Terms(break_after=2))
+    _opened(desk)
+    peer.start()
+    desk.catalog.outlets.set_paused("pacs", True, desk.now)
+    for _ in range(5):
+        desk.now += 86400
+        assert desk.look() == 0
+    assert peer.echoes == 0
+
+    desk.catalog.outlets.set_paused("pacs", False, desk.now)
+    assert desk.look() == 1
+    assert peer.echoes == 1
+    desk.go_on()
+    assert desk.states() == ["delivered"]
 
 
 def test_given_up_after_all_attempts_and_replayed(peer: FaultPeer, make_desk: MakeDesk) -> None:

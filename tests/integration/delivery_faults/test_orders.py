@@ -99,8 +99,8 @@ def test_what_is_held_after_its_job_was_queued_is_not_even_called(
     if held == "paused":
         desk.catalog.outlets.set_paused("pacs", True, desk.now)
     else:
-        shut = Circuit(CircuitState.OPEN, 5, 1, 0, desk.now + 60, "no connection")
-        desk.catalog.outlets.change_circuit("pacs", lambda _: shut, desk.now)
+        shut = Circuit(CircuitState.OPEN, 5, 1, "no connection")
+        desk.catalog.outlets.change_circuit("pacs", lambda _: shut, desk.now, lambda _: 60.0)
 
     desk.look()
 
@@ -159,7 +159,7 @@ def test_now_is_now(peer: FaultPeer, make_desk: MakeDesk) -> None:
     for _ in range(40):
         desk.now += 3600
         desk.look()
-    assert desk.catalog.outlets.get("pacs").circuit.until > desk.now
+    assert desk.probe_at > desk.now
     peer.start()
     assert desk.look() == 0
 
@@ -169,6 +169,28 @@ def test_now_is_now(peer: FaultPeer, make_desk: MakeDesk) -> None:
 
     assert desk.states() == ["delivered"] * 3
     assert peer.echoes == 1
+
+
+def test_now_does_not_wait_for_a_probe_under_way(peer: FaultPeer, make_desk: MakeDesk) -> None:
+    """That one hangs, and comes back later with old news."""
+    desk = make_desk(Terms(break_after=2))
+    desk.add("b", 3)
+    while desk.look():
+        desk.now += 400
+    desk.now = desk.probe_at
+    desk.look(run=False)
+    ((_, hangs),) = desk.jobs.items()
+    desk.jobs.clear()
+
+    peer.start()
+    expedite(desk.catalog, Scope("pacs"), desk.terms, desk.now, desk.local)
+    desk.go_on()
+    assert desk.states() == ["delivered"] * 3
+    before = desk.catalog.outlets.get("pacs")
+    hangs()
+
+    assert peer.echoes == 1
+    assert desk.catalog.outlets.get("pacs") == before
 
 
 @pytest.mark.parametrize("dead", [False, True], ids=["the last attempt failed", "the job died"])
