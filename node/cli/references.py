@@ -12,10 +12,12 @@ from rich.console import Console
 
 from node.cli import command_reference
 from node.route import reference as rule_reference
+from node.settings import reference as setting_reference
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "COMMANDS.md": command_reference.reference,
     "RULES.md": rule_reference.reference,
+    "SETTINGS.md": setting_reference.reference,
 }
 """Name of a file in `deploy/`; what makes it."""
 

@@ -25,13 +25,22 @@ class _Outbound(Section):
     """What every kind of destination has: how much at once, when, and how often again."""
 
     name: Name
+    """How rules and commands call it."""
     connections: Annotated[int, Field(ge=1, le=16)] = 2
+    """Batches (a series, its results) sent to it at once, each over one association."""
     priority: Literal["high", "normal", "low"] = "normal"
+    """Who is served first when the node is busy."""
     window: Window | None = None
+    """Send at these hours only, local time; urgent deliveries do not wait."""
     attempts: Annotated[int, Field(ge=1, le=1000)] = 45
+    """Failed attempts after which an instance is parked, about a week; requests for commitment,
+    too."""
     first_delay_s: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    """The wait before the second attempt; it doubles, half of it at random."""
     longest_delay_s: Annotated[float, Field(ge=1, le=7 * 86400)] = 6 * 3600.0
+    """The longest wait between two attempts."""
     break_after: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Failed attempts in a row that open the circuit: then it is only probed until it answers."""
 
     @model_validator(mode="after")
     def _delays_grow(self) -> Self:
@@ -53,16 +62,27 @@ class DimseDestination(_Outbound):
     """A Storage SCP reached by C-STORE."""
 
     kind: Literal["dimse"]
+    """C-STORE to a Storage SCP."""
     ae_title: AETitle
+    """What it is called."""
     host: Host
+    """Name or address."""
     port: Port
+    """DICOM port."""
     calling_ae: AETitle | None = None
+    """What we call ourselves; absent: `node.ae_title`."""
     tls: ClientTlsTable | None = None
+    """DICOM over TLS; absent: unencrypted."""
     commitment: bool = False
+    """Ask it to commit to what it took; what it did not keep is sent again."""
     commitment_timeout_s: Annotated[float, Field(ge=1)] = 3600.0
+    """No report after this: it is asked again."""
     commitment_wait_s: Annotated[float, Field(ge=0, le=100)] = 5.0
+    """Stay associated so long for a report on the same association."""
     connect_s: Annotated[float, Field(gt=0, le=600)] = 15.0
+    """Time to connect and to negotiate."""
     response_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    """Time to answer one instance."""
 
     def examine(self, now: datetime) -> None:
         """Look at the certificates of its TLS."""
@@ -74,12 +94,19 @@ class HttpDestination(_Outbound):
     """What `dicomweb` and `orthanc` have in common: a server, and how it knows us."""
 
     url: ServiceUrl
+    """Of the service; never with a password in it."""
     username: str | None = None
+    """Goes with `password_file` or `password_env`."""
     password_file: Path | None = None
+    """File that holds the password; it is read for each use."""
     password_env: str | None = None
+    """Environment variable that holds it."""
     token_file: Path | None = None
+    """File that holds a bearer token."""
     token_env: str | None = None
+    """Environment variable that holds it."""
     tls: ClientTlsTable | None = None
+    """How its certificate is trusted, and who we say we are."""
 
     @model_validator(mode="after")
     def _one_credential(self) -> Self:
@@ -118,20 +145,25 @@ class DicomwebDestination(HttpDestination):
     """A STOW-RS service (PS3.18 Section 10.5)."""
 
     kind: Literal["dicomweb"]
+    """STOW-RS (PS3.18 Section 10.5)."""
 
 
 class OrthancDestination(HttpDestination):
     """An Orthanc reached by its REST API: instances, labels, metadata."""
 
     kind: Literal["orthanc"]
+    """REST of an Orthanc: instances, labels, metadata."""
     label_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,32}$")] = "radnet-"
+    """What labels begin with there: letters, digits, `-` and `_`, or nothing."""
 
 
 class FolderDestination(_Outbound):
     """A folder that gets one file per instance."""
 
     kind: Literal["folder"]
+    """A file for each instance."""
     path: Path
+    """The folder; made if it is not there."""
 
 
 Destination = Annotated[

@@ -18,11 +18,17 @@ class TlsSection(Section):
     """`[tls]`: DICOM over TLS into the node; absent: the plain port only."""
 
     port: Annotated[int, Field(ge=0, le=65535)] = 2762  # IANA: dicom-tls
+    """DICOM port over TLS."""
     certificate_file: Path
+    """Our certificate, PEM, with what vouches for it behind it."""
     key_file: Path
+    """Its private key, PEM, not encrypted."""
     ca_file: Path | None = None
+    """Authorities that vouch for certificates of clients."""
     client_certificate: tls.ClientCertificate = "required"
+    """Whether a client has to show a certificate; `none`: it is not asked for one."""
     plain_port: bool = True
+    """Listen on `node.port` too."""
 
     @model_validator(mode="after")
     def _somebody_vouches(self) -> Self:
@@ -47,10 +53,15 @@ class ClientTlsTable(Section):
     """Table `tls` of a destination: how its server is trusted, and who we say we are."""
 
     ca_file: Path | None = None
+    """Authorities that vouch for the server; absent: those of the operating system."""
     certificate_file: Path | None = None
+    """What we show to it."""
     key_file: Path | None = None
+    """The private key of that."""
     server_name: str | None = None
+    """Name its certificate has, where that is not `host`."""
     check_server_name: bool = True
+    """Whether its certificate has to be for its name."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -77,11 +88,17 @@ class AuditSection(Section):
     """`[audit]`: where audit messages go (PS3.15 Section A.5 and A.6); absent: nowhere."""
 
     host: Host
+    """The syslog server."""
     port: Port | None = None
+    """Its port; absent: 6514 for `tls`, else 514."""
     transport: Literal["tls", "tcp", "udp"] = "tls"
+    """How it is reached; over `udp` nobody can know whether it took a message."""
     tls: ClientTlsTable = ClientTlsTable()
+    """How it is trusted over `tls`, keys as of a destination."""
     source_id: Name | None = None
+    """Audit Source ID; absent: `node.ae_title`."""
     site: str = ""
+    """Audit Enterprise Site ID."""
 
     @property
     def well_known_port(self) -> int:
@@ -90,35 +107,25 @@ class AuditSection(Section):
 
 
 class Source(Section):
-    """One `[[sources]]` entry: who may send, from where, and where our reports to it go.
-
-    Attributes
-    ----------
-    ae_title : str
-        Its calling AE title.
-    called_ae : str or None
-        What it must call; None: `node.ae_title`.
-    networks : tuple of IPv4Network or IPv6Network
-        Where it may come from; empty: anywhere.
-    certificate : str or None
-        A DNS name or IP address among the Subject Alternative Names of its TLS certificate
-        (RFC 9525); with it, it is let in over TLS only.
-    maximum_associations : int or None
-        At once; None: as many as the node takes.
-    host, port
-        Where it listens for our N-EVENT-REPORT (PS3.4 Annex J).
-    tls : ClientTlsTable or None
-        How it is trusted there; None: it listens unencrypted.
-    """
+    """One `[[sources]]` entry: who may send, from where, and where our reports to it go."""
 
     ae_title: AETitle
+    """Its calling AE title."""
     called_ae: AETitle | None = None
+    """What it must call; absent: `node.ae_title`."""
     networks: tuple[Network, ...] = ()
+    """Where it may come from; empty: anywhere."""
     certificate: CertificateName | None = None
+    """A DNS name or IP address among the Subject Alternative Names of its certificate (RFC
+    9525); with it, it is let in over TLS only."""
     maximum_associations: Annotated[int, Field(ge=1)] | None = None
+    """Of this one at once; absent: as many as the node takes."""
     host: Host | None = None
+    """Where it listens for our storage commitment reports (PS3.4 Annex J)."""
     port: Port | None = None
+    """Its port there."""
     tls: ClientTlsTable | None = None
+    """How it is trusted there; absent: it listens unencrypted."""
 
     @model_validator(mode="after")
     def _whole_address(self) -> Self:

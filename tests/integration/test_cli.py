@@ -14,12 +14,11 @@ from node.app import open_storage
 from node.cli import radnode
 from node.cli.shown import usable
 from node.receive.encoded import file_head
-from node.settings import Settings, load
+from node.settings import load
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 from tests.store_rows import STUDY, stored
 
-REFERENCE = (Path(__file__).parents[2] / "deploy" / "SETTINGS.md").read_text(encoding="utf-8")
 runner = CliRunner()
 
 
@@ -158,20 +157,6 @@ def test_every_command_explains_itself() -> None:
     assert {"run", "send", "status", "deliveries"} <= set(names)
     for name in names:
         assert runner.invoke(radnode, [name, "--help"]).exit_code == 0
-
-
-def _keys() -> list[str]:
-    found = []
-    for name, field in Settings.model_fields.items():
-        nested = getattr(field.annotation, "model_fields", None)
-        found += [f"{name}.{key}" for key in nested] if nested else [name]
-    return found
-
-
-@pytest.mark.parametrize("key", _keys())
-def test_every_setting_is_documented(key: str) -> None:
-    """Each key of node.toml has a row in the reference."""
-    assert f"`{key}`" in REFERENCE
 
 
 def test_open_storage_can_be_repeated(tmp_path: Path) -> None:

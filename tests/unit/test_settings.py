@@ -22,7 +22,7 @@ PACS = (
 )
 KINDS: Final = get_args(get_args(Destination)[0])
 NODE: Final = Path(node.__file__).parent
-README: Final = (NODE.parent / "README.md").read_text(encoding="utf-8")
+REFERENCE: Final = (NODE.parent / "deploy" / "SETTINGS.md").read_text(encoding="utf-8")
 SHIPPED = Path(__file__).parents[2] / "deploy" / "node.toml"
 
 
@@ -96,7 +96,7 @@ def test_every_kind_of_destination_is_found_by_its_name() -> None:
     assert sorted(kinds) == ["dicomweb", "dimse", "folder", "orthanc"]
     for kind in kinds:
         assert (NODE / "deliver" / f"{kind}.py").is_file()
-        assert f"`{kind}`" in README
+        assert f'`kind = "{kind}"`' in REFERENCE
 
 
 @pytest.mark.parametrize(
