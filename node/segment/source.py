@@ -26,7 +26,7 @@ from node.identity import (
     derived_uid,
 )
 from node.segment.edition import Edition, date_result
-from radnet.volume.geometry import stack
+from radnet.volume.geometry import slice_order
 from radnet.volume.headers import MULTI_FRAME, quiet_headers, read_file, series_name
 from radnet.volume.selection import pick
 from radnet.volume.series import read_headers, read_volume
@@ -143,7 +143,7 @@ def read_source(paths: Sequence[Path]) -> SourceSeries:
     if first.SOPClassUID in MULTI_FRAME:
         ordered = [read_file(paths[0], pixels=False)]
     else:
-        ordered = [headers[index] for index in stack(headers).order]
+        ordered = [headers[index] for index in slice_order(headers).order]
     frame = str(
         volume.frame_of_reference_uid
         or derived_uid(first.StudyInstanceUID, first.SeriesInstanceUID, "frame")

@@ -15,7 +15,7 @@ from rich.table import Table
 from radnet.errors import RadnetError, UnusableVolumeError
 
 if TYPE_CHECKING:
-    from radnet.inference.recognise import ScanFile
+    from radnet.inference.scan_file import ScanFile
 
 shown = Console(stderr=True)
 WRITTEN = (".nii", ".nii.gz")
@@ -57,7 +57,8 @@ def classify(  # noqa: PLR0913 (typer wants one parameter per option)
 ) -> None:
     """Say what is in one scan, from its header and its pixels."""
     from radnet.inference import classifier as networks
-    from radnet.inference.recognise import read_scan_file, recognise_scan, told
+    from radnet.inference.recognise import recognise_scan, told
+    from radnet.inference.scan_file import read_scan_file
 
     if modality is not None and modality.upper() not in ("CT", "MR"):
         raise UnusableVolumeError(f"--modality {modality}: expected CT or MR")
@@ -122,8 +123,9 @@ def segment(
     import numpy as np
 
     from radnet.inference import classifier as networks
-    from radnet.inference.recognise import read_scan_file
+    from radnet.inference.preparation import usable
     from radnet.inference.refusals import refuse_other_than_ct
+    from radnet.inference.scan_file import read_scan_file
     from radnet.inference.segmenter import LiverSegmenter
     from radnet.volume.axes import UPRIGHT, turn_to
 
@@ -134,8 +136,7 @@ def segment(
         if source.modality != "CT":
             raise UnusableVolumeError(f"{scan.name}: modality {source.modality}; expected CT")
         volume = source.volume()
-        affine = np.asarray(volume.affine)
-        refuse_other_than_ct(networks.stack_of(turn_to(affine, UPRIGHT).there(volume)))
+        refuse_other_than_ct(turn_to(volume.affine, UPRIGHT).there(usable(volume)))
     with shown.status("Loading weights"):
         segmenter = LiverSegmenter.load(liver, networks.Classifier.load(classifier))
     _tell_weights("liver", segmenter.digest)
@@ -146,7 +147,7 @@ def segment(
         source.write_mask(volume, found.mask, out)
     except OSError as error:
         raise RadnetError(f"{out}: cannot be written ({error.strerror})") from error
-    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
+    voxel_ml = abs(float(np.linalg.det(volume.affine[:3, :3]))) / 1000
     verdict = f"{found.mask.sum() * voxel_ml:.0f} mL" if found.mask.any() else "no liver"
     Console().print(f"{out}: {verdict}", markup=False, highlight=False, soft_wrap=True)
 

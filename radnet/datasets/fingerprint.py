@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-SCANS: Final = ("MANIFEST.csv", "dicom/*/*.dcm", "liver/*.nii.gz")
+SCANS: Final = ("MANIFEST.csv", "dicom/*/*.dcm", "liver/*.nii.gz", "nifti/*.nii.gz", "*.nii.gz")
 LITS: Final = ("volume-*", "segmentation-*")  # in any folder below
 KEPT: Final = 12  # characters of a digest
 

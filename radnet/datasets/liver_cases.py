@@ -9,17 +9,21 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
+import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
 from radnet.datasets.bowel import gas_pockets
 from radnet.datasets.masks import mask_beside
-from radnet.datasets.scans import files, read_manifest, read_nifti, read_scan
+from radnet.datasets.reading import read_placed
+from radnet.datasets.scans import Scan, files, read_manifest, read_scan
 from radnet.errors import UnusableVolumeError
-from radnet.inference.preparation import AIR_HU, LIVER_SPACING_MM, Stack, axial
+from radnet.inference.frame import liver_view
+from radnet.inference.preparation import AIR_HU, LIVER_SPACING_MM, axial
 from radnet.labels.vocabulary import Plane
 from radnet.phantom.acquisition import take
 from radnet.phantom.protocols import random_scan
+from radnet.volume.axes import turned_like
 
 NEGATIVES: Final = frozenset({"ct_head_ge", "ct_headneck_acrin001"})  # no liver in view
 DRAWN: Final = resources.files("radnet.datasets") / "drawn"
@@ -43,12 +47,13 @@ class Case:
     phantom: bool
 
 
-def make_case(name: str, image: Stack, mask: NDArray[np.float32], phantom: bool) -> Case:
-    """Return `image` and its `mask` on the liver grid."""
-    grid = axial(image, outside=None)  # as the segmenter sees it
-    liver = np.clip(axial(Stack(mask, image.affine), outside=0.0).array, 0, 1)
-    ones = Stack(np.ones(image.array.shape, np.float32), image.affine)
-    scanned = axial(ones, outside=0.0).array > 0.5
+def make_case(name: str, image: hd.Volume, mask: NDArray[np.float32], phantom: bool) -> Case:
+    """Return `image` and its `mask`, which lies on the same grid, as the segmenter sees them."""
+    view = liver_view(image)
+    grid = axial(view.there(image), outside=None)
+    liver = np.clip(axial(view.there(image.with_array(mask)), outside=0.0).array, 0, 1)
+    ones = image.with_array(np.ones(image.shape, np.float32))
+    scanned = axial(view.there(ones), outside=0.0).array > 0.5
     sure = grid.array[liver > 0.9]
     median = float(np.median(sure)) if sure.size else float("nan")
     gas = np.zeros(scanned.shape, np.int32)
@@ -57,7 +62,7 @@ def make_case(name: str, image: Stack, mask: NDArray[np.float32], phantom: bool)
     return Case(name, grid.array, liver, scanned, gas, median, phantom)
 
 
-def drawn_case(name: str, image: Stack, drawn: Path) -> Case:
+def drawn_case(name: str, image: hd.Volume, drawn: Path) -> Case:
     """Return `image` with a mask that was drawn on the liver grid (`drawn/README.md`).
 
     Raises
@@ -65,15 +70,14 @@ def drawn_case(name: str, image: Stack, drawn: Path) -> Case:
     UnusableVolumeError
         If the mask was drawn on another scan's grid.
     """
-    grid, label = axial(image), read_nifti(drawn)
-    if label.array.shape != grid.array.shape or not np.allclose(
-        label.affine, grid.affine, atol=0.1
-    ):
+    grid = axial(liver_view(image).there(image))
+    label = turned_like(read_placed(drawn), grid)
+    if label.shape != grid.shape or not np.allclose(label.affine, grid.affine, atol=0.1):
         raise UnusableVolumeError(
-            f"{drawn.name}: drawn on a grid of {label.array.shape}; {name} has "
-            f"{grid.array.shape} elsewhere; expected the scan it was drawn on"
+            f"{drawn.name}: drawn on a grid of {label.shape}; {name} has "
+            f"{grid.shape} elsewhere; expected the scan it was drawn on"
         )
-    case = make_case(name, image, np.zeros_like(image.array), phantom=False)
+    case = make_case(name, image, np.zeros(image.shape, np.float32), phantom=False)
     liver = (label.array == 1).astype(np.float32)
     median = float(np.median(case.hounsfield[liver > 0]))
     known = case.known & (label.array != UNKNOWN)
@@ -92,8 +96,8 @@ def phantom_case(seed: int) -> Case:
             phantom = take(body, wanted, seed)
             if phantom.liver.any() or rng.random() < 0.25:
                 break
-    image = Stack(phantom.image, phantom.affine)
-    return make_case(f"phantom-{seed}", image, phantom.liver.astype(np.float32), phantom=True)
+    mask = phantom.liver.astype(np.float32)
+    return make_case(f"phantom-{seed}", phantom.volume, mask, phantom=True)
 
 
 def phantom_cases(count: int, seed: int, workers: int = 2) -> list[Case]:
@@ -126,6 +130,30 @@ def _drawing(workers: int, count: int) -> Iterator[Drawing]:
         yield pool.map
 
 
+def pair_case(folder: Path, scan: Scan) -> Case:
+    """Return a CT of a manifest with the mask beside it.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If they cannot be read, or the mask does not lie in the CT.
+    """
+    return case_of_files(scan.name, *files(folder, scan))
+
+
+def case_of_files(name: str, ct: Path, mask: Path) -> Case:
+    """Return a CT and its mask, both NIfTI.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If they cannot be read, or the mask does not lie in the CT.
+    """
+    image = read_placed(ct)
+    liver = mask_beside(image, ct, mask).astype(np.float32)
+    return make_case(name, image, liver, phantom=False)
+
+
 def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:
     """Return the CTs of `roles` whose liver is known: pairs, drawn masks, scans without any.
 
@@ -137,14 +165,12 @@ def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:
             continue
         drawn = DRAWN / f"{scan.name}.nii.gz"
         if scan.kind == "liver pair":
-            image = read_scan(folder, scan)
-            mask = mask_beside(image, *files(folder, scan))
-            cases.append(make_case(scan.name, image, mask.astype(np.float32), phantom=False))
+            cases.append(pair_case(folder, scan))
         elif drawn.is_file():
             with resources.as_file(drawn) as path:
                 cases.append(drawn_case(scan.name, read_scan(folder, scan), path))
         elif scan.name in NEGATIVES:
             image = read_scan(folder, scan)
-            none = np.zeros_like(image.array)
+            none = np.zeros(image.shape, np.float32)
             cases.append(make_case(scan.name, image, none, phantom=False))
     return cases

@@ -7,11 +7,10 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from radnet.datasets.liver_cases import Case, make_case, real_cases
+from radnet.datasets.liver_cases import Case, case_of_files, make_case, real_cases
 from radnet.datasets.manifest import Row, Split, read_table
-from radnet.datasets.masks import mask_beside, mask_on
+from radnet.datasets.masks import mask_on
 from radnet.datasets.prepared import read_row
-from radnet.datasets.scans import read_nifti
 from radnet.errors import UnusableVolumeError
 
 PARQUET: Final = ".parquet"
@@ -120,9 +119,7 @@ def lits_cases(data: Path) -> list[Case]:
 
 
 def _lits_case(path: Path, mask: Path) -> Case:
-    image = read_nifti(path)
-    liver = mask_beside(image, path, mask).astype(np.float32)
-    return make_case(path.name, image, liver, phantom=False)
+    return case_of_files(path.name, path, mask)
 
 
 def split(cases: Sequence[C]) -> tuple[list[C], list[C]]:

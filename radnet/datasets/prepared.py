@@ -18,24 +18,26 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
+import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
 from radnet.datasets.batches import batch_length
 from radnet.datasets.manifest import Row
+from radnet.datasets.reading import read_files
 from radnet.datasets.samples import Sample
 from radnet.datasets.seen import UNKNOWN
 from radnet.errors import UnusableVolumeError
 from radnet.harvest.label_scan import publish
-from radnet.inference.classifier import stack_of
-from radnet.inference.preparation import CLASSIFIER_SPACING_MM, Stack, classifier_input
-from radnet.inference.recognise import read_scan_file
+from radnet.inference.preparation import (
+    CLASSIFIER_SPACING_MM,
+    PREPARATION,
+    classifier_input,
+    empty_value,
+)
 from radnet.labels.vocabulary import Contrast, Plane, Region
 from radnet.labels.vocabulary import Sequence as Weighting
-from radnet.volume.nifti import is_nifti
-from radnet.volume.series import read_volume
 
-VERSION: Final = 2  # raise it when reading or `classifier_input` changes what it gives
 WORKERS: Final = 2
 FEW: Final = 8  # series that are prepared faster here than by other processes
 
@@ -60,7 +62,7 @@ class Unusable:
     reason: str
 
 
-def read_row(row: Row) -> Stack:
+def read_row(row: Row) -> hd.Volume:
     """Return the voxels of a series as the node reads it to recognise it.
 
     Raises
@@ -68,11 +70,7 @@ def read_row(row: Row) -> Stack:
     UnusableVolumeError
         If it has no files, or they make no volume.
     """
-    if not row.files:
-        raise UnusableVolumeError(f"{row.series_instance_uid}: the manifest names no files")
-    if is_nifti(row.files[0]):
-        return stack_of(read_scan_file(row.files[0], row.modality).seen())
-    return stack_of(read_volume(row.files, tolerant=True))
+    return read_files(row.files, row.modality, row.series_instance_uid)
 
 
 def prepare(
@@ -118,25 +116,23 @@ def _prepared(cache: Path, row: Row) -> Prepared | Unusable:
         if path.is_file():
             return Prepared(row, path, int(found["depth"]), float(found["spacing_mm"]))
     try:
-        stack = read_row(row)
+        volume = read_row(row)
+        seen = classifier_input(volume, row.modality)
     except UnusableVolumeError as error:
         _write(told, json.dumps({"reason": str(error)}).encode())
         return Unusable(row, str(error))
-    image = classifier_input(stack, row.modality)
-    depth = max(1, round(stack.array.shape[0] * stack.spacing_mm[0] / CLASSIFIER_SPACING_MM[0]))
-    image = image[:depth].astype(np.float16)
     with path.with_suffix(".partial").open("wb") as file:
-        np.save(file, image)
+        np.save(file, seen.array[: seen.depth].astype(np.float16))
     publish(path.with_suffix(".partial"), path)
-    facts = {"depth": image.shape[0], "spacing_mm": stack.spacing_mm[0]}
-    _write(told, json.dumps(facts).encode())
-    return Prepared(row, path, image.shape[0], stack.spacing_mm[0])
+    spacing_mm = volume.spacing[0]
+    _write(told, json.dumps({"depth": seen.depth, "spacing_mm": spacing_mm}).encode())
+    return Prepared(row, path, seen.depth, spacing_mm)
 
 
 def _key(row: Row) -> str:
     """Return a name that changes when the series' files or its preparation do."""
     sizes = [path.stat().st_size if path.is_file() else -1 for path in row.files]
-    told = (VERSION, CLASSIFIER_SPACING_MM, row.series_instance_uid, row.modality, sizes)
+    told = (PREPARATION, CLASSIFIER_SPACING_MM, row.series_instance_uid, row.modality, sizes)
     return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
 
 
@@ -169,7 +165,7 @@ class Archive:
         slices[:, scan == 0] = 0
         return Sample(
             image,
-            -1.0 if row.modality == "CT" else 0.0,
+            empty_value(row.modality),
             _index(Weighting, row.sequence),
             _index(Plane, row.plane),
             _index(Contrast, row.contrast),

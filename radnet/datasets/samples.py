@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from radnet.datasets.scans import Scan, read_manifest, read_nifti, read_scan
+from radnet.datasets.masks import mask_beside
+from radnet.datasets.scans import Scan, files, read_manifest, read_scan
 from radnet.datasets.seen import UNKNOWN, Seen, covered, read_seen
 from radnet.inference.preparation import (
     CELL_SLICES,
     CLASSIFIER_SPACING_MM,
-    Stack,
     classifier_input,
+    empty_value,
     padded_slices,
 )
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
@@ -64,14 +65,13 @@ def phantom_sample(seed: int) -> Sample:
     body, wanted = random_scan(rng, CLASSIFIER_SPACING_MM)
     phantom = take(body, wanted, seed)
     modality = "CT" if wanted.sequence is Sequence.CT else "MR"
-    image = classifier_input(Stack(phantom.image, phantom.affine), modality)
-    image = image[: phantom.image.shape[0]]
+    seen = classifier_input(phantom.volume, modality)
     share = np.array([phantom.coverage[region] for region in Region])
     scan = np.where(share > COVERED, 1.0, np.where(share < NOT_COVERED, 0.0, UNKNOWN))
     slices = np.stack([phantom.rows_of[region] for region in Region], axis=1)
     return Sample(
-        image.astype(np.float16),
-        -1.0 if modality == "CT" else 0.0,
+        seen.array[: seen.depth].astype(np.float16),
+        empty_value(modality),
         list(Sequence).index(wanted.sequence),
         list(Plane).index(wanted.plane),
         list(Contrast).index(wanted.contrast),
@@ -94,12 +94,11 @@ def real_sample(folder: Path, scan: Scan, seen: Seen | None = None) -> Sample:
 
     Without that, slices are known only where the manifest or a mask says so.
     """
-    stack = read_scan(folder, scan)
-    image = classifier_input(stack, scan.modality)
-    count, spacing_mm = stack.array.shape[0], stack.spacing_mm[0]
-    depth = max(1, round(count * spacing_mm / CLASSIFIER_SPACING_MM[0]))
-    where = (np.arange(depth) * CLASSIFIER_SPACING_MM[0] / spacing_mm).astype(int)
-    where = np.minimum(where, count - 1)
+    volume = read_scan(folder, scan)
+    prepared = classifier_input(volume, scan.modality)
+    depth, count, spacing_mm = prepared.depth, volume.shape[0], volume.spacing[0]
+    middles = (np.arange(depth) + 0.5) * CLASSIFIER_SPACING_MM[0]  # of the prepared slices, in mm
+    where = np.minimum((middles / spacing_mm).astype(int), count - 1)
     labels = np.full(len(Region), UNKNOWN, np.float32)
     slices = np.full((depth, len(Region)), UNKNOWN, np.float32)
     for index, region in enumerate(Region):
@@ -113,12 +112,13 @@ def real_sample(folder: Path, scan: Scan, seen: Seen | None = None) -> Sample:
             if not seen:
                 slices[:, index] = 1 if len(scan.coverage) == 1 else UNKNOWN
     if scan.kind == "liver pair":
-        mask = read_nifti(folder / "liver" / f"{scan.name}_liver.nii.gz").array > 0
+        mask = mask_beside(volume, *files(folder, scan))
+        mask = mask[::-1] if prepared.reverse else mask
         slices[:, list(Region).index(Region.LIVER)] = mask[where].any(axis=(1, 2))
     contrast = (seen and seen.contrast) or scan.contrast
     return Sample(
-        image[:depth].astype(np.float16),
-        -1.0 if scan.modality == "CT" else 0.0,
+        prepared.array[:depth].astype(np.float16),
+        empty_value(scan.modality),
         list(Sequence).index(scan.sequence) if scan.sequence else UNKNOWN,
         list(Plane).index(scan.plane) if scan.plane else UNKNOWN,
         list(Contrast).index(contrast) if contrast else UNKNOWN,

@@ -14,13 +14,13 @@ from radnet.datasets.liver_sets import lits_files, split
 from radnet.datasets.manifest import Row, Split, read_table
 from radnet.datasets.masks import mask_beside, mask_on
 from radnet.datasets.prepared import read_row
-from radnet.datasets.scans import Scan, digest, files, read_manifest, read_nifti
+from radnet.datasets.scans import Scan, digest, files, read_manifest
 from radnet.errors import UnusableVolumeError
 from radnet.evaluation.liver_score import compare
 from radnet.harvest.label_scan import manufacturer
 from radnet.inference.classifier import Classifier, Prediction
-from radnet.inference.preparation import Stack
-from radnet.inference.recognise import Recognised, read_scan_file, recognise_scan
+from radnet.inference.recognise import Recognised, recognise_scan
+from radnet.inference.scan_file import read_scan_file
 from radnet.inference.segmenter import LiverSegmenter
 from radnet.labels.vocabulary import Region
 from radnet.labels.vocabulary import Sequence as Weighting
@@ -91,11 +91,6 @@ class About:
     text: str
     refused: tuple[str, ...] = ()
     labels_from_headers: bool = False
-
-
-def volume_of(stack: Stack) -> hd.Volume:
-    """Return `stack` as a volume in patient coordinates."""
-    return hd.Volume(stack.array, affine=stack.affine, coordinate_system="PATIENT")
 
 
 def verdicts(scan: Scan, prediction: Prediction) -> list[HeadVerdict]:
@@ -198,12 +193,14 @@ def _folder_report(
             raise UnusableVolumeError(found.unusable)
         said = verdicts(scan, found.prediction)
         return ScanReport(scan, said, None, found.prediction, _vendor(paths[0]), found)
-    image, liver = paths
-    stack = read_nifti(image)
-    prediction = classifier.classify(volume_of(stack), scan.modality)
+    source = read_scan_file(paths[0], scan.modality)
+    if source.doubt:
+        raise UnusableVolumeError(source.doubt)
+    prediction = classifier.classify(source.seen(), scan.modality)
     score = None
-    if is_stranger(scan, segmenter.record):
-        score = liver_score(stack, mask_beside(stack, image, liver), segmenter)
+    if scan.kind == "liver pair" and is_stranger(scan, segmenter.record):
+        volume = source.volume()
+        score = liver_score(volume, mask_beside(volume, *paths), segmenter)
     return ScanReport(scan, verdicts(scan, prediction), score, prediction)
 
 
@@ -215,9 +212,11 @@ def is_stranger(scan: Scan, record: Mapping[str, Any]) -> bool:
     return scan.test_only or (scan.role == "test" and record.get("left_out") is not False)
 
 
-def liver_score(stack: Stack, mask: NDArray[np.bool_], segmenter: LiverSegmenter) -> LiverScore:
+def liver_score(
+    volume: hd.Volume, mask: NDArray[np.bool_], segmenter: LiverSegmenter
+) -> LiverScore:
     """Return how well a mask is found again in its scan, on the scan's own grid."""
-    return compared(segmenter.segment(volume_of(stack)).mask, mask, stack.spacing_mm)
+    return compared(segmenter.segment(volume).mask, mask, volume.spacing)
 
 
 def compared(
@@ -252,7 +251,7 @@ def table_reports(
 
 
 def _row_report(row: Row, classifier: Classifier, segmenter: LiverSegmenter) -> ScanReport:
-    stack = read_row(row)
+    volume = read_row(row)
     scan = Scan(
         row.series_instance_uid,
         "liver pair" if row.mask else "dicom",
@@ -266,10 +265,10 @@ def _row_report(row: Row, classifier: Classifier, segmenter: LiverSegmenter) -> 
         row.licence,
         "test",
     )
-    prediction = classifier.classify(volume_of(stack), row.modality)
+    prediction = classifier.classify(volume, row.modality)
     score = None
     if row.mask and row.modality == "CT":
-        score = liver_score(stack, mask_on(stack, row.mask), segmenter)
+        score = liver_score(volume, mask_on(volume, row.mask), segmenter)
     return ScanReport(scan, verdicts(scan, prediction), score, prediction, row.manufacturer)
 
 

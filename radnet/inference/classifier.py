@@ -15,10 +15,9 @@ from radnet.inference.preparation import (
     CELL_SLICES,
     CLASSIFIER_SIDE,
     CLASSIFIER_SPACING_MM,
-    Stack,
     classifier_input,
 )
-from radnet.inference.refusals import FEWEST_SLICES, refuse_larger_than_a_patient
+from radnet.inference.refusals import FEWEST_SLICES
 from radnet.inference.runtime import Precision, Runtime, runtime
 from radnet.inference.strangeness import Usual
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
@@ -57,46 +56,6 @@ class Prediction:
         if self.strangeness is None:
             return False
         return not self.strangeness <= self.strange_above  # also where it is no number
-
-
-def stack_of(volume: hd.Volume) -> Stack:
-    """Return `volume` as the array and affine the networks' preparation works on.
-
-    Raises
-    ------
-    UnusableVolumeError
-        If the volume has no three axes of voxels, a single slice, one value throughout, values
-        that are not numbers, or a length that no patient has.
-    """
-    array = np.asarray(volume.array, np.float32)
-    if array.ndim != 3 or 0 in array.shape:
-        raise UnusableVolumeError(f"a volume of shape {array.shape}; expected three axes")
-    low, high = array.min(), array.max()  # of a NaN both are NaN: no array of bool is needed
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise UnusableVolumeError("the volume holds voxels that are not finite numbers")
-    if array.shape[0] < 2 or low == high:
-        raise UnusableVolumeError(
-            f"{array.shape[0]} slices of values from {low:g} to {high:g}; expected at least 2 "
-            "slices with something to see in them"
-        )
-    stack = Stack(array, np.asarray(volume.affine, np.float64))
-    refuse_larger_than_a_patient(stack)
-    return stack
-
-
-def along_normal(stack: Stack) -> tuple[Stack, bool]:
-    """Return `stack` with its slices in the order of their normal, and whether that was not so.
-
-    The networks learn from stacks in this order (rows x columns, for an axial scan from foot to
-    head); files are read from head to foot.
-    """
-    slices, rows, columns = stack.affine[:3, :3].T
-    if float(np.dot(slices, np.cross(columns, rows))) >= 0:
-        return stack, False
-    affine = stack.affine.copy()
-    affine[:3, 3] += affine[:3, 0] * (stack.array.shape[0] - 1)
-    affine[:3, 0] *= -1
-    return Stack(stack.array[::-1], affine), True
 
 
 def from_other_end(cells: NDArray[np.float32], length: float) -> NDArray[np.float32]:
@@ -162,20 +121,20 @@ class Classifier:
             If the volume has no three axes, voxels that are not numbers, or too few slices to
             tell what is in it.
         """
-        stack, reverse = along_normal(stack_of(volume))
-        if (slices := stack.array.shape[0]) < FEWEST_SLICES:
+        seen = classifier_input(volume, modality)
+        if (slices := volume.shape[0]) < FEWEST_SLICES:
             raise UnusableVolumeError(
                 f"{slices} slices; expected at least {FEWEST_SLICES} to tell what they show"
             )
-        scan, cells, features = self.run(classifier_input(stack, modality)[None, None])
-        depth = stack.array.shape[0] * stack.spacing_mm[0] / CLASSIFIER_SPACING_MM[0]
+        scan, cells, features = self.run(seen.array[None, None])
+        depth = slices * volume.spacing[0] / CLASSIFIER_SPACING_MM[0]
         filled = max(1, -(-round(depth) // CELL_SLICES))
         ends = np.cumsum(HEAD_SIZES)[:-1]
         sequence, plane, contrast, spacing = np.split(scan[0], ends)
         heat = float(self._heat("coverage"))
         probability = _sigmoid(cells[0, :filled] / heat)
         whole = probability.max(axis=0)
-        if reverse:
+        if seen.reverse:
             probability = from_other_end(probability, depth / CELL_SLICES)
         usual, regions = self._usual, dict(self.record.get("coverage", {}))
         return Prediction(
@@ -192,7 +151,7 @@ class Classifier:
             usual.strangeness(features[0]) if usual else None,
             usual.above if usual else 1.0,
             usual.share if usual else 1.0,
-            is_noise(stack),
+            is_noise(seen.scan),
             modality,
         )
 

@@ -28,7 +28,6 @@ from radnet.inference.preparation import (
     LIVER_SPACING_MM,
     LIVER_WINDOW,
     Array,
-    Stack,
     axial,
     classifier_input,
 )
@@ -102,17 +101,16 @@ def stacks(task: Task, count: int) -> list[Array]:
         if liver and (wanted.plane is not Plane.AXIAL or wanted.sequence is not Sequence.CT):
             continue
         phantom = take(body, wanted, seed)
-        image = Stack(phantom.image, phantom.affine)
         if liver:
-            shown = Stack(phantom.liver.astype(np.float32), phantom.affine)
+            shown = phantom.volume.with_array(phantom.liver.astype(np.float32))
             if axial(shown, outside=0.0).array[: LIVER_WINDOW[0]].sum() < LEAST_LIVER:
                 continue
-            grid = liver_window(axial(image, outside=None).array)[: LIVER_WINDOW[0]]
+            grid = liver_window(axial(phantom.volume, outside=None).array)[: LIVER_WINDOW[0]]
             rest = LIVER_WINDOW[0] - grid.shape[0]
             found.append(np.pad(grid, ((0, rest), (0, 0), (0, 0)))[None, None])
         else:
             modality = "CT" if wanted.sequence is Sequence.CT else "MR"
-            found.append(classifier_input(image, modality)[None, None])
+            found.append(classifier_input(phantom.volume, modality).array[None, None])
     return found
 
 

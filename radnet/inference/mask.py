@@ -4,27 +4,29 @@ Parts are told apart on the coarse grid, where there are fifty times fewer voxel
 only interpolated.
 """
 
+import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from radnet.inference.preparation import Affine, Array, Stack
+from radnet.inference.preparation import Affine, Array
+from radnet.volume.axes import at
 
 Mask = NDArray[np.bool_]
 
 
-def on_source(probability: Stack, source: Stack, threshold: float) -> tuple[Mask, float]:
+def on_source(probability: hd.Volume, source: hd.Volume, threshold: float) -> tuple[Mask, float]:
     """Return the largest connected liver on the grid of `source`, and its mean probability.
 
     Only the box of `source` that can hold liver is interpolated.
     """
-    mask = np.zeros(source.array.shape, bool)
+    mask = np.zeros(source.shape, bool)
     liver = largest(probability.array > threshold)
     if not liver.any():
         return mask, 0.0
     mean = float(probability.array[liver].mean())
     alone = only(probability.array, liver, threshold)
-    box = _box(Stack(alone, probability.affine), source)
+    box = _box(at(alone, probability.affine, probability), source)
     if any(part.stop <= part.start for part in box):
         return mask, 0.0
     to_grid = np.linalg.inv(probability.affine) @ source.affine
@@ -57,7 +59,7 @@ def only(probability: Array, liver: Mask, threshold: float) -> Array:
     return np.asarray(alone, np.float32)
 
 
-def _box(probability: Stack, source: Stack) -> tuple[slice, slice, slice]:
+def _box(probability: hd.Volume, source: hd.Volume) -> tuple[slice, slice, slice]:
     """Return the part of `source` that a probability above zero can reach."""
     where = np.array(
         [(axis.min() - 1, axis.max() + 1) for axis in np.nonzero(probability.array)], float
@@ -65,7 +67,7 @@ def _box(probability: Stack, source: Stack) -> tuple[slice, slice, slice]:
     corners = np.array([(z, y, x, 1.0) for z in where[0] for y in where[1] for x in where[2]])
     index = (np.linalg.inv(source.affine) @ probability.affine @ corners.T)[:3]
     low = np.maximum(np.floor(index.min(axis=1)), 0).astype(int)
-    high = np.minimum(np.ceil(index.max(axis=1)) + 1, source.array.shape).astype(int)
+    high = np.minimum(np.ceil(index.max(axis=1)) + 1, source.shape).astype(int)
     first, second, third = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     return first, second, third
 

@@ -10,10 +10,11 @@ white, smoothed over up to 4 pixels, or within the outline of a body, has 0.0 or
 
 from typing import Final
 
+import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
-from radnet.inference.preparation import Array, Stack
+from radnet.inference.preparation import Array
 
 MOST_PAIRS: Final = 12  # of neighbouring slices, evenly chosen
 BLOCK_MM: Final = 5.0  # what the classifier sees
@@ -22,18 +23,18 @@ ALIKE: Final = 0.3  # correlation of neighbouring slices below which they are st
 ROUGH: Final = 0.85  # of neighbouring pixels; 1 for values that know nothing of each other
 
 
-def is_noise(stack: Stack) -> bool:
-    """Tell whether the voxels of `stack` are noise and no picture.
+def is_noise(volume: hd.Volume) -> bool:
+    """Tell whether the voxels of `volume` are noise and no picture.
 
     Parameters
     ----------
-    stack
+    volume
         At least two slices that are not all one value.
     """
-    pairs = _pairs(stack.array)
+    pairs = _pairs(volume.array)
     if min(pairs.shape[2:]) < FEWEST_BLOCKS or np.ptp(pairs) == 0:
         return False
-    return likeness(pairs, stack.spacing_mm) < ALIKE or roughness(pairs) > ROUGH
+    return likeness(pairs, volume.spacing) < ALIKE or roughness(pairs) > ROUGH
 
 
 def _pairs(array: Array) -> Array:

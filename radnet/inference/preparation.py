@@ -1,14 +1,23 @@
-"""From a volume to what the networks see, and from their grid back to the volume's."""
+"""From a volume to what the networks see: one preparation for serving, training and scoring."""
 
 from dataclasses import dataclass
 from typing import Final
 
+import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from radnet.errors import UnusableVolumeError
+from radnet.inference.refusals import refuse_larger_than_a_patient
+from radnet.volume.axes import at
+
 Array = NDArray[np.float32]
 Affine = NDArray[np.float64]
+
+PREPARATION: Final = 3
+"""Number of this preparation: raise it when reading or preparing changes what a network sees.
+Prepared series and checkpoints of another number are not gone on with."""
 
 AIR_HU: Final = -1024.0
 CLASSIFIER_SPACING_MM: Final = (4.0, 5.0, 5.0)
@@ -23,27 +32,75 @@ SHORTEST: Final = 24  # slices; fewer are padded
 
 
 @dataclass(frozen=True)
-class Stack:
-    """An array and where it lies: index (slice, row, column) to LPS mm."""
+class ClassifierInput:
+    """What the classifier sees of one scan.
+
+    Attributes
+    ----------
+    array
+        (Z, 96, 96) float32, Z a multiple of 8: the scan in its acquisition plane, its slices in
+        the order of their normal (an axial one from foot to head), 4 mm apart; then padding.
+    depth
+        How many slices of `array` show the scan.
+    scan
+        The volume it was made of, its slices in the same order.
+    reverse
+        Whether that is the other order than the volume had.
+    """
 
     array: Array
-    affine: Affine
-
-    @property
-    def spacing_mm(self) -> tuple[float, float, float]:
-        """Distance between slices, rows and columns."""
-        steps = np.linalg.norm(self.affine[:3, :3], axis=0)
-        return (float(steps[0]), float(steps[1]), float(steps[2]))
+    depth: int
+    scan: hd.Volume
+    reverse: bool
 
 
-def block_mean(stack: Stack, spacing_mm: tuple[float, float, float]) -> Stack:
+def usable(volume: hd.Volume) -> hd.Volume:
+    """Return `volume` in float32, or the reason why a network can see nothing in it.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If the volume has no three axes of voxels, a single slice, one value throughout, values
+        that are not numbers, or a length that no patient has.
+    """
+    array = np.asarray(volume.array, np.float32)
+    if array.ndim != 3 or 0 in array.shape:
+        raise UnusableVolumeError(f"a volume of shape {array.shape}; expected three axes")
+    low, high = array.min(), array.max()  # of a NaN both are NaN: no array of bool is needed
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise UnusableVolumeError("the volume holds voxels that are not finite numbers")
+    if array.shape[0] < 2 or low == high:
+        raise UnusableVolumeError(
+            f"{array.shape[0]} slices of values from {low:g} to {high:g}; expected at least 2 "
+            "slices with something to see in them"
+        )
+    refuse_larger_than_a_patient(volume)
+    return volume.with_array(array)
+
+
+def along_normal(volume: hd.Volume) -> tuple[hd.Volume, bool]:
+    """Return `volume` with its slices in the order of their normal, and whether that was not so.
+
+    The networks learn from stacks in this order (rows x columns, for an axial scan from foot to
+    head); `radnet.volume` reads from head to foot.
+    """
+    slices, rows, columns = volume.affine[:3, :3].T
+    if float(np.dot(slices, np.cross(columns, rows))) >= 0:
+        return volume, False
+    affine = volume.affine
+    affine[:3, 3] += affine[:3, 0] * (volume.shape[0] - 1)
+    affine[:3, 0] *= -1
+    return at(volume.array[::-1], affine, volume), True
+
+
+def block_mean(volume: hd.Volume, spacing_mm: tuple[float, float, float]) -> hd.Volume:
     """Average whole blocks of voxels so that no step is much finer than `spacing_mm`.
 
     Sampling a fine grid coarsely would turn its noise into structure; a mean over blocks is the
     cheapest filter that prevents it, and its new affine is exact.
     """
-    array, affine = stack.array, stack.affine.copy()
-    for axis, (have, want) in enumerate(zip(stack.spacing_mm, spacing_mm, strict=True)):
+    array, affine = volume.array, volume.affine
+    for axis, (have, want) in enumerate(zip(volume.spacing, spacing_mm, strict=True)):
         factor = min(int(want / have + 0.25), array.shape[axis])
         if factor < 2:
             continue
@@ -53,19 +110,19 @@ def block_mean(stack: Stack, spacing_mm: tuple[float, float, float]) -> Stack:
         array = array.reshape(split).mean(axis=axis + 1, dtype=np.float32)
         affine[:3, 3] += affine[:3, axis] * (factor - 1) / 2
         affine[:3, axis] *= factor
-    return Stack(np.asarray(array, np.float32), affine)
+    return at(np.asarray(array, np.float32), affine, volume)
 
 
 def sample(
-    stack: Stack, affine: Affine, shape: tuple[int, int, int], outside: float | None
+    volume: hd.Volume, affine: Affine, shape: tuple[int, int, int], outside: float | None
 ) -> Array:
-    """Return `stack` linearly interpolated on another grid, float32 of `shape`.
+    """Return `volume` linearly interpolated on another grid, float32 of `shape`.
 
     Beyond it there is `outside`, or, where that is None, what is nearest in it.
     """
-    to_source = np.linalg.inv(stack.affine) @ affine
+    to_source = np.linalg.inv(volume.affine) @ affine
     out = ndimage.affine_transform(
-        np.asarray(stack.array, np.float32),
+        np.asarray(volume.array, np.float32),
         to_source[:3, :3],
         to_source[:3, 3],
         output_shape=shape,
@@ -77,21 +134,22 @@ def sample(
     return np.asarray(out, np.float32)
 
 
-def acquisition_grid(stack: Stack) -> tuple[Affine, tuple[int, int, int]]:
+def acquisition_grid(volume: hd.Volume) -> tuple[Affine, tuple[int, int, int]]:
     """Return the classifier's grid along the scan's own axes, centred in plane.
 
     The first network slice begins where the first slice of the scan does, so cell ``i`` covers
     ``8 * 4 mm`` from ``i * 32 mm``.
     """
-    step = np.array(stack.spacing_mm)
-    extent = step * stack.array.shape
+    own = volume.affine
+    step = np.array(volume.spacing)
+    extent = step * volume.shape
     affine = np.eye(4)
-    affine[:3, :3] = stack.affine[:3, :3] / step * CLASSIFIER_SPACING_MM
+    affine[:3, :3] = own[:3, :3] / step * CLASSIFIER_SPACING_MM
     slices = max(1, round(extent[0] / CLASSIFIER_SPACING_MM[0]))
     shape = (int(slices), CLASSIFIER_SIDE, CLASSIFIER_SIDE)
-    start = np.array([-0.5, 0, 0]) + np.array([0, 1, 1]) * (np.array(stack.array.shape) - 1) / 2
+    start = np.array([-0.5, 0, 0]) + np.array([0, 1, 1]) * (np.array(volume.shape) - 1) / 2
     offset = np.array([0.5, -(shape[1] - 1) / 2, -(shape[2] - 1) / 2])
-    affine[:3, 3] = stack.affine[:3, :3] @ start + stack.affine[:3, 3] + affine[:3, :3] @ offset
+    affine[:3, 3] = own[:3, :3] @ start + own[:3, 3] + affine[:3, :3] @ offset
     return affine, shape
 
 
@@ -108,46 +166,58 @@ def scaled(array: Array, modality: str) -> Array:
     return np.asarray(np.clip((array - low) / max(high - low, 1e-6), 0, 1), np.float32)
 
 
-def classifier_input(stack: Stack, modality: str) -> Array:
-    """Return the classifier's input, (Z, 96, 96) float32, Z a multiple of 8.
+def empty_value(modality: str) -> float:
+    """Return what a place beyond the scan has on the classifier's grid: air of a CT, nothing."""
+    return -1.0 if modality == "CT" else 0.0
+
+
+def classifier_input(volume: hd.Volume, modality: str) -> ClassifierInput:
+    """Return what the classifier sees of a scan, whatever the order of its slices.
 
     Parameters
     ----------
-    stack
-        The scan in its acquisition axes; HU when it is CT.
+    volume
+        [slice, row, column] in its acquisition axes; HU when it is CT.
     modality
         As in (0008,0060); used for the scaling of the voxel values alone.
+
+    Raises
+    ------
+    UnusableVolumeError
+        As of `usable`.
     """
-    coarse = block_mean(stack, CLASSIFIER_SPACING_MM)
-    coarse = Stack(scaled(coarse.array, modality), coarse.affine)
-    empty = -1.0 if modality == "CT" else 0.0
-    affine, shape = acquisition_grid(stack)
+    scan, reverse = along_normal(usable(volume))
+    coarse = block_mean(scan, CLASSIFIER_SPACING_MM)
+    coarse = coarse.with_array(scaled(coarse.array, modality))
+    empty = empty_value(modality)
+    affine, shape = acquisition_grid(scan)
     array = sample(_held_ends(coarse), affine, shape, empty)
-    padded = padded_slices(shape[0])
-    return np.pad(array, ((0, padded - shape[0]), (0, 0), (0, 0)), constant_values=empty)
+    padding = ((0, padded_slices(shape[0]) - shape[0]), (0, 0), (0, 0))
+    array = np.pad(array, padding, constant_values=empty)
+    return ClassifierInput(array, shape[0], scan, reverse)
 
 
-def _held_ends(stack: Stack) -> Stack:
+def _held_ends(volume: hd.Volume) -> hd.Volume:
     """Repeat the first and last slice once, so that half a slice at either end is not lost."""
-    affine = stack.affine.copy()
+    affine = volume.affine
     affine[:3, 3] -= affine[:3, 0]
-    return Stack(np.pad(stack.array, ((1, 1), (0, 0), (0, 0)), mode="edge"), affine)
+    return at(np.pad(volume.array, ((1, 1), (0, 0), (0, 0)), mode="edge"), affine, volume)
 
 
 def axial_grid(
-    stack: Stack, slices: tuple[int, int] | None = None
+    volume: hd.Volume, slices: tuple[int, int] | None = None
 ) -> tuple[Affine, tuple[int, int, int]]:
-    """Return an LPS-axial grid of 4 x 2.5 x 2.5 mm over `stack`, 192 x 192 in plane.
+    """Return an LPS-axial grid of 4 x 2.5 x 2.5 mm over `volume`, 192 x 192 in plane.
 
     Parameters
     ----------
-    stack
+    volume
         The scan, in any orientation.
     slices
-        First and last slice (of `stack`) that must be covered; all when None.
+        First and last slice (of `volume`) that must be covered; all when None.
     """
-    first, last = slices or (0, stack.array.shape[0] - 1)
-    sizes = stack.array.shape
+    sizes = volume.shape
+    first, last = slices or (0, sizes[0] - 1)
     corners = np.array(
         [
             (z, y, x, 1.0)
@@ -156,7 +226,7 @@ def axial_grid(
             for x in (-0.5, sizes[2] - 0.5)
         ]
     )
-    patient = (stack.affine @ corners.T)[:3]
+    patient = (volume.affine @ corners.T)[:3]
     low, high = patient.min(axis=1), patient.max(axis=1)
     depth = max(1, int(np.ceil((high[2] - low[2]) / LIVER_SPACING_MM[0])))
     affine = np.zeros((4, 4))
@@ -168,11 +238,11 @@ def axial_grid(
 
 
 def axial(
-    stack: Stack, slices: tuple[int, int] | None = None, outside: float | None = AIR_HU
-) -> Stack:
-    """Return `stack` on its LPS-axial grid, in HU; `outside` beyond it, as of `sample`."""
-    order = np.abs(stack.affine[:3, :3] / np.array(stack.spacing_mm)).argmax(axis=0)
+    volume: hd.Volume, slices: tuple[int, int] | None = None, outside: float | None = AIR_HU
+) -> hd.Volume:
+    """Return `volume` on its LPS-axial grid, in HU; `outside` beyond it, as of `sample`."""
+    order = np.abs(volume.affine[:3, :3] / np.array(volume.spacing)).argmax(axis=0)
     want = np.array([2.5, 2.5, 4.0])[order]  # patient x, y, z
-    coarse = block_mean(stack, (float(want[0]), float(want[1]), float(want[2])))
-    affine, shape = axial_grid(stack, slices)
-    return Stack(sample(_held_ends(coarse), affine, shape, outside), affine)
+    coarse = block_mean(volume, (float(want[0]), float(want[1]), float(want[2])))
+    affine, shape = axial_grid(volume, slices)
+    return at(sample(_held_ends(coarse), affine, shape, outside), affine, volume)

@@ -6,10 +6,11 @@ tissue, the shortest useful one has 11 slices) and are checked before a network 
 
 from typing import Final
 
+import highdicom as hd
 import numpy as np
+from numpy.typing import NDArray
 
 from radnet.errors import UnusableVolumeError
-from radnet.inference.preparation import Array, Stack
 from radnet.volume.size import refuse_too_large
 
 AIR_BELOW_HU: Final = -100.0  # every CT shows something lighter than fat
@@ -24,8 +25,8 @@ EVERY: Final = 10  # rows and columns of which one is looked at
 MANY: Final = 1_000_000  # voxels, from which that is enough
 
 
-def refuse_other_than_ct(stack: Stack) -> None:
-    """Refuse voxels that cannot be HU, and stacks that can hold no liver.
+def refuse_other_than_ct(volume: hd.Volume) -> None:
+    """Refuse voxels that cannot be HU, and volumes that can hold no liver.
 
     Raises
     ------
@@ -33,13 +34,13 @@ def refuse_other_than_ct(stack: Stack) -> None:
         If there are too many voxels, too few slices, lengths that are no millimetres of a
         person, or values that are not those of a CT.
     """
-    refuse_too_large("this volume", stack.array.shape)
-    _refuse_extent(stack)
-    if reason := not_hounsfield(stack.array):
+    refuse_too_large("this volume", volume.shape)
+    _refuse_extent(volume)
+    if reason := not_hounsfield(volume.array):
         raise UnusableVolumeError(reason)
 
 
-def not_hounsfield(array: Array) -> str:
+def not_hounsfield(array: NDArray[np.float32]) -> str:
     """Return why the voxels of `array` cannot be HU of a CT; empty where they can."""
     low, high = float(array.min()), float(array.max())
     if not np.isfinite([low, high]).all():
@@ -64,18 +65,18 @@ def not_hounsfield(array: Array) -> str:
     return ""
 
 
-def _refuse_extent(stack: Stack) -> None:
-    slices = stack.array.shape[0]
-    extent = np.array(stack.spacing_mm) * stack.array.shape
+def _refuse_extent(volume: hd.Volume) -> None:
+    slices = volume.shape[0]
+    extent = np.array(volume.spacing) * volume.shape
     if slices < FEWEST_SLICES or np.any(extent < LEAST_EXTENT_MM):
         raise UnusableVolumeError(
             f"{slices} slices, {_by(extent)} mm in all; expected at least {FEWEST_SLICES} slices "
             f"and {_by(np.array(LEAST_EXTENT_MM))} mm to find a liver in"
         )
-    refuse_larger_than_a_patient(stack)
+    refuse_larger_than_a_patient(volume)
 
 
-def refuse_larger_than_a_patient(stack: Stack) -> None:
+def refuse_larger_than_a_patient(volume: hd.Volume) -> None:
     """Refuse lengths that are no millimetres of a person: grids over them have no bound.
 
     Raises
@@ -83,7 +84,7 @@ def refuse_larger_than_a_patient(stack: Stack) -> None:
     UnusableVolumeError
         If they are.
     """
-    extent = np.array(stack.spacing_mm) * stack.array.shape
+    extent = np.array(volume.spacing) * volume.shape
     if np.any(extent > MOST_EXTENT_MM):
         raise UnusableVolumeError(
             f"{_by(extent)} mm in all; expected less than {MOST_EXTENT_MM:g} mm. Are the voxel "

@@ -11,24 +11,23 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from radnet.errors import WeightsError
-from radnet.inference.classifier import Classifier, stack_of
+from radnet.inference.classifier import Classifier
 from radnet.inference.fluid import without_fluid
-from radnet.inference.frame import frame
+from radnet.inference.frame import liver_view
 from radnet.inference.mask import on_source
 from radnet.inference.preparation import (
     LIVER_HU,
     LIVER_SPACING_MM,
     LIVER_WINDOW,
     Array,
-    Stack,
     axial,
+    usable,
 )
 from radnet.inference.proposal import grown, propose
 from radnet.inference.refusals import refuse_impossible_liver, refuse_other_than_ct
 from radnet.inference.runtime import Precision, Runtime, runtime
 from radnet.network.build import liver_network
 from radnet.network.weights import fill, load_weights, shipped
-from radnet.volume.axes import UPRIGHT, turn_to
 
 SMALLEST_ML: Final = 20.0
 DOUBTED_ML: Final = 500.0  # hardly an adult's liver: the rest of the scan is searched, too
@@ -116,48 +115,41 @@ class LiverSegmenter:
             liver (`radnet.inference.refusals`).
         """
         tick = progress or _silent
-        turn = turn_to(np.asarray(volume.affine), UPRIGHT)
-        upright = turn.there(volume)  # so that no order of the axes changes what is found
-        rows, columns = frame(stack_of(upright))
-        inner = upright[:, rows, columns]  # type: ignore[index]  # its annotation is too narrow
-        stack = stack_of(inner)
-        refuse_other_than_ct(stack)
+        view = liver_view(usable(volume))
+        inner = usable(view.there(volume))
+        refuse_other_than_ct(inner)
         tick(0.0)
         prediction = self._classifier.classify(inner, "CT")
-        whole = (0, stack.array.shape[0] - 1)
-        slices = propose(prediction, stack.array.shape[0], stack.spacing_mm[0]) or whole
+        whole = (0, inner.shape[0] - 1)
+        slices = propose(prediction, inner.shape[0], inner.spacing[0]) or whole
         tick(0.1)
-        found = self._followed(stack, slices, lambda done: tick(0.1 + 0.7 * done))
-        if found.proposal != whole and _millilitres(found.mask, stack) < DOUBTED_ML:
+        found = self._followed(inner, slices, lambda done: tick(0.1 + 0.7 * done))
+        if found.proposal != whole and _millilitres(found.mask, inner) < DOUBTED_ML:
             # What is small may be bowel far from the liver; "no liver" is said of every slice.
-            found = self._followed(stack, whole, _silent)
+            found = self._followed(inner, whole, _silent)
         tick(1.0)
-        if inner.shape == upright.shape:
-            return replace(found, mask=turn.back(found.mask))
-        mask = np.zeros(upright.shape, bool)
-        mask[:, rows, columns] = found.mask
-        return replace(found, mask=turn.back(mask))
+        return replace(found, mask=view.back(found.mask))
 
-    def _followed(self, stack: Stack, proposal: tuple[int, int], tick: Ticker) -> LiverMask:
+    def _followed(self, scan: hd.Volume, proposal: tuple[int, int], tick: Ticker) -> LiverMask:
         """Return the liver that begins in the proposed slices, wherever it ends."""
-        mask, mean = self._searched(stack, proposal, tick)
-        while (wider := grown(mask, proposal, stack.spacing_mm[0])) is not None:
+        mask, mean = self._searched(scan, proposal, tick)
+        while (wider := grown(mask, proposal, scan.spacing[0])) is not None:
             proposal = wider
-            mask, mean = self._searched(stack, proposal, _silent)
-        if (found_ml := _millilitres(mask, stack)) < SMALLEST_ML:
+            mask, mean = self._searched(scan, proposal, _silent)
+        if (found_ml := _millilitres(mask, scan)) < SMALLEST_ML:
             return LiverMask(np.zeros_like(mask), proposal, 0.0)
         refuse_impossible_liver(found_ml)
         return LiverMask(mask, proposal, mean)
 
     def _searched(
-        self, stack: Stack, proposal: tuple[int, int], tick: Ticker
+        self, scan: hd.Volume, proposal: tuple[int, int], tick: Ticker
     ) -> tuple[NDArray[np.bool_], float]:
-        """Return the liver in the proposed slices, on the grid of `stack`, and how sure it is."""
+        """Return the liver in the proposed slices, on the grid of `scan`, and how sure it is."""
         # A body that the field of view cuts goes on: beside air its liver ended 2 cm too early.
-        grid = axial(stack, proposal, outside=None)
+        grid = axial(scan, proposal, outside=None)
         probability = self.probability(grid.array, tick)
         probability = without_fluid(probability, grid.array, self.threshold)
-        return on_source(Stack(probability, grid.affine), stack, self.threshold)
+        return on_source(grid.with_array(probability), scan, self.threshold)
 
     def probability(self, hounsfield: Array, progress: Ticker | None = None) -> Array:
         """Return the liver probability of an LPS-axial stack at 4 x 2.5 x 2.5 mm.
@@ -216,9 +208,9 @@ def window_starts(depth: int) -> list[int]:
     return [round(at) for at in np.linspace(0, depth - window, count)]
 
 
-def _millilitres(mask: NDArray[np.bool_], stack: Stack) -> float:
-    """Return the volume of a mask on the grid of `stack`."""
-    return float(mask.sum()) * float(abs(np.linalg.det(stack.affine[:3, :3]))) / 1000
+def _millilitres(mask: NDArray[np.bool_], scan: hd.Volume) -> float:
+    """Return the volume of a mask on the grid of `scan`."""
+    return float(mask.sum()) * float(abs(np.linalg.det(scan.affine[:3, :3]))) / 1000
 
 
 def _silent(done: float) -> None:

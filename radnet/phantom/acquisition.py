@@ -7,6 +7,7 @@ The phantom knows its own truth: tissue of every voxel, and how much of each reg
 from dataclasses import dataclass
 from typing import Final
 
+import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -125,6 +126,11 @@ class Phantom:
     acquisition: Acquisition
     coverage: dict[Region, float]  # share of the region's height in view
     rows_of: dict[Region, NDArray[np.bool_]]  # per slice: is the region in it
+
+    @property
+    def volume(self) -> hd.Volume:
+        """Return the picture as any other scan, in LPS mm."""
+        return hd.Volume(self.image, affine=self.affine, coordinate_system="PATIENT")
 
     @property
     def liver(self) -> NDArray[np.bool_]:

@@ -14,10 +14,10 @@ from typing import Final
 import numpy as np
 import torch
 
-from radnet.datasets.liver_cases import Case, liver_phantoms, make_case
+from radnet.datasets.liver_cases import Case, liver_phantoms, pair_case
 from radnet.datasets.liver_patches import Patches, patches
 from radnet.datasets.liver_sets import PARQUET, lits_cases, split, table_cases
-from radnet.datasets.scans import read_manifest, read_nifti, read_scan
+from radnet.datasets.scans import read_manifest
 from radnet.evaluation.liver_score import Score, score
 from radnet.inference.preparation import Array
 from radnet.network.build import liver_network
@@ -139,10 +139,7 @@ def cases_of(data: Path | None, budget: TrainingBudget) -> list[Case]:
 def _manifest_cases(data: Path) -> Iterator[Case]:
     for scan in read_manifest(data):
         if scan.kind == "liver pair" and not scan.test_only:
-            mask = read_nifti(data / "liver" / f"{scan.name}_liver.nii.gz").array > 0
-            yield make_case(
-                scan.name, read_scan(data, scan), mask.astype(np.float32), phantom=False
-            )
+            yield pair_case(data, scan)
 
 
 def sides(data: Path | None, budget: TrainingBudget) -> tuple[list[Case], list[Case]]:

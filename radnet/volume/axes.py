@@ -30,12 +30,7 @@ class Turn:
             turned[:3, place] = affine[:3, axis] * (-1 if flip else 1)
             if flip:
                 turned[:3, 3] += affine[:3, axis] * (volume.shape[axis] - 1)
-        return hd.Volume(
-            np.asarray(volume.array).transpose(self.axes)[self._steps],
-            affine=turned,
-            coordinate_system=volume.coordinate_system,
-            frame_of_reference_uid=volume.frame_of_reference_uid,
-        )
+        return at(np.asarray(volume.array).transpose(self.axes)[self._steps], turned, volume)
 
     def back(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return an array on the turned grid on the grid it was turned from (a view)."""
@@ -65,6 +60,35 @@ def turn_to(affine: NDArray[np.float64], directions: str) -> Turn:
         for axis, (patient, sign) in zip(axes, wanted, strict=True)
     )
     return Turn(axes, flipped)
+
+
+def turned_like(volume: hd.Volume, like: hd.Volume) -> hd.Volume:
+    """Return `volume` with its axes in the order and direction of those of `like` (a view)."""
+    letters = {way: letter for letter, way in DIRECTIONS.items()}
+    cosines = _cosines(like.affine)
+    directions = "".join(
+        letters[patient, 1 if cosines[patient, axis] > 0 else -1]
+        for axis, patient in enumerate(nearest(like.affine))
+    )
+    return turn_to(volume.affine, directions).there(volume)
+
+
+def at(array: NDArray[Any], affine: NDArray[np.float64], like: hd.Volume) -> hd.Volume:
+    """Return an array as a volume in the frame of reference of another.
+
+    Parameters
+    ----------
+    array
+        [slice, row, column].
+    affine
+        Array index to LPS mm.
+    """
+    return hd.Volume(
+        array,
+        affine=affine,
+        coordinate_system=like.coordinate_system,
+        frame_of_reference_uid=like.frame_of_reference_uid,
+    )
 
 
 def nearest(affine: NDArray[np.float64]) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ ALIKE_DIRECTION: Final = 1e-2  # the same where only a recognisable picture is w
 
 
 @dataclass(frozen=True)
-class Stack:
+class SliceOrder:
     """Slices in order, as highdicom orders a volume (right-handed: axial runs head to foot).
 
     Parameters
@@ -44,7 +44,7 @@ class Stack:
     orientation: tuple[float, ...]
 
 
-def stack(headers: Sequence[Dataset], *, tolerant: bool = False) -> Stack:
+def slice_order(headers: Sequence[Dataset], *, tolerant: bool = False) -> SliceOrder:
     """Sort the single-frame images of one series into a stack.
 
     Parameters
@@ -80,7 +80,7 @@ def stack(headers: Sequence[Dataset], *, tolerant: bool = False) -> Stack:
     if not tolerant:
         _refuse_sideways(name, positions, along)
         _refuse_uneven(name, distances, gaps)
-    return Stack(
+    return SliceOrder(
         order=tuple(int(index) for index in order),
         offsets_mm=distances - distances[0],
         spacing_mm=float(np.median(gaps) if tolerant else gaps.mean()),

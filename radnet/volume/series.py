@@ -16,7 +16,7 @@ from radnet.volume.agreement import frame_of_reference
 from radnet.volume.decoding import decoded, each_decoded
 from radnet.volume.elements import UNDECODABLE
 from radnet.volume.frames import headers_of_frames
-from radnet.volume.geometry import Stack, stack
+from radnet.volume.geometry import SliceOrder, slice_order
 from radnet.volume.headers import (
     CT_CLASSES,
     MULTI_FRAME,
@@ -74,7 +74,7 @@ def read_volume(paths: Sequence[Path], *, tolerant: bool = False) -> hd.Volume:
     refuse_other_than_hounsfield(headers)
     if headers[0].SOPClassUID in MULTI_FRAME:
         return _multi_frame(paths, headers)
-    slices = stack(headers, tolerant=tolerant)
+    slices = slice_order(headers, tolerant=tolerant)
     _refuse_unscaled(headers)
     if not tolerant:
         refuse_slabs(headers, slices.spacing_mm)
@@ -89,7 +89,9 @@ def read_volume(paths: Sequence[Path], *, tolerant: bool = False) -> hd.Volume:
     return _volume(array, headers, slices)
 
 
-def _volume(array: NDArray[np.float32], headers: Sequence[Dataset], slices: Stack) -> hd.Volume:
+def _volume(
+    array: NDArray[np.float32], headers: Sequence[Dataset], slices: SliceOrder
+) -> hd.Volume:
     return hd.Volume.from_attributes(
         array=array,
         image_position=slices.position,

@@ -17,7 +17,7 @@ WORK = """
 import sys
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
-from radnet.inference.recognise import read_scan_file
+from radnet.inference.scan_file import read_scan_file
 from radnet.inference.segmenter import LiverSegmenter
 
 segmenter = LiverSegmenter.load()

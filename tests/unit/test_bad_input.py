@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from radnet.cli import main
 from radnet.errors import UnusableVolumeError
-from radnet.inference.classifier import Classifier, stack_of
+from radnet.inference.classifier import Classifier
 from radnet.inference.fusion import fuse_witnesses
-from radnet.inference.preparation import Stack
-from radnet.inference.recognise import read_scan_file
+from radnet.inference.preparation import usable
 from radnet.inference.refusals import refuse_impossible_liver, refuse_other_than_ct
+from radnet.inference.scan_file import read_scan_file
 from radnet.volume.size import MOST_VOXELS
 from tests.hostile_pixels import HOSTILE
 from tests.made_ct import write_ct
+from tests.made_volume import made_volume
 
 RNG = np.random.default_rng(1)
 SPACING = np.diag([-2.5, -2.5, 4.0, 1.0])
@@ -202,7 +203,7 @@ def test_a_thick_thin_or_coarse_ct_does_not_raise(
     """Bounds are wide of real scans: anisotropy alone is no reason."""
     path = nifti(abdomen(shape), np.diag([*spacing, 1.0]))(tmp_path)
 
-    refuse_other_than_ct(stack_of(read_scan_file(path, "CT").volume()))
+    refuse_other_than_ct(usable(read_scan_file(path, "CT").volume()))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,7 @@ def test_what_is_no_ct_is_refused_by_name(array: NDArray[np.float64], reason: st
     """Also where no file is read: in the node."""
     with pytest.raises(UnusableVolumeError, match=reason):
         refuse_other_than_ct(
-            Stack(array.astype(np.float32, copy=False), np.diag([5.0, 5.0, 5.0, 1.0]))
+            made_volume(array.astype(np.float32, copy=False), np.diag([5.0, 5.0, 5.0, 1.0]))
         )
 
 
@@ -235,7 +236,7 @@ def test_without_pixels_the_header_alone_answers(tmp_path: Path) -> None:
     scan = read_scan_file(nifti(np.zeros((64, 64, 20), np.int16))(tmp_path), "CT")
 
     with pytest.raises(UnusableVolumeError, match="something to see"):
-        stack_of(scan.volume())
+        usable(scan.volume())
     fused = fuse_witnesses(scan.labels, None, 0.6)
     assert fused.classes["sequence"].value == "CT"
     assert fused.classes["contrast"].value is None
@@ -248,7 +249,7 @@ def test_a_scan_larger_than_a_patient_is_not_recognised(factor: int, tmp_path: P
     scan = read_scan_file(nifti(abdomen(), affine)(tmp_path), "CT")
 
     with pytest.raises(UnusableVolumeError, match="voxel sizes in mm"):
-        stack_of(scan.seen())
+        usable(scan.seen())
 
 
 OUTPUTS = {

@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 
 from radnet.errors import UnusableVolumeError
-from radnet.inference.classifier import Classifier, Prediction, from_other_end, stack_of
+from radnet.inference.classifier import Classifier, Prediction, from_other_end
 from radnet.inference.frame import frame
 from radnet.inference.mask import on_source, resampled_above
 from radnet.inference.preparation import (
     AIR_HU,
     Array,
-    Stack,
     axial,
     block_mean,
     classifier_input,
@@ -24,19 +23,20 @@ from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 from radnet.phantom.acquisition import Acquisition, Phantom, take
 from radnet.phantom.body import Body
 from radnet.phantom.protocols import random_scan
+from tests.made_volume import made_volume
 
 RNG = np.random.default_rng(5)
 TURN = np.array([[0.0, 0.0, -2.0], [0.0, 2.0, 0.0], [3.0, 0.0, 0.0]])
 
 
-def ramp(shape: tuple[int, int, int], matrix: np.ndarray = TURN) -> Stack:
+def ramp(shape: tuple[int, int, int], matrix: np.ndarray = TURN) -> hd.Volume:
     """Return a stack whose value is 10 times its patient z plus its patient x."""
     affine = np.eye(4)
     affine[:3, :3], affine[:3, 3] = matrix, (30, -20, 100)
     index = np.indices(shape).reshape(3, -1)
     patient = affine[:3, :3] @ index + affine[:3, 3:]
     value = 10 * patient[2] + patient[0]
-    return Stack(np.asarray(value, np.float32).reshape(shape), affine)
+    return made_volume(np.asarray(value, np.float32).reshape(shape), affine)
 
 
 def prediction(liver: list[float]) -> Prediction:
@@ -84,8 +84,8 @@ def test_a_mask_returns_to_the_place_it_came_from() -> None:
     source = ramp((50, 60, 60))
     z, y, x = np.indices(source.array.shape)
     ball = (((z - 20) / 14) ** 2 + ((y - 25) / 20) ** 2 + ((x - 35) / 18) ** 2) < 1
-    grid = axial(Stack(np.asarray(ball, np.float32), source.affine))
-    probability = Stack(np.clip(grid.array, 0, 1), grid.affine)
+    grid = axial(source.with_array(np.asarray(ball, np.float32)))
+    probability = grid.with_array(np.clip(grid.array, 0, 1))
 
     mask, mean = on_source(probability, source, 0.5)
 
@@ -117,7 +117,7 @@ def test_a_vessel_within_the_liver_belongs_to_it() -> None:
     array[5:20, 5:20, 5:20] = 0.9
     array[10:13, 10:13, 10:13] = 0.1
 
-    mask, mean = on_source(Stack(array, source.affine), source, 0.5)
+    mask, mean = on_source(source.with_array(array), source, 0.5)
 
     assert mask[11, 11, 11]
     assert mean < 0.9
@@ -130,7 +130,7 @@ def test_only_the_largest_part_is_the_liver() -> None:
     array[5:20, 5:20, 5:20] = 1
     array[25:28, 35:38, 35:38] = 1
 
-    mask, _ = on_source(Stack(array, source.affine), source, 0.5)
+    mask, _ = on_source(source.with_array(array), source, 0.5)
 
     assert mask[10, 10, 10]
     assert not mask[26, 36, 36]
@@ -140,7 +140,7 @@ def test_the_classifier_sees_hu_on_one_scale() -> None:
     """Padding and air are the darkest; the length is whole cells."""
     array = np.full((20, 50, 50), 50, np.float32)
     array[:, :5] = -2000
-    stack = classifier_input(Stack(array, np.diag([5.0, 5.0, 5.0, 1.0])), "CT")
+    stack = classifier_input(made_volume(array, np.diag([5.0, 5.0, 5.0, 1.0])), "CT").array
 
     assert stack.shape == (32, 96, 96)
     assert stack.min() == -1.0
@@ -153,7 +153,7 @@ def test_mr_is_scaled_by_its_own_range() -> None:
     array = RNG.uniform(0, 500, (24, 40, 40)).astype(np.float32)
     affine = np.diag([4.0, 5.0, 5.0, 1.0])
 
-    one, two = (classifier_input(Stack(array * k, affine), "MR") for k in (1, 2))
+    one, two = (classifier_input(made_volume(array * k, affine), "MR").array for k in (1, 2))
 
     np.testing.assert_allclose(one, two, atol=1e-5)
     assert one.min() == 0.0
@@ -173,7 +173,7 @@ def test_a_thick_slice_at_the_end_is_not_mixed_with_air() -> None:
     """It reaches half its thickness further than its middle, and so does the liver in it."""
     affine = np.eye(4)
     affine[:3, :3] = np.array([[0, 0, 2.5], [0, 2.5, 0], [10, 0, 0]])
-    grid = axial(Stack(np.full((5, 100, 100), 60, np.float32), affine))
+    grid = axial(made_volume(np.full((5, 100, 100), 60, np.float32), affine))
 
     within = grid.array[:, 60:130, 60:130]
     assert len(within) == 13  # 50 mm
@@ -265,7 +265,7 @@ def phantom(centre_z: float, sequence: Sequence = Sequence.CT) -> Phantom:
 
 def volume(picture: Phantom) -> hd.Volume:
     """Return a phantom as a volume."""
-    return hd.Volume(picture.image, affine=picture.affine, coordinate_system="PATIENT")
+    return picture.volume
 
 
 def test_the_shipped_classifier_knows_an_abdomen(classifier: Classifier) -> None:
@@ -286,7 +286,7 @@ def test_no_order_of_the_slices_changes_what_is_recognised(classifier: Classifie
     """Training and evaluation ran from foot to head, the node from head to foot: two pictures."""
     picture = volume(phantom(-560))  # as the phantoms that the network learned from
     seen = classifier.classify(picture, "CT")
-    learned = classifier_input(stack_of(picture), "CT")
+    learned = classifier_input(picture, "CT").array
 
     other = classifier.classify(picture.flip_spatial(0), "CT")
 
@@ -449,15 +449,15 @@ def test_a_usual_field_of_view_is_taken_as_it_is() -> None:
     for rows, kept in ((100, slice(None)), (104, slice(None)), (160, slice(40, 160))):
         array = np.full((10, rows, 100), AIR_HU, np.float32)
         array[:, -60:, 20:80] = 40
-        stack = Stack(array, np.diag([5.0, 4.0 if rows == 160 else 5.0, 5.0, 1.0]))
-        assert frame(stack)[0] == kept
+        scan = made_volume(array, np.diag([5.0, 4.0 if rows == 160 else 5.0, 5.0, 1.0]))
+        assert frame(scan)[0] == kept
 
 
 def test_one_pass_agrees_with_the_posters_sliding_window(classifier: Classifier) -> None:
     """The region of proposal by one pass is the sliding window's, cell by cell (model.md C4)."""
     agree, total, pairs = 0, 0, []
     for seed in (11, 12, 13):
-        stack = classifier_input(whole_body(seed), "CT")
+        stack = classifier_input(whole_body(seed), "CT").array
         one_pass = classifier.run(stack[None, None])[1][0]
         slid = sliding_cells(classifier.run, stack)
         agree += int(((one_pass > 0) == (slid > 0)).sum())
@@ -468,12 +468,12 @@ def test_one_pass_agrees_with_the_posters_sliding_window(classifier: Classifier)
     assert np.corrcoef(np.concatenate(pairs, axis=1))[0, 1] >= 0.9
 
 
-def whole_body(seed: int) -> Stack:
+def whole_body(seed: int) -> hd.Volume:
     """Return a long axial CT phantom."""
     for attempt in range(seed * 1000, seed * 1000 + 500):
         rng = np.random.default_rng(attempt)
         body, wanted = random_scan(rng, (4.0, 5.0, 5.0), ct=True)
         if wanted.plane is Plane.AXIAL and wanted.shape[0] >= 96:
             phantom = take(body, wanted, attempt)
-            return Stack(phantom.image, phantom.affine)
+            return phantom.volume
     raise AssertionError("no long phantom was drawn")

@@ -3,6 +3,7 @@
 from importlib.resources import as_file
 from pathlib import Path
 
+import highdicom as hd
 import nibabel as nib
 import numpy as np
 import pytest
@@ -11,15 +12,16 @@ from radnet.datasets.bowel import LARGEST, filled, gas_pockets
 from radnet.datasets.liver_cases import DRAWN, UNKNOWN, drawn_case, make_case, real_cases
 from radnet.datasets.scans import read_manifest
 from radnet.errors import UnusableVolumeError
-from radnet.inference.preparation import Stack, axial
+from radnet.inference.preparation import axial
+from tests.made_volume import made_volume
 
 
 @pytest.fixture
-def image() -> Stack:
+def image() -> hd.Volume:
     """Return a scan of 30 slices of soft tissue."""
     affine = np.eye(4)
     affine[:3, :3] = np.array([[0, 0, 2.5], [0, 2.5, 0], [4, 0, 0]])
-    return Stack(np.full((30, 100, 100), 40, np.float32), affine)
+    return made_volume(np.full((30, 100, 100), 40, np.float32), affine)
 
 
 def save(label: np.ndarray, affine: np.ndarray, path: Path) -> Path:
@@ -29,7 +31,7 @@ def save(label: np.ndarray, affine: np.ndarray, path: Path) -> Path:
     return path
 
 
-def test_a_drawn_mask_tells_liver_from_what_is_not_known(image: Stack, tmp_path: Path) -> None:
+def test_a_drawn_mask_tells_liver_from_what_is_not_known(image: hd.Volume, tmp_path: Path) -> None:
     """1 is liver, 2 takes no part; everything else was scanned and is none."""
     grid = axial(image)
     label = np.zeros(grid.array.shape, np.uint8)
@@ -46,7 +48,7 @@ def test_a_drawn_mask_tells_liver_from_what_is_not_known(image: Stack, tmp_path:
     assert case.enhanced == pytest.approx(40, abs=1)
 
 
-def test_beyond_the_field_of_view_lies_what_is_at_its_edge(image: Stack) -> None:
+def test_beyond_the_field_of_view_lies_what_is_at_its_edge(image: hd.Volume) -> None:
     """As the segmenter has it; nobody knows whether liver goes on there, and no gas is found."""
     mask = np.zeros_like(image.array)
     mask[:, :, :30] = 1
@@ -59,7 +61,7 @@ def test_beyond_the_field_of_view_lies_what_is_at_its_edge(image: Stack) -> None
     assert not case.gas.any()
 
 
-def test_a_mask_of_another_scan_is_refused(image: Stack, tmp_path: Path) -> None:
+def test_a_mask_of_another_scan_is_refused(image: hd.Volume, tmp_path: Path) -> None:
     """A mask that lies elsewhere would teach nonsense."""
     grid = axial(image)
     moved = grid.affine.copy()

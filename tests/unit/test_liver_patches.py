@@ -20,7 +20,7 @@ from radnet.datasets.liver_patches import (
     with_sacs,
     within_slices,
 )
-from radnet.inference.preparation import Stack
+from tests.made_volume import made_volume
 
 LIVER_HU: Final = 110.0
 WHOLE: Final = np.ones(PATCH, np.float32)
@@ -35,7 +35,7 @@ def case() -> Case:
     image[mask > 0] = LIVER_HU
     affine = np.eye(4)
     affine[:3, :3] = np.array([[0, 0, 2.5], [0, 2.5, 0], [4, 0, 0]])
-    return make_case("block", Stack(image, affine), mask, phantom=False)
+    return make_case("block", made_volume(image, affine), mask, phantom=False)
 
 
 def test_a_patch_depends_on_its_random_numbers_alone(case: Case) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 KNOWN: dict[str, str] = {
     "Plan": "loops of the trainings, which become one",
-    "Stack": "two forms of a volume, which become one",
 }
 """Why a name is defined more than once."""
 

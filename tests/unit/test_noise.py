@@ -10,13 +10,14 @@ from pydicom import dcmread
 from scipy import ndimage
 
 from radnet.datasets.samples import phantom_sample
-from radnet.inference.classifier import Classifier, Prediction, stack_of
+from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.fusion import fuse_witnesses
 from radnet.inference.noise import is_noise
-from radnet.inference.preparation import Array, Stack
+from radnet.inference.preparation import Array, usable
 from radnet.labels.evidence import SeriesLabels
 from radnet.labels.vocabulary import Region
 from radnet.volume.series import read_volume
+from tests.made_volume import made_volume
 
 Make = Callable[[np.random.Generator, tuple[int, int, int]], Array]
 
@@ -56,7 +57,7 @@ def test_noise_is_noise(
     """White, filtered, or cut out to the shape of a patient; coarse or fine."""
     array = make(np.random.default_rng(slices), (slices, side, side))
 
-    assert is_noise(stack_of(placed(array, spacing)))
+    assert is_noise(usable(placed(array, spacing)))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_a_few_slices_of_a_body_are_no_noise(seed: int, first: int) -> None:
     stack = np.asarray(phantom_sample(seed).image, np.float32)
     part = stack[first : first + 4 + 4 * (seed % 2)]
 
-    assert not is_noise(Stack(part, np.diag([4.0, 5.0, 5.0, 1.0])))
+    assert not is_noise(made_volume(part, np.diag([4.0, 5.0, 5.0, 1.0])))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_a_few_slices_of_a_body_are_no_noise(seed: int, first: int) -> None:
 )
 def test_even_and_tiny_pictures_are_no_noise(array: Array) -> None:
     """A gradient, a block, slices of one value: odd, and told by other means."""
-    assert not is_noise(Stack(array, np.eye(4)))
+    assert not is_noise(made_volume(array, np.eye(4)))
 
 
 SHORT = (
@@ -121,7 +122,7 @@ def test_short_parts_of_real_scans_are_no_noise(series: str, slices: int, real_d
     paths = sorted((real_data / "dicom" / series).iterdir(), key=_place)
     first = len(paths) // 2 - slices // 2
 
-    assert not is_noise(stack_of(read_volume(paths[first : first + slices], tolerant=True)))
+    assert not is_noise(usable(read_volume(paths[first : first + slices], tolerant=True)))
 
 
 def _place(path: Path) -> float:

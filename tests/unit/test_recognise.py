@@ -10,7 +10,8 @@ import pytest
 from pydicom import Dataset
 
 from radnet.errors import GeometryError, UnusableVolumeError
-from radnet.inference.recognise import read_scan_file, recognise_scan, told
+from radnet.inference.recognise import recognise_scan, told
+from radnet.inference.scan_file import read_scan_file
 from radnet.labels.vocabulary import Region
 from tests.made_ct import write_ct
 from tests.made_networks import UnsureClassifier

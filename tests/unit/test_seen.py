@@ -50,7 +50,7 @@ def test_the_table_is_about_scans_that_may_be_learned_from(real_data: Path) -> N
     scans = {scan.name: scan for scan in read_manifest(real_data)}
     for name, seen in read_seen().items():
         assert scans[name].role == "train", name
-        count = read_scan(real_data, scans[name]).array.shape[0]
+        count = read_scan(real_data, scans[name]).shape[0]
         ranges = [*seen.seen.values(), *seen.unsure.values()]
         assert max(last for _, last in ranges) < count, name
 

@@ -17,7 +17,8 @@ from radnet.datasets.seen import UNKNOWN
 from radnet.errors import WeightsError
 from radnet.evaluation import calibration
 from radnet.inference.classifier import Classifier, Prediction
-from radnet.inference.recognise import read_scan_file, recognise_scan, told
+from radnet.inference.recognise import recognise_scan, told
+from radnet.inference.scan_file import read_scan_file
 from radnet.inference.strangeness import Usual, outside
 from radnet.network.build import classifier_network
 from radnet.network.heads import RadNet, WithFeatures

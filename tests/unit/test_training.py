@@ -11,12 +11,12 @@ from radnet.datasets.augment import augmented
 from radnet.datasets.batches import HeldSamples, batches
 from radnet.datasets.liver_cases import Case, make_case
 from radnet.datasets.liver_patches import PATCH, patches
+from radnet.datasets.reading import read_placed
 from radnet.datasets.samples import Sample, SampleBatch, collate, phantom_sample
-from radnet.datasets.scans import read_manifest, read_nifti
+from radnet.datasets.scans import read_manifest
 from radnet.datasets.seen import UNKNOWN
 from radnet.errors import WeightsError
 from radnet.evaluation import calibration
-from radnet.inference.preparation import Stack
 from radnet.inference.strangeness import Usual
 from radnet.labels.vocabulary import Contrast, Region
 from radnet.network.decoder import LiverNet
@@ -25,6 +25,7 @@ from radnet.network.presets import preset
 from radnet.network.weights import save_weights
 from radnet.training import classify, transfer
 from radnet.training.soundness import finite
+from tests.made_volume import made_volume
 from tests.small_training import SMALL
 
 TINY = preset("radnet10-tiny")
@@ -127,11 +128,11 @@ def test_a_nifti_is_read_in_patient_coordinates(tmp_path: Path) -> None:
     array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     nib.save(nib.Nifti1Image(array, np.diag([2.0, 3.0, 4.0, 1.0])), tmp_path / "a.nii.gz")
 
-    stack = read_nifti(tmp_path / "a.nii.gz")
+    volume = read_placed(tmp_path / "a.nii.gz")
 
-    assert stack.array.shape == (4, 3, 2)
-    assert stack.array[3, 2, 1] == array[1, 2, 3]
-    assert (stack.affine @ [3, 2, 1, 1]).tolist() == [-2.0, -6.0, 12.0, 1.0]
+    assert volume.shape == (4, 3, 2)
+    assert volume.array[0, 0, 0] == array[1, 2, 3]  # the head, the front, the right
+    assert (volume.affine @ [0, 0, 0, 1]).tolist() == [-2.0, -6.0, 12.0, 1.0]
 
 
 def liver_case() -> Case:
@@ -142,7 +143,7 @@ def liver_case() -> Case:
     image[mask > 0] = 110
     affine = np.eye(4)
     affine[:3, :3] = [[0, 0, 3], [0, 3, 0], [4, 0, 0]]
-    return make_case("cube", Stack(image, affine), mask, phantom=False)
+    return make_case("cube", made_volume(image, affine), mask, phantom=False)
 
 
 def test_nothing_is_learned_outside_the_scan() -> None:

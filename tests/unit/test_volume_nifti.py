@@ -10,7 +10,7 @@ import pytest
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 
 from radnet.errors import GeometryError, UnusableVolumeError
-from radnet.inference.recognise import read_scan_file
+from radnet.inference.scan_file import read_scan_file
 from radnet.volume.nifti import is_nifti, read_nifti_file, refuse_uncertain
 from radnet.volume.series import read_volume
 from tests.made_ct import rotation, write_ct
