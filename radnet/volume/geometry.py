@@ -30,7 +30,8 @@ class SliceOrder:
     offsets_mm
         Place of each slice along the stacking direction, ascending, the first at 0.
     spacing_mm
-        Gap between neighbours; the median gap where they differ.
+        Mean gap between neighbours; the median gap where they differ. So a regular series is the
+        same volume to recognition, training and segmentation.
     position
         LPS position in mm of the first pixel of the first slice.
     orientation
@@ -83,7 +84,7 @@ def slice_order(headers: Sequence[Dataset], *, tolerant: bool = False) -> SliceO
     return SliceOrder(
         order=tuple(int(index) for index in order),
         offsets_mm=distances - distances[0],
-        spacing_mm=float(np.median(gaps) if tolerant else gaps.mean()),
+        spacing_mm=float(np.median(gaps) if _uneven(gaps).size else gaps.mean()),
         position=tuple(positions[0]),
         orientation=tuple(orientation),
     )
@@ -138,11 +139,10 @@ def _refuse_sideways(
 
 
 def _refuse_uneven(name: str, distances: NDArray[np.float64], gaps: NDArray[np.float64]) -> None:
-    usual = float(np.median(gaps))
-    wrong = np.flatnonzero(np.abs(gaps - usual) > max(SPACING_TOLERANCE * usual, SPACING_FLOOR_MM))
+    wrong = _uneven(gaps)
     if not wrong.size:
         return
-    first = wrong[0]
+    first, usual = wrong[0], float(np.median(gaps))
     found = f"gaps between slices range from {gaps.min():.3f} mm to {gaps.max():.3f} mm"
     times = gaps[wrong] / usual
     if times.min() > 1.5 and np.abs(times - times.round()).max() < 0.05:
@@ -154,3 +154,9 @@ def _refuse_uneven(name: str, distances: NDArray[np.float64], gaps: NDArray[np.f
     else:
         why = f"{wrong.size} of {gaps.size} gaps differ from the usual {usual:.3f} mm."
     raise GeometryError(f"{name}: {found}; expected one spacing. {why}")
+
+
+def _uneven(gaps: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return which gaps differ from the usual one by more than positions are rounded."""
+    usual = float(np.median(gaps))
+    return np.flatnonzero(np.abs(gaps - usual) > max(SPACING_TOLERANCE * usual, SPACING_FLOOR_MM))
