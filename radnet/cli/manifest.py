@@ -1,5 +1,6 @@
 """The command `radnet labels manifest`: from labels to what a training may learn from."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,10 @@ def manifest(  # noqa: PLR0913 (typer wants one parameter per option)
     labels: Annotated[Path, typer.Argument(help="A Parquet file of `radnet labels scan`.")],
     out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
     data: Annotated[
-        Path | None, typer.Option(help="Folder with the images; without: to be fetched.")
+        Path | None,
+        typer.Option(
+            help="Folder with the images, DICOM or SERIES_UID.nii.gz; without: to be fetched."
+        ),
     ] = None,
     masks: Annotated[
         Path | None, typer.Option(help="Folder of liver masks, SERIES_UID.nii.gz.")
@@ -56,8 +60,8 @@ def manifest(  # noqa: PLR0913 (typer wants one parameter per option)
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     with shown.status("Looking for files"):
-        files = _files(data) if data else None
         found = _masks(masks) if masks else None
+        files = series_files(data, (found or {}).values()) if data else None
     counts = make_manifest(labels, out, wanted, files, found)
     table = Table("side", "series")
     for side, count in counts.items():
@@ -66,14 +70,29 @@ def manifest(  # noqa: PLR0913 (typer wants one parameter per option)
     shown.print(f"{out}: written")
 
 
-def _files(data: Path) -> dict[str, list[Path]]:
-    """Return the files of every series below a folder, by its UID."""
+def series_files(data: Path, masks: Iterable[Path] = ()) -> dict[str, list[Path]]:
+    """Return the files of every series below a folder, by its UID: DICOM, or UID.nii.gz.
+
+    Parameters
+    ----------
+    masks
+        Files that are called alike and are no images.
+    """
     from radnet.harvest.label_scan import clean
     from radnet.harvest.sources import Folder
+    from radnet.volume.nifti import is_nifti
 
     if not data.is_dir():
         raise UnusableVolumeError(f"{data}: no such folder")
-    return {clean(one.uid): [data / name for name in one.handle] for one in Folder(data).series()}
+    others = {path.resolve() for path in masks}
+    converted = {
+        path.name.lower().split(".nii")[0]: [path]
+        for path in sorted(data.rglob("*.nii*"))
+        if is_nifti(path) and path.resolve() not in others
+    }
+    return converted | {
+        clean(one.uid): [data / name for name in one.handle] for one in Folder(data).series()
+    }
 
 
 def _masks(folder: Path) -> dict[str, Path]:

@@ -74,12 +74,14 @@ class TrainingRequest:
     def sources(self) -> dict[str, str]:
         """Return what tells this training's data and first weights from others', by option."""
         from radnet.datasets.fingerprint import fingerprint
+        from radnet.inference.preparation import PREPARATION, PREPARED
 
         given = {"--manifest": self.manifest, "--start": self.start}
         told = {option: fingerprint(path) for option, path in given.items() if path}
         if self.start and self.out.is_file() and self.out.samefile(self.start):
             told["--start"] = "--out itself"  # it is written again and again in the training
         return told | {
+            PREPARED: str(PREPARATION),
             "--preset": self.preset,
             "--data": ", ".join(fingerprint(one) for one in self.data),
             "--phantoms": str(self.phantoms or ""),
@@ -88,6 +90,8 @@ class TrainingRequest:
 
     def record(self) -> dict[str, Any]:
         """Return the part of the weights' record that is known before training."""
+        from radnet.inference.preparation import PREPARATION
+
         length = f"--steps {self.steps}" if self.steps else f"--minutes {self.minutes:g}"
         command = (
             f"radnet train {self.task} --preset {self.preset} {length} "
@@ -103,6 +107,7 @@ class TrainingRequest:
             "seed": self.seed,
             "minutes": 0 if self.steps else self.minutes,
             "version": version("radnet-node"),
+            "preparation": PREPARATION,
             "left_out": not self.every_scan,
             "command": command,
             "start_sha256": _digest([self.start] if self.start else []),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import highdicom as hd
+import numpy as np
 
 from radnet.errors import UnusableVolumeError
 from radnet.inference.scan_file import read_scan_file
@@ -52,6 +53,8 @@ def read_placed(path: Path) -> hd.Volume:
     """
     scan = read_nifti_file(path)
     _refuse_unplaced(scan, path.name)
+    if not np.isfinite([scan.volume.array.min(), scan.volume.array.max()]).all():
+        raise UnusableVolumeError(f"{path.name}: voxels that are no numbers; expected finite ones")
     return scan.volume
 
 

@@ -18,6 +18,7 @@ Affine = NDArray[np.float64]
 PREPARATION: Final = 3
 """Number of this preparation: raise it when reading or preparing changes what a network sees.
 Prepared series and checkpoints of another number are not gone on with."""
+PREPARED: Final = "preparation of scans"  # what a checkpoint calls this number
 
 AIR_HU: Final = -1024.0
 CLASSIFIER_SPACING_MM: Final = (4.0, 5.0, 5.0)

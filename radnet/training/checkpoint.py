@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from radnet.errors import WeightsError
+from radnet.inference.preparation import PREPARED
 
 AVERAGED_STEPS: Final = 200  # the final weights are a mean over about so many
 UNREADABLE: Final = (
@@ -102,8 +103,10 @@ class Training:
                     f"{self._path.name}: a checkpoint of another plan ({content['plan']}, not "
                     f"{self._identity()}); finish that training or delete the file"
                 )
-            # A checkpoint of an earlier version does not tell its sources: it is taken up.
-            self._refuse_other_sources(content.get("sources", self._plan.sources))
+            # A checkpoint of an early version does not tell its sources, and learned from scans
+            # as they were prepared then.
+            untold = {**self._plan.sources, PREPARED: ""}
+            self._refuse_other_sources(content.get("sources", untold))
             self._net.load_state_dict(content["net"])
             self._optimizer.load_state_dict(content["optimizer"])
             for name, tensor in self._mean.items():

@@ -18,6 +18,7 @@ from radnet.datasets.prepared import Archive, prepare
 from radnet.datasets.seen import UNKNOWN
 from radnet.errors import UnusableVolumeError
 from radnet.harvest.label_scan import TYPES, quoted
+from radnet.inference.preparation import PREPARATION
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 
 
@@ -192,6 +193,25 @@ def test_an_archive_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert np.all(np.delete(second.slices, liver, axis=1) == 0)
     batch = next(batches(HeldSamples([]), archive, 3, seed=0))
     assert batch.stack.shape[0] == 3
+
+
+def test_series_prepared_in_another_way_are_prepared_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrays of an older preparation, in which axial scans ran from head to foot, lie there on."""
+    files = scans(tmp_path, 2)
+    out = tmp_path / "m.parquet"
+    make_manifest(
+        table(tmp_path / "l", [labelled(0)]), out, ManifestOrder(test=0, validation=0), files
+    )
+    rows = read_table(out, "train")
+    monkeypatch.setattr(prepared, "PREPARATION", PREPARATION - 1)
+    (old,), _ = prepare(rows, tmp_path / "cache", lambda *_: None)
+    monkeypatch.undo()
+
+    (new,), _ = prepare(rows, tmp_path / "cache", lambda *_: None)
+
+    assert new.path != old.path
 
 
 def test_relative_paths_follow_the_manifest(tmp_path: Path) -> None:

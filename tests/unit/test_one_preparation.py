@@ -62,6 +62,11 @@ class Spy:
     def __init__(self) -> None:
         self.seen: list[Array] = []
 
+    def last(self) -> Array:
+        """Return the only stack it was shown, (Z, Y, X)."""
+        (stack,) = self.seen
+        return np.asarray(stack[0, 0])
+
     def __call__(self, stack: Array) -> list[Array]:
         """Return even odds for a stack, (1, 1, Z, Y, X)."""
         self.seen.append(stack.copy())
@@ -157,8 +162,7 @@ def served(paths: list[Path]) -> Array:
     else:
         found = recognise_scan(read_scan_file(paths[0], "CT"), 0.6, classifier(spy))
         assert found.unusable == ""
-    (seen,) = spy.seen
-    return seen[0, 0]
+    return spy.last()
 
 
 def scored(folder: Path) -> Array:
@@ -166,8 +170,7 @@ def scored(folder: Path) -> Array:
     spy, refused = Spy(), list[str]()
     found = scoring.reports([folder], classifier(spy), SpySegmenter(), refused)
     assert (len(list(found.reports)), refused) == (1, [])
-    (seen,) = spy.seen
-    return seen[0, 0]
+    return spy.last()
 
 
 def scored_row(manifest: Path) -> Array:
@@ -175,8 +178,7 @@ def scored_row(manifest: Path) -> Array:
     spy, refused = Spy(), list[str]()
     found = scoring.table_reports(manifest, classifier(spy), SpySegmenter(), refused)
     assert (len(list(found.reports)), refused) == (1, [])
-    (seen,) = spy.seen
-    return seen[0, 0]
+    return spy.last()
 
 
 def learned(folder: Path) -> Sample:

@@ -17,6 +17,7 @@ from radnet.datasets.liver_cases import VOXEL_ML, Case, phantom_case
 from radnet.datasets.liver_patches import Patches
 from radnet.datasets.samples import Sample, SampleBatch, phantom_sample
 from radnet.errors import UnusableVolumeError, WeightsError
+from radnet.inference.preparation import PREPARED
 from radnet.network.decoder import LiverNet
 from radnet.network.encoder import hold_frozen
 from radnet.network.heads import RadNet
@@ -44,13 +45,13 @@ def trained(
     checkpoint: Path,
     stop_after: int = 0,
     data: str = "3 files, 5ca1ab1e",
+    prepared: str = "",
 ) -> tuple[RadNet, list[float]]:
     """Return a classifier after its steps, or cut off after `stop_after`, and its losses."""
     torch.manual_seed(7)
     net = RadNet(SMALL)
-    plan = classify.Plan(
-        SMALL.name, minutes=0, seed=3, steps=steps, batch=2, sources={"--data": data}
-    )
+    sources = {"--data": data, **({PREPARED: prepared} if prepared else {})}
+    plan = classify.Plan(SMALL.name, minutes=0, seed=3, steps=steps, batch=2, sources=sources)
 
     def following(first: int) -> Iterator[SampleBatch]:
         return batches(HeldSamples(samples), HeldSamples([]), plan.batch, plan.seed, first=first)
@@ -114,6 +115,21 @@ def test_checkpoint_of_an_earlier_version_is_taken_up(
     _, rest = trained(samples, 3, tmp_path / "c")
 
     assert len(first + rest) == 3
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["another", "of an early version"])
+def test_checkpoint_of_another_preparation_is_refused(
+    samples: list[Sample], tmp_path: Path, told: bool
+) -> None:
+    """Half of it would have seen axial scans upside down."""
+    trained(samples, 3, tmp_path / "c", stop_after=1, prepared="2")
+    if not told:
+        content = torch.load(tmp_path / "c", weights_only=True)
+        del content["sources"]
+        torch.save(content, tmp_path / "c")
+
+    with pytest.raises(WeightsError, match=r"preparation of scans was .*, now it is 3"):
+        trained(samples, 3, tmp_path / "c", prepared="3")
 
 
 def test_a_set_is_told_from_others_by_names_sizes_and_manifest(tmp_path: Path) -> None:
