@@ -38,6 +38,14 @@ class Storage:
 def open_storage(settings: Settings) -> Storage:
     """Open rows and bytes, creating or migrating them where needed.
 
+    Parameters
+    ----------
+    settings : Settings
+
+    Returns
+    -------
+    Storage
+
     Raises
     ------
     StoreError
@@ -71,6 +79,12 @@ def _close_to_others(data: Path) -> None:
 def receive(settings: Settings, stop: threading.Event) -> None:
     """Run the Storage SCP until `stop` is set.
 
+    Parameters
+    ----------
+    settings : Settings
+    stop : threading.Event
+        Set: it ends in good order.
+
     Raises
     ------
     InUseError
@@ -91,6 +105,12 @@ def receive(settings: Settings, stop: threading.Event) -> None:
 
 def audit(settings: Settings, stop: threading.Event) -> None:
     """Send audit messages until `stop` is set, and once more then.
+
+    Parameters
+    ----------
+    settings : Settings
+    stop : threading.Event
+        Set: it ends in good order.
 
     Raises
     ------

@@ -118,6 +118,16 @@ def reason_of(error: BaseException) -> str:
 
     What we wrote tells what we chose to tell. Any other text may quote a file's name or a header's
     value, and with it a patient: of such an error only its kind is told, and where it was raised.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any.
+
+    Returns
+    -------
+    str
+        Safe for rows, logs and terminals.
     """
     if isinstance(error, NodeError | RadnetError):
         return str(error)
@@ -129,7 +139,17 @@ def reason_of(error: BaseException) -> str:
 
 
 def frames_of(error: BaseException) -> list[str]:
-    """Return the way an error took as ``module:line``, the place where it was raised last."""
+    """Return the way an error took as ``module:line``, the place where it was raised last.
+
+    Parameters
+    ----------
+    error : BaseException
+        One that was raised.
+
+    Returns
+    -------
+    list of str
+    """
     return [
         f"{frame.f_globals.get('__name__', '?')}:{line}"
         for frame, line in traceback.walk_tb(error.__traceback__)

@@ -63,6 +63,15 @@ def is_own_output(header: Dataset) -> bool:
     """Tell whether `header` belongs to an object that a radnet-node made.
 
     Where the Contributing Equipment Sequence is something else than a sequence, it names nobody.
+
+    Parameters
+    ----------
+    header : Dataset
+        Of one instance; it may be damaged.
+
+    Returns
+    -------
+    bool
     """
     items = header.get("ContributingEquipmentSequence")
     return isinstance(items, Sequence) and any(

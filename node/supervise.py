@@ -68,7 +68,13 @@ class Supervisor:
         return {child.role: child.process.pid for child in self._children}
 
     def run(self, stop: threading.Event) -> None:
-        """Restart children that die, until `stop` is set; then end them."""
+        """Restart children that die, until `stop` is set; then end them.
+
+        Parameters
+        ----------
+        stop : threading.Event
+            Set: every child is ended.
+        """
         while not stop.wait(_LOOK_S):
             self._children = [self._looked_after(child) for child in self._children]
         self.close()
@@ -120,6 +126,13 @@ def stop_with_parent(descriptor: int, stop: threading.Event) -> None:
     """Set `stop` when the other end of the supervisor's pipe closes: it was killed.
 
     A process that has not ended a few seconds later, because it loads or works, ends at once.
+
+    Parameters
+    ----------
+    descriptor : int
+        The read end of the pipe.
+    stop : threading.Event
+        Set when the supervisor is gone.
     """
 
     def wait() -> None:

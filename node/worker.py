@@ -295,6 +295,12 @@ def work(settings: Settings, stop: threading.Event) -> None:
     """Run recognition, routing, segmentation and delivery until `stop` is set.
 
     The caller holds the lock of the worker's executor id (`node.store.locks`).
+
+    Parameters
+    ----------
+    settings : Settings
+    stop : threading.Event
+        Set: it ends in good order.
     """
     storage = open_storage(settings)
     networks = load(settings)

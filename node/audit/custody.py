@@ -35,12 +35,36 @@ _ROW_OF: Final = {
 
 
 def is_hash(text: str) -> bool:
-    """Tell whether a text may be the hash of an entry."""
+    """Tell whether a text may be the hash of an entry.
+
+    Parameters
+    ----------
+    text : str
+        As a person gives it.
+
+    Returns
+    -------
+    bool
+        64 hexadecimal digits in lower case.
+    """
     return re.fullmatch(r"[0-9a-f]{64}", text) is not None
 
 
 def since_kept(proof: Proof, kept: str) -> list[str]:
-    """Return what is wrong with a chain by a hash of it that was kept elsewhere."""
+    """Return what is wrong with a chain by a hash of it that was kept elsewhere.
+
+    Parameters
+    ----------
+    proof : Proof
+        Of the whole chain, asked for with `kept`.
+    kept : str
+        The last hash of an earlier proof, of 64 hexadecimal digits.
+
+    Returns
+    -------
+    list of str
+        Sentences for a person; none: the chain holds it.
+    """
     if proof.since is not None:
         return []
     return [
@@ -56,6 +80,20 @@ def changed_files(catalog: Catalog, files: InstanceFiles, entries: list[Entry]) 
     what was made: rows and files are held against the last word of the ledger on each. A file
     that retention deleted is gone by right, where the ledger tells so last of all. Entries of an
     older version tell less, and less is compared.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The rows that are compared.
+    files : InstanceFiles
+        The files that are read to their ends and compared.
+    entries : list of Entry
+        Of the ledger; every study that one of them names is looked at.
+
+    Yields
+    ------
+    str
+        A sentence for each disagreement, with UIDs and without patients.
     """
     for study in dict.fromkeys(entry.study_instance_uid for entry in entries):
         yield from _disagreements(catalog, files, study)

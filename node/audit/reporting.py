@@ -21,7 +21,19 @@ from node.store.outbox import AuditKind
 
 
 def auditor_of(settings: Settings, catalog: Catalog) -> Auditor | None:
-    """Return what tells the audit collector, or None where the settings name none."""
+    """Return what tells the audit collector, or None where the settings name none.
+
+    Parameters
+    ----------
+    settings : Settings
+        Whether there is `[audit]`, and how this node is called.
+    catalog : Catalog
+        The outbox of what is to be told is in it.
+
+    Returns
+    -------
+    Auditor or None
+    """
     wanted = settings.audit
     collector = collector_of(settings)
     if wanted is None or collector is None:
@@ -37,7 +49,18 @@ def auditor_of(settings: Settings, catalog: Catalog) -> Auditor | None:
 
 
 def collector_of(settings: Settings) -> Collector | None:
-    """Return where audit messages go, or None where the settings name no place."""
+    """Return where audit messages go, or None where the settings name no place.
+
+    Parameters
+    ----------
+    settings : Settings
+        Their section `[audit]`.
+
+    Returns
+    -------
+    Collector or None
+        It is not connected yet.
+    """
     wanted = settings.audit
     if wanted is None:
         return None
@@ -57,7 +80,21 @@ def place_of(entry: Destination) -> AuditedDestination:
 
 @contextmanager
 def audited(settings: Settings, catalog: Catalog, role: str) -> Iterator[None]:
-    """Note the begin and the end of a process; a begin without an end was a crash."""
+    """Note the begin and the end of a process; a begin without an end was a crash.
+
+    Parameters
+    ----------
+    settings : Settings
+        Without `[audit]` nothing is noted.
+    catalog : Catalog
+        Where it is noted until the collector took it.
+    role : str
+        ``receive``, ``work`` or ``audit``.
+
+    Yields
+    ------
+    None
+    """
 
     def note(kind: AuditKind) -> None:
         if settings.audit is not None:

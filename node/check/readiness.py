@@ -11,7 +11,17 @@ from node.store.looking import look_at_catalog, look_at_pipeline
 
 
 def look(settings: Settings) -> Iterator[tuple[str, bool]]:
-    """Yield a line for each database and listener, and whether it is in order."""
+    """Yield a line for each database and listener, and whether it is in order.
+
+    Parameters
+    ----------
+    settings : Settings
+        Sound ones, see `node.check.soundness`.
+
+    Yields
+    ------
+    tuple of str and bool
+    """
     yield _database("catalog", look_at_catalog, settings.node.catalog)
     yield _database("pipeline", look_at_pipeline, settings.node.pipeline)
     for line in _open_folders(settings):

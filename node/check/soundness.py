@@ -15,6 +15,18 @@ from node.settings import Settings
 def problems(settings: Settings, now: datetime) -> list[str]:
     """Look at what the settings name, and say what is wrong.
 
+    Parameters
+    ----------
+    settings : Settings
+        As they were loaded.
+    now : datetime
+        With its time zone: for certificates.
+
+    Returns
+    -------
+    list of str
+        A sentence for each; none: nothing is wrong.
+
     Raises
     ------
     ConfigError

@@ -32,6 +32,22 @@ def suggestion(
     of that title with one network more: the title alone proves nothing, so it is for a person to
     decide. What a listed entry asks of its peer otherwise, the title to call above all, stays as
     it is: whoever sends by it now goes on sending. Who called another title, `mistaken` tells.
+
+    Parameters
+    ----------
+    visitors : iterable of Visitor
+        Who was let in.
+    rejections : iterable of Rejection
+        Who was not.
+    sources : sequence of Source
+        Of the settings.
+    ae_title : str
+        Ours: what a source without `called_ae` has to call.
+
+    Returns
+    -------
+    str
+        Entries for the settings file, with comments.
     """
     seen = _seen(visitors, rejections)
     listed = {source.ae_title: source for source in sources}
@@ -56,6 +72,22 @@ def mistaken(
 
     That is mended at the peer. An entry has one title to call: with this one in it, what the
     peer sends now would be rejected.
+
+    Parameters
+    ----------
+    visitors : iterable of Visitor
+        Who was let in.
+    rejections : iterable of Rejection
+        Who was not.
+    sources : sequence of Source
+        Of the settings.
+    ae_title : str
+        Ours: what a source without `called_ae` has to call.
+
+    Returns
+    -------
+    list of str
+        A sentence for each.
     """
     seen = _seen(visitors, rejections)
     listed = {source.ae_title: source for source in sources}

@@ -36,7 +36,25 @@ class SeriesClassifier(Protocol):
     digest: str
 
     def classify(self, volume: hd.Volume, modality: str) -> Prediction:
-        """Return the class probabilities of one volume."""
+        """Return the class probabilities of one volume.
+
+        Parameters
+        ----------
+        volume : hd.Volume
+            float32, [slice, row, column], in HU where it is CT; its affine leads to LPS
+            millimetres.
+        modality : str
+            ``CT`` or ``MR``.
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        radnet.errors.UnusableVolumeError
+            If the network cannot be shown this volume.
+        """
 
 
 @dataclass(frozen=True)
@@ -51,6 +69,15 @@ def own_output_among(paths: Sequence[Path]) -> frozenset[Path]:
     """Return the files that a radnet-node made or changed; each is judged by its own header.
 
     One that cannot be read names nobody.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        DICOM files.
+
+    Returns
+    -------
+    frozenset of Path
     """
     own = set()
     for path in paths:
@@ -72,6 +99,21 @@ def recognise(
     recognised from its header; the reason stands in `unusable`. So is one of which some headers
     cannot be read, from those that can. What was left out of the volume, or taken for granted, is
     the finding `FindingName.REMARKS`.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files of one series, in any order.
+    classifier : SeriesClassifier
+        What is asked about the pixels.
+    unknown_below : float
+        Probability below which a finding is unknown.
+
+    Returns
+    -------
+    Recognition
+        Findings of header, pixels and both together, and why there is no volume, where there is
+        none.
     """
     try:
         headers, unreadable = readable_headers(paths)

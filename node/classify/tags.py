@@ -16,6 +16,17 @@ def tags(findings: Mapping[str, Finding]) -> tuple[dict[str, str], list[str]]:
     Unknown findings are left out, and so is a no. Labels hold letters, digits, ``-`` and ``_``
     only, which is what Orthanc takes. How sure the node is, and of what, is for rules and for the
     report.
+
+    Parameters
+    ----------
+    findings : mapping of str to Finding
+        By name.
+
+    Returns
+    -------
+    tuple of dict and list of str
+        Texts by the name of the finding, several values with ``;`` between them; labels without
+        the prefix of a destination.
     """
     texts: dict[str, str] = {}
     labels: list[str] = []

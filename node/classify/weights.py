@@ -18,6 +18,18 @@ def with_weights(findings: Sequence[Finding], model_sha256: str) -> list[Finding
 
     A fused finding has pixels behind it where a witness of its name has, or, of those that are
     about all that the pixels say, any.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+        Of one recognition.
+    model_sha256 : str
+        Digest of the classifier's weights file.
+
+    Returns
+    -------
+    list of Finding
+        In the same order.
     """
     seen = _seen(findings)
     return [

@@ -74,6 +74,14 @@ def ask(
 
     Parameters
     ----------
+    peer : Peer
+        Who holds them.
+    transaction_uid : str
+        Of this request alone; it is used once.
+    wanted : sequence of Reference
+        SOP Class and Instance UID of each.
+    reports : Reports
+        Takes a report that comes meanwhile.
     through : callable
         Tells whether everything is answered, on this association or another.
     wait_s : float

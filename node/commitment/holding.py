@@ -37,6 +37,19 @@ def held(wanted: Sequence[Reference], catalog: Catalog, files: InstanceFiles) ->
     An instance that came with different bytes, too, is not answered for: nobody can tell here
     which of the two the peer means.
 
+    Parameters
+    ----------
+    wanted : sequence of Reference
+        What a request named.
+    catalog : Catalog
+        Rows of what was received.
+    files : InstanceFiles
+        Files that are read to their ends.
+
+    Returns
+    -------
+    Holding
+
     Raises
     ------
     StoreError

@@ -101,6 +101,16 @@ def request_of(transaction_uid: str, wanted: Iterable[Reference]) -> Dataset:
 def read_request(action: Dataset) -> tuple[str, list[Reference]]:
     """Return Transaction UID and instances of a request.
 
+    Parameters
+    ----------
+    action : Dataset
+        Action Information of an N-ACTION request (PS3.4 Table J.3-1).
+
+    Returns
+    -------
+    tuple of str and list of Reference
+        The Transaction UID, and SOP Class and Instance UID of each.
+
     Raises
     ------
     UnreadableMessageError
@@ -115,7 +125,22 @@ def read_request(action: Dataset) -> tuple[str, list[Reference]]:
 def report_of(
     transaction_uid: str, committed: Sequence[Reference], failed: Sequence[Failed]
 ) -> tuple[int, Dataset]:
-    """Return Event Type ID and Event Information of a report; empty sequences are left out."""
+    """Return Event Type ID and Event Information of a report; empty sequences are left out.
+
+    Parameters
+    ----------
+    transaction_uid : str
+        Of the request that is answered.
+    committed : sequence of Reference
+        What is kept.
+    failed : sequence of Failed
+        What is not, each with its Failure Reason (PS3.3 C.14.1.1).
+
+    Returns
+    -------
+    tuple of int and Dataset
+        Event Type ID 1 where nothing failed, else 2 (PS3.4 Table J.3-2).
+    """
     made = Dataset()
     made.TransactionUID = transaction_uid
     if committed:

@@ -42,7 +42,17 @@ BROKEN: Final = (
 
 
 def unreadable(error: Exception) -> str:
-    """Return why a message cannot be read, without what stands in it unless we said it."""
+    """Return why a message cannot be read, without what stands in it unless we said it.
+
+    Parameters
+    ----------
+    error : Exception
+        Raised when a message was read.
+
+    Returns
+    -------
+    str
+    """
     return str(error) if isinstance(error, UnreadableMessageError) else type(error).__name__
 
 
@@ -85,6 +95,8 @@ class Reports:
         ----------
         sop_instance_uid : str
             Affected SOP Instance UID; there is only one that is right.
+        event_type : int or None
+            Event Type ID: 1 success, 2 failures (PS3.4 Table J.3-2); None where it was left out.
         information : callable
             Decodes the Event Information.
         sender : str
@@ -132,6 +144,19 @@ class Reports:
         """Return what follows a failure; after the last attempt, a person must look.
 
         What the peer has lost is sent at once the first time, and after growing waits then.
+
+        Parameters
+        ----------
+        destination : str
+            Who reported.
+        reason : int
+            Failure Reason (0008,1197), PS3.3 C.14.1.1.
+        attempts : int
+            How often it was asked for the instance so far, this time included.
+
+        Returns
+        -------
+        Remedied
         """
         retries = self._retries.get(destination, Retries())
         delay = next_delay(attempts, self._random, retries)

@@ -11,6 +11,20 @@ from node.errors import TransientDeliveryError
 def tell(peer: Peer, transaction_uid: str, holding: Holding) -> str:
     """Report what we hold; return why the peer did not take the report, '' where it did.
 
+    Parameters
+    ----------
+    peer : Peer
+        Who asked, at the address that the settings give it.
+    transaction_uid : str
+        Of its request.
+    holding : Holding
+        What is kept of what it named, and what is not.
+
+    Returns
+    -------
+    str
+        For a person; without anything that the peer wrote.
+
     Raises
     ------
     DeliveryError

@@ -42,7 +42,18 @@ def failed(circuit: Circuit, reason: str, break_after: int) -> Circuit:
 
 
 def answered(_circuit: Circuit) -> Circuit:
-    """Return the circuit after the destination took or refused an instance: it is there."""
+    """Return the circuit after the destination took or refused an instance: it is there.
+
+    Parameters
+    ----------
+    _circuit : Circuit
+        As it was; nothing of it stays.
+
+    Returns
+    -------
+    Circuit
+        Closed, without a memory of openings.
+    """
     return Circuit()
 
 

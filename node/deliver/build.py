@@ -15,7 +15,19 @@ from node.settings.trust import Source
 
 
 def peer_of(entry: settings.DimseDestination | Source, calling_ae: str) -> Peer:
-    """Return the application entity of an entry, and who we say we are to it."""
+    """Return the application entity of an entry, and who we say we are to it.
+
+    Parameters
+    ----------
+    entry : DimseDestination or Source
+        Of the settings; a source must have an address.
+    calling_ae : str
+        Our AE title, unless the entry says another.
+
+    Returns
+    -------
+    Peer
+    """
     tls = entry.tls.client if entry.tls else None
     if isinstance(entry, Source):
         return Peer(entry.ae_title, entry.host or "", entry.port or 0, calling_ae, tls=tls)
@@ -59,7 +71,17 @@ def _access(entry: HttpDestination) -> Access:
 
 
 def terms_of(entry: settings.Destination) -> Terms:
-    """Return on what terms an entry is sent to."""
+    """Return on what terms an entry is sent to.
+
+    Parameters
+    ----------
+    entry : Destination
+        Of the settings, of any kind.
+
+    Returns
+    -------
+    Terms
+    """
     return Terms(
         connections=entry.connections,
         priority=entry.priority,

@@ -80,6 +80,18 @@ class Destination(Protocol):
         One that is no longer wanted when its turn comes is left out, without an outcome.
         Trouble with an instance or with the destination is an outcome, never an exception.
         Sending again what the destination has is harmless.
+
+        Parameters
+        ----------
+        instances : sequence of OutboundInstance
+            Of one batch; the files are read when their turn comes.
+        wanted : callable
+            Asked right before an instance is sent, by its SOP Instance UID.
+
+        Yields
+        ------
+        Outcome
+            Delivered, refused for good, or to be tried again, with the reason.
         """
 
     def check(self) -> str:
@@ -106,6 +118,17 @@ class TaggingDestination(Destination, Protocol):
         labels: Sequence[str],
     ) -> None:
         """Attach findings and labels to a series it holds; idempotent.
+
+        Parameters
+        ----------
+        study_uid : str
+            Study Instance UID.
+        series_uid : str
+            Series Instance UID.
+        findings : mapping of str to str
+            Texts by the name of the finding, as `node.classify.tags` makes them.
+        labels : sequence of str
+            Letters, digits, ``-`` and ``_``; without the destination's prefix.
 
         Raises
         ------

@@ -37,7 +37,20 @@ class Origins:
     resolve: Callable[[str], frozenset[str]] = addresses_of
 
     def of(self, calling_ae: str, address: str) -> frozenset[str]:
-        """Return the names of the destinations that this caller is."""
+        """Return the names of the destinations that this caller is.
+
+        Parameters
+        ----------
+        calling_ae : str
+            As the association named it.
+        address : str
+            IP address it came from.
+
+        Returns
+        -------
+        frozenset of str
+            None: nobody that we deliver to.
+        """
         return frozenset(
             name
             for name, peer in self.peers.items()

@@ -41,7 +41,19 @@ def window_of(text: str) -> tuple[time, time]:
 
 
 def is_open(window: tuple[time, time] | None, local: time) -> bool:
-    """Tell whether a window is open; one that ends where it begins is always."""
+    """Tell whether a window is open; one that ends where it begins is always.
+
+    Parameters
+    ----------
+    window : tuple of time, or None
+        Begin and end in local time; the end may be the next morning. None: always open.
+    local : time
+        Now, in local time.
+
+    Returns
+    -------
+    bool
+    """
     if window is None:
         return True
     start, end = window
@@ -51,7 +63,24 @@ def is_open(window: tuple[time, time] | None, local: time) -> bool:
 
 
 def held_because(terms: Terms, outlet: Outlet, local: time, urgent: bool) -> str:
-    """Return why a batch must wait whatever its turn, or '' where nothing holds it."""
+    """Return why a batch must wait whatever its turn, or '' where nothing holds it.
+
+    Parameters
+    ----------
+    terms : Terms
+        What the settings say of the destination.
+    outlet : Outlet
+        Whether it is paused, and its circuit.
+    local : time
+        Now, in local time.
+    urgent : bool
+        Whether the batch waits for no window.
+
+    Returns
+    -------
+    str
+        A reason for a person.
+    """
     if outlet.paused:
         return "paused by the operator"
     if outlet.circuit.state != "closed":

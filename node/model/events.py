@@ -60,6 +60,16 @@ def particulars(stored: StoredInstance) -> dict[str, Any]:
 
     What stands before the data set (preamble, File Meta Information) has a digest of its own:
     that of the data set is the same whoever sent it.
+
+    Parameters
+    ----------
+    stored : StoredInstance
+        The row of bytes that were kept.
+
+    Returns
+    -------
+    dict of str to Any
+        Ready for JSON; nothing in it names a patient.
     """
     detail: dict[str, Any] = {
         "sha256": stored.sha256,

@@ -81,14 +81,37 @@ class Failure:
 
     @classmethod
     def from_json(cls, kept: "Mapping[str, Any] | str") -> "Failure":
-        """Return what a step kept; one of the version before kept the reason alone."""
+        """Return what a step kept; one of the version before kept the reason alone.
+
+        Parameters
+        ----------
+        kept : mapping or str
+            As it was read from JSON.
+
+        Returns
+        -------
+        Failure
+            Its kind is None where an older version kept none that can be told.
+        """
         if isinstance(kept, str):
             return cls(kept, kind_of_version_10(kept))
         return cls(kept["reason"], None if kept["kind"] is None else FailureKind(kept["kind"]))
 
 
 def failure(kind: FailureKind, reason: str) -> Failure:
-    """Return what went wrong, in the words of its kind."""
+    """Return what went wrong, in the words of its kind.
+
+    Parameters
+    ----------
+    kind : FailureKind
+        What follows from it.
+    reason : str
+        The rest of the sentence, without anything that names a patient.
+
+    Returns
+    -------
+    Failure
+    """
     return Failure(f"{WORDS[kind]}{reason}", kind)
 
 

@@ -225,13 +225,38 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
 
 
 def is_for(name: str, use: Use) -> bool:
-    """Tell whether somebody is given a finding; nobody is given one that is not registered."""
+    """Tell whether somebody is given a finding; nobody is given one that is not registered.
+
+    Parameters
+    ----------
+    name : str
+        Of a finding; a `FindingName`, or one of an older version.
+    use : Use
+        Rules, labels, status and so on.
+
+    Returns
+    -------
+    bool
+    """
     kind = FINDINGS.get(name)
     return kind is not None and use in kind.uses
 
 
 def is_of(name: str, value_type: ValueType) -> bool:
-    """Tell whether a finding has values of this type."""
+    """Tell whether a finding has values of this type.
+
+    Parameters
+    ----------
+    name : str
+        Of a finding.
+    value_type : ValueType
+        Such as a yes or no.
+
+    Returns
+    -------
+    bool
+        False of one that is not registered.
+    """
     kind = FINDINGS.get(name)
     return kind is not None and kind.type is value_type
 
@@ -250,6 +275,11 @@ def typed(name: str, kept: Any) -> FindingValue:
         Of the finding.
     kept
         What JSON gave.
+
+    Returns
+    -------
+    FindingValue
+        In the type that `FINDINGS` gives it.
     """
     if kept is None or is_of(name, ValueType.TEXTS):
         return kept  # type: ignore[no-any-return]
@@ -261,7 +291,18 @@ def typed(name: str, kept: Any) -> FindingValue:
 
 
 def texts_of(value: FindingValue) -> list[str]:
-    """Return a value as the texts that rules, labels and people are told; [] where unknown."""
+    """Return a value as the texts that rules, labels and people are told; [] where unknown.
+
+    Parameters
+    ----------
+    value : FindingValue
+        As a row has it, of this version or an older one.
+
+    Returns
+    -------
+    list of str
+        A yes or no is "1" or "0", a volume has one decimal (mL).
+    """
     if value is None:
         return []
     if isinstance(value, bool):
@@ -276,6 +317,18 @@ def fact_of(name: str, value: FindingValue) -> str | float | list[str] | None:
 
     A yes or no is the text that rules have always compared it with. An unknown list is an empty
     one, so that `in` works.
+
+    Parameters
+    ----------
+    name : str
+        Of the finding.
+    value : FindingValue
+        As a row has it.
+
+    Returns
+    -------
+    str, float, list of str or None
+        None: unknown.
     """
     if isinstance(value, bool):
         return YES_NO_TEXTS[value]

@@ -108,6 +108,16 @@ def study_header(series: Sequence[HeaderSnapshot]) -> StudyHeader:
 
     A series that does not say does not contradict one that does: a dose report may name nobody.
     What a radnet-node made speaks only where there is nothing else.
+
+    Parameters
+    ----------
+    series : sequence of HeaderSnapshot
+        Of every series of one study; at least one.
+
+    Returns
+    -------
+    StudyHeader
+        None where they differ or say nothing; what differs is named in `differing`.
     """
     looked_at = [header for header in series if not header.own_output] or series
     values: dict[str, str | None] = {}

@@ -39,6 +39,15 @@ class Batch:
     def parse(cls, text: str) -> "Batch":
         """Return the batch of a key.
 
+        Parameters
+        ----------
+        text : str
+            As ``str`` of a batch writes it: kind/subject/number.
+
+        Returns
+        -------
+        Batch
+
         Raises
         ------
         ValueError
@@ -49,12 +58,36 @@ class Batch:
 
 
 def source_batch(series: str, revision: int) -> Batch:
-    """Return the batch of a revision's received instances."""
+    """Return the batch of a revision's received instances.
+
+    Parameters
+    ----------
+    series : str
+        The key of a series: its UID, or one of its own where two studies share that.
+    revision : int
+        From 1 on.
+
+    Returns
+    -------
+    Batch
+    """
     return Batch(BatchKind.SOURCE, series, revision)
 
 
 def result_batch(series: str, revision: int) -> Batch:
-    """Return the batch of what was made of a revision."""
+    """Return the batch of what was made of a revision.
+
+    Parameters
+    ----------
+    series : str
+        The key of a series: its UID, or one of its own where two studies share that.
+    revision : int
+        From 1 on.
+
+    Returns
+    -------
+    Batch
+    """
     return Batch(BatchKind.RESULT, series, revision)
 
 

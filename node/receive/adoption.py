@@ -149,7 +149,17 @@ class Adoption:
 
 
 def shown(path: Path) -> str:
-    """Return a path as it may be logged: a name that is no UID was given by others."""
+    """Return a path as it may be logged: a name that is no UID was given by others.
+
+    Parameters
+    ----------
+    path : Path
+        Below the data folder.
+
+    Returns
+    -------
+    str
+    """
     names = [part if _OURS.fullmatch(part) else "(a name that is no UID)" for part in path.parts]
     return "/".join(names)
 

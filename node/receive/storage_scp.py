@@ -243,6 +243,19 @@ def serve(
     associations that nobody closed count as aborted. Where the catalog is not the one that the
     files were recorded in, those that no row names are taken in before anybody can send others
     under their names.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where to listen, whom to let in, limits.
+    catalog : Catalog
+        Rows of what is received.
+    files : InstanceFiles
+        Where the bytes go.
+    clock : callable
+        Seconds since the epoch.
+    stop : threading.Event
+        Set: no further association is taken, and open ones end.
     """
     removed = files.clear_incoming()
     catalog.access.close_stale(clock())

@@ -31,6 +31,18 @@ def because(rule: CompiledRule, facts: Facts) -> str:
     """Return what a condition that holds looked at: findings and titles, of headers only names.
 
     It goes into the log and the ledger, and what a header says may name a patient.
+
+    Parameters
+    ----------
+    rule : CompiledRule
+        One that holds for `facts`.
+    facts : Facts
+        Findings, header and source of a series.
+
+    Returns
+    -------
+    str
+        Such as ``sequence CT (1.00), plane axial (1.00)``.
     """
     shown = [_seen(table, name, facts, quoted=False) for table, name in looked_at(rule.tree)]
     return ", ".join(shown) or ALWAYS
@@ -40,6 +52,18 @@ def verdicts(rules: CompiledRules, facts: Facts) -> list[RuleVerdict]:
     """Return what each rule says, in the order of the table, for whoever asks at a terminal.
 
     Of a rule that does not match, the parts that fail are told, with what stands there.
+
+    Parameters
+    ----------
+    rules : CompiledRules
+        In the order of the file.
+    facts : Facts
+        Findings, header and source of a series.
+
+    Returns
+    -------
+    list of RuleVerdict
+        One for each rule, also for those that are not asked any more.
     """
     variables, found, stopped = context(facts), [], ""
     for entry in rules.rules:

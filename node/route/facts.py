@@ -96,6 +96,11 @@ def header_facts(header: Dataset) -> dict[str, HeaderValue]:
     ----------
     header : Dataset
         Any instance of the series, pixels not needed.
+
+    Returns
+    -------
+    dict of str to str, float or list of str
+        By DICOM keyword, those of `HEADER_KEYWORDS` only.
     """
     values: dict[str, HeaderValue] = {}
     for keyword in HEADER_TEXTS:

@@ -31,6 +31,16 @@ def doubts(rules: CompiledRules) -> list[str]:
     """Return what is wrong with rules that compile: those that never match, or do nothing.
 
     Each sentence names the rule, what was found and what was expected.
+
+    Parameters
+    ----------
+    rules : CompiledRules
+        As `compile_rules` returns them.
+
+    Returns
+    -------
+    list of str
+        A sentence for each doubt; none: the rules are sound.
     """
     table = [entry.rule for entry in rules.rules]
     found = []

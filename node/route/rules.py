@@ -75,6 +75,15 @@ class Decision:
 def compile_rules(rules: Sequence[Rule]) -> CompiledRules:
     """Compile and check every rule.
 
+    Parameters
+    ----------
+    rules : sequence of Rule
+        Of the settings, in the order of the file.
+
+    Returns
+    -------
+    CompiledRules
+
     Raises
     ------
     ConfigError

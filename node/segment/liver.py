@@ -50,7 +50,20 @@ class LiverResult:
 
 
 def result_series_uids(study_instance_uid: str, series_instance_uid: str) -> tuple[str, ...]:
-    """Return the series that the results of a source series belong to."""
+    """Return the series that the results of a source series belong to.
+
+    Parameters
+    ----------
+    study_instance_uid : str
+        Of the source series.
+    series_instance_uid : str
+        Of the source series.
+
+    Returns
+    -------
+    tuple of str
+        Series Instance UIDs of segmentation and report: always the same for one source.
+    """
     names = study_instance_uid, series_instance_uid
     return tuple(derived_uid(*names, kind) for kind in (seg.KIND, report.KIND))
 

@@ -41,4 +41,22 @@ class LiverModel(Protocol):
     def segment(
         self, volume: hd.Volume, progress: Callable[[float], None] | None = None
     ) -> MaskLike:
-        """Return the liver of one CT volume in HU."""
+        """Return the liver of one CT volume in HU.
+
+        Parameters
+        ----------
+        volume : hd.Volume
+            float32 HU, [slice, row, column]; its affine leads to LPS millimetres.
+        progress : callable or None
+            Told how much is done, 0 to 1.
+
+        Returns
+        -------
+        MaskLike
+            On the grid of `volume`.
+
+        Raises
+        ------
+        radnet.errors.UnusableVolumeError
+            If no liver can be looked for in it.
+        """

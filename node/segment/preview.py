@@ -39,6 +39,15 @@ def chosen_slices(mask: NDArray[np.bool_], tiles: int = TILES) -> list[int]:
 def draw(sources: Sequence[Path], segmentation: Path, out: Path) -> None:
     """Write a PNG of what a segmentation file says over the images it was made from.
 
+    Parameters
+    ----------
+    sources : sequence of Path
+        The images of one CT series, in any order.
+    segmentation : Path
+        A DICOM-SEG of that series.
+    out : Path
+        The PNG file; its folder is made.
+
     Raises
     ------
     radnet.errors.UnusableVolumeError

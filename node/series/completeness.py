@@ -67,7 +67,21 @@ def _quiet(progress: SeriesProgress, policy: Policy, now: float) -> bool:
 
 
 def due(progress: SeriesProgress, policy: Policy, now: float) -> bool:
-    """Tell whether it is worth reading the headers of a series now."""
+    """Tell whether it is worth reading the headers of a series now.
+
+    Parameters
+    ----------
+    progress : SeriesProgress
+        What has come of the series so far.
+    policy : Policy
+        `settle_s` and `quiet_s` of the settings.
+    now : float
+        Seconds since the epoch.
+
+    Returns
+    -------
+    bool
+    """
     return _released(progress, policy, now) or _quiet(progress, policy, now)
 
 
@@ -86,6 +100,10 @@ def judge(
         How long to wait.
     now : float
         Seconds since the epoch.
+
+    Returns
+    -------
+    CompletenessVerdict
     """
     expected = expected_count(headers)
     problems = position_problems(headers)

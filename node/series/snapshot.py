@@ -78,6 +78,10 @@ def snapshot_of(headers: Sequence[Dataset]) -> HeaderSnapshot:
     ----------
     headers : sequence of Dataset
         Of one series, those that can be read; pixels are not needed.
+
+    Returns
+    -------
+    HeaderSnapshot
     """
     with quiet_headers():
         images = [image for image in headers if not is_own_output(image)]

@@ -46,6 +46,16 @@ def examine(own: KeyPair | None, ca: Path | None, now: datetime) -> None:
 def valid_until(certificate: Path) -> datetime:
     """Return when a certificate expires.
 
+    Parameters
+    ----------
+    certificate : Path
+        PEM; of several in it the first counts.
+
+    Returns
+    -------
+    datetime
+        In UTC, with its time zone.
+
     Raises
     ------
     ConfigError

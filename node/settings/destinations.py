@@ -85,7 +85,18 @@ class DimseDestination(_Outbound):
     """Time to answer one instance."""
 
     def examine(self, now: datetime) -> None:
-        """Look at the certificates of its TLS."""
+        """Look at the certificates of its TLS.
+
+        Parameters
+        ----------
+        now : datetime
+            With its time zone.
+
+        Raises
+        ------
+        ConfigError
+            If one of them cannot be used.
+        """
         if self.tls is not None:
             self.tls.examine(now)
 
@@ -134,7 +145,18 @@ class HttpDestination(_Outbound):
         return None
 
     def examine(self, now: datetime) -> None:
-        """Look at the certificates of its TLS, and read the secret."""
+        """Look at the certificates of its TLS, and read the secret.
+
+        Parameters
+        ----------
+        now : datetime
+            With its time zone.
+
+        Raises
+        ------
+        ConfigError
+            If one of them cannot be used.
+        """
         if self.tls is not None:
             self.tls.examine(now)
         if self.credentials is not None:

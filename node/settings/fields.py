@@ -33,6 +33,16 @@ _DNS_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63}
 def certificate_name(name: str) -> str:
     """Return a DNS name or an IP address in the form in which two are compared.
 
+    Parameters
+    ----------
+    name : str
+        As it stands in the settings or in a certificate.
+
+    Returns
+    -------
+    str
+        A DNS name in lower case, or an IP address in its shortest form.
+
     Raises
     ------
     ValueError

@@ -42,6 +42,16 @@ def _described(text: str, error: dict[str, Any]) -> str:
 def load(path: Path) -> Settings:
     """Read and check a settings file; relative paths in it start at its folder.
 
+    Parameters
+    ----------
+    path : Path
+        TOML, UTF-8.
+
+    Returns
+    -------
+    Settings
+        Frozen, with absolute paths.
+
     Raises
     ------
     ConfigError
@@ -58,6 +68,16 @@ def load(path: Path) -> Settings:
 
 def renamed_keys(path: Path) -> list[str]:
     """Return a line for each key of a settings file that has another name now.
+
+    Parameters
+    ----------
+    path : Path
+        TOML, UTF-8.
+
+    Returns
+    -------
+    list of str
+        For a person, each with the line of the file.
 
     Raises
     ------

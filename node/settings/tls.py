@@ -103,7 +103,18 @@ class _Telling(ssl.SSLSocket):
 
 
 def tls_failure(error: OSError) -> str:
-    """Return why TLS failed, in a few words."""
+    """Return why TLS failed, in a few words.
+
+    Parameters
+    ----------
+    error : OSError
+        As a connection or a handshake raised it.
+
+    Returns
+    -------
+    str
+        Without anything that the peer chose, but the reason for which its certificate was refused.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate refused: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
@@ -189,6 +200,16 @@ def client_context(wanted: ClientTls) -> ClientContext:
     """Return what a connection to a server is wrapped in; the server is always verified.
 
     Made for each connection, so that a renewed certificate counts without a restart.
+
+    Parameters
+    ----------
+    wanted : ClientTls
+        Whom to trust, who we say we are, and which name to expect.
+
+    Returns
+    -------
+    ClientContext
+        TLS 1.2 and 1.3 of BCP 195 only.
 
     Raises
     ------

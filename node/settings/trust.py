@@ -137,7 +137,19 @@ class Source(Section):
 
 
 def within_one(address: str, networks: Sequence[Network]) -> bool:
-    """Tell whether an address is in one of the networks; IPv4 counts as such inside IPv6."""
+    """Tell whether an address is in one of the networks; IPv4 counts as such inside IPv6.
+
+    Parameters
+    ----------
+    address : str
+        IPv4 or IPv6; what is neither is in none.
+    networks : sequence of IPv4Network or IPv6Network
+        None: in none.
+
+    Returns
+    -------
+    bool
+    """
     try:
         found = ip_address(address)
     except ValueError:

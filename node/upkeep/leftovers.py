@@ -16,6 +16,13 @@ def remove_leftovers(catalog: Catalog, files: InstanceFiles, series_instance_uid
     Its next run would have written them again under the same names and recorded them; now there
     is none. They were sent nowhere, for only rows are sent. What was received into the same
     series, an earlier result that came back, is not looked at.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    files : InstanceFiles
+    series_instance_uid : str
+        The key of the source series.
     """
     received = catalog.instances.of_series(series_instance_uid)
     if not received:

@@ -45,7 +45,18 @@ _OF_A_SERIES: Final = ["replay: run again", "release: leave it as it is", "disca
 
 
 def choices(kind: str) -> list[str]:
-    """Return what an operator can do about something that is held."""
+    """Return what an operator can do about something that is held.
+
+    Parameters
+    ----------
+    kind : str
+        Of a hold.
+
+    Returns
+    -------
+    list of str
+        Commands of `radnode quarantine`.
+    """
     return _CHOICES.get(kind, _OF_A_SERIES)
 
 
@@ -120,6 +131,11 @@ class Quarantine:
     def replay(self, held: Held) -> None:
         """Run it again: a series as a job of its own, a parked delivery with new attempts.
 
+        Parameters
+        ----------
+        held : Held
+            As the catalog returned it.
+
         Raises
         ------
         DecisionError
@@ -143,6 +159,11 @@ class Quarantine:
     def release(self, held: Held) -> None:
         """Let it go: other bytes take the place of the first ones; else it stays as it is.
 
+        Parameters
+        ----------
+        held : Held
+            As the catalog returned it.
+
         Raises
         ------
         DecisionError
@@ -163,6 +184,11 @@ class Quarantine:
 
     def discard(self, held: Held) -> None:
         """Remove what is held; of a series or a delivery only the links, never the images.
+
+        Parameters
+        ----------
+        held : Held
+            As the catalog returned it.
 
         Raises
         ------

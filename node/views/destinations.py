@@ -32,6 +32,19 @@ def destinations(catalog: Catalog, terms: Mapping[str, Terms], local: time) -> l
     """Return every destination of the settings, and every other one that rows name.
 
     Three queries, however many destinations there are.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    terms : mapping of str to Terms
+        By name, of the destinations that the settings have.
+    local : time
+        Now, in local time: for windows.
+
+    Returns
+    -------
+    list of Whereabouts
+        By name.
     """
     counts, outlets = catalog.deliveries.counted(Scope()), catalog.outlets.all()
     at_work = _at_work(catalog)
@@ -50,7 +63,16 @@ def destinations(catalog: Catalog, terms: Mapping[str, Terms], local: time) -> l
 
 
 def count_held(catalog: Catalog) -> int:
-    """Return how much is held in quarantine until somebody decides."""
+    """Return how much is held in quarantine until somebody decides.
+
+    Parameters
+    ----------
+    catalog : Catalog
+
+    Returns
+    -------
+    int
+    """
     query = (
         sa.select(sa.func.count())
         .select_from(quarantine)

@@ -38,6 +38,15 @@ class Cursor:
     def parse(cls, text: str) -> "Cursor":
         """Return the cursor that a page showed.
 
+        Parameters
+        ----------
+        text : str
+            As ``str`` of a cursor writes it.
+
+        Returns
+        -------
+        Cursor
+
         Raises
         ------
         ValueError
@@ -97,10 +106,19 @@ def page_of_studies(
 
     Parameters
     ----------
+    database : Database
+        Of the catalog.
+    wanted : StudyFilter
+        What narrows the list; nothing: every study.
     limit : int
         At most `MOST`.
     after : Cursor, optional
         The last study of the page before.
+
+    Returns
+    -------
+    StudyPage
+        The rows, and the cursor of the next page where there is one.
     """
     limit = max(1, min(limit, MOST))
     found = _found(wanted)
@@ -135,6 +153,15 @@ def count_unread(database: Database) -> int:
     """Return how many series have no header kept: they come in, or were settled long ago.
 
     A search of headers does not find them yet.
+
+    Parameters
+    ----------
+    database : Database
+        Of the catalog.
+
+    Returns
+    -------
+    int
     """
     query = (
         sa.select(sa.func.count())

@@ -106,6 +106,16 @@ def view_of_study(database: Database, study_instance_uid: str) -> StudyView | No
     """Return a study; None where no series of it was ever received.
 
     Six queries, however many series it has.
+
+    Parameters
+    ----------
+    database : Database
+        Of the catalog.
+    study_instance_uid : str
+
+    Returns
+    -------
+    StudyView or None
     """
     of_study = {"study": study_instance_uid}
     with database.read() as connection:

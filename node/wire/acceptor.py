@@ -45,19 +45,53 @@ class AssociateRequest:
 
 
 def request_of(assoc: Association) -> Request:
-    """Return the request for an association; an empty one before it has come."""
+    """Return the request for an association; an empty one before it has come.
+
+    Parameters
+    ----------
+    assoc : Association
+        As acceptor.
+
+    Returns
+    -------
+    Request
+        As it was decoded from the A-ASSOCIATE-RQ (PS3.8 Section 9.3.2).
+    """
     primitive = assoc.requestor.primitive
     return primitive.request if isinstance(primitive, _HandedOn) else Request()
 
 
 def refused_of(assoc: Association) -> list[ContextAnswer]:
-    """Return the presentation contexts of an accepted association that were not accepted."""
+    """Return the presentation contexts of an accepted association that were not accepted.
+
+    Parameters
+    ----------
+    assoc : Association
+        As acceptor, accepted.
+
+    Returns
+    -------
+    list of ContextAnswer
+        Each with its result (PS3.8 Table 9-18).
+    """
     answers = cast("AcceptorAcse", assoc.acse).answers
     return [answer for answer in answers if answer.result != ACCEPTED]
 
 
 def reject(assoc: Association, result: int, source: int, reason: int) -> None:
-    """Send an A-ASSOCIATE-RJ (PS3.8 Table 9-21)."""
+    """Send an A-ASSOCIATE-RJ (PS3.8 Table 9-21).
+
+    Parameters
+    ----------
+    assoc : Association
+        As acceptor, requested and not answered yet.
+    result : int
+        1: rejected permanent, 2: transient.
+    source : int
+        1: service user, 2: ACSE provider, 3: presentation provider.
+    reason : int
+        As of `source`.
+    """
     assoc.acse.send_reject(result, source, reason)
 
 

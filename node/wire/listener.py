@@ -95,7 +95,19 @@ class Listener(ThreadedAssociationServer):
         return str(host), int(port)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Take a connection, unless too many wait already."""
+        """Take a connection, unless too many wait already.
+
+        Parameters
+        ----------
+        request : socket
+            The connection, before TLS.
+        client_address : tuple
+            Address and port.
+
+        Returns
+        -------
+        bool
+        """
         address = str(client_address[0])
         with self._lock:
             waiting = Counter(
@@ -125,7 +137,15 @@ class Listener(ThreadedAssociationServer):
             self._endpoint.refused(address, _TOO_MANY)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Shake hands where TLS is spoken, and start the association's threads."""
+        """Shake hands where TLS is spoken, and start the association's threads.
+
+        Parameters
+        ----------
+        request : socket
+            The connection, before TLS.
+        client_address : tuple
+            Address and port.
+        """
         if self._endpoint.secure is not None:
             secured = self._shake_hands(request, str(client_address[0]), self._endpoint.secure)
             if secured is None:
@@ -153,7 +173,13 @@ class Listener(ThreadedAssociationServer):
         return secured
 
     def requested(self, assoc: Association) -> None:
-        """Note that a connection has asked for an association."""
+        """Note that a connection has asked for an association.
+
+        Parameters
+        ----------
+        assoc : Association
+            Of a connection that this listener took.
+        """
         wrapped = assoc.dul.socket
         if wrapped is not None and wrapped.socket is not None:
             with self._lock:
@@ -167,12 +193,30 @@ class Listener(ThreadedAssociationServer):
 
 
 def note_request(assoc: Association) -> None:
-    """Note that a connection has asked for an association: it is not pending any more."""
+    """Note that a connection has asked for an association: it is not pending any more.
+
+    Parameters
+    ----------
+    assoc : Association
+        Of a connection that a `Listener` took.
+    """
     cast("Listener", assoc._server).requested(assoc)
 
 
 def peer_certificate(assoc: Association) -> frozenset[str]:
-    """Return the names in the verified certificate of a peer, if it has one."""
+    """Return the names in the verified certificate of a peer, if it has one.
+
+    Parameters
+    ----------
+    assoc : Association
+        As acceptor, over TLS or not.
+
+    Returns
+    -------
+    frozenset of str
+        DNS names and IP addresses, as `node.settings.fields.certificate_name` writes them (RFC
+        9525); none without TLS or without a certificate.
+    """
     wrapped = assoc.dul.socket
     wire = wrapped.socket if wrapped is not None else None
     if not isinstance(wire, ssl.SSLSocket):

@@ -25,6 +25,19 @@ def notify(
 ) -> int | None:
     """Send a report on an open association; return the status of the response.
 
+    Parameters
+    ----------
+    assoc : Association
+        As acceptor, on which storage commitment was asked for.
+    sop_class : UID
+        Storage Commitment Push Model (PS3.4 Annex J).
+    sop_instance : UID
+        The well-known instance.
+    event_type : int
+        Event Type ID (PS3.4 Table J.3-2).
+    information : Dataset
+        Event Information, with the Transaction UID.
+
     Returns
     -------
     int or None

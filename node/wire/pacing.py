@@ -51,7 +51,13 @@ def pace(assoc: Association, connect_s: float, response_s: float) -> None:
 
 
 def give_up(assoc: Association) -> None:
-    """End an association, by an A-ABORT where that leaves in time; its threads and socket end."""
+    """End an association, by an A-ABORT where that leaves in time; its threads and socket end.
+
+    Parameters
+    ----------
+    assoc : Association
+        Ours as requestor, in any state.
+    """
     waiting = assoc.dul.to_provider_queue
     if isinstance(waiting, BoundedQueue):
         waiting.until = time.monotonic()

@@ -40,7 +40,15 @@ _TLS: Final = 0x16  # first octet of a handshake (RFC 8446 Section 5.1)
 
 
 def replace_reactor(event: Event, callbacks: Callbacks) -> None:
-    """Let an association read large pieces, wait on its socket and store in one thread."""
+    """Let an association read large pieces, wait on its socket and store in one thread.
+
+    Parameters
+    ----------
+    event : Event
+        ``EVT_CONN_OPEN`` of a connection that a listener took.
+    callbacks : Callbacks
+        What is asked and told while the association lasts.
+    """
     assoc = event.assoc
     wrapped = assoc.dul.socket
     if wrapped is None or wrapped.socket is None:

@@ -70,6 +70,8 @@ def prepare(event: Event, connect_s: float, response_s: float) -> None:
 
     Parameters
     ----------
+    event : Event
+        ``EVT_CONN_OPEN`` of a connection that we make.
     connect_s, response_s : float
         How long one PDU of the peer may take to arrive, in seconds: before the association is
         established, and then.
@@ -93,6 +95,10 @@ def send_from(message: C_STORE, path: Path, start: int) -> None:
 
     Parameters
     ----------
+    message : C_STORE
+        The request primitive that is to be sent.
+    path : Path
+        DICOM file; it must not change until the request is sent.
     start : int
         Where in the file the data set begins, in octets.
     """
@@ -101,6 +107,20 @@ def send_from(message: C_STORE, path: Path, start: int) -> None:
 
 def exchange(association: Association, message: C_STORE, context_id: int) -> object:
     """Send one message; return the next one that comes, or None where none comes in time.
+
+    Parameters
+    ----------
+    association : Association
+        Established; its reactor is stopped meanwhile.
+    message : C_STORE
+        Request primitive with its data set or its file.
+    context_id : int
+        Of the presentation context it goes over.
+
+    Returns
+    -------
+    object
+        A response primitive of DIMSE, or None.
 
     Raises
     ------

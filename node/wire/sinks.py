@@ -40,7 +40,18 @@ _UNREADABLE: Final = (
 
 
 def received(event: Event) -> DataSetSink:
-    """Return where the data set went of the C-STORE request that an event is about."""
+    """Return where the data set went of the C-STORE request that an event is about.
+
+    Parameters
+    ----------
+    event : Event
+        ``EVT_C_STORE``, of an association whose reactor was replaced.
+
+    Returns
+    -------
+    DataSetSink
+        What `Callbacks` began for this request; all of it has come.
+    """
     return cast("_StoreRequest", event.request).data_set
 
 

@@ -56,7 +56,20 @@ SAME_DIRECTION: Final = 1e-3  # difference of unit normals below which they are 
 
 
 def text_of(header: Dataset, keyword: str) -> str:
-    """Return an attribute as one line of text, '' where missing or unreadable."""
+    """Return an attribute as one line of text, '' where missing or unreadable.
+
+    Parameters
+    ----------
+    header : Dataset
+        Of one instance; it may be damaged.
+    keyword : str
+        DICOM keyword (PS3.6).
+
+    Returns
+    -------
+    str
+        Several values with a space between them; at most `LONGEST` characters.
+    """
     try:
         value = header.get(keyword)
         if value is None or isinstance(value, (bytes, Items)):
@@ -69,7 +82,20 @@ def text_of(header: Dataset, keyword: str) -> str:
 
 
 def number_of(header: Dataset, keyword: str) -> float | None:
-    """Return the first number of an attribute, None where there is none."""
+    """Return the first number of an attribute, None where there is none.
+
+    Parameters
+    ----------
+    header : Dataset
+        Of one instance; it may be damaged.
+    keyword : str
+        DICOM keyword (PS3.6).
+
+    Returns
+    -------
+    float or None
+        In the unit that PS3.3 gives the attribute; never infinite or NaN.
+    """
     try:
         number = float(text_of(header, keyword).split()[0])
     except (ValueError, IndexError):
@@ -269,6 +295,11 @@ def read_header(headers: Listing[Dataset], rules: Rules | None = None) -> Series
         Of one series, in any order; none means that nothing is known.
     rules
         Those of `own_rules` if left out.
+
+    Returns
+    -------
+    SeriesLabels
+        Every head with value, confidence, evidence and conflicts.
     """
     if not headers:
         return SeriesLabels()

@@ -20,7 +20,21 @@ SHORT_ECHO_MS: Final = 5.0  # no spin echo comes sooner
 
 
 def judge(facts: HeaderFacts, rules: Rules) -> SeriesLabels:
-    """Return all labels that `facts` give under `rules`."""
+    """Return all labels that `facts` give under `rules`.
+
+    Parameters
+    ----------
+    facts : HeaderFacts
+        What the headers of one series say: texts, numbers, normals of the slices (LPS).
+    rules : Rules
+        As `radnet.labels.rules.load_rules` returns them.
+
+    Returns
+    -------
+    SeriesLabels
+        Of every head the value, its confidence (0 to 1, a probability), who spoke for it and who
+        against it. Below the bound of confidence the value is unknown.
+    """
     context = plain(" ".join(facts.texts.values()))
     told = {
         head: _read_all(head, facts, rules, context)

@@ -21,7 +21,20 @@ class TableRow:
 
 
 def label_row(row: TableRow, rules: Rules) -> SeriesLabels:
-    """Return the labels that the texts of a row give; nothing raises."""
+    """Return the labels that the texts of a row give; nothing raises.
+
+    Parameters
+    ----------
+    row : TableRow
+        The texts of one series as they stand in a table; '' where a column is missing.
+    rules : Rules
+        As `load_rules` returns them.
+
+    Returns
+    -------
+    SeriesLabels
+        Every head with value, confidence, evidence and conflicts; unknown where nothing speaks.
+    """
     texts = {
         "SeriesDescription": row.series_description,
         "BodyPartExamined": row.body_part,
@@ -32,7 +45,19 @@ def label_row(row: TableRow, rules: Rules) -> SeriesLabels:
 
 
 def row_columns(labels: SeriesLabels) -> dict[str, str]:
-    """Return the six columns of a label table; what is unknown or of no class is empty."""
+    """Return the six columns of a label table; what is unknown or of no class is empty.
+
+    Parameters
+    ----------
+    labels : SeriesLabels
+        Of one series.
+
+    Returns
+    -------
+    dict of str to str
+        ``sequence``, ``plane``, ``contrast``, ``coverage`` (words of `radnet.labels.vocabulary`,
+        '' where unknown), ``localizer`` and ``derived`` ("0" or "1").
+    """
     sequence, coverage = str(labels.sequence.value), labels.coverage.value
     return {
         "sequence": "" if sequence == Sequence.OTHER else sequence,

@@ -56,7 +56,18 @@ class Rules:
     )
 
     def sources(self, head: str) -> tuple[str, ...]:
-        """Return the attributes that can speak of a head, the most trusted first."""
+        """Return the attributes that can speak of a head, the most trusted first.
+
+        Parameters
+        ----------
+        head : str
+            Such as ``sequence``; a key of `trust`.
+
+        Returns
+        -------
+        tuple of str
+            DICOM keywords, each once.
+        """
         named = [name for rule in self.rules if rule.head == head for name in rule.attributes]
         return tuple(dict.fromkeys([*self.trust[head], *named]))
 
@@ -67,8 +78,21 @@ class Rules:
 
         Parameters
         ----------
-        context
+        head : str
+            Such as ``sequence``.
+        attribute : str
+            DICOM keyword of the attribute that holds the text.
+        text : str
+            As it stands there.
+        modality : str
+            ``CT``, ``MR`` or another, upper case.
+        context : str
             All texts of the series in plain words, for rules with `only_with`.
+
+        Returns
+        -------
+        tuple of Evidence
+            Log-odds of each value that the text speaks for; () where it says nothing.
         """
         chosen = self._for(head, attribute, modality)
         if not chosen or not text:
@@ -120,6 +144,16 @@ def _parsed(text: str, name: str, head: str = "") -> _Table:
 
 def load_rules(site: Path | None = None) -> Rules:
     """Return radnet's rules, and those of a site read after them.
+
+    Parameters
+    ----------
+    site : Path or None
+        TOML of a site, in the form at the head of this file; None: radnet's rules alone.
+
+    Returns
+    -------
+    Rules
+        Those of radnet first, then those of the site.
 
     Raises
     ------

@@ -111,6 +111,17 @@ def plain(text: str) -> str:
 
     ``w/o`` becomes "without", ``w/wo`` "both", ``+C`` "cplus", ``C-`` "cminus" and ``T2*``
     "t2star"; glued words (``AXIALT2FLAIR``) and CamelCase are cut apart.
+
+    Parameters
+    ----------
+    text : str
+        Any text of a header; only its first `LONGEST` characters are read.
+
+    Returns
+    -------
+    str
+        Letters and digits without accents, words with one space between them; '' where there are
+        none.
     """
     text = _BEFORE.sub("before", text[:LONGEST])
     flat = unicodedata.normalize("NFKD", text.translate(_LETTERS))

@@ -13,6 +13,16 @@ LAYOUT_2020: Final = "radnet50-2020"
 def classifier_network(name: str) -> RadNet | RadNet2020:
     """Return a fresh classifier of the preset `name`.
 
+    Parameters
+    ----------
+    name : str
+        A preset: a key of `radnet.network.presets.PRESETS`, or that of the 2020 layout.
+
+    Returns
+    -------
+    RadNet or RadNet2020
+        With random weights, in `train()`.
+
     Raises
     ------
     PresetError
@@ -23,6 +33,16 @@ def classifier_network(name: str) -> RadNet | RadNet2020:
 
 def liver_network(name: str) -> LiverNet | LiverNet2020:
     """Return a fresh liver network of the preset `name`.
+
+    Parameters
+    ----------
+    name : str
+        A preset: a key of `radnet.network.presets.PRESETS`, or that of the 2020 layout.
+
+    Returns
+    -------
+    LiverNet or LiverNet2020
+        With random weights, in `train()`.
 
     Raises
     ------

@@ -75,6 +75,16 @@ class LiverNet(nn.Module):
         """Return logits (B, 1, Z, Y, X) of `stack` (B, 1, Z, Y, X).
 
         Z must be a multiple of 8, Y and X of 32.
+
+        Parameters
+        ----------
+        stack : Tensor
+            (B, 1, Z, Y, X) float32; Z a multiple of 8, Y and X of 32.
+
+        Returns
+        -------
+        Tensor
+            Logits of the same shape; above 0 is liver.
         """
         *skips, features = self.encoder(stack)
         for up, skip in zip(self.ups, reversed(skips), strict=True):

@@ -89,6 +89,13 @@ def hold_frozen(encoder: Staged, mode: str) -> None:
 
     Frozen parts are also put in `eval()`: otherwise the running statistics of their batch
     normalisation would drift although no weight is trained.
+
+    Parameters
+    ----------
+    encoder : Staged
+        The encoder of a network; changed in place.
+    mode : str
+        Which parts: a word of `frozen_parts`.
     """
     for part in frozen_parts(encoder, mode):
         part.eval()

@@ -25,7 +25,18 @@ class Heads:
 
 
 def scan_coverage(cells: Tensor) -> Tensor:
-    """Return the coverage logits of the scan, (B, 9), from those of its cells: the maximum."""
+    """Return the coverage logits of the scan, (B, 9), from those of its cells: the maximum.
+
+    Parameters
+    ----------
+    cells : Tensor
+        (B, cells, 9) logits.
+
+    Returns
+    -------
+    Tensor
+        (B, 9) logits, in the order of `radnet.labels.vocabulary.Region`.
+    """
     return cells.amax(dim=1)
 
 
@@ -46,18 +57,55 @@ class RadNet(nn.Module):
         self.coverage = nn.Linear(width, len(Region))
 
     def pooled(self, stack: Tensor) -> Tensor:
-        """Return the mean in plane of the last feature map, (B, C, cells)."""
+        """Return the mean in plane of the last feature map, (B, C, cells).
+
+        Parameters
+        ----------
+        stack : Tensor
+            (B, 1, Z, Y, X) float32; Z a multiple of 8.
+
+        Returns
+        -------
+        Tensor
+            (B, C, Z / 8) float32.
+        """
         features: Tensor = self.encoder(stack)[-1].mean(dim=(3, 4))
         return features
 
     def answers(self, pooled: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-        """Return what `forward` returns, of features that are pooled."""
+        """Return what `forward` returns, of features that are pooled.
+
+        Parameters
+        ----------
+        pooled : Tensor
+            (B, C, cells), as of `pooled`.
+        cells : int
+            Coverage cells to answer for; here as many as there are features.
+
+        Returns
+        -------
+        tuple of Tensor
+            As of `forward`.
+        """
         del cells  # as many as there are features
         scan = self.scan(self.dropout(pooled.mean(dim=2)))
         return scan, self.coverage(self.dropout(pooled.transpose(1, 2)))
 
     def forward(self, stack: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (B, 13) scan outputs and (B, Z / 8, 9) coverage logits of (B, 1, Z, Y, X)."""
+        """Return (B, 13) scan outputs and (B, Z / 8, 9) coverage logits of (B, 1, Z, Y, X).
+
+        Parameters
+        ----------
+        stack : Tensor
+            (B, 1, Z, Y, X) float32 on the axial grid of `radnet.inference.preparation`; Z a
+            multiple of 8.
+
+        Returns
+        -------
+        tuple of Tensor
+            Scan outputs (B, 13), which `split` names, and coverage logits (B, Z / 8, 9), a cell
+            for every 8 slices.
+        """
         return self.answers(self.pooled(stack), stack.shape[2] // CELL_SLICES)
 
 
@@ -79,7 +127,19 @@ class WithFeatures(nn.Module):
         self.net = net
 
     def forward(self, stack: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return scan outputs, coverage logits and features of (B, 1, Z, Y, X)."""
+        """Return scan outputs, coverage logits and features of (B, 1, Z, Y, X).
+
+        Parameters
+        ----------
+        stack : Tensor
+            (B, 1, Z, Y, X) float32, as of the network within.
+
+        Returns
+        -------
+        tuple of Tensor
+            Scan outputs (B, 13), coverage logits (B, Z / 8, 9) and features (B, C), the mean over
+            the scan.
+        """
         net = cast(Pooling, self.net)
         pooled = net.pooled(stack)
         scan, cells = net.answers(pooled, stack.shape[2] // CELL_SLICES)
@@ -87,6 +147,19 @@ class WithFeatures(nn.Module):
 
 
 def split(scan: Tensor, cells: Tensor) -> Heads:
-    """Name the columns of what `RadNet` returns."""
+    """Name the columns of what `RadNet` returns.
+
+    Parameters
+    ----------
+    scan : Tensor
+        (B, 13) scan outputs.
+    cells : Tensor
+        (B, Z / 8, 9) coverage logits.
+
+    Returns
+    -------
+    Heads
+        Logits of sequence, plane and contrast, the spacing output (B,), and the cells.
+    """
     sequence, plane, contrast, spacing = torch.split(scan, list(HEAD_SIZES), dim=1)
     return Heads(sequence, plane, contrast, spacing[:, 0], cells)

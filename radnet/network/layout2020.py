@@ -103,12 +103,36 @@ class RadNet2020(nn.Module):
         self.coverage = nn.Linear(DENSE, len(Region))
 
     def pooled(self, stack: Tensor) -> Tensor:
-        """Return the mean in plane of the last feature map, (B, C, pools)."""
+        """Return the mean in plane of the last feature map, (B, C, pools).
+
+        Parameters
+        ----------
+        stack : Tensor
+            (B, 1, Z, Y, X) float32, prepared as for the 2020 network.
+
+        Returns
+        -------
+        Tensor
+            (B, C, pools) float32.
+        """
         features: Tensor = self.tail(self.encoder(stack)[-1]).mean(dim=(3, 4))
         return features
 
     def answers(self, pooled: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-        """Return what `forward` returns, of features that are pooled."""
+        """Return what `forward` returns, of features that are pooled.
+
+        Parameters
+        ----------
+        pooled : Tensor
+            (B, C, pools), as of `pooled`.
+        cells : int
+            Coverage cells to answer for: Z / 8.
+
+        Returns
+        -------
+        tuple of Tensor
+            As of `forward`.
+        """
         whole = self.dense(pooled.mean(dim=2))
         scan = torch.cat([head(whole) for head in self.scan.values()], dim=1)
         pools = self.coverage(self.dense(pooled.transpose(1, 2)))
@@ -116,7 +140,18 @@ class RadNet2020(nn.Module):
         return scan, spread[:, :cells]
 
     def forward(self, stack: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `radnet.network.heads.RadNet` returns: (B, 13) and (B, Z / 8, 9)."""
+        """Return what `radnet.network.heads.RadNet` returns: (B, 13) and (B, Z / 8, 9).
+
+        Parameters
+        ----------
+        stack : Tensor
+            (B, 1, Z, Y, X) float32; Z a multiple of 8.
+
+        Returns
+        -------
+        tuple of Tensor
+            Scan outputs (B, 13) and coverage logits (B, Z / 8, 9).
+        """
         return self.answers(self.pooled(stack), stack.shape[2] // 8)
 
 
@@ -145,7 +180,18 @@ class LiverNet2020(nn.Module):
         )
 
     def forward(self, stack: Tensor) -> Tensor:
-        """Return logits (B, 1, Z, Y, X) of (B, 1, Z, Y, X)."""
+        """Return logits (B, 1, Z, Y, X) of (B, 1, Z, Y, X).
+
+        Parameters
+        ----------
+        stack : Tensor
+            (B, 1, Z, Y, X) float32, prepared as for `radnet.network.decoder.LiverNet`.
+
+        Returns
+        -------
+        Tensor
+            Logits of the same shape; above 0 is liver.
+        """
         stem, *skips, features = self.encoder(stack)
         for block, skip in zip(self.blocks, reversed(skips), strict=True):
             features = block(torch.cat([self.enlarge(features), skip], dim=1))

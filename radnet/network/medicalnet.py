@@ -30,6 +30,13 @@ OPTIONAL: Final = "downsample"  # its 18 and 34 have none: they pad with zeros (
 def fill_encoder(encoder: nn.Module, path: Path) -> None:
     """Put MedicalNet's weights into `encoder`.
 
+    Parameters
+    ----------
+    encoder : nn.Module
+        Of a preset with MedicalNet's depth and width; changed in place.
+    path : Path
+        MedicalNet's ``.pth``; read as tensors alone, nothing in it is executed.
+
     Raises
     ------
     WeightsError

@@ -27,12 +27,35 @@ class Weights:
 
 
 def shipped(task: str, preset: str = "radnet10-tiny") -> Path:
-    """Return the path of shipped weights: ``classifier``, ``liver`` or ``liver-left-out``."""
+    """Return the path of shipped weights: ``classifier``, ``liver`` or ``liver-left-out``.
+
+    Parameters
+    ----------
+    task : str
+        ``classifier``, ``liver`` or ``liver-left-out``.
+    preset : str
+        Name of a preset of which weights are shipped.
+
+    Returns
+    -------
+    Path
+        A safetensors file; whether it is there is not looked at.
+    """
     return SHIPPED / f"{task}-{preset}.safetensors"
 
 
 def save_weights(path: Path, net: nn.Module, record: dict[str, Any]) -> None:
-    """Write `net` in half precision with `record`; never a half-written file under `path`."""
+    """Write `net` in half precision with `record`; never a half-written file under `path`.
+
+    Parameters
+    ----------
+    path : Path
+        The safetensors file; it takes the place of one that is there once it is whole.
+    net : nn.Module
+        Its floating-point tensors are written as float16, the others as they are.
+    record : dict
+        What is known of the weights: task, preset, spacing, figures. Kept as JSON in the file.
+    """
     state = {
         name: tensor.detach()
         .cpu()
@@ -48,6 +71,18 @@ def save_weights(path: Path, net: nn.Module, record: dict[str, Any]) -> None:
 
 def load_weights(path: Path, task: str) -> Weights:
     """Read weights made for `task`.
+
+    Parameters
+    ----------
+    path : Path
+        A safetensors file of `save_weights`; nothing in it is executed.
+    task : str
+        ``classifier`` or ``liver``: what its record has to say.
+
+    Returns
+    -------
+    Weights
+        Tensors as float32, the record, and the SHA-256 of the file.
 
     Raises
     ------
@@ -75,7 +110,18 @@ def load_weights(path: Path, task: str) -> Weights:
 
 
 def task_of(path: Path) -> str:
-    """Return what the weights in a file are for, '' if it cannot be told."""
+    """Return what the weights in a file are for, '' if it cannot be told.
+
+    Parameters
+    ----------
+    path : Path
+        Any file.
+
+    Returns
+    -------
+    str
+        ``classifier``, ``liver``, or ''.
+    """
     try:
         with safe_open(str(path), framework="pt") as file:
             return str(json.loads((file.metadata() or {})[KEY]).get("task", ""))
@@ -85,6 +131,15 @@ def task_of(path: Path) -> str:
 
 def fill(net: nn.Module, weights: Weights, name: str) -> None:
     """Put `weights` into `net`, every tensor by its name and shape.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Of the preset that the weights' record names; left in `eval()`.
+    weights : Weights
+        As `load_weights` returns them.
+    name : str
+        How messages call the file.
 
     Raises
     ------

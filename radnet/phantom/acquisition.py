@@ -144,7 +144,22 @@ class Phantom:
 
 
 def take(body: Body, acquisition: Acquisition, seed: int) -> Phantom:
-    """Draw `body` as `acquisition` asks; `seed` drives noise, texture and bias."""
+    """Draw `body` as `acquisition` asks; `seed` drives noise, texture and bias.
+
+    Parameters
+    ----------
+    body : Body
+        A made-up patient.
+    acquisition : Acquisition
+        Grid (LPS, mm), sequence, contrast and phase.
+    seed : int
+        The same seed draws the same voxels.
+
+    Returns
+    -------
+    Phantom
+        Image and masks on the grid of the acquisition.
+    """
     rng = np.random.default_rng(seed)
     shape = acquisition.shape
     coarse = max(2, round(28 / min(acquisition.spacing_mm)))

@@ -64,6 +64,10 @@ def random_scan(
         Distance between slices, rows and columns of the picture.
     ct
         Whether it must be CT; None for either.
+
+    Returns
+    -------
+    tuple of Body and Acquisition
     """
     ct = bool(rng.random() < 0.42) if ct is None else ct
     usable = [p for p in PROTOCOLS if ct or p.mr]
