@@ -37,7 +37,6 @@ from node.series.completeness import Policy
 from node.settings import Destination as DestinationSettings
 from node.settings import DimseDestination, Settings
 from node.store.locks import executor_id
-from node.upkeep.clockwatch import ClockWatch
 from node.upkeep.pruning import PruningJob
 from node.upkeep.quarantine import Quarantine
 from node.upkeep.retention import RetentionJob
@@ -123,7 +122,6 @@ class Worker:
     due: DueWork
     sweep: Sweep
     quarantine: Quarantine
-    clock_watch: ClockWatch
     queues: list[Queue]
     upkeep: list[tuple[Job, float]]
 
@@ -152,7 +150,6 @@ class Worker:
             (lambda: self.sweep.mend(self.engine), MEND_S),
             (self.commitments.tick, COMMIT_S),
             *((partial(self.due.look, kind), SWEEP_S) for kind in self.due.kinds),
-            (self.clock_watch.look, SWEEP_S),
             *self.upkeep,
         ]
 
@@ -223,7 +220,7 @@ def _commitments(settings: Settings, storage: Storage, outside: Outside) -> Comm
     for name, committing in asked.items():
         if listed and committing.peer.ae_title not in listed:
             log.warning("not in [[sources]]: may report while we wait only", destination=name)
-    return CommitmentRequests(storage.catalog, asked, outside.clock, outside.random)
+    return CommitmentRequests(storage.catalog, asked, outside.random)
 
 
 def _owed(settings: Settings, storage: Storage, outside: Outside) -> OwedReports:
@@ -285,7 +282,6 @@ def build(
         due=due,
         sweep=Sweep(catalog, files, policy, readable_headers, outside.clock, outside.monotonic),
         quarantine=Quarantine(catalog, files, outside.clock),
-        clock_watch=ClockWatch(catalog, outside.clock, outside.monotonic),
         queues=workflows.queues(),
         upkeep=_upkeep(settings, storage, outside),
     )

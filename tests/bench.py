@@ -26,7 +26,6 @@ from node.settings import FolderDestination, NodeSection, Rule, Settings
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 from node.store.paths import DERIVED
-from node.upkeep.clockwatch import ClockWatch
 from node.worker import Networks, Outside, build
 from tests.due_time import Moment, note_looks
 from tests.made_ct import SERIES, STUDY, made_slice
@@ -159,9 +158,7 @@ class Bench:
 
     def set_clock(self, seconds: float) -> None:
         """Set the clock, and let the worker notice that."""
-        watch = ClockWatch(self.catalog, self.clock, lambda: 0.0)
         self.moment.now += seconds
-        watch.look()
         self.worker.due.look(Kind.DELIVER)
 
     def last(self) -> Revision | None:

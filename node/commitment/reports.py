@@ -62,8 +62,6 @@ class Reports:
     Parameters
     ----------
     catalog : Catalog
-    clock : callable
-        Seconds since the epoch.
     random : callable
         Draws from [0, 1).
     retries : mapping
@@ -73,12 +71,10 @@ class Reports:
     def __init__(
         self,
         catalog: Catalog,
-        clock: Callable[[], float],
         random: Callable[[], float],
         retries: Mapping[str, Retries],
     ) -> None:
         self._catalog = catalog
-        self._clock = clock
         self._random = random
         self._retries = retries
 
@@ -123,7 +119,7 @@ class Reports:
         transaction = report.transaction_uid
         try:
             known = self._catalog.reports.take(
-                transaction, report.committed, report.failed, self.decide, self._clock()
+                transaction, report.committed, report.failed, self.decide, self._catalog.work.now()
             )
         except StoreError as error:
             log.error("commitment report not kept", because=str(error))  # noqa: TRY400

@@ -54,8 +54,6 @@ class CommitmentRequests:
     ----------
     destinations : mapping
         Those that are to commit, by name.
-    clock : callable
-        Seconds since the epoch.
     random : callable
         Draws from [0, 1).
     """
@@ -64,15 +62,13 @@ class CommitmentRequests:
         self,
         catalog: Catalog,
         destinations: Mapping[str, Committing],
-        clock: Callable[[], float],
         random: Callable[[], float],
     ) -> None:
         self._catalog = catalog
         self._destinations = destinations
-        self._clock = clock
         self._random = random
         retries = {name: committing.retries for name, committing in destinations.items()}
-        self._reports = Reports(catalog, clock, random, retries)
+        self._reports = Reports(catalog, random, retries)
 
     def tick(self) -> None:
         """Make requests of what waits for commitment.
@@ -90,7 +86,7 @@ class CommitmentRequests:
 
     def _opened(self, destination: str, committing: Committing) -> int:
         """Make one request of what waits; return of how many instances."""
-        now = self._clock()
+        now = self._catalog.work.now()
         attempts = committing.retries.attempts
         reason = f"not committed: no answer to {attempts} requests"
         if parked := self._catalog.requests.give_up(destination, attempts, reason, now):
@@ -140,4 +136,4 @@ class CommitmentRequests:
         def wait_s(attempts: int) -> float:
             return next_delay(attempts, self._random, retries) or retries.longest_delay_s
 
-        self._catalog.requests.fail(task.key, reason, wait_s, self._clock())
+        self._catalog.requests.fail(task.key, reason, wait_s, self._catalog.work.now())

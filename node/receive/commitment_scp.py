@@ -79,7 +79,7 @@ class CommitmentScp:
         self._files = files
         self._holder = holder
         self._clock = clock
-        self._reports = Reports(catalog, clock, random.SystemRandom().random, retries)
+        self._reports = Reports(catalog, random.SystemRandom().random, retries)
         self._asked: list[_Asked] = []
         self._noting = threading.Lock()
         self._reporting = ThreadPoolExecutor(_AT_ONCE, "commitment")

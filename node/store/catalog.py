@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from node.store.access import AccessLog
-from node.store.clock import Clock
 from node.store.commitments.promises import Promises
 from node.store.commitments.reports import CommitmentAnswers
 from node.store.commitments.requests import Requests
 from node.store.custody import Custody
 from node.store.database import Database
+from node.store.deliveries import commitment
 from node.store.deliveries.deliveries import Deliveries
 from node.store.deliveries.orders import Orders
 from node.store.deliveries.outlets import Outlets
@@ -68,7 +68,7 @@ class Catalog(Database):
 
     def __init__(self, url: str, clock: Callable[[], float] | None = None) -> None:
         super().__init__(url)
-        self.work = Work(self, DueClock(clock))
+        self.work = Work(self, DueClock(clock), [commitment.move_due_times])
         self.ledger = Ledger(self)
         self.access = AccessLog(self)
         self.outbox = Outbox(self, self.access)
@@ -79,7 +79,6 @@ class Catalog(Database):
         self.requests = Requests(self, self.ledger, self.work)
         self.reports = CommitmentAnswers(self, self.ledger, self.requests, self.work)
         self.promises = Promises(self, self.ledger, self.work)
-        self.clock = Clock(self)
         self.instances = Instances(self)
         self.studies = Studies(self, self.ledger, self.instances, self.deliveries)
         self.revisions = Revisions(self, self.ledger, self.instances, self.studies)

@@ -44,6 +44,9 @@ Claims = Mapping[TaskKey, int]
 Pick = Callable[[Waiting], Sequence[Task]]
 """Picks what to claim."""
 
+Mover = Callable[[sa.Connection, float], None]
+"""Moves due times that stand in rows of another owner; takes by how much, in seconds."""
+
 
 class Work:
     """The owner of what is due.
@@ -54,11 +57,19 @@ class Work:
         Where the rows are.
     clock : DueClock
         By which they are due.
+    movers
+        What else is due by that clock, and moves with it where somebody sets it.
     """
 
-    def __init__(self, database: Database, clock: DueClock) -> None:
+    def __init__(self, database: Database, clock: DueClock, movers: Sequence[Mover] = ()) -> None:
         self._database = database
         self._clock = clock
+        self._movers = tuple(movers)
+
+    def now(self) -> float:
+        """Return the time by which things are due, in seconds since the epoch."""
+        with self._database.read() as connection:
+            return self._clock.now(connection)
 
     # -- what is to be done: called within the transaction that makes it so
 
@@ -392,6 +403,8 @@ class Work:
         What was written since it was set forward is due by the new clock already. When that was
         is not known; it was between the last look and this one, which are far apart.
         """
+        for move in self._movers:  # first: who changes such a row changes what is due after it
+            move(connection, seconds)
         before = work.c.changed_at < now - max(seconds, 0.0) / 2
         written_since = sa.and_(sa.literal(seconds > 0), ~before)
         connection.execute(

@@ -84,7 +84,7 @@ def asked(node: Node, orthanc: RunningOrthanc) -> None:
     """Ask Orthanc to commit to what it took."""
     peer = Peer("ORTHANC", "127.0.0.1", orthanc.dicom_port, "RADNODE")
     asking = {"pacs": Committing(peer, timeout_s=1000.0, wait_s=30.0)}
-    commitments = CommitmentRequests(node.catalog, asking, lambda: node.now, SystemRandom().random)
+    commitments = CommitmentRequests(node.catalog, asking, SystemRandom().random)
     commitments.tick()
     for task in node.catalog.work.open(Kind.ASK, "pacs"):
         commitments.ask(task)

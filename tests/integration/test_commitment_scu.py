@@ -55,7 +55,6 @@ class Node:
         self.commitments = CommitmentRequests(
             self.catalog,
             {"pacs": Committing(peer, TIMEOUT_S, wait_s)},
-            lambda: self.now,
             lambda: 0.5,
         )
         self.due = DueWork(InlineJobs(), self.catalog.work, "worker")
@@ -293,7 +292,7 @@ def test_reports_without_end_do_not_hold_us(
     let_go = threading.Event()
     monkeypatch.setattr(Reports, "take", lambda *_: let_go.wait(60) and 0x0000)
     peer.at_once = report_early
-    reports = Reports(node.catalog, lambda: 0.0, lambda: 0.0, {})
+    reports = Reports(node.catalog, lambda: 0.0, {})
     to = Peer("PACS", "127.0.0.1", peer.port, "RADNODE", connect_s=10, response_s=0.3)
 
     ask(to, "1.2.3", [Reference("1.2", "1.3")], reports, lambda: False, wait_s=0.1)

@@ -24,7 +24,7 @@ def test_remedies_come_later_and_later(
 ) -> None:
     """A peer that loses everything must not be sent everything in a circle."""
     catalog = Catalog(f"sqlite:///{tmp_path / 'c.sqlite'}")
-    reports = Reports(catalog, lambda: 0.0, lambda: 1.0, {})
+    reports = Reports(catalog, lambda: 1.0, {})
 
     found = reports.decide("pacs", reason, attempts)
 
@@ -40,6 +40,6 @@ def test_a_destination_keeps_its_own_retries(
     catalog = Catalog(f"sqlite:///{tmp_path / 'c.sqlite'}")
     own = {"pacs": Retries(attempts=3, first_delay_s=2.0, longest_delay_s=60.0)}
 
-    found = Reports(catalog, lambda: 0.0, lambda: 1.0, own).decide("pacs", 0x0213, attempts)
+    found = Reports(catalog, lambda: 1.0, own).decide("pacs", 0x0213, attempts)
 
     assert (found.then, found.wait_s) == (then, wait_s)

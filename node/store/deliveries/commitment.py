@@ -131,7 +131,7 @@ def send_again(
 
 
 def move_due_times(connection: sa.Connection, seconds: float) -> None:
-    """Let what waits be due as far ahead as it was before the clock was set."""
+    """Let what waits be asked for as far ahead as it was before the clock was set."""
     connection.execute(
         sa.update(delivery)
         .where(delivery.c.commitment_due.is_not(None))
