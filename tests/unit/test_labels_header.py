@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
 from radnet.labels.evidence import SeriesLabels
-from radnet.labels.header import read_header
+from radnet.labels.header import facts_of, read_header
 from radnet.labels.vocabulary import Region
 from radnet.volume.headers import quiet_headers
 from radnet.volume.series import read_headers
@@ -263,6 +263,41 @@ def test_bolus_after_the_last_image_is_none() -> None:
     )  # fmt: skip
 
     assert read_header([ds]).contrast.value == "noncontrast"
+
+
+@pytest.mark.parametrize(
+    ("start", "first", "last", "injected"),
+    [
+        ("095959", "100000", "100500", True),
+        ("100000", "100000", "100500", None),  # with the first image: nobody knows
+        ("100200", "100000", "100500", None),
+        ("100500", "100000", "100500", None),
+        ("100501", "100000", "100500", False),
+        ("", "100000", "100500", None),
+        ("095959", "", "", None),
+        ("095959", "", "100500", True),
+    ],
+)
+def test_a_bolus_is_before_the_first_image_or_after_the_last(
+    start: str, first: str, last: str, injected: bool | None
+) -> None:
+    """Only then Contrast/Bolus Start Time tells; the order of the images is any."""
+    headers = [
+        header(Modality="MR", ContrastBolusStartTime=start, AcquisitionTime=time)
+        for time in (last, first)
+    ]
+
+    assert facts_of(headers).injected is injected
+
+
+def test_a_bolus_before_the_first_image_is_contrast_where_an_agent_alone_is_not() -> None:
+    """In MR the agent is entered for the examination; the time tells that it was at work."""
+    ds = header(
+        Modality="MR", SeriesDescription="AX T1", ContrastBolusAgent="MAGNEVIST",
+        ContrastBolusStartTime="095500", AcquisitionTime="100000",
+    )  # fmt: skip
+
+    assert read_header([ds]).contrast.value == "contrast"
 
 
 def test_oblique_plane_is_named_with_its_angle() -> None:

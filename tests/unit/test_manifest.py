@@ -139,6 +139,33 @@ def test_localizers_other_modalities_and_licences_are_left_out(tmp_path: Path) -
         make_manifest(labels, out, ManifestOrder(licences=("CC0",)))
 
 
+def test_an_empty_side_is_counted_and_refused_by_name(tmp_path: Path) -> None:
+    """A share of 0 leaves a side without series: nothing may be trained or scored on it."""
+    labels = table(tmp_path / "l.parquet", [labelled(number) for number in range(3)])
+    out = tmp_path / "m.parquet"
+
+    counts = make_manifest(labels, out, ManifestOrder(test=0, validation=0))
+
+    assert counts == {"train": 3, "validation": 0, "test": 0}
+    assert len(read_table(out)) == len(read_table(out, "train", "test")) == 3
+    with pytest.raises(UnusableVolumeError, match=r"no series on the side test$"):
+        read_table(out, "test")
+    with pytest.raises(UnusableVolumeError, match=r"on the side validation or test$"):
+        read_table(out, "validation", "test")
+
+
+def test_every_patient_may_stand_on_the_side_of_the_test(tmp_path: Path) -> None:
+    """A set that is only ever scored."""
+    labels = table(tmp_path / "l.parquet", [labelled(number) for number in range(3)])
+    out = tmp_path / "m.parquet"
+
+    counts = make_manifest(labels, out, ManifestOrder(test=1, validation=0))
+
+    assert counts == {"train": 0, "validation": 0, "test": 3}
+    with pytest.raises(UnusableVolumeError, match=r"no series on the side train$"):
+        read_table(out, "train")
+
+
 def test_what_is_no_manifest_is_told(tmp_path: Path) -> None:
     """A table of labels is none yet; a word that is no label neither."""
     labels = table(tmp_path / "l.parquet", [labelled(1, plane="oblique")])

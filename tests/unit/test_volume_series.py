@@ -328,6 +328,21 @@ def test_frames_of_two_acquisitions_are_refused_by_what_tells_them_apart(tmp_pat
         read_volume([_enhanced(paths, tmp_path)])
 
 
+def test_several_enhanced_instances_are_no_volume(tmp_path: Path) -> None:
+    """Read from the first file alone, half a patient would pass for the whole."""
+    paths = write_ct(tmp_path / "one")
+    halves = []
+    for number, part in enumerate((paths[:3], paths[3:])):
+        sources = [dcmread(path) for path in part]
+        half = LegacyConvertedEnhancedCTImage(sources, "1.2.3.4", 5, f"1.2.3.4.{number + 5}", 1)
+        halves.append(tmp_path / f"{number}.dcm")
+        half.save_as(halves[-1])
+
+    assert read_volume(halves[:1]).shape == (3, *SHAPE[1:])
+    with pytest.raises(UnusableVolumeError, match="2 multi-frame instances found; expected one"):
+        read_volume(halves)
+
+
 def test_short_pixels_of_an_enhanced_image_are_told_as_such(tmp_path: Path) -> None:
     """Its geometry is all right, and must not be blamed."""
     path = _enhanced(write_ct(tmp_path / "one"), tmp_path, PixelData=bytes(64))
