@@ -11,7 +11,8 @@ INSTALLED = $(VENV)/.installed
 
 RUNS ?= 3
 DATABASE ?= sqlite
-.PHONY: fuzz soak run test check peers pacs bench crash picture references
+MUTANTS ?= 100
+.PHONY: fuzz soak run test check peers pacs bench crash mutants picture references
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -38,6 +39,9 @@ crash: $(INSTALLED)
 
 fuzz: $(INSTALLED)
 	PYTHONPATH=. $(BIN)/python tests/acceptance/fuzz/long.py $(MINUTES) $(SEED)
+
+mutants: $(INSTALLED)
+	PYTHONPATH=. $(BIN)/python tests/mutants/run.py --mutants $(MUTANTS) --minutes $(MINUTES) --seed $(SEED)
 
 soak: $(INSTALLED)
 	PYTHONPATH=. $(BIN)/python tests/acceptance/soak/long.py $(ASSOCIATIONS)
