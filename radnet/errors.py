@@ -1,6 +1,9 @@
 """Everything radnet raises on purpose.
 
 RadnetError
+├── UsageError            what was asked for cannot be: an option, a path, a missing package
+├── DataError             what is learned from or judged on is not what its layout promises: a
+│                         manifest, a table, a set, a mask, rules
 ├── UnusableVolumeError   these images do not make a volume; the message says why
 │   ├── GeometryError     ... because of their positions or orientations
 │   └── MixedSeriesError  ... because they are not of one patient, study, modality or frame
@@ -13,6 +16,14 @@ RadnetError
 
 class RadnetError(Exception):
     """Anything radnet raises on purpose."""
+
+
+class UsageError(RadnetError):
+    """What was asked for cannot be done, whatever the data; nothing was begun."""
+
+
+class DataError(RadnetError):
+    """A manifest, table, set, mask or file of rules is not what it has to be."""
 
 
 class UnusableVolumeError(RadnetError):

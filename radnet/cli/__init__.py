@@ -15,9 +15,17 @@ from rich.table import Table
 from radnet.cli import experiment, fetch, labels, manifest
 from radnet.cli.evaluate import evaluate
 from radnet.cli.scans import classify, say, segment, shown
-from radnet.cli.train import TrainingTask, train
-from radnet.errors import RadnetError, UnusableVolumeError, WeightsError
+from radnet.cli.train import train
+from radnet.errors import (
+    DataError,
+    RadnetError,
+    UnusableVolumeError,
+    UsageError,
+    WeightsError,
+)
+from radnet.training.request import TrainingTask
 
+WRONG_INPUT = (UsageError, DataError, UnusableVolumeError, WeightsError)
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(labels.app, name="labels")
 app.add_typer(experiment.app, name="experiment")
@@ -70,7 +78,7 @@ def main() -> None:
     os.environ.setdefault("OPENVINO_TELEMETRY_DISABLED", "1")
     try:
         app()
-    except (UnusableVolumeError, WeightsError) as error:
+    except WRONG_INPUT as error:
         say(f"radnet: {error}", "red")
         raise SystemExit(2) from error
     except RadnetError as error:

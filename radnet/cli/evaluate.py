@@ -1,11 +1,10 @@
 """The command `radnet evaluate`: the poster's first table, and what else a reader must know."""
 
-import json
-import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -20,11 +19,18 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from radnet.errors import UnusableVolumeError
+if TYPE_CHECKING:
+    from radnet.evaluation.evaluate import EvaluationEvent
+    from radnet.evaluation.scorecard import Line
+    from radnet.evaluation.scoring import About, ScanReport
 
 shown = Console(stderr=True)
 WIDE = 130  # columns where the output is no terminal
 MOST = 40  # wrong answers that are printed; the page has them all
+LEARNED_FROM_ALL = (
+    "these liver weights learned from the left-out scans too: of a folder only what is "
+    "`test only` is judged, and of a manifest their figures say nothing"
+)
 
 
 def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
@@ -46,96 +52,43 @@ def evaluate(  # noqa: PLR0913 (typer wants one parameter per option)
     ] = None,
 ) -> None:
     """Score weights on the scans that were left out of training."""
-    from radnet.evaluation import scoring
-    from radnet.evaluation.report_card import tables
-    from radnet.evaluation.report_page import page
-    from radnet.evaluation.scorecard import scorecard
+    from radnet.evaluation import evaluate as evaluation
 
-    folders = data or []
-    where = _checked(folders, manifest)
-    for path in (split, html, card):
-        _refuse_output(path)
-    labeller, segmenter = _loaded(classifier, liver)
-    unusable: list[str] = []
-    source = (
-        scoring.table_reports(manifest, labeller, segmenter, unusable)
-        if manifest
-        else scoring.reports(folders, labeller, segmenter, unusable)
+    request = evaluation.EvaluationRequest(
+        tuple(data or ()), manifest, classifier, liver, split, html, card
     )
-    found = list(_watched(source))
-    for reason in unusable[:MOST]:
-        shown.print(escape(f"refused, not scored: {reason}"), style="yellow")
-    if not found:
-        raise UnusableVolumeError(f"{where}: no scan to judge")
-    lines = scorecard(found)
-    about = scoring.About(
-        f"{labeller.name} {labeller.digest[:12]}, {segmenter.name} {segmenter.digest[:12]} "
-        f"on {len(found)} scans of {where}; {len(unusable)} more refused",
-        tuple(unusable),
-        labels_from_headers=manifest is not None,
-    )
-    _print(found, lines, about)
-    if card:
-        card.write_text(tables(found, lines, about), encoding="utf-8")
-    if html:
-        html.write_text(page(found, lines, about), encoding="utf-8")
-    if split and folders:
-        record = scoring.split_record(folders)
-        split.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    with ExitStack() as live:
+        found = evaluation.evaluate(request, _display(live))
+    _print(found.reports, found.lines, found.about)
 
 
-def _checked(folders: list[Path], manifest: Path | None) -> str:
-    """Return the names of what is given: folders, or a manifest."""
-    from radnet.datasets.liver_sets import lits_files
+def _display(live: ExitStack) -> "Callable[[EvaluationEvent], None]":
+    """Return what shows the events of an evaluation, one live line at a time."""
+    from radnet.evaluation.evaluate import Loaded, Loading, Refused, Scored
 
-    if bool(folders) == bool(manifest):
-        raise UnusableVolumeError("expected either --data or --manifest")
-    for folder in folders:
-        if not (folder / "MANIFEST.csv").is_file():
-            lits_files(folder)  # or the reason why it holds none
-    given = [manifest] if manifest else folders
-    return " and ".join(one.name for one in given)
-
-
-def _refuse_output(path: Path | None) -> None:
-    """Refuse before the work what could not be written after it."""
-    if path is None:
-        return
-    if path.is_dir() or not path.parent.is_dir():
-        raise UnusableVolumeError(f"{path}: expected the name of a file in a folder that is there")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise UnusableVolumeError(f"{path}: cannot be written")
-
-
-def _loaded(classifier: Path | None, liver: Path | None) -> tuple[Any, Any]:
-    """Load classifier and liver; say so where the liver learned from the left-out scans too."""
-    from radnet.inference.classifier import Classifier
-    from radnet.inference.segmenter import LiverSegmenter
-    from radnet.network.weights import shipped
-
-    with shown.status("Loading weights"):
-        labeller = Classifier.load(classifier)
-        segmenter = LiverSegmenter.load(liver or shipped("liver-left-out"), labeller)
-    if segmenter.record.get("left_out") is False:
-        shown.print(
-            "these liver weights learned from the left-out scans too: of a folder only what is "
-            "`test only` is judged, and of a manifest their figures say nothing",
-            style="yellow",
-        )
-    return labeller, segmenter
-
-
-def _watched(source: Any) -> Iterator[Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=shown) as bar:
-        task = bar.add_task("scoring", total=source.count)
-        for report in source.reports:
-            if report is not None:
-                yield report
-            bar.advance(task)
+    bar = Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=shown)
+
+    def show(event: "EvaluationEvent") -> None:
+        match event:
+            case Loading():
+                live.enter_context(shown.status("Loading weights"))
+            case Loaded(left_out):
+                live.close()
+                if not left_out:
+                    shown.print(LEARNED_FROM_ALL, style="yellow")
+                live.enter_context(bar).add_task("scoring", total=None)
+            case Scored(done, total):
+                bar.update(bar.task_ids[0], completed=done, total=total)
+            case Refused(reasons):
+                live.close()
+                for reason in reasons[:MOST]:
+                    shown.print(escape(f"refused, not scored: {reason}"), style="yellow")
+
+    return show
 
 
-def _print(found: list[Any], lines: list[Any], about: Any) -> None:
+def _print(found: "Sequence[ScanReport]", lines: "Sequence[Line]", about: "About") -> None:
     from radnet.evaluation.report_page import (
         CLASSES,
         MAKERS,
@@ -163,7 +116,7 @@ def _print(found: list[Any], lines: list[Any], about: Any) -> None:
             plain.print(told)
 
 
-def _wrong(found: list[Any]) -> Table:
+def _wrong(found: "Sequence[ScanReport]") -> Table:
     table = Table("scan", "head", "truth", "said", "probability", title="Wrong answers")
     wrong = [(report, v) for report in found for v in report.verdicts if not v.right]
     for report, verdict in wrong[:MOST]:
@@ -174,7 +127,7 @@ def _wrong(found: list[Any]) -> Table:
     return table
 
 
-def _witnesses(found: list[Any], about: Any) -> Table:
+def _witnesses(found: "Sequence[ScanReport]", about: "About") -> Table:
     from radnet.evaluation.witnesses import WITNESS_HEAD, witness_rows
 
     table = Table(*WITNESS_HEAD, title="Header and pixels, as `radnet classify` answers")
@@ -183,7 +136,7 @@ def _witnesses(found: list[Any], about: Any) -> Table:
     return table
 
 
-def _livers(found: list[Any]) -> Table:
+def _livers(found: "Sequence[ScanReport]") -> Table:
     from radnet.evaluation.report_page import LIVERS, liver_rows
 
     table = Table(*LIVERS, title="Liver masks, on the grid of each scan")

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +10,6 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import TaskID
 from rich.table import Table
-
-from radnet.errors import UnusableVolumeError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,51 +98,31 @@ def _run(
     budget: "ex.TrainingBudget",
 ) -> None:
     from radnet.inference.preparation import LIVER_SPACING_MM
-    from radnet.network.build import liver_network
-    from radnet.network.weights import shipped
     from radnet.training import experiments as ex
-    from radnet.training.arithmetic import of_this_machine
 
-    net = liver_network(budget.preset)  # refused before the cases are read, if there is none
-    start = classifier or shipped("classifier", budget.preset)
-    if not start.is_file():
-        raise UnusableVolumeError(
-            f"{start}: no such file; --classifier FILE says whose encoder of preset "
-            f"{budget.preset} to transfer"
-        )
-    ex.transfer_encoder(net, start)  # so are weights that will not do
-    with shown.status("Reading cases"):
-        learn, held_out = ex.sides(data, budget)
-    rows = []
     with Bar(console=shown) as bar:
-        for arm in arms:
-            task = bar.add_task(arm.name, total=1.0)
-            rows.append(
-                ex.run_arm(
-                    arm,
-                    (learn, held_out),
-                    budget,
-                    start,
-                    partial(_show, bar, task),
-                )
-            )
-            bar.update(task, completed=1.0)
+        reading = bar.add_task("reading cases", total=None)
+        tasks: dict[str, TaskID] = {}
+
+        def report(arm: str, share: float) -> None:
+            bar.update(reading, visible=False)
+            if arm not in tasks:
+                tasks[arm] = bar.add_task(arm, total=1.0)
+            bar.update(tasks[arm], completed=share)
+
+        found = ex.run(arms, data, classifier, budget, report)
     what = "phantoms" if data is None else str(data)
     spacing = " x ".join(f"{step:g}" for step in LIVER_SPACING_MM)
     plain.print(
-        f"{what}: {len(held_out)} held-out cases, {budget.seeds} seed(s), {budget.steps} steps "
-        f"each in {of_this_machine().precision}, {budget.preset}, on the grid of {spacing} mm; "
+        f"{what}: {found.held_out} held-out cases, {budget.seeds} seed(s), {budget.steps} steps "
+        f"each in {found.precision}, {budget.preset}, on the grid of {spacing} mm; "
         "poster: LiTS, ResNet-50"
     )
-    plain.print(poster_table(title, rows))
-    plain.print(further_table(title, rows))
+    plain.print(poster_table(title, found.rows))
+    plain.print(further_table(title, found.rows))
 
 
-def _show(bar: Bar, task: TaskID, done: float) -> None:
-    bar.update(task, completed=done)
-
-
-def poster_table(title: str, rows: "list[ex.ArmScores]") -> Table:
+def poster_table(title: str, rows: "Sequence[ex.ArmScores]") -> Table:
     """Return our Dice and IoU in %, each beside what the poster printed."""
     import numpy as np
 
@@ -167,7 +144,7 @@ def poster_table(title: str, rows: "list[ex.ArmScores]") -> Table:
     return table
 
 
-def further_table(title: str, rows: "list[ex.ArmScores]") -> Table:
+def further_table(title: str, rows: "Sequence[ex.ArmScores]") -> Table:
     """Return what the poster does not have: seeds apart, surface distance, volume error."""
     table = Table(
         title.split(": ")[1], "mean Dice by seed %", "HD95 mm", "livers missed",

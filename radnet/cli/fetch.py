@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from radnet.errors import UnusableVolumeError
+from radnet.errors import UsageError
 from radnet.harvest import public_sets
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def lits(
     from radnet.harvest import fetch_sets
 
     if not fetch_sets.fits(public_sets.MSD_LICENCE, licence or ()):
-        raise UnusableVolumeError(f"LiTS is {public_sets.MSD_LICENCE}, which is not asked for")
+        raise UsageError(f"LiTS is {public_sets.MSD_LICENCE}, which is not asked for")
     with _fetcher(public_sets.MSD_BYTES) as fetcher:
         fetch_sets.fetch_lits(out, fetcher, _quiet, url, digest)
     shown.print(f"{out}: volume-N.nii.gz and segmentation-N.nii.gz, {public_sets.MSD_LICENCE}")
@@ -116,7 +116,7 @@ def idc(  # noqa: PLR0913 (typer wants one parameter per option)
         uids = tuple(row.series_instance_uid for row in read_table(manifest))
         wanted = replace(wanted, uids=uids)
     elif not (collection or limit):
-        raise UnusableVolumeError(
+        raise UsageError(
             "the whole of IDC is about 100 TB; expected --manifest, --collection or --limit"
         )
     series = fetch_sets.idc_series(index or index_file(), wanted, endpoint)

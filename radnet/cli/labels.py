@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError, UsageError
 from radnet.labels.evidence import HEADS, SeriesLabels
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ def explain(
     from radnet.volume.headers import read_file
 
     if not file.exists():
-        raise UnusableVolumeError(f"{file}: no such file")
+        raise UsageError(f"{file}: no such file")
     paths = sorted(path for path in file.rglob("*") if path.is_file()) if file.is_dir() else [file]
     headers = [read_file(path, pixels=False) for path in paths]
     if not headers:
-        raise UnusableVolumeError(f"{file}: an empty folder; expected DICOM files")
+        raise DataError(f"{file}: an empty folder; expected DICOM files")
     found = {str(header.get("SeriesInstanceUID", "")) for header in headers}
     if len(found) > 1:
-        raise UnusableVolumeError(f"{file}: holds {len(found)} series; name a file or one series")
+        raise UsageError(f"{file}: holds {len(found)} series; name a file or one series")
     _explain(read_header(headers, load_rules(site)))
     _condition(paths)
 
@@ -70,7 +70,7 @@ def _condition(paths: list[Path]) -> None:
         said.print(escape(f"odd in {count} of {len(paths)} files: {sentence}"), style="yellow")
     broken = [f"{name}: {sentence}" for name, one in found.items() for sentence in one.broken]
     if broken:
-        raise UnusableVolumeError("; ".join(broken))
+        raise DataError("; ".join(broken))
 
 
 def _explain(labels: SeriesLabels) -> None:
@@ -113,12 +113,12 @@ def table(
             reader = csv.DictReader(file)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
-                raise UnusableVolumeError(
+                raise DataError(
                     f"{rows}: no column {', '.join(missing)}; expected {', '.join(COLUMNS)}"
                 )
             told = [{name: row[name] or "" for name in COLUMNS} for row in reader]
     except (OSError, csv.Error) as error:
-        raise UnusableVolumeError(f"{rows}: cannot be read as CSV ({error})") from error
+        raise DataError(f"{rows}: cannot be read as CSV ({error})") from error
     with _progress("rows") as tick, out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, HEADS)
         writer.writeheader()

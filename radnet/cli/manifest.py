@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from radnet.errors import UnusableVolumeError
+from radnet.errors import UsageError
 
 shown = Console(stderr=True, highlight=False, emoji=False)
 
@@ -48,7 +48,7 @@ def manifest(  # noqa: PLR0913 (typer wants one parameter per option)
     from radnet.datasets.manifest import ManifestOrder, make_manifest
 
     if not labels.is_file():
-        raise UnusableVolumeError(f"{labels}: no such file")
+        raise UsageError(f"{labels}: no such file")
     wanted = ManifestOrder(
         sure,
         per_patient,
@@ -83,7 +83,7 @@ def series_files(data: Path, masks: Iterable[Path] = ()) -> dict[str, list[Path]
     from radnet.volume.nifti import is_nifti
 
     if not data.is_dir():
-        raise UnusableVolumeError(f"{data}: no such folder")
+        raise UsageError(f"{data}: no such folder")
     others = {path.resolve() for path in masks}
     converted = {
         path.name.lower().split(".nii")[0]: [path]
@@ -97,5 +97,5 @@ def series_files(data: Path, masks: Iterable[Path] = ()) -> dict[str, list[Path]
 
 def _masks(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise UnusableVolumeError(f"{folder}: no such folder")
+        raise UsageError(f"{folder}: no such folder")
     return {path.name.split(".nii")[0]: path for path in sorted(folder.glob("*.nii*"))}

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from radnet.errors import RadnetError, UnusableVolumeError
+from radnet.errors import DataError, RadnetError, UsageError
 
 if TYPE_CHECKING:
     from radnet.inference.scan_file import ScanFile
@@ -61,7 +61,7 @@ def classify(  # noqa: PLR0913 (typer wants one parameter per option)
     from radnet.inference.scan_file import read_scan_file
 
     if modality is not None and modality.upper() not in ("CT", "MR"):
-        raise UnusableVolumeError(f"--modality {modality}: expected CT or MR")
+        raise UsageError(f"--modality {modality}: expected CT or MR")
     with shown.status("Reading"):  # first: a scan that will not do is refused within a moment
         source = read_scan_file(scan, modality, series, orientation)
     _remark(source)
@@ -134,7 +134,7 @@ def segment(
         source = read_scan_file(scan, "CT", series, orientation)
         _remark(source)
         if source.modality != "CT":
-            raise UnusableVolumeError(f"{scan.name}: modality {source.modality}; expected CT")
+            raise DataError(f"{scan.name}: modality {source.modality}; expected CT")
         volume = source.volume()
         refuse_other_than_ct(turn_to(volume.affine, UPRIGHT).there(usable(volume)))
     with shown.status("Loading weights"):
@@ -164,15 +164,13 @@ def _remark(source: "ScanFile") -> None:
 def _refuse_output(scan: Path, out: Path) -> None:
     """Refuse before the work what could not be written after it, and what would be lost by it."""
     if not out.name.lower().endswith(WRITTEN):
-        raise UnusableVolumeError(f"{out}: expected a name that ends with .nii or .nii.gz")
+        raise UsageError(f"{out}: expected a name that ends with .nii or .nii.gz")
     if out.is_dir() or not out.parent.is_dir():
-        raise UnusableVolumeError(f"{out}: expected the name of a file in a folder that is there")
+        raise UsageError(f"{out}: expected the name of a file in a folder that is there")
     if out.exists() and out.samefile(scan):
-        raise UnusableVolumeError(f"{out}: is the scan itself; expected another file")
+        raise UsageError(f"{out}: is the scan itself; expected another file")
     try:
         with tempfile.TemporaryFile(dir=out.parent):
             pass
     except OSError as error:
-        raise UnusableVolumeError(
-            f"{out.parent}: cannot write in it ({error.strerror})"
-        ) from error
+        raise UsageError(f"{out.parent}: cannot write in it ({error.strerror})") from error

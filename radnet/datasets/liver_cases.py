@@ -17,7 +17,7 @@ from radnet.datasets.bowel import gas_pockets
 from radnet.datasets.masks import mask_beside
 from radnet.datasets.reading import read_placed
 from radnet.datasets.scans import Scan, files, read_manifest, read_scan
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError
 from radnet.inference.frame import liver_view
 from radnet.inference.preparation import AIR_HU, LIVER_SPACING_MM, axial
 from radnet.labels.vocabulary import Plane
@@ -67,13 +67,13 @@ def drawn_case(name: str, image: hd.Volume, drawn: Path) -> Case:
 
     Raises
     ------
-    UnusableVolumeError
+    DataError
         If the mask was drawn on another scan's grid.
     """
     grid = axial(liver_view(image).there(image))
     label = turned_like(read_placed(drawn), grid)
     if label.shape != grid.shape or not np.allclose(label.affine, grid.affine, atol=0.1):
-        raise UnusableVolumeError(
+        raise DataError(
             f"{drawn.name}: drawn on a grid of {label.shape}; {name} has "
             f"{grid.shape} elsewhere; expected the scan it was drawn on"
         )

@@ -11,7 +11,7 @@ from radnet.datasets.liver_cases import Case, case_of_files, make_case, real_cas
 from radnet.datasets.manifest import Row, Split, read_table
 from radnet.datasets.masks import mask_on
 from radnet.datasets.prepared import read_row
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError
 
 PARQUET: Final = ".parquet"
 HELD_OUT: Final = 4  # every fourth patient
@@ -60,12 +60,12 @@ def table_cases(manifest: Path, *sides: Split) -> list[Case]:
 
     Raises
     ------
-    UnusableVolumeError
+    DataError
         If there are none, or a mask does not lie on the grid of its scan.
     """
     rows = _masked(manifest, *sides)
     if not rows:
-        raise UnusableVolumeError(
+        raise DataError(
             f"{manifest}: no CT with a mask on the side {' or '.join(sides)}; "
             "`radnet labels manifest --masks FOLDER` takes SERIES_UID.nii.gz"
         )
@@ -88,12 +88,12 @@ def lits_files(data: Path) -> list[tuple[Path, Path]]:
 
     Raises
     ------
-    UnusableVolumeError
+    DataError
         If the folder holds no such file, or a volume without its segmentation.
     """
     found = sorted(path for path in data.rglob("volume-*") if NAME.fullmatch(path.name))
     if not found:
-        raise UnusableVolumeError(
+        raise DataError(
             f"{data}: neither volume-N.nii[.gz] with segmentation-N.nii[.gz] nor a MANIFEST.csv"
         )
     return [(path, _twin(path)) for path in found]
@@ -102,7 +102,7 @@ def lits_files(data: Path) -> list[tuple[Path, Path]]:
 def _twin(path: Path) -> Path:
     twin = path.with_name(path.name.replace("volume-", "segmentation-"))
     if not twin.is_file():
-        raise UnusableVolumeError(f"{path.name}: no {twin.name} beside it")
+        raise DataError(f"{path.name}: no {twin.name} beside it")
     return twin
 
 
@@ -111,7 +111,7 @@ def lits_cases(data: Path) -> list[Case]:
 
     Raises
     ------
-    UnusableVolumeError
+    DataError
         If the folder holds no such file, a volume without its segmentation, or a segmentation
         that does not lie in its volume.
     """
@@ -127,11 +127,11 @@ def split(cases: Sequence[C]) -> tuple[list[C], list[C]]:
 
     Raises
     ------
-    UnusableVolumeError
+    DataError
         If there are fewer than two.
     """
     if len(cases) < 2:
-        raise UnusableVolumeError(f"{len(cases)} cases; expected two at the least")
+        raise DataError(f"{len(cases)} cases; expected two at the least")
     held_out = [case for index, case in enumerate(cases) if index % HELD_OUT == HELD_OUT - 1]
     held_out = held_out or [cases[-1]]
     return [case for case in cases if case not in held_out], held_out

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 
 import duckdb
 
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError
 from radnet.harvest.label_scan import first_line, publish, quoted
 from radnet.labels.vocabulary import ELSEWHERE, Contrast, Plane, Region
 from radnet.labels.vocabulary import Sequence as Weighting
@@ -142,7 +142,7 @@ def make_manifest(
 
     Raises
     ------
-    UnusableVolumeError
+    DataError
         If the table cannot be read, or nothing is left of it.
     """
     heads = ", ".join(
@@ -169,12 +169,12 @@ def make_manifest(
             db.execute(f"COPY rows TO {quoted(partial)} (FORMAT parquet, COMPRESSION zstd)")
             counts = db.execute("SELECT split, count(*) FROM rows GROUP BY split").fetchall()
     except duckdb.Error as error:
-        raise UnusableVolumeError(
+        raise DataError(
             f"{labels}: no table of radnet labels scan ({first_line(error)})"
         ) from error
     if not counts:
         partial.unlink()
-        raise UnusableVolumeError(
+        raise DataError(
             f"{labels}: no series of it is left; expected some with files, of the wanted "
             "modalities and licences"
         )
@@ -224,7 +224,7 @@ def read_table(manifest: Path, *splits: Split) -> list[Row]:
 
     Raises
     ------
-    UnusableVolumeError
+    DataError
         If the file is no manifest, holds a word that is no label, or nothing on those sides.
     """
     asked = splits or get_args(Split)
@@ -237,15 +237,15 @@ def read_table(manifest: Path, *splits: Split) -> list[Row]:
             columns = [column[0] for column in there.description or ()]
             told = [dict(zip(columns, row, strict=True)) for row in there.fetchall()]
     except duckdb.Error as error:
-        raise UnusableVolumeError(f"{manifest}: no manifest ({first_line(error)})") from error
+        raise DataError(f"{manifest}: no manifest ({first_line(error)})") from error
     if missing := NEEDED - set(columns):
-        raise UnusableVolumeError(f"{manifest}: no column {', '.join(sorted(missing))}")
+        raise DataError(f"{manifest}: no column {', '.join(sorted(missing))}")
     if not told:
-        raise UnusableVolumeError(f"{manifest}: no series on the side {' or '.join(asked)}")
+        raise DataError(f"{manifest}: no series on the side {' or '.join(asked)}")
     try:
         return [_row(manifest.parent, one) for one in told]
     except ValueError as error:
-        raise UnusableVolumeError(f"{manifest}: {error}") from error
+        raise DataError(f"{manifest}: {error}") from error
 
 
 def _row(home: Path, told: Mapping[str, Any]) -> Row:

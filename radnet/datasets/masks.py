@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radnet.datasets.reading import read_placed
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError
 from radnet.inference.preparation import sample
 from radnet.volume.axes import turned_like
 
@@ -27,11 +27,11 @@ def mask_beside(image: hd.Volume, file: Path, mask: Path) -> NDArray[np.bool_]:
 
     Raises
     ------
-    UnusableVolumeError
+    DataError
         If it has another number of voxels, or a part of it lies elsewhere.
     """
     if image.shape != (other := turned_like(read_placed(mask), image).shape):
-        raise UnusableVolumeError(
+        raise DataError(
             f"{mask.name}: {_by(other)} voxels; {file.name} has {_by(image.shape)}. "
             "Expected the mask of this very scan"
         )
@@ -43,7 +43,7 @@ def mask_on(image: hd.Volume, mask: Path) -> NDArray[np.bool_]:
 
     Raises
     ------
-    UnusableVolumeError
+    DataError
         If a part of it lies elsewhere: then it is not the mask of this scan.
     """
     liver = turned_like(read_placed(mask), image)
@@ -54,7 +54,7 @@ def mask_on(image: hd.Volume, mask: Path) -> NDArray[np.bool_]:
     before = float(liver.array.sum()) * _voxel_ml(liver)
     after = float(inside.sum()) * _voxel_ml(image)
     if abs(after - before) > MOST_LOST * before:
-        raise UnusableVolumeError(
+        raise DataError(
             f"{mask.name}: {before:.0f} mL of liver, of which {after:.0f} mL lie in its series; "
             "expected a mask of this very scan"
         )

@@ -27,7 +27,7 @@ from radnet.datasets.manifest import Row
 from radnet.datasets.reading import read_files
 from radnet.datasets.samples import Sample
 from radnet.datasets.seen import UNKNOWN
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError, UnusableVolumeError
 from radnet.harvest.label_scan import publish
 from radnet.inference.preparation import (
     CLASSIFIER_SPACING_MM,
@@ -67,8 +67,10 @@ def read_row(row: Row) -> hd.Volume:
 
     Raises
     ------
+    DataError
+        If it has no files.
     UnusableVolumeError
-        If it has no files, or they make no volume.
+        If they make no volume.
     """
     return read_files(row.files, row.modality, row.series_instance_uid)
 
@@ -118,7 +120,7 @@ def _prepared(cache: Path, row: Row) -> Prepared | Unusable:
     try:
         volume = read_row(row)
         seen = classifier_input(volume, row.modality)
-    except UnusableVolumeError as error:
+    except (DataError, UnusableVolumeError) as error:
         _write(told, json.dumps({"reason": str(error)}).encode())
         return Unusable(row, str(error))
     with path.with_suffix(".partial").open("wb") as file:

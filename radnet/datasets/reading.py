@@ -6,7 +6,7 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError, UnusableVolumeError
 from radnet.inference.scan_file import read_scan_file
 from radnet.volume.nifti import Nifti, is_nifti, read_nifti_file
 from radnet.volume.series import read_volume
@@ -28,11 +28,13 @@ def read_files(paths: Sequence[Path], modality: str, name: str) -> hd.Volume:
 
     Raises
     ------
+    DataError
+        If it has no files.
     UnusableVolumeError
-        If it has no files, they make no volume, or a NIfTI file cannot be what `modality` says.
+        If they make no volume, or a NIfTI file cannot be what `modality` says.
     """
     if not paths:
-        raise UnusableVolumeError(f"{name}: the manifest names no files")
+        raise DataError(f"{name}: the manifest names no files")
     if not is_nifti(paths[0]):
         return read_volume(paths, tolerant=True)
     scan = read_scan_file(paths[0], modality)

@@ -15,7 +15,7 @@ from typing import Final, Literal, cast, get_args
 import highdicom as hd
 
 from radnet.datasets.reading import read_files
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 
 # One patient must not stand on both sides: ct_abdomen_ts and ts_dicom are the same person.
@@ -81,7 +81,7 @@ def _kind(row: dict[str, str]) -> Kind:
     for kind in get_args(Kind):
         if row["kind"] == kind:
             return cast("Kind", kind)
-    raise UnusableVolumeError(
+    raise DataError(
         f"MANIFEST.csv: {row['id']}: kind {row['kind']!r}; expected {', '.join(get_args(Kind))}"
     )
 

@@ -15,7 +15,7 @@ from radnet.datasets.manifest import Row, Split, read_table
 from radnet.datasets.masks import mask_beside, mask_on
 from radnet.datasets.prepared import read_row
 from radnet.datasets.scans import Scan, digest, files, read_manifest
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError, UnusableVolumeError
 from radnet.evaluation.liver_score import compare
 from radnet.harvest.label_scan import manufacturer
 from radnet.inference.classifier import Classifier, Prediction
@@ -178,7 +178,7 @@ def _each(
     for name, judge in work:
         try:
             yield judge()
-        except UnusableVolumeError as error:
+        except (DataError, UnusableVolumeError) as error:
             unusable.append(str(error) if name in str(error) else f"{name}: {error}")
             yield None
 

@@ -18,7 +18,7 @@ from typing import Final
 
 import duckdb
 
-from radnet.errors import FetchError, UnusableVolumeError
+from radnet.errors import DataError, FetchError, UsageError
 from radnet.harvest.fetch import Fetcher, WantedFile, md5
 from radnet.harvest.label_scan import first_line, publish
 from radnet.harvest.public_sets import (
@@ -108,10 +108,10 @@ def fits(licence: str, patterns: Sequence[str]) -> bool:
 
 
 def require_room(folder: Path, needed: int) -> None:
-    """Raise `UnusableVolumeError` if the disk of `folder` has no room for so many bytes."""
+    """Raise `UsageError` if the disk of `folder` has no room for so many bytes."""
     free = shutil.disk_usage(folder).free
     if needed + SPARE > free:
-        raise UnusableVolumeError(
+        raise UsageError(
             f"{folder}: {needed / 1e9:.1f} GB to fetch, {free / 1e9:.1f} GB free; expected at "
             "least 1 GB more than that"
         )
@@ -130,7 +130,7 @@ def idc_series(index: Path, wanted: SeriesChoice, endpoint: str = BUCKET) -> lis
 
     Raises
     ------
-    UnusableVolumeError
+    DataError
         If the index cannot be read.
     """
     query = """
@@ -154,7 +154,7 @@ def idc_series(index: Path, wanted: SeriesChoice, endpoint: str = BUCKET) -> lis
         with duckdb.connect() as db:
             rows = db.execute(query, values).fetchall()
     except duckdb.Error as error:
-        raise UnusableVolumeError(f"{index}: no index of IDC ({first_line(error)})") from error
+        raise DataError(f"{index}: no index of IDC ({first_line(error)})") from error
     found = []
     for uid, collection, modality, count, size, licence, doi, bucket, uuid in rows:
         url = f"{endpoint.format(bucket=bucket)}/{uuid}/"

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import duckdb
 
-from radnet.errors import RadnetError, UnusableVolumeError
+from radnet.errors import RadnetError, UsageError
 from radnet.harvest.label_scan import (
     LABEL_TYPES,
     LabelScan,
@@ -51,15 +51,13 @@ def index_file() -> Path:
 
     Raises
     ------
-    UnusableVolumeError
+    UsageError
         If it is not installed.
     """
     try:
         import idc_index_data
     except ImportError as error:
-        raise UnusableVolumeError(
-            "idc-index is not installed: pip install radnet-node[harvest]"
-        ) from error
+        raise UsageError("idc-index is not installed: pip install radnet-node[harvest]") from error
     return Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH))
 
 

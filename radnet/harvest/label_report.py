@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import duckdb
 
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError
 from radnet.harvest.label_scan import first_line, quoted
 from radnet.labels.evidence import HEADS
 from radnet.labels.vocabulary import ELSEWHERE
@@ -96,7 +96,7 @@ def report(table: Path, truth: Path | None = None) -> Report:
 
     Raises
     ------
-    UnusableVolumeError
+    DataError
         If either file cannot be read as such.
     """
     with duckdb.connect() as db:
@@ -104,7 +104,7 @@ def report(table: Path, truth: Path | None = None) -> Report:
             db.execute(f"CREATE VIEW labels AS SELECT * FROM read_parquet({quoted(table)})")  # noqa: S608
             db.execute(f"SELECT {', '.join(HEADS)}, conflicts FROM labels LIMIT 0")  # noqa: S608
         except duckdb.Error as error:
-            raise UnusableVolumeError(
+            raise DataError(
                 f"{table}: not a table of `radnet labels scan` ({first_line(error)})"
             ) from error
         differences, judged = _compare(db, truth) if truth else ((), 0)
@@ -217,7 +217,7 @@ def _read_truth(truth: Path) -> dict[str, dict[str, str]]:
         with truth.open(newline="", encoding="utf-8") as file:
             rows = {row["id"]: row for row in csv.DictReader(file)}
     except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
-        raise UnusableVolumeError(
+        raise DataError(
             f"{truth}: cannot be read as a CSV with a column id ({error!r})"
         ) from error
     return rows

@@ -18,7 +18,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from radnet.errors import RadnetError, UnusableVolumeError
+from radnet.errors import RadnetError, UnusableVolumeError, UsageError
 from radnet.volume.elements import UNDECODABLE
 from radnet.volume.headers import quiet_headers, read_file
 
@@ -80,7 +80,7 @@ def open_source(name: str) -> ScanSource:
 
     Raises
     ------
-    UnusableVolumeError
+    UsageError
         If it is neither, or the address holds a password.
     """
     kind, _, rest = name.partition("+")
@@ -88,7 +88,7 @@ def open_source(name: str) -> ScanSource:
         url, user, password = _address(rest)
         return Orthanc(url, user, password) if kind == "orthanc" else Dicomweb(url, user, password)
     if not Path(name).is_dir():
-        raise UnusableVolumeError(
+        raise UsageError(
             f"{name}: no such folder; expected a folder, idc, orthanc+http://host:port "
             "or dicomweb+https://host/dicom-web"
         )
@@ -99,7 +99,7 @@ def _address(url: str) -> tuple[str, str, str]:
     """Return `url` without the user in it, the user, and the password of the environment."""
     parts = urlsplit(url)
     if parts.password:
-        raise UnusableVolumeError(
+        raise UsageError(
             "the address holds a password, which other users of this computer can see; "
             "write user@host and put the password into the variable RADNET_PASSWORD"
         )
@@ -282,7 +282,7 @@ class Dicomweb:
             )
             from dicomweb_client.web import DICOMwebClient
         except ImportError as error:
-            raise UnusableVolumeError(
+            raise UsageError(
                 "dicomweb-client is not installed: pip install radnet-node[harvest]"
             ) from error
         session = create_session_from_user_pass(user, password) if user else create_session()

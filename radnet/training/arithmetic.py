@@ -18,7 +18,7 @@ from torch import nn
 from radnet.inference.runtime import best_precision
 from radnet.training import ranks
 
-Trained = Literal["f32", "bf16"]
+TrainedPrecision = Literal["f32", "bf16"]
 TOLERANCE: Final = 0.05  # of the norm of a gradient
 DEPTHS: Final = (3, 4, 6, 8)  # slices; what the encoder's deeper blocks see
 MEASURED: Final = (1, 32, 12, 48, 48)  # the stack whose convolution is timed
@@ -38,7 +38,7 @@ class Arithmetic:
         Seconds for one convolution forward and backward; None where nothing was measured.
     """
 
-    precision: Trained
+    precision: TrainedPrecision
     because: str
     f32_s: float | None = None
     bf16_s: float | None = None
@@ -50,7 +50,7 @@ class Arithmetic:
 
 
 def choose(
-    in_hardware: bool, sound: Callable[[], bool], seconds: Callable[[Trained], float]
+    in_hardware: bool, sound: Callable[[], bool], seconds: Callable[[TrainedPrecision], float]
 ) -> Arithmetic:
     """Return the faster precision that can be trusted; nothing is measured in vain.
 
@@ -103,7 +103,7 @@ def settled(begun: str) -> Arithmetic:
         here = Arithmetic("f32", f"{here.because}; the training began in bf16, elsewhere")
     if ranks.agreed(float(here.half)) == float(here.half):
         return here
-    other: Trained = "f32" if here.half else "bf16"
+    other: TrainedPrecision = "f32" if here.half else "bf16"
     return Arithmetic(other, "rank 0 measured so")
 
 
@@ -119,7 +119,7 @@ def bf16_gradients_sound(depths: tuple[int, ...] = DEPTHS) -> bool:
     return True
 
 
-def convolution_seconds(precision: Trained) -> float:
+def convolution_seconds(precision: TrainedPrecision) -> float:
     """Return the least of a few times in seconds that a Conv3d takes, forward and backward."""
     stack = torch.zeros(MEASURED)
     layer = nn.Conv3d(MEASURED[1], MEASURED[1], 3, padding=1, bias=False)

@@ -8,6 +8,7 @@ of the manifest's test side, is held out of every arm.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +19,16 @@ from radnet.datasets.liver_cases import Case, liver_phantoms, pair_case
 from radnet.datasets.liver_patches import Patches, patches
 from radnet.datasets.liver_sets import PARQUET, lits_cases, split, table_cases
 from radnet.datasets.scans import read_manifest
+from radnet.errors import UsageError
 from radnet.evaluation.liver_score import Score, score
 from radnet.inference.preparation import Array
 from radnet.network.build import liver_network
 from radnet.network.decoder import LiverNet
 from radnet.network.layout2020 import LiverNet2020
 from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
-from radnet.network.weights import load_weights
+from radnet.network.weights import load_weights, shipped
 from radnet.training import transfer
+from radnet.training.arithmetic import of_this_machine
 
 PHANTOM_SEED: Final = 40_000_000
 
@@ -121,6 +124,55 @@ class TrainingBudget:
 QUICK: Final = TrainingBudget(steps=2, seeds=1, phantoms=4)
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """The rows of a table, and what they were measured on."""
+
+    rows: tuple[ArmScores, ...]
+    held_out: int  # cases
+    precision: str  # that the networks were trained in
+
+
+def run(
+    arms: Sequence[Arm],
+    data: Path | None,
+    classifier: Path | None,
+    budget: TrainingBudget,
+    report: Callable[[str, float], None],
+) -> Experiment:
+    """Train and score every arm of a table.
+
+    Parameters
+    ----------
+    data
+        A set in one of the layouts above; None: phantoms.
+    classifier
+        Whose encoder is transferred; None: the shipped one of the budget's preset.
+    report
+        Called with the name of an arm and the share of its steps that are made.
+
+    Raises
+    ------
+    UsageError
+        If there are no weights to transfer; before the cases are read.
+    WeightsError
+        If they will not do; so, too.
+    DataError
+        If the set holds no cases.
+    """
+    net = liver_network(budget.preset)  # refused before the cases are read, if there is none
+    start = classifier or shipped("classifier", budget.preset)
+    if not start.is_file():
+        raise UsageError(
+            f"{start}: no such file; --classifier FILE says whose encoder of preset "
+            f"{budget.preset} to transfer"
+        )
+    transfer_encoder(net, start)  # so are weights that will not do
+    cases = sides(data, budget)
+    rows = [run_arm(arm, cases, budget, start, partial(report, arm.name)) for arm in arms]
+    return Experiment(tuple(rows), len(cases[1]), of_this_machine().precision)
+
+
 def cases_of(data: Path | None, budget: TrainingBudget) -> list[Case]:
     """Return the cases of a set, or phantoms with a liver.
 
@@ -192,6 +244,7 @@ def run_arm(
         for progress in transfer.train(net, batches_of(chosen, plan), plan):
             tick((seed + progress.share) / budget.seeds)
         scores += [score(net, case) for case in held_out]
+    tick(1.0)
     return ArmScores(arm, count, tuple(scores), budget.seeds)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from radnet.errors import UnusableVolumeError
+from radnet.errors import UsageError
 
 EXPERIMENT: Final = "radnet"
 QUIET: Final = {
@@ -46,7 +46,7 @@ class MlflowRun:
 
     Raises
     ------
-    UnusableVolumeError
+    UsageError
         If MLflow is not installed, or the address leads nowhere.
     """
 
@@ -65,7 +65,7 @@ class MlflowRun:
             try:
                 self.run_id = self._known() or self._begun(name, parameters)
             except self._error as error:
-                raise UnusableVolumeError(f"{told}: no MLflow there ({error})") from error
+                raise UsageError(f"{told}: no MLflow there ({error})") from error
 
     def _known(self) -> str:
         if not self._memory.is_file():
@@ -123,7 +123,7 @@ def _refuse_other_files(uri: str, told: str) -> None:
         with path.open("rb") as file:
             begin = file.read(len(MAGIC))
         if begin not in (MAGIC, b""):
-            raise UnusableVolumeError(f"{told}: no MLflow there (not a SQLite file)")
+            raise UsageError(f"{told}: no MLflow there (not a SQLite file)")
 
 
 def _client(uri: str) -> tuple[Any, type[Exception]]:
@@ -131,9 +131,7 @@ def _client(uri: str) -> tuple[Any, type[Exception]]:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
     except ImportError as error:
-        raise UnusableVolumeError(
-            "MLflow is not installed: pip install radnet-node[mlflow]"
-        ) from error
+        raise UsageError("MLflow is not installed: pip install radnet-node[mlflow]") from error
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     return MlflowClient(tracking_uri=uri), MlflowException

@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from radnet.errors import GeometryError, UnusableVolumeError
+from radnet.errors import GeometryError, UnusableVolumeError, UsageError
 from radnet.volume.axes import ACQUIRED, DIRECTIONS, Turn, nearest, turn_to
 from radnet.volume.formats import NIFTI, is_pair
 from radnet.volume.forms import FORMS, Placed, placed
@@ -205,7 +205,7 @@ def _placed(affine: NDArray[np.float64], orientation: str) -> NDArray[np.float64
     letters = orientation.upper().replace("S", "H").replace("I", "F")
     ways = [DIRECTIONS.get(letter, (-1, 0)) for letter in letters]
     if sorted(axis for axis, _ in ways) != [0, 1, 2]:
-        raise UnusableVolumeError(
+        raise UsageError(
             f"orientation {orientation}: expected one of R or L, of A or P, and of S or I, "
             "in the order of the file's axes"
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from radnet.errors import FetchError, RadnetError, UnusableVolumeError
+from radnet.errors import FetchError, RadnetError, UsageError
 from radnet.harvest import fetch_sets
 from radnet.harvest.fetch import TRIES, Fetcher, WantedFile
 from radnet.harvest.fetch_sets import (
@@ -347,7 +347,7 @@ def test_a_torn_row_of_the_table_is_dropped(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_told_before_the_first_byte(tmp_path: Path) -> None:
     """How much is needed and how much is free."""
-    with pytest.raises(UnusableVolumeError, match="GB to fetch"):
+    with pytest.raises(UsageError, match="GB to fetch"):
         fetch_sets.require_room(tmp_path, 10**18)
     with pytest.raises(RadnetError, match="file name"):
         fetch_sets.name_of("..")

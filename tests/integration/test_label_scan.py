@@ -8,8 +8,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from radnet.cli import app, main
-from radnet.errors import RadnetError, UnusableVolumeError
+from radnet.cli import WRONG_INPUT, app, main
+from radnet.errors import DataError, RadnetError, UsageError
 from radnet.harvest.label_idc import scan_index
 from radnet.harvest.label_report import Quarrel, report
 from radnet.harvest.label_scan import LabelScan, scan_series
@@ -119,7 +119,7 @@ def test_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["/no/such/folder", "ftp+http://x", "orthanc+http://a:b@host"])
 def test_source_that_is_none_is_wrong_input(name: str) -> None:
     """A password in the address would stand in the list of processes."""
-    with pytest.raises(UnusableVolumeError):
+    with pytest.raises(UsageError):
         open_source(name)
 
 
@@ -217,7 +217,7 @@ def test_report_of_something_else_is_wrong_input(tmp_path: Path) -> None:
     other = tmp_path / "it's.parquet"
     other.write_bytes(b"PAR1")
 
-    with pytest.raises(UnusableVolumeError, match="not a table"):
+    with pytest.raises(DataError, match="not a table"):
         report(other)
 
 
@@ -249,7 +249,7 @@ def test_table_without_a_column_is_wrong_input(tmp_path: Path) -> None:
 
     result = runner.invoke(app, ["labels", "table", str(given), "--out", str(tmp_path / "o")])
 
-    assert isinstance(result.exception, UnusableVolumeError)
+    assert isinstance(result.exception, DataError)
     assert "series_description" in str(result.exception)
 
 
@@ -276,7 +276,7 @@ def test_explain_of_a_broken_file_says_what_is_broken(tmp_path: Path, content: b
 
     result = runner.invoke(app, ["labels", "explain", str(path)])
 
-    assert isinstance(result.exception, UnusableVolumeError)
+    assert isinstance(result.exception, WRONG_INPUT)
     assert "broken.dcm" in str(result.exception)
 
 

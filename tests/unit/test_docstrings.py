@@ -80,8 +80,8 @@ def imported() -> dict[tuple[str, str], set[str]]:
                     if (whole := f"{statement.module}.{alias.name}") in TREES:
                         for name in attributes(tree, alias.asname or alias.name):
                             found[whole, name].add(room_of(module))
-    for name, origin in passed_on.items():
-        found[origin] |= found[name]
+    for taken, origin in passed_on.items():
+        found[origin] |= found[taken]
     return found
 
 

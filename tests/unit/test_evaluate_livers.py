@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from radnet.datasets.liver_cases import real_cases
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError
 from radnet.evaluation.scorecard import scorecard
 from radnet.evaluation.scoring import ScanReport, reports, split_record
 from radnet.inference.classifier import Classifier, Prediction
@@ -124,7 +124,7 @@ def test_nor_is_it_learned_from(tmp_path: Path) -> None:
     """`radnet train liver --data` reads the same pairs."""
     move(pair(tmp_path, "train"))
 
-    with pytest.raises(UnusableVolumeError, match=r"x_liver\.nii\.gz"):
+    with pytest.raises(DataError, match=r"x_liver\.nii\.gz"):
         real_cases(tmp_path, frozenset({"train"}))
 
 
@@ -173,5 +173,5 @@ def test_a_volume_without_its_segmentation_is_named(tmp_path: Path) -> None:
     """Before any scan is judged."""
     (lits(tmp_path, 4) / "segmentation-1.nii.gz").unlink()
 
-    with pytest.raises(UnusableVolumeError, match=r"segmentation-1\.nii\.gz"):
+    with pytest.raises(DataError, match=r"segmentation-1\.nii\.gz"):
         judged(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from matplotlib import image
 from matplotlib.figure import Figure
 
-from radnet.errors import UnusableVolumeError
+from radnet.errors import UsageError
 from radnet.training.arithmetic import Arithmetic
 from radnet.training.journal import Journal
 from radnet.training.loop import Progress
@@ -162,5 +162,5 @@ def test_an_address_without_mlflow_is_told(tmp_path: Path) -> None:
     """Before the first step, by name."""
     (tmp_path / "runs.db").write_text("this is no database, this is a text of a certain length")
 
-    with pytest.raises(UnusableVolumeError, match=r"runs\.db: no MLflow there"):
+    with pytest.raises(UsageError, match=r"runs\.db: no MLflow there"):
         MlflowRun(str(tmp_path / "runs.db"), "w", {}, tmp_path / "w.mlflow")

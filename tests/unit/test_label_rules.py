@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError
 from radnet.labels.row import TableRow, label_row
 from radnet.labels.rule import LabelRule, Physics
 from radnet.labels.rules import Rules, load_rules
@@ -114,11 +114,11 @@ def contrast(description: str, rules: Rules) -> str:
 )
 def test_mistake_in_site_rules_is_told(tmp_path: Path, text: str, told: str) -> None:
     """The operator reads which row is wrong, and why."""
-    with pytest.raises(UnusableVolumeError, match=told):
+    with pytest.raises(DataError, match=told):
         load_rules(site(tmp_path, text))
 
 
 def test_missing_site_rules_are_told(tmp_path: Path) -> None:
     """A wrong path is wrong input, not a crash."""
-    with pytest.raises(UnusableVolumeError, match="cannot be read"):
+    with pytest.raises(DataError, match="cannot be read"):
         load_rules(tmp_path / "none.toml")

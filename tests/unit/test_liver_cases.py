@@ -11,7 +11,7 @@ import pytest
 from radnet.datasets.bowel import LARGEST, filled, gas_pockets
 from radnet.datasets.liver_cases import DRAWN, UNKNOWN, drawn_case, make_case, real_cases
 from radnet.datasets.scans import read_manifest
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError
 from radnet.inference.preparation import axial
 from tests.made_volume import made_volume
 
@@ -68,7 +68,7 @@ def test_a_mask_of_another_scan_is_refused(image: hd.Volume, tmp_path: Path) -> 
     moved[0, 3] += 5
     path = save(np.ones(grid.array.shape, np.uint8), moved, tmp_path / "x.nii.gz")
 
-    with pytest.raises(UnusableVolumeError, match="drawn on"):
+    with pytest.raises(DataError, match="drawn on"):
         drawn_case("x", image, path)
 
 

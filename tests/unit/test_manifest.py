@@ -16,7 +16,7 @@ from radnet.datasets.batches import HeldSamples, batches
 from radnet.datasets.manifest import ManifestOrder, make_manifest, read_table
 from radnet.datasets.prepared import Archive, prepare
 from radnet.datasets.seen import UNKNOWN
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError
 from radnet.harvest.label_scan import TYPES, quoted
 from radnet.inference.preparation import PREPARATION
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
@@ -135,7 +135,7 @@ def test_localizers_other_modalities_and_licences_are_left_out(tmp_path: Path) -
     make_manifest(labels, out, ManifestOrder(licences=("CC BY ?.0",)))
 
     assert [row.series_instance_uid for row in read_table(out)] == ["1.2.1"]
-    with pytest.raises(UnusableVolumeError, match="no series of it is left"):
+    with pytest.raises(DataError, match="no series of it is left"):
         make_manifest(labels, out, ManifestOrder(licences=("CC0",)))
 
 
@@ -148,9 +148,9 @@ def test_an_empty_side_is_counted_and_refused_by_name(tmp_path: Path) -> None:
 
     assert counts == {"train": 3, "validation": 0, "test": 0}
     assert len(read_table(out)) == len(read_table(out, "train", "test")) == 3
-    with pytest.raises(UnusableVolumeError, match=r"no series on the side test$"):
+    with pytest.raises(DataError, match=r"no series on the side test$"):
         read_table(out, "test")
-    with pytest.raises(UnusableVolumeError, match=r"on the side validation or test$"):
+    with pytest.raises(DataError, match=r"on the side validation or test$"):
         read_table(out, "validation", "test")
 
 
@@ -162,7 +162,7 @@ def test_every_patient_may_stand_on_the_side_of_the_test(tmp_path: Path) -> None
     counts = make_manifest(labels, out, ManifestOrder(test=1, validation=0))
 
     assert counts == {"train": 0, "validation": 0, "test": 3}
-    with pytest.raises(UnusableVolumeError, match=r"no series on the side train$"):
+    with pytest.raises(DataError, match=r"no series on the side train$"):
         read_table(out, "train")
 
 
@@ -171,10 +171,10 @@ def test_what_is_no_manifest_is_told(tmp_path: Path) -> None:
     labels = table(tmp_path / "l.parquet", [labelled(1, plane="oblique")])
     out = tmp_path / "m.parquet"
 
-    with pytest.raises(UnusableVolumeError, match="no manifest"):
+    with pytest.raises(DataError, match="no manifest"):
         read_table(labels)
     make_manifest(labels, out, ManifestOrder())
-    with pytest.raises(UnusableVolumeError, match="oblique"):
+    with pytest.raises(DataError, match="oblique"):
         read_table(out)
 
 

@@ -10,7 +10,7 @@ from radnet.datasets.fingerprint import fingerprint
 from radnet.datasets.liver_cases import real_cases
 from radnet.datasets.samples import real_samples
 from radnet.datasets.scans import files, read_manifest
-from radnet.errors import UnusableVolumeError
+from radnet.errors import DataError, UnusableVolumeError
 from radnet.evaluation.scoring import split_record
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 from radnet.training.experiments import QUICK, cases_of
@@ -73,7 +73,7 @@ def test_without_a_mask_it_is_no_liver(tmp_path: Path) -> None:
 
 def test_a_kind_that_nobody_knows_is_told(tmp_path: Path) -> None:
     """It was once taken for DICOM, of which there were no files."""
-    with pytest.raises(UnusableVolumeError, match="head: kind 'nrrd'; expected dicom, liver pair"):
+    with pytest.raises(DataError, match="head: kind 'nrrd'; expected dicom, liver pair"):
         read_manifest(manifest(tmp_path, MR.replace("nifti", "nrrd")))
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from radnet.cli import main
-from radnet.cli.train import TrainingRequest, TrainingTask
 from radnet.network.weights import shipped
+from radnet.training.request import TrainingRequest, TrainingTask
 
 
 def status(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:

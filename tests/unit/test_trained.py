@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from radnet.cli.train import TrainingDisplay
 from radnet.cli.trained import tell_classifier, tell_liver
 from radnet.network.weights import load_weights, shipped
+from radnet.training.report import Began, Listed, Prepared, Stage, Stepped, Unheard
 
 OUT = Path("w.safetensors")
 COMPUTED = {"precision": "f32", "because": "no bf16 here", "f32_s": None, "bf16_s": None}
@@ -99,3 +101,35 @@ def test_skipped_steps_and_a_loss_that_is_none_are_told() -> None:
         "w.safetensors: 1 step, 1 of them skipped (a gradient was no number) in f32 (no bf16 "
         "here); no finite loss."
     )
+
+
+def test_a_training_is_shown_while_it_runs() -> None:
+    """Every event leaves its line; of many reasons the first ten."""
+    text = StringIO()
+
+    with TrainingDisplay(
+        Console(file=text, width=100, force_terminal=True, color_system=None)
+    ) as display:
+        display(Prepared(13, 15))
+        display(Listed(3, 1, tuple(f"[1.2.{number}] no volume" for number in range(11))))
+        display(Began(Stage.READING))
+        display(Stepped(0.5, 0.25))
+        display(Stepped(0.75, None))
+        display(Began(Stage.SCORING))
+        display(Unheard(2, "gone"))
+
+    shown = text.getvalue()
+    for told in (
+        "preparing series",
+        "13/15",
+        "left out: [1.2.9] no volume",
+        "... and 1 more",
+        "3 series to learn from, 1 to validate on",
+        "Drawing phantoms",
+        "no finite loss",
+        "75%",
+        "Scoring held-out scans",
+        "MLflow did not hear 2 calls: gone",
+    ):
+        assert told in shown
+    assert "1.2.10" not in shown

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from radnet.training import arithmetic, ranks
-from radnet.training.arithmetic import Arithmetic, Trained, choose
+from radnet.training.arithmetic import Arithmetic, TrainedPrecision, choose
 
 
 def never(*_: object) -> float:
@@ -12,7 +12,7 @@ def never(*_: object) -> float:
     raise AssertionError("measured in vain")
 
 
-def times(f32: float, bf16: float) -> dict[Trained, float]:
+def times(f32: float, bf16: float) -> dict[TrainedPrecision, float]:
     """Return what a measurement found, in seconds."""
     return {"f32": f32, "bf16": bf16}
 
@@ -34,7 +34,7 @@ def test_unsound_gradients_are_not_made_faster() -> None:
     ("measured", "expected"), [(times(0.3, 0.1), "bf16"), (times(0.32, 1.63), "f32")]
 )
 def test_the_faster_is_taken_and_both_times_are_told(
-    measured: dict[Trained, float], expected: str
+    measured: dict[TrainedPrecision, float], expected: str
 ) -> None:
     """Also where the processor says that it has bf16: oneDNN may have been told not to use it."""
     found = choose(True, lambda: True, measured.__getitem__)

@@ -16,7 +16,7 @@ from radnet.datasets.fingerprint import fingerprint
 from radnet.datasets.liver_cases import VOXEL_ML, Case, phantom_case
 from radnet.datasets.liver_patches import Patches
 from radnet.datasets.samples import Sample, SampleBatch, phantom_sample
-from radnet.errors import UnusableVolumeError, WeightsError
+from radnet.errors import DataError, UnusableVolumeError, WeightsError
 from radnet.inference.preparation import PREPARED
 from radnet.network.decoder import LiverNet
 from radnet.network.encoder import hold_frozen
@@ -199,7 +199,7 @@ def test_a_mask_of_another_shape_is_refused(tmp_path: Path) -> None:
     cut = np.asarray(mask.dataobj)[:, :, 8:]  # type: ignore[attr-defined]
     nib.save(nib.Nifti1Image(cut, mask.affine), file)  # type: ignore[attr-defined]
 
-    with pytest.raises(UnusableVolumeError, match=r"segmentation-1\.nii\.gz"):
+    with pytest.raises(DataError, match=r"segmentation-1\.nii\.gz"):
         experiments.cases_of(tmp_path, experiments.QUICK)
 
 
@@ -283,13 +283,13 @@ def test_missing_segmentation_is_told(tmp_path: Path) -> None:
     """The file that is missing is named."""
     (lits(tmp_path, 1) / "segmentation-0.nii.gz").unlink()
 
-    with pytest.raises(UnusableVolumeError, match=r"segmentation-0\.nii\.gz"):
+    with pytest.raises(DataError, match=r"segmentation-0\.nii\.gz"):
         experiments.cases_of(tmp_path, experiments.QUICK)
 
 
 def test_folder_of_neither_layout_is_told(tmp_path: Path) -> None:
     """The two layouts are named."""
-    with pytest.raises(UnusableVolumeError, match="volume-N"):
+    with pytest.raises(DataError, match="volume-N"):
         experiments.cases_of(tmp_path, experiments.QUICK)
 
 
@@ -300,7 +300,7 @@ def test_held_out_cases_are_never_trained_on(tmp_path: Path) -> None:
 
     assert len(held_out) == 1
     assert not {case.name for case in learn} & {case.name for case in held_out}
-    with pytest.raises(UnusableVolumeError, match="1 cases"):
+    with pytest.raises(DataError, match="1 cases"):
         liver_sets.split(cases[:1])
 
 

