@@ -31,6 +31,11 @@ def derived_uid(*parts: str) -> UID:
     ----------
     *parts : str
         For instance the source Series Instance UID, the kind of object and the revision.
+
+    Returns
+    -------
+    UID
+        ``2.25.`` and a number.
     """
     return UID(f"2.25.{uuid5(_NAMESPACE, chr(31).join(parts)).int}")
 

@@ -35,6 +35,16 @@ class Edition:
 
         The moment is one of them: two nodes that measure the same series with the same weights
         make different bytes, and must not give both one UID.
+
+        Parameters
+        ----------
+        *parts : str
+            Such as the source Series Instance UID and the kind of object.
+
+        Returns
+        -------
+        tuple of str
+            For `node.identity.derived_uid`.
         """
         moment = f"{self.made.timestamp():.6f}"
         return (*parts, str(self.revision), moment, str(self.number))

@@ -65,6 +65,26 @@ class AccessLog:
         """Note that a peer has connected and return the association's number.
 
         Others are not waited for as long as for an instance: its first one would wait twice.
+
+        Parameters
+        ----------
+        calling_ae : str
+            As the peer calls itself.
+        called_ae : str
+            As it calls us.
+        address : str
+            IP address it comes from.
+        now : float
+            Seconds since the epoch.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        StoreError
+            If the row cannot be written.
         """
         with self._database.write(briefly=True) as connection:
             result = connection.execute(
@@ -79,7 +99,17 @@ class AccessLog:
             return int(result.scalar_one())
 
     def close(self, association_id: int, released: bool, now: float) -> None:
-        """Note how an association ended: by release, or else aborted or lost."""
+        """Note how an association ended: by release, or else aborted or lost.
+
+        Parameters
+        ----------
+        association_id : int
+            As `open` returned it.
+        released : bool
+            By A-RELEASE (PS3.8 Section 7.2).
+        now : float
+            Seconds since the epoch.
+        """
         with self._database.write() as connection:
             connection.execute(
                 sa.update(association)
@@ -88,7 +118,13 @@ class AccessLog:
             )
 
     def close_stale(self, now: float) -> None:
-        """Count the associations that a killed receiver left open as aborted."""
+        """Count the associations that a killed receiver left open as aborted.
+
+        Parameters
+        ----------
+        now : float
+            Seconds since the epoch.
+        """
         with self._database.write() as connection:
             connection.execute(
                 sa.update(association)
@@ -97,13 +133,34 @@ class AccessLog:
             )
 
     def called_ae(self, association_id: int) -> str:
-        """Return the title that a peer called, '' where the association is forgotten."""
+        """Return the title that a peer called, '' where the association is forgotten.
+
+        Parameters
+        ----------
+        association_id : int
+            As `open` returned it.
+
+        Returns
+        -------
+        str
+        """
         query = sa.select(association.c.called_ae).where(association.c.id == association_id)
         with self._database.read() as connection:
             return connection.execute(query).scalar_one_or_none() or ""
 
     def addresses(self, association_ids: Iterable[int]) -> dict[int, str]:
-        """Return where the callers of associations were, as far as that is still known."""
+        """Return where the callers of associations were, as far as that is still known.
+
+        Parameters
+        ----------
+        association_ids : iterable of int
+            As `open` returned them.
+
+        Returns
+        -------
+        dict of int to str
+            IP addresses by association; those that are forgotten are left out.
+        """
         query = sa.select(association.c.id, association.c.address).where(
             association.c.id.in_(sorted(association_ids))
         )
@@ -111,7 +168,15 @@ class AccessLog:
             return {row.id: row.address for row in connection.execute(query)}
 
     def note_rejection(self, peer: Rejected, now: float) -> None:
-        """Count that a peer was turned away."""
+        """Count that a peer was turned away.
+
+        Parameters
+        ----------
+        peer : Rejected
+            Titles, address and reason.
+        now : float
+            Seconds since the epoch.
+        """
         with self._database.write() as connection:
             if not connection.execute(_counted(peer, now)).rowcount:
                 rows = connection.execute(sa.select(sa.func.count()).select_from(rejection))
@@ -143,11 +208,31 @@ class AccessLog:
             return [record(Visitor, row) for row in connection.execute(query)]
 
     def prune(self, before: float) -> int:
-        """Remove associations that were over before a time; return how many."""
+        """Remove associations that were over before a time; return how many.
+
+        Parameters
+        ----------
+        before : float
+            Seconds since the epoch.
+
+        Returns
+        -------
+        int
+        """
         return prune(self._database, _associations(before))
 
     def mark_audited(self, connection: sa.Connection, peer: Rejected, times: int) -> None:
-        """Note in a transaction how many rejections of a peer the audit collector was told."""
+        """Note in a transaction how many rejections of a peer the audit collector was told.
+
+        Parameters
+        ----------
+        connection : sa.Connection
+            Of the transaction it is part of.
+        peer : Rejected
+            Titles, address and reason.
+        times : int
+            As often as it had been rejected when that was told.
+        """
         connection.execute(sa.update(rejection).where(*_of(peer)).values(audited=times))
 
     def _added(self, peer: Rejected, now: float) -> sa.Insert:

@@ -53,7 +53,18 @@ class Custody:
         self._database = database
 
     def standing(self, study_instance_uid: str, subjects: Collection[str]) -> StudyRows:
-        """Return the rows of a study, and of these instances wherever they belong by now."""
+        """Return the rows of a study, and of these instances wherever they belong by now.
+
+        Parameters
+        ----------
+        study_instance_uid : str
+        subjects : collection of str
+            SOP Instance UIDs that the ledger names.
+
+        Returns
+        -------
+        StudyRows
+        """
         with self._database.read() as connection:
             stands = StudyRows()
             for row in _rows(connection, instance, study_instance_uid, subjects):

@@ -153,7 +153,17 @@ class Database:
             time.sleep(GIVEN_WAY_S)
 
     def insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-        """Return an INSERT that knows ON CONFLICT."""
+        """Return an INSERT that knows ON CONFLICT.
+
+        Parameters
+        ----------
+        table : sa.Table
+            Of our own tables.
+
+        Returns
+        -------
+        sqlite.Insert or postgresql.Insert
+        """
         if self.engine.dialect.name == "postgresql":
             return postgresql.insert(table)
         return sqlite.insert(table)

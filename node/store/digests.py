@@ -11,7 +11,23 @@ _BLOCK: Final = 1 << 20
 
 
 def data_set_sha256(file: BinaryIO) -> str:
-    """Return the digest of what follows the File Meta Information; see `file_sha256`."""
+    """Return the digest of what follows the File Meta Information; see `file_sha256`.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        A DICOM Part 10 file, at its beginning.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    InvalidInstanceError
+        If the file does not begin as a DICOM Part 10 file does.
+    """
     return file_sha256(file)[1]
 
 
@@ -20,6 +36,16 @@ def file_sha256(file: BinaryIO) -> tuple[str, str]:
 
     The head is preamble, prefix and File Meta Information; the data set's digest is what
     `StoredInstance.sha256` holds. The file is read from its beginning, in pieces.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        A DICOM Part 10 file, at its beginning.
+
+    Returns
+    -------
+    tuple of two str
+        64 hexadecimal digits each: of the head, and of the data set.
 
     Raises
     ------
@@ -46,6 +72,15 @@ def data_set_start(file: BinaryIO) -> int:
 
     It is where the File Meta Information ends by its own group length (PS3.10 Section 7.1): a
     data set may begin with elements of group 0002, which are then part of it.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        A DICOM Part 10 file, at its beginning.
+
+    Returns
+    -------
+    int
 
     Raises
     ------

@@ -70,6 +70,10 @@ class PartFile:
     def write(self, chunk: Octets) -> None:
         """Append bytes.
 
+        Parameters
+        ----------
+        chunk : bytes, bytearray or memoryview
+
         Raises
         ------
         OSError
@@ -98,11 +102,32 @@ class InstanceFiles:
         self._syncing = ThreadPoolExecutor(_SYNCS, thread_name_prefix="sync")
 
     def absolute(self, path: Path) -> Path:
-        """Return where a stored path is."""
+        """Return where a stored path is.
+
+        Parameters
+        ----------
+        path : Path
+            Relative to the storage root, as rows have it.
+
+        Returns
+        -------
+        Path
+        """
         return self.root / path
 
     def make_folder(self, path: Path) -> Path:
-        """Make a folder, durably, and return where it is."""
+        """Make a folder, durably, and return where it is.
+
+        Parameters
+        ----------
+        path : Path
+            Relative to the storage root.
+
+        Returns
+        -------
+        Path
+            Absolute.
+        """
         _make_folder(self.root / path, self.root)
         return self.root / path
 
@@ -138,6 +163,13 @@ class InstanceFiles:
         Data are fsynced before the file gets its name, and the name is fsynced after, so that
         a file of that name may be replaced.
 
+        Parameters
+        ----------
+        part : PartFile
+            Written to its end; closed here.
+        path : Path
+            Relative to the storage root.
+
         Raises
         ------
         OSError
@@ -158,6 +190,18 @@ class InstanceFiles:
         short by a loss of power, it leaves a torn file that nobody was told of and that the
         sender's next attempt replaces.
 
+        Parameters
+        ----------
+        part : PartFile
+            Written to its end; closed here.
+        path : Path
+            Relative to the storage root; no row names it.
+
+        Returns
+        -------
+        Writing
+            Durable once that says so.
+
         Raises
         ------
         OSError
@@ -172,15 +216,43 @@ class InstanceFiles:
         return Writing(final, (data, self._syncing.submit(_sync_folder, final.parent)))
 
     def write(self, path: Path, *chunks: Octets) -> None:
-        """Put bytes under a relative path, durably; see `name`."""
+        """Put bytes under a relative path, durably; see `name`.
+
+        Parameters
+        ----------
+        path : Path
+            Relative to the storage root.
+        chunks : bytes, bytearray or memoryview
+            One behind the other.
+        """
         self.name(self.part(*chunks), path)
 
     def write_new(self, path: Path, *chunks: Octets) -> "Writing":
-        """Begin to put bytes under a relative path that no row names yet; see `name_new`."""
+        """Begin to put bytes under a relative path that no row names yet; see `name_new`.
+
+        Parameters
+        ----------
+        path : Path
+            Relative to the storage root; no row names it.
+        chunks : bytes, bytearray or memoryview
+            One behind the other.
+
+        Returns
+        -------
+        Writing
+            Durable once that says so.
+        """
         return self.name_new(self.part(*chunks), path)
 
     def move(self, path: Path, to: Path) -> None:
         """Give a durable file another name in the same folder, durably.
+
+        Parameters
+        ----------
+        path : Path
+            Relative to the storage root.
+        to : Path
+            Relative to the storage root, in the same folder.
 
         Raises
         ------
@@ -192,6 +264,11 @@ class InstanceFiles:
 
     def remove(self, path: Path) -> None:
         """Remove a file, and its folders where they are empty; once more does no harm.
+
+        Parameters
+        ----------
+        path : Path
+            Relative to the storage root.
 
         Raises
         ------
@@ -215,6 +292,14 @@ class InstanceFiles:
 
         What was kept apart from its namesakes comes after them. What the node made is not among
         them, nor is a link.
+
+        Parameters
+        ----------
+        study_instance_uid : str
+
+        Returns
+        -------
+        list of Path
         """
         folder = self.root / INSTANCES / study_instance_uid
         found = [
@@ -237,7 +322,17 @@ class InstanceFiles:
         return True
 
     def made_of_series(self, study_instance_uid: str, series_instance_uid: str) -> list[Path]:
-        """Return the paths of what the node made of a series, relative to the storage root."""
+        """Return the paths of what the node made of a series, relative to the storage root.
+
+        Parameters
+        ----------
+        study_instance_uid : str
+        series_instance_uid : str
+
+        Returns
+        -------
+        list of Path
+        """
         folder = INSTANCES / study_instance_uid / series_instance_uid
         return sorted(folder / file.name for file in (self.root / folder).glob(f"*{DERIVED}"))
 
@@ -245,6 +340,18 @@ class InstanceFiles:
         """Keep an object that the node made; the same object twice is one file.
 
         Its name is one that nothing received ever has: neither can take the other's place.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            Whole, with its File Meta Information.
+        now : float
+            Seconds since the epoch.
+
+        Returns
+        -------
+        StoredInstance
+            The row that is still to be written.
 
         Raises
         ------

@@ -87,12 +87,31 @@ class Ledger:
         return End(int(row.number), str(row.sha256)) if row else None
 
     def holds(self, end: End) -> bool:
-        """Tell whether the ledger has this entry."""
+        """Tell whether the ledger has this entry.
+
+        Parameters
+        ----------
+        end : End
+            Number and hash of an entry.
+
+        Returns
+        -------
+        bool
+        """
         with self._database.read() as connection:
             return holds(connection, end)
 
     def history(self, study_instance_uid: str) -> list[Entry]:
-        """Return everything that happened to a study, oldest first."""
+        """Return everything that happened to a study, oldest first.
+
+        Parameters
+        ----------
+        study_instance_uid : str
+
+        Returns
+        -------
+        list of Entry
+        """
         query = sa.select(ledger).where(ledger.c.study_instance_uid == study_instance_uid)
         with self._database.read() as connection:
             return [_entry(row) for row in connection.execute(query.order_by(ledger.c.number))]
@@ -101,6 +120,14 @@ class Ledger:
         """Return what the ledger tells of a study and of its instances, oldest first.
 
         Other bytes under the UID of an instance may have named another study.
+
+        Parameters
+        ----------
+        study_instance_uid : str
+
+        Returns
+        -------
+        list of Entry
         """
         found: list[Entry] = []
         subjects: set[str] = set()

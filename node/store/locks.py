@@ -81,6 +81,17 @@ def executor_id(files: InstanceFiles, host: str) -> str:
     Only what has this name resumes what was cut short under it. So it must not change with the
     name of the machine, as that of a container does; it is chosen once, and stands in a file.
 
+    Parameters
+    ----------
+    files : InstanceFiles
+        Of the data folder.
+    host : str
+        Name of this machine: only the first time it becomes part of the id.
+
+    Returns
+    -------
+    str
+
     Raises
     ------
     OSError

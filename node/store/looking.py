@@ -17,6 +17,16 @@ TIMEOUT_S: Final = 5
 def look_at_catalog(url: str) -> str:
     """Return in which version the catalog is, and what the next start makes of that.
 
+    Parameters
+    ----------
+    url : str
+        As in the settings.
+
+    Returns
+    -------
+    str
+        For a person.
+
     Raises
     ------
     StoreError

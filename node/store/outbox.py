@@ -88,13 +88,34 @@ class Outbox:
         self._access = access
 
     def note(self, kind: AuditKind, detail: Mapping[str, str], now: float) -> None:
-        """Remember something of the node itself until it has been told."""
+        """Remember something of the node itself until it has been told.
+
+        Parameters
+        ----------
+        kind : AuditKind
+            What happened.
+        detail : mapping of str to str
+            No patient in it.
+        now : float
+            Seconds since the epoch.
+        """
         with self._database.write() as connection:
             row = {"kind": kind, "at": now, "detail": dict(detail)}
             connection.execute(sa.insert(audit_event), row)
 
     def backlog(self, limit: int) -> Backlog:
-        """Return at most `limit` of each kind of what is to be told."""
+        """Return at most `limit` of each kind of what is to be told.
+
+        Parameters
+        ----------
+        limit : int
+            Of each kind.
+
+        Returns
+        -------
+        Backlog
+            The oldest first.
+        """
         with self._database.read() as connection:
             mark = connection.execute(_MARK).scalar_one_or_none() or 0
             instance_events = connection.execute(_instance_events(mark, limit)).all()
@@ -114,7 +135,13 @@ class Outbox:
         )
 
     def sent(self, backlog: Backlog) -> None:
-        """Forget what has been told."""
+        """Forget what has been told.
+
+        Parameters
+        ----------
+        backlog : Backlog
+            As `backlog` returned it; all of it was taken.
+        """
         with self._database.write() as connection:
             if backlog.instance_events:
                 number = backlog.instance_events[-1].number

@@ -23,7 +23,17 @@ _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 def is_uid(text: str) -> bool:
-    """Tell whether a text is a UID as far as it may become a path; see `Identity`."""
+    """Tell whether a text is a UID as far as it may become a path; see `Identity`.
+
+    Parameters
+    ----------
+    text : str
+        As it stands in a command or a data set.
+
+    Returns
+    -------
+    bool
+    """
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
@@ -64,15 +74,50 @@ class Identity:
 
 
 def of_our_own(path: Path) -> Path:
-    """Return where an object is kept that the node made under this identity."""
+    """Return where an object is kept that the node made under this identity.
+
+    Parameters
+    ----------
+    path : Path
+        Where an object of this identity would be kept that was received.
+
+    Returns
+    -------
+    Path
+        In the same folder.
+    """
     return path.with_name(f"{path.stem}{DERIVED}")
 
 
 def apart(path: Path, sha256: str) -> Path:
-    """Return where an instance is kept that has a known UID and other bytes."""
+    """Return where an instance is kept that has a known UID and other bytes.
+
+    Parameters
+    ----------
+    path : Path
+        Where the first bytes under this UID are kept.
+    sha256 : str
+        Of the data set of the other bytes, 64 hexadecimal digits.
+
+    Returns
+    -------
+    Path
+        In the same folder.
+    """
     return path.with_name(f"{path.stem}.{sha256[:16]}.dcm")
 
 
 def afresh(path: Path) -> Path:
-    """Return a path that no instance has had, for one whose own path was given up."""
+    """Return a path that no instance has had, for one whose own path was given up.
+
+    Parameters
+    ----------
+    path : Path
+        Its own path, which was given up.
+
+    Returns
+    -------
+    Path
+        In the same folder; another one with each call.
+    """
     return path.with_name(f"{path.stem}.{uuid.uuid4().hex[:16]}.dcm")

@@ -22,12 +22,31 @@ class Tightened:
 
 
 def opener(path: str, flags: int) -> int:
-    """Open a file for `open`; made anew, it is read by its owner alone."""
+    """Open a file for `open`; made anew, it is read by its owner alone.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    flags : int
+        As `open` gives them.
+
+    Returns
+    -------
+    int
+        A file descriptor.
+    """
     return os.open(path, flags, FILE)
 
 
 def private_folder(folder: Path) -> None:
-    """Make a folder and what is missing above it; one that is there stays as it is."""
+    """Make a folder and what is missing above it; one that is there stays as it is.
+
+    Parameters
+    ----------
+    folder : Path
+        Made with mode 0700.
+    """
     folder.mkdir(mode=FOLDER, parents=True, exist_ok=True)
 
 
@@ -36,6 +55,11 @@ def private_database(path: Path) -> None:
 
     What stands beside it (``-wal``, ``-shm``) takes its permissions when SQLite makes it. A file
     that is there is not opened: closing it would free the locks that this process has on it.
+
+    Parameters
+    ----------
+    path : Path
+        Of a SQLite file.
     """
     with suppress(OSError):  # SQLite will say why it cannot be used
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE))
@@ -48,6 +72,15 @@ def tighten(data: Path) -> Tightened:
 
     A node made by an earlier version has files that others can read. They are walked over when
     the folder is found open, or was never walked over to the end; a mark says that it was.
+
+    Parameters
+    ----------
+    data : Path
+        The data folder.
+
+    Returns
+    -------
+    Tightened
     """
     mark = data / "run" / "private"
     first = _close(data)

@@ -73,7 +73,15 @@ class Holds:
         self._owners = owners
 
     def hold(self, hold: Hold, now: float) -> None:
-        """Note that something is held, or held again after it was run again in vain."""
+        """Note that something is held, or held again after it was run again in vain.
+
+        Parameters
+        ----------
+        hold : Hold
+            What is held, why, and where its links are.
+        now : float
+            Seconds since the epoch.
+        """
         again = {"state": HOLD_AGAIN.to, "reason": hold.reason, "changed_at": now}
         row = hold_values(hold) | again | {"rounds": 0, "held_at": now}
         with self._database.write() as connection:
@@ -86,7 +94,17 @@ class Holds:
             self._ledger.tell(connection, [_event(EventKind.QUARANTINED, hold)], now)
 
     def held(self, states: Sequence[HoldState] = HELD_ONLY) -> list[Held]:
-        """Return what is in these states, the oldest first."""
+        """Return what is in these states, the oldest first.
+
+        Parameters
+        ----------
+        states : sequence of HoldState
+            Only these; those that wait for a decision if left out.
+
+        Returns
+        -------
+        list of Held
+        """
         query = (
             sa.select(quarantine)
             .where(quarantine.c.state.in_(states))
@@ -112,14 +130,36 @@ class Holds:
             return [held_of(row) for row in connection.execute(query)]
 
     def get(self, hold_id: str) -> Held | None:
-        """Return one thing that is or was held, or None."""
+        """Return one thing that is or was held, or None.
+
+        Parameters
+        ----------
+        hold_id : str
+            As `radnode quarantine list` shows it.
+
+        Returns
+        -------
+        Held or None
+        """
         query = sa.select(quarantine).where(quarantine.c.id == hold_id)
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
         return held_of(row) if row is not None else None
 
     def rounds(self, series_instance_uid: str, number: int) -> int:
-        """Return how often a revision was run again: from the quarantine, or all the same."""
+        """Return how often a revision was run again: from the quarantine, or all the same.
+
+        Parameters
+        ----------
+        series_instance_uid : str
+            The key of the series.
+        number : int
+            Of the revision.
+
+        Returns
+        -------
+        int
+        """
         held = sa.select(sa.func.max(quarantine.c.rounds)).where(
             *_same_revision(series_instance_uid, number)
         )
@@ -132,6 +172,15 @@ class Holds:
 
     def decide(self, held: Held, state: HoldState, now: float) -> None:
         """Note what is decided; ledger and row are written together.
+
+        Parameters
+        ----------
+        held : Held
+            As it was when that was decided.
+        state : HoldState
+            What becomes of it.
+        now : float
+            Seconds since the epoch.
 
         Raises
         ------
@@ -148,6 +197,13 @@ class Holds:
 
     def start_again(self, held: Held, now: float) -> None:
         """Put a revision back to where it was complete: the sweep queues it, as a new round.
+
+        Parameters
+        ----------
+        held : Held
+            A series; as it was when that was decided.
+        now : float
+            Seconds since the epoch.
 
         Raises
         ------
@@ -198,7 +254,18 @@ class Holds:
         return True
 
     def folders_held(self, candidate: Candidate) -> list[Path]:
-        """Return the folders in quarantine of a revision that is held no more."""
+        """Return the folders in quarantine of a revision that is held no more.
+
+        Parameters
+        ----------
+        candidate : Candidate
+            The revision.
+
+        Returns
+        -------
+        list of Path
+            Relative to the storage root.
+        """
         query = sa.select(quarantine.c.folder).where(
             *_same_revision(candidate.series_instance_uid, candidate.revision),
             quarantine.c.state == HoldState.REPLAYED,
@@ -207,7 +274,18 @@ class Holds:
             return [Path(folder) for folder in connection.execute(query).scalars()]
 
     def decided_folders(self, uid: str) -> list[Path]:
-        """Return where a series stood in the quarantine, with what was made of it, if at all."""
+        """Return where a series stood in the quarantine, with what was made of it, if at all.
+
+        Parameters
+        ----------
+        uid : str
+            Of the series.
+
+        Returns
+        -------
+        list of Path
+            Relative to the storage root.
+        """
         query = sa.select(quarantine.c.folder).where(
             quarantine.c.series_instance_uid.in_(series_of_unit(uid)),
             quarantine.c.state.not_in(OPEN),
@@ -222,6 +300,15 @@ class Holds:
         next revision, and the instance is sent anew to wherever the rules say; what a destination
         still answers about the first ones is not about these. Where the first ones were made here,
         the others are an instance that was received, of a series that begins with it.
+
+        Parameters
+        ----------
+        held : Held
+            A conflict; as it was when that was decided.
+        transfer_syntax_uid : str
+            Of the other bytes.
+        now : float
+            Seconds since the epoch.
 
         Raises
         ------

@@ -57,7 +57,17 @@ def instance_values(stored: StoredInstance) -> dict[str, Any]:
 
 
 def finding_of(row: sa.Row[*tuple[Any, ...]]) -> Finding:
-    """Return the record of a row, its value as the finding's type says."""
+    """Return the record of a row, its value as the finding's type says.
+
+    Parameters
+    ----------
+    row : sa.Row
+        Of the table `finding`, with all its columns.
+
+    Returns
+    -------
+    Finding
+    """
     value = typed(row.name, row.value)
     return Finding(row.name, value, row.probability, row.source, row.evidence, row.model_sha256)
 

@@ -35,7 +35,7 @@ COMPLETE = (
 )
 """Rooms in which everything that another room calls has its sections; a room is only added."""
 
-LEAST_WITH_PARAMETERS = 255
+LEAST_WITH_PARAMETERS = 325
 """Public functions and methods with a Parameters section; raised when more have one."""
 
 
@@ -115,8 +115,9 @@ def is_public(part: ast.stmt) -> TypeGuard[ast.FunctionDef | ast.ClassDef]:
 
 def arguments(function: ast.FunctionDef) -> set[str]:
     """Return what a function takes, without the object or class it belongs to."""
-    every = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
-    return {one.arg for one in every} - {"self", "cls"}
+    taken = function.args
+    every = (*taken.posonlyargs, *taken.args, *taken.kwonlyargs, taken.vararg, taken.kwarg)
+    return {one.arg for one in every if one is not None} - {"self", "cls"}
 
 
 def section(function: ast.FunctionDef, title: str) -> str | None:

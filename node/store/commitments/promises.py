@@ -91,14 +91,33 @@ class Promises:
             return self._work.claim_at_once(connection, of, holder, FIRST_REPORT_S)
 
     def get(self, transaction_uid: str, calling_ae: str) -> Promise | None:
-        """Return one request."""
+        """Return one request.
+
+        Parameters
+        ----------
+        transaction_uid : str
+        calling_ae : str
+            Who asked.
+
+        Returns
+        -------
+        Promise or None
+        """
         query = sa.select(commitment_promise).where(_is(transaction_uid, calling_ae))
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
         return _promise_of(row) if row is not None else None
 
     def park(self, task: Task, reason: str) -> None:
-        """Note that a report will not get through; the peer may ask again."""
+        """Note that a report will not get through; the peer may ask again.
+
+        Parameters
+        ----------
+        task : Task
+            As it was claimed.
+        reason : str
+            For a person.
+        """
         with self._database.write() as connection:
             if self._work.done_in(connection, task):
                 _put(connection, task, PROMISE_PARKED, reason)
@@ -107,6 +126,15 @@ class Promises:
         """Note that the peer has been told, and of what we have told it that we hold it.
 
         Nothing happens where the same was asked again meanwhile: that is owed its own report.
+
+        Parameters
+        ----------
+        task : Task
+            As it was claimed.
+        committed : sequence of StoredInstance
+            What the report said we hold.
+        now : float
+            Seconds since the epoch.
         """
         happened = [
             LedgerEvent(
@@ -123,7 +151,17 @@ class Promises:
                 self._ledger.tell(connection, happened, now)
 
     def prune(self, before: float) -> int:
-        """Remove requests of others that were over before a time; return how many."""
+        """Remove requests of others that were over before a time; return how many.
+
+        Parameters
+        ----------
+        before : float
+            Seconds since the epoch.
+
+        Returns
+        -------
+        int
+        """
         return prune(self._database, _promises(before))
 
 

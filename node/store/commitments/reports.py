@@ -55,6 +55,19 @@ class CommitmentAnswers:
         counts only for an instance of whose requests this is the last, and only once. What the
         request did not name is ignored.
 
+        Parameters
+        ----------
+        transaction_uid : str
+            As the report names it.
+        committed : sequence of Reference
+            What it says is kept.
+        failed : sequence of Failed
+            What it says is not, with the reasons.
+        decide : Decide
+            What follows a failure.
+        now : float
+            Seconds since the epoch.
+
         Returns
         -------
         bool

@@ -58,6 +58,19 @@ class Requests:
     ) -> int:
         """Put delivered instances that wait for commitment into a new request, due at once.
 
+        Parameters
+        ----------
+        destination : str
+            By its name.
+        transaction_uid : str
+            A new one.
+        limit : int
+            Instances in one request.
+        now : float
+            Seconds since the epoch.
+        due_at : float
+            When they count as not answered for, seconds since the epoch.
+
         Returns
         -------
         int
@@ -105,6 +118,21 @@ class Requests:
 
         In several transactions where those are many: what one has parked, the next looks for no
         more.
+
+        Parameters
+        ----------
+        destination : str
+            By its name.
+        attempts : int
+            Requests without an answer.
+        reason : str
+            For a person.
+        now : float
+            Seconds since the epoch.
+
+        Returns
+        -------
+        int
         """
         count = 0
         while given_up := self._some_given_up(destination, attempts, reason, now):
@@ -142,6 +170,14 @@ class Requests:
 
         A step that runs again after a crash gets none: nobody knows whether the peer has the
         request, so its time runs out and a new one is made.
+
+        Parameters
+        ----------
+        transaction_uid : str
+
+        Returns
+        -------
+        list of StoredInstance
         """
         with self._database.write() as connection:
             begun = connection.execute(
@@ -177,12 +213,28 @@ class Requests:
             ask_again(connection, transaction_uid, wait_s, now)
 
     def is_answered(self, transaction_uid: str) -> bool:
-        """Tell whether every instance of a request has been answered for."""
+        """Tell whether every instance of a request has been answered for.
+
+        Parameters
+        ----------
+        transaction_uid : str
+
+        Returns
+        -------
+        bool
+        """
         with self._database.read() as connection:
             return connection.execute(UNANSWERED, {"uid": transaction_uid}).first() is None
 
     def forget(self, connection: sa.Connection, sop_instance_uid: str) -> None:
-        """Forget what was asked about an instance: other bytes take its place."""
+        """Forget what was asked about an instance: other bytes take its place.
+
+        Parameters
+        ----------
+        connection : sa.Connection
+            Of the transaction it is part of.
+        sop_instance_uid : str
+        """
         connection.execute(
             sa.delete(commitment_part).where(
                 commitment_part.c.sop_instance_uid == sop_instance_uid
@@ -192,7 +244,18 @@ class Requests:
     def answer(
         self, connection: sa.Connection, transaction_uid: str, uid: str, answer: str
     ) -> None:
-        """Note what was answered about an instance of a request."""
+        """Note what was answered about an instance of a request.
+
+        Parameters
+        ----------
+        connection : sa.Connection
+            Of the transaction it is part of.
+        transaction_uid : str
+        uid : str
+            SOP Instance UID.
+        answer : str
+            What came back.
+        """
         connection.execute(
             sa.update(commitment_part)
             .where(
@@ -203,12 +266,29 @@ class Requests:
         )
 
     def close_if_answered(self, connection: sa.Connection, transaction_uid: str) -> None:
-        """Note that a request is answered, where each of its instances is."""
+        """Note that a request is answered, where each of its instances is.
+
+        Parameters
+        ----------
+        connection : sa.Connection
+            Of the transaction it is part of.
+        transaction_uid : str
+        """
         if connection.execute(UNANSWERED, {"uid": transaction_uid}).first() is None:
             connection.execute(moved(transaction_uid, REQUEST_ANSWERED))
 
     def prune(self, before: float) -> int:
-        """Remove our requests that were over before a time; return how many."""
+        """Remove our requests that were over before a time; return how many.
+
+        Parameters
+        ----------
+        before : float
+            Seconds since the epoch.
+
+        Returns
+        -------
+        int
+        """
         return prune(self._database, _requests(before))
 
     def _tell_all(
