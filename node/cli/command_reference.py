@@ -69,6 +69,12 @@ def commands(path: str, program: typer.Typer) -> Iterator[Command]:
         yield from found[name]
 
 
+def options_of(command: Command) -> set[str]:
+    """Return every name of every option of a command, such as ``--config`` and ``-c``."""
+    rows = _rows(command.function) if command.function is not None else iter(())
+    return {name for row in rows for name in row.names}
+
+
 def _text(value: object) -> str:
     return value if isinstance(value, str) and not isinstance(value, DefaultPlaceholder) else ""
 
@@ -89,7 +95,8 @@ def _described(command: Command) -> Iterator[str]:
 @dataclass(frozen=True)
 class _Row:
     line: str
-    usage: str = ""
+    usage: str
+    names: tuple[str, ...]
 
 
 def _rows(function: Callable[..., Any]) -> Iterator[_Row]:
@@ -116,13 +123,16 @@ def _row(name: str, kind: Any, info: OptionInfo | ArgumentInfo, default: Any) ->
     if info.envvar:
         meaning += f" Environment: `{info.envvar}`."
     if isinstance(info, ArgumentInfo):
-        shown = info.metavar or name.upper()
-        label, usage = f"`{shown}`", shown if required else f"[{shown}]"
+        names: tuple[str, ...] = (info.metavar or name.upper(),)
+        usage = names[0] if required else f"[{names[0]}]"
     else:
-        label, usage = ", ".join(f"`{one}`" for one in _names(name, kind, info)), ""
+        names, usage = _names(name, kind, info), ""
+    label = ", ".join(f"`{one}`" for one in names)
     value = _value(kind, info)
     cells = (label, value, "required" if required else _default(default), meaning)
-    return _Row(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |", usage)
+    return _Row(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |", usage, names
+    )
 
 
 def _names(name: str, kind: Any, info: OptionInfo) -> tuple[str, ...]:
