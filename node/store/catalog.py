@@ -35,6 +35,11 @@ class Catalog(Database):
     of them raise `node.errors.StoreError` where the database cannot be read or written. Safe to
     share between threads; every process makes its own.
 
+    Who locks rows of several tables does so in one order, so that no two wait for each other: a
+    request or promise, then what it is about (series and revision, delivery, circuit), several of
+    a kind by their keys; then the work that is due; then what is held in quarantine; the ledger
+    last. Who claims work waits for no row.
+
     Parameters
     ----------
     url : str

@@ -213,13 +213,13 @@ class Holds:
         hold = held.hold
         number = _revision_of(hold)
         with self._database.write() as connection:
+            self._owners.revisions.replay(connection, hold.series_instance_uid, number)
             self._move(connection, held, HoldState.REPLAYED, now)
             connection.execute(
                 sa.update(quarantine)
                 .where(*_same_revision(hold.series_instance_uid, number))
                 .values(rounds=quarantine.c.rounds + 1)
             )
-            self._owners.revisions.replay(connection, hold.series_instance_uid, number)
             self._ledger.tell(connection, [_event(EventKind.REPLAYED, hold)], now)
 
     def begin_round(self, candidate: Candidate, send_again: bool, now: float) -> bool:
@@ -325,8 +325,8 @@ class Holds:
             first = owners.instances.take_place(
                 connection, uid, other.sha256, transfer_syntax_uid, now
             )
-            owners.requests.forget(connection, uid)
             owners.deliveries.forget(connection, uid)
+            owners.requests.forget(connection, uid)
             owners.studies.receive_again(connection, first, now)
             self._ledger.tell(connection, [_event(EventKind.RELEASED, held.hold)], now)
 

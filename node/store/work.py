@@ -131,6 +131,11 @@ class Work:
         )
         return len(connection.execute(hastened).all())
 
+    def lock(self, connection: sa.Connection, of: TaskKey) -> None:
+        """Let everybody who would change what is due of something wait for this transaction."""
+        query = sa.select(work.c.serial).where(*_named(of))
+        connection.execute(query.with_for_update())
+
     def empty(self, connection: sa.Connection, of: TaskKey) -> None:
         """Note that nothing is left to do of something; whoever is at it is stale."""
         now = self._clock.now(connection)
@@ -201,7 +206,7 @@ class Work:
         with self._database.write() as connection:
             now = self._look_at_clock(connection, starting=False)
             self._renew(connection, held or {}, now)
-            over = work.c.lease_until < now
+            over = _free(work.c.lease_until < now)
             self._end_leases(connection, now, over, reason=UNHEARD)
             chosen = choose(Waiting(connection, kind, now))
             return [
@@ -220,8 +225,13 @@ class Work:
             now = self._look_at_clock(connection, starting=True)
             renewed = (
                 sa.update(work)
-                .where(work.c.state == WorkState.CLAIMED, work.c.holder == holder)
-                .where(work.c.kind.in_(kinds))
+                .where(
+                    _in_order(
+                        work.c.state == WorkState.CLAIMED,
+                        work.c.holder == holder,
+                        work.c.kind.in_(kinds),
+                    )
+                )
                 .values(lease_until=now + LEASE_S)
                 .returning(*COLUMNS)
             )
@@ -235,7 +245,8 @@ class Work:
         with self._database.write() as connection:
             now = self._look_at_clock(connection, starting=True)
             mine = (work.c.holder == holder, work.c.kind.in_(kinds))
-            return self._end_leases(connection, now, *mine, reason="its process has ended")
+            ended = _in_order(work.c.state.in_(WORK_LEASE_ENDED.of), *mine)
+            return self._end_leases(connection, now, ended, reason="its process has ended")
 
     def put_off(self, kind: Kind, lane: str, wait_s: Callable[[int], float], reason: str) -> None:
         """Let all that is due in a lane wait as well, as if it had been tried.
@@ -378,17 +389,17 @@ class Work:
         for of, serial in held.items():
             connection.execute(
                 sa.update(work)
-                .where(*_is(of, serial), work.c.state == WorkState.CLAIMED, old)
+                .where(_free(*_is(of, serial), work.c.state == WorkState.CLAIMED, old))
                 .values(lease_until=now + LEASE_S)
             )
 
     def _end_leases(
-        self, connection: sa.Connection, now: float, *which: sa.ColumnElement[bool], reason: str
+        self, connection: sa.Connection, now: float, which: sa.ColumnElement[bool], *, reason: str
     ) -> int:
         """Let wait again what a process was at; return how much."""
         ended = (
             sa.update(work)
-            .where(work.c.state.in_(WORK_LEASE_ENDED.of), *which)
+            .where(work.c.state.in_(WORK_LEASE_ENDED.of), which)
             .values(
                 state=WORK_LEASE_ENDED.to, serial=work.c.serial + 1, due_at=now, changed_at=now,
                 holder="", lease_until=None, reason=reason,
@@ -409,7 +420,7 @@ class Work:
         written_since = sa.and_(sa.literal(seconds > 0), ~before)
         connection.execute(
             sa.update(work)
-            .where(work.c.state != WorkState.DONE)
+            .where(_in_order(work.c.state != WorkState.DONE))
             .values(
                 due_at=sa.case((written_since, work.c.due_at), else_=work.c.due_at + seconds),
                 lease_until=work.c.lease_until + seconds,
@@ -444,6 +455,20 @@ def _named(of: TaskKey) -> list[sa.ColumnElement[bool]]:
 
 def _is(of: TaskKey, serial: int) -> list[sa.ColumnElement[bool]]:
     return [*_named(of), work.c.serial == serial]
+
+
+_KEY: Final = (work.c.kind, work.c.lane, work.c.key)
+
+
+def _in_order(*which: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Select rows, locked by their keys one after the other, as an order locks them."""
+    locked = sa.select(*_KEY).where(*which).order_by(*_KEY)
+    return sa.tuple_(*_KEY).in_(locked.with_for_update())
+
+
+def _free(*which: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Select rows that nobody is changing: the next look, half a second later, has the others."""
+    return sa.tuple_(*_KEY).in_(sa.select(*_KEY).where(*which).with_for_update(skip_locked=True))
 
 
 def _claimed(task: Task, holder: str, now: float) -> sa.Executable:

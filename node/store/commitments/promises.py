@@ -119,6 +119,7 @@ class Promises:
             For a person.
         """
         with self._database.write() as connection:
+            _lock(connection, task)
             if self._work.done_in(connection, task):
                 _put(connection, task, PROMISE_PARKED, reason)
 
@@ -146,6 +147,7 @@ class Promises:
             for stored in committed
         ]
         with self._database.write() as connection:
+            _lock(connection, task)
             if self._work.done_in(connection, task):
                 _put(connection, task, PROMISE_REPORTED, "")
                 self._ledger.tell(connection, happened, now)
@@ -163,6 +165,12 @@ class Promises:
         int
         """
         return prune(self._database, _promises(before))
+
+
+def _lock(connection: sa.Connection, task: Task) -> None:
+    """Wait for who asks for the same again: it changes the promise first, and its report then."""
+    query = sa.select(commitment_promise.c.state).where(_is(task.key, task.lane))
+    connection.execute(query.with_for_update())
 
 
 def _put(connection: sa.Connection, task: Task, move: Move[PromiseState], reason: str) -> None:

@@ -75,9 +75,9 @@ class CommitmentAnswers:
         """
         with self._database.write() as connection:
             request = connection.execute(
-                sa.select(commitment_request).where(
-                    commitment_request.c.transaction_uid == transaction_uid
-                )
+                sa.select(commitment_request)
+                .where(commitment_request.c.transaction_uid == transaction_uid)
+                .with_for_update()
             ).one_or_none()
             if request is None:
                 return False
@@ -151,8 +151,8 @@ class CommitmentAnswers:
         elif then.then == "send":
             batch = Batch(BatchKind.AGAIN, transaction_uid, row.commitment_attempts)
             turn = TaskKey(Kind.DELIVER, destination, str(batch))
-            self._work.add(connection, turn, wait_s=then.wait_s)
             send_again(connection, uid, destination, batch, then.reason, now)
+            self._work.add(connection, turn, wait_s=then.wait_s)
         else:
             ask_one_again(connection, uid, destination, due_at)
         detail = {
@@ -187,4 +187,6 @@ _PARTS = (
         commitment_part.c.transaction_uid == sa.bindparam("uid"),
         delivery.c.destination == sa.bindparam("destination"),
     )
+    .order_by(delivery.c.sop_instance_uid)
+    .with_for_update(of=delivery)
 )

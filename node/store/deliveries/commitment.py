@@ -4,7 +4,7 @@ Every function is part of a transaction that others begin.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -19,6 +19,14 @@ from node.model.states import (
 )
 from node.store.tables import delivery
 
+_KEY: Final = (delivery.c.sop_instance_uid, delivery.c.destination)
+
+
+def _in_order(*which: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Select rows, locked by their keys one after the other, as an order locks them."""
+    locked = sa.select(*_KEY).where(*which).order_by(*_KEY)
+    return sa.tuple_(*_KEY).in_(locked.with_for_update())
+
 
 def mark_asked(
     connection: sa.Connection,
@@ -30,7 +38,9 @@ def mark_asked(
     """Note that a request names these instances, and when to ask again."""
     connection.execute(
         sa.update(delivery)
-        .where(delivery.c.destination == destination, delivery.c.sop_instance_uid.in_(uids))
+        .where(
+            _in_order(delivery.c.destination == destination, delivery.c.sop_instance_uid.in_(uids))
+        )
         .values(
             commitment=COMMITMENT_ASKED.to,
             commitment_due=due_at,
@@ -58,7 +68,7 @@ def ask_again(
     for attempts in connection.execute(counts).scalars().all():
         connection.execute(
             sa.update(delivery)
-            .where(*of_request, delivery.c.commitment_attempts == attempts)
+            .where(_in_order(*of_request, delivery.c.commitment_attempts == attempts))
             .values(commitment=COMMITMENT_AGAIN.to, commitment_due=now + wait_s(attempts))
         )
 
@@ -134,7 +144,7 @@ def move_due_times(connection: sa.Connection, seconds: float) -> None:
     """Let what waits be asked for as far ahead as it was before the clock was set."""
     connection.execute(
         sa.update(delivery)
-        .where(delivery.c.commitment_due.is_not(None))
+        .where(_in_order(delivery.c.commitment_due.is_not(None)))
         .values(commitment_due=delivery.c.commitment_due + seconds)
     )
 

@@ -75,7 +75,7 @@ class Deliveries:
                 "added_at": now,
                 "changed_at": now,
             }
-            for uid in sop_instance_uids
+            for uid in sorted(sop_instance_uids)
         ]
         turn = TaskKey(Kind.DELIVER, destination, batch)
         asked_for = (
@@ -85,9 +85,9 @@ class Deliveries:
         )
         with self._database.write() as connection:
             added = list(connection.execute(asked_for, rows).scalars()) if rows else []
-            self._ledger.tell(connection, _routed(connection, batch, destination, added), now)
             again = is_anything_pending(connection, destination, batch)
             self._work.add(connection, turn, urgent=urgent, again=again)
+            self._ledger.tell(connection, _routed(connection, batch, destination, added), now)
 
     def adopt(self) -> int:
         """Give a turn to every batch that has something pending and none; return how many.

@@ -169,12 +169,18 @@ class Orders:
     def _obeyed(self, order: Order, within: list[sa.ColumnElement[bool]], now: float) -> int:
         with self._database.write() as connection:
             rows = self._changed(connection, order, within, now)
+            if not rows:
+                return 0
             if order.move.to is DeliveryState.PENDING:
                 self._make_due(connection, rows, anew=order.attempts_anew)
             else:
                 for destination, batch in _batches(rows):
+                    turn = TaskKey(Kind.DELIVER, destination, batch)
+                    # First: who makes something pending waits, and then makes it due again.
+                    self._work.lock(connection, turn)
                     if not is_anything_pending(connection, destination, batch):
-                        self._work.empty(connection, TaskKey(Kind.DELIVER, destination, batch))
+                        self._work.empty(connection, turn)
+            self._ledger.tell(connection, _told(order, rows), now)
         return len(rows)
 
     def _make_due(
@@ -193,7 +199,7 @@ class Orders:
         within: list[sa.ColumnElement[bool]],
         now: float,
     ) -> Sequence[_Row]:
-        """Change the rows, and tell the ledger."""
+        """Change the rows that an order is about."""
         query = (
             sa.select(
                 delivery.c.sop_instance_uid,
@@ -205,7 +211,7 @@ class Orders:
             .join(instance, instance.c.sop_instance_uid == delivery.c.sop_instance_uid)
             .where(*within, delivery.c.state.in_(order.move.of))
             .where(instance.c.deleted_at.is_(None))  # of a tombstone there is nothing to send
-            .order_by(delivery.c.sop_instance_uid)
+            .order_by(delivery.c.sop_instance_uid, delivery.c.destination)
             .with_for_update(of=delivery)
         )
         rows: list[_Row] = list(connection.execute(query))
@@ -215,16 +221,6 @@ class Orders:
         keys = [(row.sop_instance_uid, row.destination) for row in rows]
         anew = _ANEW if order.attempts_anew else {}
         self._deliveries.obey(connection, order.move, keys, values | anew)
-        entries = [
-            LedgerEvent(
-                order.event,
-                row.study_instance_uid,
-                row.sop_instance_uid,
-                {"to": row.destination, "sha256": row.sha256},
-            )
-            for row in rows
-        ]
-        self._ledger.tell(connection, entries, now)
         return rows
 
 
@@ -240,6 +236,19 @@ _ANEW: Final = {
 
 def _bound(*values: str) -> _Bound:
     return sa.tuple_(*(sa.literal(value) for value in values))
+
+
+def _told(order: Order, rows: Sequence[_Row]) -> list[LedgerEvent]:
+    """Return what the ledger says of an order."""
+    return [
+        LedgerEvent(
+            order.event,
+            row.study_instance_uid,
+            row.sop_instance_uid,
+            {"to": row.destination, "sha256": row.sha256},
+        )
+        for row in rows
+    ]
 
 
 def _batches(rows: Sequence[_Row]) -> list[tuple[str, str]]:
