@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 
 class BatchKind(StrEnum):
@@ -14,6 +14,10 @@ class BatchKind(StrEnum):
     """What the node made of one."""
     AGAIN = "again"
     """What a destination took and does not hold; `subject` is a Transaction UID."""
+
+
+OF_ONE_SERIES: Final = (BatchKind.SOURCE, BatchKind.RESULT)
+"""Batches of one revision of a series, and of no other: `subject` is the series."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,11 +92,11 @@ class Waiting:
     def claimed(self) -> dict[str, int]:
         """Return how much is claimed or dead, by lane."""
         query = (
-            sa.select(work.c.lane, sa.func.count())
+            sa.select(work.c.lane, sa.func.count().label("held"))
             .where(work.c.kind == self._kind, work.c.state.in_(AT_WORK))
             .group_by(work.c.lane)
         )
-        return {row[0]: row[1] for row in self._connection.execute(query)}
+        return {row.lane: row.held for row in self._connection.execute(query)}
 
 
 def _due(kind: Kind, now: float) -> list[sa.ColumnElement[bool]]:

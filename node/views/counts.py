@@ -1,6 +1,5 @@
 """How many instances stand where, counted by the database."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,18 +30,30 @@ class InstanceCount:
 
 
 def counting(*by: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """Return the query for what stands where; its rows begin with these columns."""
-    deleted = instance.c.deleted_at.is_not(None)
-    reason = sa.case((delivery.c.state == DeliveryState.DELIVERED, ""), else_=delivery.c.reason)
-    columns = (delivery.c.destination, delivery.c.state, delivery.c.commitment, deleted, reason)
+    """Return the query for what stands where: for each of these columns' values, and each way."""
+    columns = (
+        delivery.c.destination,
+        delivery.c.state,
+        delivery.c.commitment,
+        instance.c.deleted_at.is_not(None).label("deleted"),
+        sa.case((delivery.c.state == DeliveryState.DELIVERED, ""), else_=delivery.c.reason).label(
+            "reason"
+        ),
+    )
     return (
-        sa.select(*by, *columns, sa.func.count())
+        sa.select(*by, *columns, sa.func.count().label("instances"))
         .join_from(instance, delivery, delivery.c.sop_instance_uid == instance.c.sop_instance_uid)
         .group_by(*by, *columns)
     )
 
 
-def count_of(row: Sequence[Any]) -> InstanceCount:
-    """Return the record of the last columns of a row of `counting`."""
-    destination, state, commitment, deleted, reason, count = row[-6:]
-    return InstanceCount(destination, state, commitment, bool(deleted), reason, count)
+def count_of(row: sa.Row[Any]) -> InstanceCount:
+    """Return the record of a row of `counting`."""
+    return InstanceCount(
+        destination=row.destination,
+        state=row.state,
+        commitment=row.commitment,
+        deleted=bool(row.deleted),
+        reason=row.reason,
+        count=row.instances,
+    )

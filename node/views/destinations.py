@@ -97,16 +97,18 @@ def _at_work(catalog: Catalog) -> dict[str, _AtWork]:
     query = (
         sa.select(
             work.c.lane,
-            sa.func.count(sa.case((sa.and_(sends, work.c.state.in_(AT_WORK)), 1))),
-            sa.func.min(sa.case((sa.and_(sends, waits), work.c.due_at))),
-            sa.func.min(sa.case((~sends, work.c.due_at))),
+            sa.func.count(sa.case((sa.and_(sends, work.c.state.in_(AT_WORK)), 1))).label(
+                "batches"
+            ),
+            sa.func.min(sa.case((sa.and_(sends, waits), work.c.due_at))).label("batch_at"),
+            sa.func.min(sa.case((~sends, work.c.due_at))).label("probe_at"),
         )
         .where(work.c.kind.in_((Kind.DELIVER, Kind.PROBE)), work.c.state != WorkState.DONE)
         .group_by(work.c.lane)
     )
     with catalog.read() as connection:
         rows: list[Any] = list(connection.execute(query))
-    return {row[0]: _AtWork(row[1], row[2], row[3]) for row in rows}
+    return {row.lane: _AtWork(row.batches, row.batch_at, row.probe_at) for row in rows}
 
 
 def _next_at(found: _AtWork) -> float | None:

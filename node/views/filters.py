@@ -6,8 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from node.model.keys import OF_ONE_SERIES, BatchKind
 from node.store.studies.snapshots import folded
-from node.store.tables import delivery, instance, series_header
+from node.store.tables import delivery, instance, revision, series, series_header
 from node.views.state import StudyState
 
 _Condition = sa.ColumnElement[bool]
@@ -60,12 +61,41 @@ def conditions(wanted: StudyFilter, study: sa.ColumnElement[Any]) -> Iterator[_C
     if headers:
         yield study.in_(sa.select(series_header.c.study_instance_uid).where(*headers))
     if wanted.destination:
-        # One in the other: joined, SQLite would look at all that a destination ever got.
-        sent = sa.exists().where(
-            delivery.c.sop_instance_uid == instance.c.sop_instance_uid,
-            delivery.c.destination == wanted.destination,
+        yield study.in_(_meant_for(wanted.destination))
+
+
+def _meant_for(destination: str) -> sa.CompoundSelect[Any]:
+    """Select the studies of which something is or was to go to a destination.
+
+    Batch by batch: there are hundreds of times as many instances, and of a destination that gets
+    everything each of them would be read. Only batches that are not of one series are looked at
+    by instance.
+    """
+    of_series = (
+        sa.select(series.c.study_instance_uid)
+        .join(revision, revision.c.series_instance_uid == series.c.series_instance_uid)
+        .where(
+            sa.exists().where(
+                delivery.c.destination == destination,
+                delivery.c.batch.in_([_batch(kind) for kind in OF_ONE_SERIES]),
+            )
         )
-        yield sa.exists().where(instance.c.study_instance_uid == study, sent)
+    )
+    of_others = (
+        sa.select(instance.c.study_instance_uid)
+        .join(delivery, delivery.c.sop_instance_uid == instance.c.sop_instance_uid)
+        .where(
+            delivery.c.destination == destination,
+            *(~delivery.c.batch.startswith(f"{kind}/") for kind in OF_ONE_SERIES),
+        )
+    )
+    return sa.union(of_series, of_others)
+
+
+def _batch(kind: BatchKind) -> sa.ColumnElement[str]:
+    """Return the key of a revision's batch, as `Batch` writes it."""
+    number = sa.cast(revision.c.revision, sa.String)
+    return sa.literal(f"{kind}/") + revision.c.series_instance_uid + sa.literal("/") + number
 
 
 def _of_headers(wanted: StudyFilter) -> Iterator[_Condition]:

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from node.model.headers import HeaderSnapshot, StudyHeader, study_header
+from node.model.headers import StudyHeader, study_header
 from node.store.database import Database
-from node.store.studies.snapshots import snapshot_columns, snapshot_of_row
+from node.store.studies.snapshots import snapshot_columns, snapshot_of
 from node.store.tables import instance, series, series_header
 from node.views.counts import InstanceCount, count_of, counting
 from node.views.filters import StudyFilter, conditions
@@ -102,7 +102,7 @@ def page_of_studies(
 ) -> StudyPage:
     """Return a page of the studies that are wanted, the one that changed last first.
 
-    Five queries, however many studies there are or are shown.
+    Four queries, however many studies there are or are shown.
 
     Parameters
     ----------
@@ -121,15 +121,10 @@ def page_of_studies(
         The rows, and the cursor of the next page where there is one.
     """
     limit = max(1, min(limit, MOST))
-    found = _found(wanted)
-    page = found.order_by(_last.desc(), series.c.study_instance_uid.desc()).limit(limit + 1)
-    if after is not None:
-        page = page.having(_behind(after))
     with database.read() as connection:
-        total = connection.execute(
-            sa.select(sa.func.count()).select_from(found.subquery())
-        ).scalar_one()
-        rows = connection.execute(page).all()
+        rows = connection.execute(_page(wanted, limit + 1, after)).all()
+        total = rows[0].total
+        rows = [row for row in rows if row.study_instance_uid is not None]
         uids = [row.study_instance_uid for row in rows[:limit]]
         shown = _by_study(connection.execute(shown_of(uids)))
         headers = _by_study(connection.execute(_headers(uids)))
@@ -137,11 +132,11 @@ def page_of_studies(
     studies = tuple(
         StudyRow(
             study_instance_uid=(uid := row.study_instance_uid),
-            state=study_state({StudyState(state) for _, state in shown[uid]}, bool(row.here)),
+            state=study_state({StudyState(found.state) for found in shown[uid]}, bool(row.here)),
             series_count=row.series_count,
             instance_count=row.instance_count,
             last_instance_at=row.last_instance_at,
-            header=study_header([_snapshot(found) for found in headers[uid]]),
+            header=study_header([snapshot_of(found) for found in headers[uid]]),
             counts=tuple(count_of(found) for found in counts[uid]),
         )
         for row in rows[:limit]
@@ -197,11 +192,35 @@ def _found(wanted: StudyFilter) -> sa.Select[Any]:
     return query
 
 
-def _behind(after: Cursor) -> sa.ColumnElement[bool]:
+def _page(wanted: StudyFilter, limit: int, after: Cursor | None) -> sa.Select[Any]:
+    """Return the query for some studies, and with each how many there are.
+
+    What is wanted is looked for once, for both: of a destination that gets everything, every
+    instance there is has to be read. Where the list is at its end, one row says the number alone.
+    """
+    found = _found(wanted).cte("found")
+    total = sa.select(sa.func.count().label("total")).select_from(found).subquery()
+    page = sa.select(found).limit(limit).order_by(*_newest_first(found))
+    if after is not None:
+        page = page.where(_behind(found, after))
+    shown = page.subquery("page")
+    return (
+        sa.select(total.c.total, shown)
+        .select_from(total.outerjoin(shown, sa.true()))
+        .order_by(*_newest_first(shown))
+    )
+
+
+def _newest_first(study: sa.FromClause) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
+    return study.c.last_instance_at.desc(), study.c.study_instance_uid.desc()
+
+
+def _behind(study: sa.FromClause, after: Cursor) -> sa.ColumnElement[bool]:
     return sa.or_(
-        _last < after.last_instance_at,
+        study.c.last_instance_at < after.last_instance_at,
         sa.and_(
-            _last == after.last_instance_at, series.c.study_instance_uid < after.study_instance_uid
+            study.c.last_instance_at == after.last_instance_at,
+            study.c.study_instance_uid < after.study_instance_uid,
         ),
     )
 
@@ -212,17 +231,12 @@ def _headers(uids: Sequence[str]) -> sa.Select[Any]:
     )
 
 
-def _snapshot(row: Sequence[Any]) -> HeaderSnapshot:
-    return snapshot_of_row(row[1:])
-
-
 def _counts(uids: Sequence[str]) -> sa.Select[Any]:
     return counting(instance.c.study_instance_uid).where(instance.c.study_instance_uid.in_(uids))
 
 
-def _by_study(rows: sa.CursorResult[Any]) -> defaultdict[str, list[Sequence[Any]]]:
-    """Return rows by their first column."""
-    found: defaultdict[str, list[Sequence[Any]]] = defaultdict(list)
+def _by_study(rows: sa.CursorResult[Any]) -> defaultdict[str, list[sa.Row[Any]]]:
+    found: defaultdict[str, list[sa.Row[Any]]] = defaultdict(list)
     for row in rows:
-        found[row[0]].append(row)
+        found[row.study_instance_uid].append(row)
     return found

@@ -14,7 +14,7 @@ from node.model.records import Finding
 from node.model.states import DeliveryState, Origin, RevisionState
 from node.store.database import Database
 from node.store.rows import finding_of
-from node.store.studies.snapshots import snapshot_columns, snapshot_of_row
+from node.store.studies.snapshots import snapshot_columns, snapshot_of
 from node.store.tables import (
     conflict,
     derived,
@@ -127,11 +127,14 @@ def view_of_study(database: Database, study_instance_uid: str) -> StudyView | No
         apart = connection.execute(_APART, of_study).scalars().all()
     if not rows:
         return None
-    by_series, by_object = _by(0, counts), _by(1, counts)
-    found = _by(0, findings)
+    by_series, by_object = _by("series_instance_uid", counts), _by("made_uid", counts)
+    found = _by("series_instance_uid", findings)
     objects = {
-        uid: tuple(MadeObject(row.kind, row[2], _totals(by_object[row[2]])) for row in group)
-        for uid, group in _by(0, made).items()
+        uid: tuple(
+            MadeObject(row.kind, row.sop_instance_uid, _totals(by_object[row.sop_instance_uid]))
+            for row in group
+        )
+        for uid, group in _by("source_series_uid", made).items()
     }
     views = tuple(
         _series_view(
@@ -148,7 +151,7 @@ def view_of_study(database: Database, study_instance_uid: str) -> StudyView | No
         series=views,
         judged=_last_judged(judged),
         kept_apart=tuple(map(Path, apart)),
-        pending=sum(row[-1] for row in counts if row.state == DeliveryState.PENDING),
+        pending=sum(row.instances for row in counts if row.state == DeliveryState.PENDING),
     )
 
 
@@ -165,7 +168,7 @@ def _series_view(
         revision=row.revision,
         state="receiving" if row.unsettled else row.state,
         reason=row.reason or "",
-        header=None if row.header_count is None else snapshot_of_row(row[_OWN:]),
+        header=None if row.header_count is None else snapshot_of(row),
         findings=findings,
         counts=counts,
         made=made,
@@ -176,10 +179,10 @@ def _totals(rows: Sequence[Any]) -> tuple[InstanceCount, ...]:
     return tuple(count_of(row) for row in rows)
 
 
-def _by(column: int, rows: Sequence[Any]) -> defaultdict[str, list[Any]]:
+def _by(column: str, rows: Sequence[Any]) -> defaultdict[str, list[Any]]:
     found: defaultdict[str, list[Any]] = defaultdict(list)
     for row in rows:
-        found[row[column]].append(row)
+        found[row._mapping[column]].append(row)
     return found
 
 
@@ -191,18 +194,17 @@ def _last_judged(rows: Sequence[Any]) -> tuple[tuple[str, dict[str, Any]], ...]:
 _STUDY: Final[sa.BindParameter[str]] = sa.bindparam("study")
 _KEYS: Final = sa.select(series.c.series_instance_uid).where(series.c.study_instance_uid == _STUDY)
 
-_SERIES_COLUMNS: Final = (
-    series.c.series_instance_uid,
-    series.c.received_uid,
-    series.c.instance_count,
-    series.c.revision,
-    series.c.unsettled,
-    revision.c.state,
-    revision.c.reason,
-)
-_OWN: Final = len(_SERIES_COLUMNS)
 _SERIES: Final = (
-    sa.select(*_SERIES_COLUMNS, *snapshot_columns())
+    sa.select(
+        series.c.series_instance_uid,
+        series.c.received_uid,
+        series.c.instance_count,
+        series.c.revision,
+        series.c.unsettled,
+        revision.c.state,
+        revision.c.reason,
+        *snapshot_columns(),
+    )
     .outerjoin(
         revision,
         sa.and_(
@@ -230,7 +232,7 @@ _FINDINGS: Final = (
 
 _COUNTS: Final = counting(
     instance.c.series_instance_uid,
-    sa.case((instance.c.origin == Origin.DERIVED, instance.c.sop_instance_uid)),
+    sa.case((instance.c.origin == Origin.DERIVED, instance.c.sop_instance_uid)).label("made_uid"),
 ).where(instance.c.study_instance_uid == _STUDY)
 
 _other = derived.alias("other")

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from node.deliver.turns import Terms
 from node.model.headers import HeaderSnapshot, study_header
+from node.model.keys import Batch, BatchKind, result_batch, source_batch
 from node.model.states import DeliveryState, HoldState, RevisionState
 from node.store.catalog import Catalog
 from node.store.tables import delivery, quarantine, revision, series
@@ -121,6 +122,37 @@ def test_the_number_of_queries_is_fixed(catalog: Catalog) -> None:
 
     assert look() == few
     assert len(page_of_studies(catalog).studies) == 40
+
+
+def test_a_list_at_its_end_says_how_many_there_are(empty_catalog: Catalog) -> None:
+    """Page and number are found in one look: together they are one query, and agree."""
+    for number in (1, 2, 3):
+        received(empty_catalog, f"1.{number}", at=float(number))
+    last = Cursor(1.0, "1.1")
+
+    with counted(empty_catalog) as seen:
+        page = page_of_studies(empty_catalog, StudyFilter(destination="pacs"), after=last)
+    nothing = page_of_studies(empty_catalog, StudyFilter(destination="nowhere"))
+
+    assert (page.studies, page.total, page.after) == ((), 3, None)
+    assert (nothing.studies, nothing.total, nothing.after) == ((), 0, None)
+    assert len([statement for statement in seen if statement != "BEGIN"]) == 4
+    assert sum("count(*) AS total" in statement for statement in seen) == 1
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [source_batch("1.1.1", 1), result_batch("1.1.1", 1), Batch(BatchKind.AGAIN, "2.25", 3)],
+)
+def test_a_study_is_found_by_whatever_was_to_go_to_a_destination(
+    empty_catalog: Catalog, batch: Batch
+) -> None:
+    """Its images, what was made of it alone, or what was lost there and is sent again."""
+    received(empty_catalog, "1.1", to=())
+    received(empty_catalog, "1.11", to=("archive",))
+    empty_catalog.deliveries.add(str(batch), "pacs", ["1.1.1.1"], 1.0)
+
+    assert uids(empty_catalog, StudyFilter(destination="pacs")) == ["1.1"]
 
 
 def test_the_states_of_the_list_and_of_its_filter_are_the_same(empty_catalog: Catalog) -> None:

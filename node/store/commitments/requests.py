@@ -304,7 +304,12 @@ class Requests:
             instance.c.sop_instance_uid.in_(uids)
         )
         happened = [
-            LedgerEvent(event, row[1], row[0], {"to": destination, "because": reason})
+            LedgerEvent(
+                event,
+                row.study_instance_uid,
+                row.sop_instance_uid,
+                {"to": destination, "because": reason},
+            )
             for row in connection.execute(studies)
         ]
         self._ledger.tell(connection, happened, now)

@@ -154,7 +154,7 @@ class Deliveries:
             delivery.c.state == DeliveryState.PENDING,
         )
         with self._database.read() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
+            return {row.sop_instance_uid: row.attempts for row in connection.execute(query)}
 
     def is_wanted(self, sop_instance_uid: str, destination: str, batch: str | None = None) -> bool:
         """Tell whether an instance is still to be sent: not cancelled, and nobody paused it.

@@ -78,7 +78,7 @@ class Instances:
             instance.c.deleted_at.is_(None),
         )
         with self._database.read() as connection:
-            return [(row[0], Path(row[1])) for row in connection.execute(query)]
+            return [(row.series_instance_uid, Path(row.path)) for row in connection.execute(query)]
 
     def conflicts(self, study_instance_uid: str) -> list[Conflict]:
         """Return what came to a study under a known UID with other bytes."""
@@ -114,7 +114,7 @@ class Instances:
             conflict.c.sop_instance_uid.in_(sop_instance_uids)
         )
         with self._database.read() as connection:
-            return {str(row[0]) for row in connection.execute(query)}
+            return set(connection.execute(query).scalars())
 
     def named_paths(self, study_instance_uid: str) -> set[str]:
         """Return the paths that rows name in a study's folder, relative to the storage root.
@@ -138,8 +138,8 @@ class Instances:
     def to_remove(self) -> list[Path]:
         """Return paths, relative to the storage root, whose files have to go."""
         with self._database.read() as connection:
-            rows = connection.execute(sa.select(deletion.c.path).limit(PAGE))
-            return [Path(row[0]) for row in rows]
+            paths = connection.execute(sa.select(deletion.c.path).limit(PAGE)).scalars()
+            return [Path(path) for path in paths]
 
     def mark_removed(self, paths: Collection[Path]) -> None:
         """Note that these files are gone."""

@@ -5,20 +5,18 @@ that there is no copy to go wrong when a series comes late, changes, or is delet
 """
 
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from node.model.headers import HeaderSnapshot
 from node.store.database import Database
+from node.store.rows import columns, record
 from node.store.tables import series, series_header
 
 FOLDED: Final = 1024
 """Characters of a folded text: taken apart, one of them may be several."""
-
-SNAPSHOT_COLUMNS: Final = tuple(HeaderSnapshot.__dataclass_fields__)
 
 
 def folded(name: str) -> str:
@@ -99,7 +97,7 @@ class Snapshots:
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [(row[0], row[1]) for row in connection.execute(query)]
+            return [(row.series_instance_uid, row.revision) for row in connection.execute(query)]
 
     def of_series(self, series_instance_uid: str) -> HeaderSnapshot | None:
         """Return what the headers of a series said when it was settled last; None before that."""
@@ -108,7 +106,7 @@ class Snapshots:
         )
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else snapshot_of_row(row)
+        return None if row is None else snapshot_of(row)
 
     def forget(self, connection: sa.Connection, series_instance_uid: str) -> None:
         """Forget a series that is deleted, in the transaction that does it; its UIDs stay."""
@@ -126,11 +124,10 @@ def _descriptions(snapshot: HeaderSnapshot) -> str:
 
 def snapshot_columns() -> list[sa.Column[Any]]:
     """Return the columns that make a `HeaderSnapshot`."""
-    return [series_header.c[name] for name in SNAPSHOT_COLUMNS]
+    return columns(HeaderSnapshot, series_header)
 
 
-def snapshot_of_row(row: Iterable[Any]) -> HeaderSnapshot:
-    """Return the record of a row that begins with `snapshot_columns`."""
-    values = dict(zip(SNAPSHOT_COLUMNS, row, strict=False))
-    values["differing"] = tuple(values["differing"])
-    return HeaderSnapshot(**values)
+def snapshot_of(row: sa.Row[*tuple[Any, ...]]) -> HeaderSnapshot:
+    """Return the record of a row that has `snapshot_columns`, whatever else it has."""
+    snapshot = record(HeaderSnapshot, row)
+    return replace(snapshot, differing=tuple(snapshot.differing))  # JSON knows lists
