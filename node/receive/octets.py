@@ -5,6 +5,7 @@ walk costs what the octets cost, however many elements a peer has packed into th
 """
 
 import zlib
+from abc import ABC, abstractmethod
 from typing import Final, Protocol
 
 from node.errors import InvalidInstanceError, NotDeflatedError
@@ -24,7 +25,7 @@ class Seekable(Protocol):
         """Go to a place; return where it is."""
 
 
-class Window:
+class Window(ABC):
     """A part of a data set.
 
     Attributes
@@ -63,17 +64,17 @@ class Window:
         start = self.at + ahead
         return self.buffer[start : start + octets]
 
+    @abstractmethod
     def ends_at(self, position: int) -> bool:
         """Tell whether the data set is known to end there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def beyond(self, position: int) -> int:
         """Return how many octets a place lies behind the end; 0 where that is not known."""
-        raise NotImplementedError
 
+    @abstractmethod
     def load(self, position: int, octets: int) -> None:
         """Begin the window at a place, with so many octets if there are as many."""
-        raise NotImplementedError
 
 
 class PlainWindow(Window):

@@ -57,3 +57,17 @@ def test_the_tree_at_the_top_names_every_error() -> None:
     drawn = re.findall(r"^(?:[├└│].*)?\b(\w+Error)\b", node.errors.__doc__ or "", flags=re.M)
 
     assert sorted(drawn) == sorted(ours)
+
+
+def test_what_a_class_leaves_open_is_abstract() -> None:
+    """One that lacks it cannot be made; it must not fail when the first such image comes."""
+    left = [
+        f"{file.stem}:{found.lineno}"
+        for file in Path(node.errors.__file__).parent.rglob("*.py")
+        for found in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(found, ast.Raise)
+        and found.exc is not None
+        and "NotImplemented" in ast.unparse(found.exc)
+    ]
+
+    assert left == []
