@@ -33,6 +33,18 @@ def temperatures(heads: Heads, truth: SampleBatch) -> dict[str, float]:
     """Return the temperature of every head that makes its probabilities fit `truth` best.
 
     1 for a head of which `truth` knows nothing.
+
+    Parameters
+    ----------
+    heads : Heads
+        Logits of N scans.
+    truth : SampleBatch
+        Of the same scans; -1 or NaN where it is not known.
+
+    Returns
+    -------
+    dict of str to float
+        By head; logits are divided by it.
     """
     tries = torch.logspace(-0.7, 0.9, 60)
     found = dict.fromkeys((*CLASS_HEADS, "coverage"), 1.0)
@@ -64,7 +76,20 @@ def temperatures(heads: Heads, truth: SampleBatch) -> dict[str, float]:
 def halves(
     heads: Heads, truth: SampleBatch
 ) -> tuple[tuple[Heads, SampleBatch], tuple[Heads, SampleBatch]]:
-    """Return every second scan, to choose on, and the others, to state on."""
+    """Return every second scan, to choose on, and the others, to state on.
+
+    Parameters
+    ----------
+    heads : Heads
+        Logits of N scans.
+    truth : SampleBatch
+        Of the same scans.
+
+    Returns
+    -------
+    tuple
+        Heads and truth of the one half, and of the other.
+    """
     return _part(heads, truth, 0), _part(heads, truth, 1)
 
 
@@ -74,7 +99,20 @@ def _part(heads: Heads, truth: SampleBatch, first: int) -> tuple[Heads, SampleBa
 
 
 def at_least(right: int, answered: int) -> float:
-    """Return the share that `right` of `answered` prove with `SURE` (Clopper-Pearson)."""
+    """Return the share that `right` of `answered` prove with `SURE` (Clopper-Pearson).
+
+    Parameters
+    ----------
+    right : int
+        Answers that were right.
+    answered : int
+        Answers in all; not less.
+
+    Returns
+    -------
+    float
+        0 to 1.
+    """
     return float(beta.ppf(1 - SURE, right, answered - right + 1)) if right else 0.0
 
 
@@ -118,6 +156,17 @@ def abstention(
 ) -> dict[str, dict[str, float]]:
     """Return per head from which probability on its answers are right often enough.
 
+    Parameters
+    ----------
+    heads : Heads
+        Logits of N scans.
+    truth : SampleBatch
+        Of the same scans.
+    heat : dict of str to float
+        As `temperatures` returns them.
+    wanted : float
+        Share of the answers that has to be right.
+
     Returns
     -------
     dict
@@ -151,6 +200,17 @@ def coverage(
     heads: Heads, truth: SampleBatch, heat: dict[str, float], wanted: float = WANTED
 ) -> dict[str, dict[str, Any]]:
     """Return per region from where it is covered, up to where it is not; between: unknown.
+
+    Parameters
+    ----------
+    heads : Heads
+        Logits of N scans.
+    truth : SampleBatch
+        Of the same scans.
+    heat : dict of str to float
+        As `temperatures` returns them.
+    wanted : float
+        Share of the answers that has to be right.
 
     Returns
     -------
@@ -192,6 +252,11 @@ def usual(features: torch.Tensor, real: torch.Tensor) -> dict[str, Any]:
         (N, C) of held-out scans: every second gives the axes, the others the threshold.
     real
         (M, C) of further real scans, in the axes alone; M may be 0.
+
+    Returns
+    -------
+    dict of str to Any
+        Ready for JSON: axes, and the bound above which a scan is strange.
     """
     rows = features[::2].double().numpy()
     weight = np.full(len(rows), 1 / len(rows))
@@ -218,6 +283,18 @@ def scores(heads: Heads, truth: SampleBatch) -> dict[str, float]:
     """Return the share of right answers per head, over the samples whose truth is known.
 
     A head or region of which `truth` knows nothing has none.
+
+    Parameters
+    ----------
+    heads : Heads
+        Logits of N scans.
+    truth : SampleBatch
+        Of the same scans; -1 or NaN where it is not known.
+
+    Returns
+    -------
+    dict of str to float
+        0 to 1, by head.
     """
     result = {}
     for name in CLASS_HEADS:

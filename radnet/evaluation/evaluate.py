@@ -123,8 +123,14 @@ def evaluate(request: EvaluationRequest, report: Callable[[EvaluationEvent], Non
 
     Parameters
     ----------
+    request : EvaluationRequest
+        Scans, weights, and where the papers go.
     report
         Called with every event.
+
+    Returns
+    -------
+    Evaluation
 
     Raises
     ------

@@ -34,7 +34,19 @@ class Score:
 
 @torch.inference_mode()
 def score(net: LiverNet | LiverNet2020, case: Case) -> Score:
-    """Return how well `net` finds the liver of `case`, where its mask is known."""
+    """Return how well `net` finds the liver of `case`, where its mask is known.
+
+    Parameters
+    ----------
+    net : LiverNet or LiverNet2020
+        Left in `eval()`.
+    case : Case
+        Scan and mask on the 4 x 2.5 x 2.5 mm grid.
+
+    Returns
+    -------
+    Score
+    """
     net.eval()
     device = next(net.parameters()).device
 
@@ -80,7 +92,17 @@ def dice(said: np.ndarray, truth: np.ndarray) -> float:
 
 
 def fixed_patches(cases: Sequence[Case]) -> Patches:
-    """Return the same patches of `cases` every time, for a glance while training."""
+    """Return the same patches of `cases` every time, for a glance while training.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        At least one.
+
+    Returns
+    -------
+    Patches
+    """
     drawn = [
         patch(cases[number % len(cases)], np.random.default_rng([GLANCE_SEED, number]))
         for number in range(GLANCED)
@@ -91,7 +113,20 @@ def fixed_patches(cases: Sequence[Case]) -> Patches:
 
 @torch.inference_mode()
 def glance(net: LiverNet | LiverNet2020, seen: Patches) -> float:
-    """Return the Dice coefficient of `net` over all voxels of `seen` whose truth is known."""
+    """Return the Dice coefficient of `net` over all voxels of `seen` whose truth is known.
+
+    Parameters
+    ----------
+    net : LiverNet or LiverNet2020
+        Left in `eval()`.
+    seen : Patches
+        As `fixed_patches` returns them.
+
+    Returns
+    -------
+    float
+        0 to 1.
+    """
     net.eval()
     device = next(net.parameters()).device
     said = torch.cat([net(one[None].to(device)).cpu() > 0 for one in seen.stack])
@@ -101,6 +136,13 @@ def glance(net: LiverNet | LiverNet2020, seen: Patches) -> float:
 
 def summary(net: LiverNet | LiverNet2020, cases: Sequence[Case]) -> dict[str, Any]:
     """Return what a record of weights says of held-out cases, on the 4 x 2.5 x 2.5 mm grid.
+
+    Parameters
+    ----------
+    net : LiverNet or LiverNet2020
+        Left in `eval()`.
+    cases : sequence of Case
+        Held out of its training.
 
     Returns
     -------

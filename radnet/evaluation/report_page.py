@@ -29,7 +29,18 @@ STYLE = (
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage, '-' where there is none."""
+    """Return a share as a percentage, '-' where there is none.
+
+    Parameters
+    ----------
+    share : float
+        0 to 1, or NaN.
+
+    Returns
+    -------
+    str
+        With one decimal, without a sign.
+    """
     return "-" if math.isnan(share) else f"{100 * share:.1f}"
 
 
@@ -39,7 +50,18 @@ def between(low: float, high: float) -> str:
 
 
 def cells(line: Line) -> list[str]:
-    """Return one line of the table as text: ours, then the poster's."""
+    """Return one line of the table as text: ours, then the poster's.
+
+    Parameters
+    ----------
+    line : Line
+        Of the scorecard.
+
+    Returns
+    -------
+    list of str
+        As many as the table has columns.
+    """
     samples, accuracy, auc = POSTER.get(line.name, (None, None, None))
     return [
         line.name,
@@ -126,7 +148,18 @@ def reliability_rows(bins: Sequence[tuple[float, float, int]]) -> list[tuple[str
 
 
 def liver_rows(found: Sequence[ScanReport]) -> list[tuple[str, ...]]:
-    """Return for each liver overlap, distance of the surfaces, and volumes."""
+    """Return for each liver overlap, distance of the surfaces, and volumes.
+
+    Parameters
+    ----------
+    found : sequence of ScanReport
+        Of the scans that were judged.
+
+    Returns
+    -------
+    list of tuple of str
+        One for each liver: Dice, HD95 in mm, volumes in mL.
+    """
     return [
         (
             one.scan.name,
@@ -142,7 +175,17 @@ def liver_rows(found: Sequence[ScanReport]) -> list[tuple[str, ...]]:
 
 
 def liver_remark(found: Sequence[ScanReport]) -> str:
-    """Return means over the livers in one sentence, those missed counted; '' without any."""
+    """Return means over the livers in one sentence, those missed counted; '' without any.
+
+    Parameters
+    ----------
+    found : sequence of ScanReport
+        Of the scans that were judged.
+
+    Returns
+    -------
+    str
+    """
     scores = [one.liver for one in found if one.liver]
     if not scores:
         return ""
@@ -161,7 +204,17 @@ def liver_remark(found: Sequence[ScanReport]) -> str:
 
 
 def maker_rows(found: Sequence[ScanReport]) -> list[list[str]]:
-    """Return for each manufacturer how often the heads are right, the most frequent first."""
+    """Return for each manufacturer how often the heads are right, the most frequent first.
+
+    Parameters
+    ----------
+    found : sequence of ScanReport
+        Of the scans that were judged.
+
+    Returns
+    -------
+    list of list of str
+    """
     groups: dict[str, list[ScanReport]] = {}
     for one in found:
         groups.setdefault(one.vendor or "(not told)", []).append(one)

@@ -178,6 +178,11 @@ def _coverage(judged: Sequence[ScanReport]) -> list[Line]:
 def calibration(found: Sequence[ScanReport]) -> tuple[float, list[tuple[float, float, int]]]:
     """Return the expected calibration error of the class heads and its bins.
 
+    Parameters
+    ----------
+    found : sequence of ScanReport
+        Of the scans that were judged.
+
     Returns
     -------
     tuple

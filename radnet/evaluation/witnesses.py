@@ -85,7 +85,17 @@ def coverage_right(there: set[str], fused: Fused) -> bool | None:
 
 
 def witness_rows(found: Sequence[ScanReport]) -> list[list[str]]:
-    """Return the lines of the table under `WITNESS_HEAD`; none where no DICOM was judged."""
+    """Return the lines of the table under `WITNESS_HEAD`; none where no DICOM was judged.
+
+    Parameters
+    ----------
+    found : sequence of ScanReport
+        Of the scans that were judged.
+
+    Returns
+    -------
+    list of list of str
+    """
     told = tallies(found)
     rows = []
     for head in dict.fromkeys(tally.head for tally in told):
@@ -96,7 +106,19 @@ def witness_rows(found: Sequence[ScanReport]) -> list[list[str]]:
 
 
 def remark(found: Sequence[ScanReport], about: About) -> str:
-    """Return the table in one sentence, or why there is none; '' where no DICOM was judged."""
+    """Return the table in one sentence, or why there is none; '' where no DICOM was judged.
+
+    Parameters
+    ----------
+    found : sequence of ScanReport
+        Of the scans that were judged.
+    about : About
+        What was scored, on what.
+
+    Returns
+    -------
+    str
+    """
     if about.labels_from_headers:
         return (
             "Header, pixels and both are not compared: the labels of a manifest come from "

@@ -84,6 +84,11 @@ class Fetcher:
     def files(self, wanted: Sequence[WantedFile]) -> None:
         """Get several files, some at once; the first that fails ends it.
 
+        Parameters
+        ----------
+        wanted : sequence of WantedFile
+            Address, path, size and digest of each.
+
         Raises
         ------
         FetchError
@@ -99,6 +104,11 @@ class Fetcher:
 
     def file(self, wanted: WantedFile) -> None:
         """Get one file, unless it is there already.
+
+        Parameters
+        ----------
+        wanted : WantedFile
+            Address, path, size and digest.
 
         Raises
         ------
@@ -167,6 +177,17 @@ class Fetcher:
     def json(self, url: str, parameters: dict[str, str]) -> list[dict[str, object]]:
         """Return the objects of a JSON list.
 
+        Parameters
+        ----------
+        url : str
+            Without its query.
+        parameters : dict of str to str
+            Its query.
+
+        Returns
+        -------
+        list of dict
+
         Raises
         ------
         FetchError
@@ -185,6 +206,17 @@ class Fetcher:
         """Yield the objects of a public S3 bucket below a prefix (ListObjectsV2).
 
         The ETag of an object that was stored in one piece is its MD5.
+
+        Parameters
+        ----------
+        endpoint : str
+            Of the bucket.
+        prefix : str
+            Keys that begin with it.
+
+        Yields
+        ------
+        Stored
 
         Raises
         ------

@@ -103,7 +103,19 @@ class OriginTable:
 
 
 def fits(licence: str, patterns: Sequence[str]) -> bool:
-    """Tell whether a licence is one of those asked for; nothing is asked without patterns."""
+    """Tell whether a licence is one of those asked for; nothing is asked without patterns.
+
+    Parameters
+    ----------
+    licence : str
+        As the archive calls it, such as ``CC BY 3.0``.
+    patterns : sequence of str
+        Such as ``CC BY ?.0``.
+
+    Returns
+    -------
+    bool
+    """
     return not patterns or any(fnmatch(licence, pattern) for pattern in patterns)
 
 
@@ -127,6 +139,19 @@ def chosen(origins: Sequence[SetOrigin], limit: int) -> list[SetOrigin]:
 
 def idc_series(index: Path, wanted: SeriesChoice, endpoint: str = BUCKET) -> list[SetOrigin]:
     """Return the series of the IDC's index that are wanted.
+
+    Parameters
+    ----------
+    index : Path
+        Parquet of the IDC's index.
+    wanted : SeriesChoice
+        Collections, modalities, licences, how many.
+    endpoint : str
+        Of the public bucket.
+
+    Returns
+    -------
+    list of SetOrigin
 
     Raises
     ------
@@ -165,6 +190,17 @@ def idc_series(index: Path, wanted: SeriesChoice, endpoint: str = BUCKET) -> lis
 
 def fetch_idc(series: Sequence[SetOrigin], out: Path, fetcher: Fetcher, done: Done) -> None:
     """Get series of IDC from their public bucket into ``OUT/COLLECTION/SERIES/``.
+
+    Parameters
+    ----------
+    series : sequence of SetOrigin
+        As `idc_series` returns them.
+    out : Path
+        The folder; series that are whole in it are not got again.
+    fetcher : Fetcher
+        What asks the network.
+    done : callable
+        Told of each series.
 
     Raises
     ------
@@ -216,6 +252,19 @@ def name_of(text: str) -> str:
 def tcia_series(fetcher: Fetcher, wanted: SeriesChoice, base: str = NBIA) -> list[SetOrigin]:
     """Return the public series of TCIA that are wanted, by NBIA's search.
 
+    Parameters
+    ----------
+    fetcher : Fetcher
+        What asks the network.
+    wanted : SeriesChoice
+        Collections, modalities, licences, how many.
+    base : str
+        Address of NBIA's search.
+
+    Returns
+    -------
+    list of SetOrigin
+
     Raises
     ------
     FetchError
@@ -254,6 +303,17 @@ def fetch_tcia(series: Sequence[SetOrigin], out: Path, fetcher: Fetcher, done: D
     """Get series of TCIA as ZIP files and unpack them into ``OUT/COLLECTION/SERIES/``.
 
     NBIA makes each ZIP when it is asked for: a series that broke off begins anew.
+
+    Parameters
+    ----------
+    series : sequence of SetOrigin
+        As `tcia_series` returns them.
+    out : Path
+        The folder; series that are whole in it are not got again.
+    fetcher : Fetcher
+        What asks the network.
+    done : callable
+        Told of each series.
 
     Raises
     ------
@@ -311,6 +371,19 @@ def fetch_lits(
     out: Path, fetcher: Fetcher, done: Done, url: str = MSD_LIVER, digest: str = MSD_MD5
 ) -> None:
     """Get the livers of LiTS, as the Medical Segmentation Decathlon holds them, in LiTS layout.
+
+    Parameters
+    ----------
+    out : Path
+        The folder.
+    fetcher : Fetcher
+        What asks the network.
+    done : callable
+        Told when it is whole.
+    url : str
+        Of the archive.
+    digest : str
+        MD5 of the archive.
 
     Raises
     ------

@@ -62,7 +62,21 @@ def index_file() -> Path:
 
 
 def scan_index(index: Path, scan: LabelScan, tick: Tick) -> Scanned:
-    """Label the series of an IDC index that ``scan.out`` does not hold yet; see `LabelScan`."""
+    """Label the series of an IDC index that ``scan.out`` does not hold yet; see `LabelScan`.
+
+    Parameters
+    ----------
+    index : Path
+        Parquet of the IDC's index.
+    scan : LabelScan
+        Where the table goes, and the site's rules.
+    tick : callable
+        Told how many series are done.
+
+    Returns
+    -------
+    Scanned
+    """
     load_rules(scan.site)  # a mistake in the site's rules is told here, not by a worker
     size = index.stat()
     before = scan.old.stat().st_mtime_ns if scan.old else 0

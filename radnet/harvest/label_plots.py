@@ -14,7 +14,20 @@ MOST_BARS: Final = 12
 
 
 def plot(found: Report, folder: Path) -> list[Path]:
-    """Draw the values of each label and what is known by collection and by vendor."""
+    """Draw the values of each label and what is known by collection and by vendor.
+
+    Parameters
+    ----------
+    found : Report
+        Of a table of labels.
+    folder : Path
+        Made if it is not there.
+
+    Returns
+    -------
+    list of Path
+        PNG files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {
         "labels.png": _values(found),

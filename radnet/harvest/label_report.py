@@ -94,6 +94,10 @@ def report(table: Path, truth: Path | None = None) -> Report:
         A CSV of what a person sees: ``id`` (the collection of the series) and columns named
         like the labels. An empty contrast is not judged, any other empty cell means none.
 
+    Returns
+    -------
+    Report
+
     Raises
     ------
     DataError

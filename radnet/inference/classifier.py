@@ -86,6 +86,17 @@ class Classifier:
     def load(cls, path: Path | None = None, precision: Precision = "auto") -> Self:
         """Load weights, the shipped ones by default.
 
+        Parameters
+        ----------
+        path : Path or None
+            A weights file; None: the shipped one.
+        precision : str
+            ``f32``, ``bf16``, or ``auto``: bf16 where the processor has it.
+
+        Returns
+        -------
+        Classifier
+
         Raises
         ------
         WeightsError
@@ -114,6 +125,11 @@ class Classifier:
             is CT.
         modality
             (0008,0060); it decides how voxel values are scaled and nothing else.
+
+        Returns
+        -------
+        Prediction
+            Calibrated probabilities of every head, and how strange the pixels are.
 
         Raises
         ------

@@ -145,8 +145,19 @@ def export(task: Task, weights: Path, out: Path, cases: int = 0) -> list[ExportG
 
     Parameters
     ----------
+    task : str
+        ``classifier`` or ``liver``.
+    weights : Path
+        A weights file.
+    out : Path
+        The folder; what another export left there is replaced once this one has passed.
     cases
         Phantoms to compare on; 0: as many as resolve the share that may change.
+
+    Returns
+    -------
+    list of ExportGate
+        What was compared, for each precision.
 
     Raises
     ------

@@ -52,6 +52,15 @@ def liver_view(volume: hd.Volume) -> LiverView:
 
     Serving, training and scoring all look at this, so that no order of the axes changes what is
     learned or found.
+
+    Parameters
+    ----------
+    volume : hd.Volume
+        A CT in HU; its affine leads to LPS millimetres.
+
+    Returns
+    -------
+    LiverView
     """
     turn = turn_to(volume.affine, UPRIGHT)
     upright = turn.there(volume)

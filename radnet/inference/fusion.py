@@ -112,6 +112,11 @@ def fuse_witnesses(header: SeriesLabels, pixels: Prediction | None, unknown_belo
         What the network says; None where the images make no volume.
     unknown_below
         An answer less probable than this is unknown.
+
+    Returns
+    -------
+    Fused
+        Answers of every head with their probabilities, and where the two disagree.
     """
     against = _disagreements(header, pixels)
     if pixels is not None and pixels.strange:

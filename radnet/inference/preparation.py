@@ -58,6 +58,16 @@ class ClassifierInput:
 def usable(volume: hd.Volume) -> hd.Volume:
     """Return `volume` in float32, or the reason why a network can see nothing in it.
 
+    Parameters
+    ----------
+    volume : hd.Volume
+        [slice, row, column], LPS millimetres.
+
+    Returns
+    -------
+    hd.Volume
+        The same grid.
+
     Raises
     ------
     UnusableVolumeError
@@ -120,6 +130,21 @@ def sample(
     """Return `volume` linearly interpolated on another grid, float32 of `shape`.
 
     Beyond it there is `outside`, or, where that is None, what is nearest in it.
+
+    Parameters
+    ----------
+    volume : hd.Volume
+        Its affine leads to LPS millimetres.
+    affine : array of float64
+        (4, 4), of the grid that is wanted, to LPS millimetres.
+    shape : tuple of int
+        Of the grid that is wanted.
+    outside : float or None
+        In the unit of the voxels.
+
+    Returns
+    -------
+    array of float32
     """
     to_source = np.linalg.inv(volume.affine) @ affine
     out = ndimage.affine_transform(
@@ -155,7 +180,18 @@ def acquisition_grid(volume: hd.Volume) -> tuple[Affine, tuple[int, int, int]]:
 
 
 def padded_slices(slices: int) -> int:
-    """Return `slices` rounded up to whole coverage cells."""
+    """Return `slices` rounded up to whole coverage cells.
+
+    Parameters
+    ----------
+    slices : int
+        Slices of a scan.
+
+    Returns
+    -------
+    int
+        A multiple of 8, at least `SHORTEST`.
+    """
     return max(SHORTEST, -(-slices // CELL_SLICES) * CELL_SLICES)
 
 
@@ -168,7 +204,18 @@ def scaled(array: Array, modality: str) -> Array:
 
 
 def empty_value(modality: str) -> float:
-    """Return what a place beyond the scan has on the classifier's grid: air of a CT, nothing."""
+    """Return what a place beyond the scan has on the classifier's grid: air of a CT, nothing.
+
+    Parameters
+    ----------
+    modality : str
+        ``CT`` or another.
+
+    Returns
+    -------
+    float
+        In HU where it is CT.
+    """
     return -1.0 if modality == "CT" else 0.0
 
 
@@ -181,6 +228,10 @@ def classifier_input(volume: hd.Volume, modality: str) -> ClassifierInput:
         [slice, row, column] in its acquisition axes; HU when it is CT.
     modality
         As in (0008,0060); used for the scaling of the voxel values alone.
+
+    Returns
+    -------
+    ClassifierInput
 
     Raises
     ------
@@ -241,7 +292,22 @@ def axial_grid(
 def axial(
     volume: hd.Volume, slices: tuple[int, int] | None = None, outside: float | None = AIR_HU
 ) -> hd.Volume:
-    """Return `volume` on its LPS-axial grid, in HU; `outside` beyond it, as of `sample`."""
+    """Return `volume` on its LPS-axial grid, in HU; `outside` beyond it, as of `sample`.
+
+    Parameters
+    ----------
+    volume : hd.Volume
+        A CT in HU; its affine leads to LPS millimetres.
+    slices : tuple of int, or None
+        First and last slice of the axial grid that are wanted; None: all.
+    outside : float or None
+        HU beyond the scan.
+
+    Returns
+    -------
+    hd.Volume
+        float32, 4 x 2.5 x 2.5 mm.
+    """
     order = np.abs(volume.affine[:3, :3] / np.array(volume.spacing)).argmax(axis=0)
     want = np.array([2.5, 2.5, 4.0])[order]  # patient x, y, z
     coarse = block_mean(volume, (float(want[0]), float(want[1]), float(want[2])))

@@ -27,7 +27,21 @@ class Recognised:
 def recognise_scan(
     scan: ScanFile, unknown_below: float, classifier: Classifier | None = None
 ) -> Recognised:
-    """Return what header and pixels of one scan say, apart and together."""
+    """Return what header and pixels of one scan say, apart and together.
+
+    Parameters
+    ----------
+    scan : ScanFile
+        One scan on disk, as it was read.
+    unknown_below : float
+        Probability below which an answer is unknown.
+    classifier : Classifier or None
+        None: the shipped one, loaded when it is needed.
+
+    Returns
+    -------
+    Recognised
+    """
     prediction, unusable = None, scan.doubt
     try:
         if not scan.doubt:
@@ -45,6 +59,16 @@ def told(found: Recognised) -> dict[str, Any]:
     ``labels`` are the fused answers (None is unknown; a region that stands neither in
     ``coverage`` nor in ``coverage_unknown`` is not covered); ``sequence``, ``plane``, ``contrast``
     and ``coverage`` their probabilities; ``header`` and ``pixels`` what each witness says alone.
+
+    Parameters
+    ----------
+    found : Recognised
+        Of one scan.
+
+    Returns
+    -------
+    dict of str to Any
+        Ready for JSON.
     """
     fused, prediction = found.fused, found.prediction
     answers: dict[str, Any] = {

@@ -28,6 +28,11 @@ MANY: Final = 1_000_000  # voxels, from which that is enough
 def refuse_other_than_ct(volume: hd.Volume) -> None:
     """Refuse voxels that cannot be HU, and volumes that can hold no liver.
 
+    Parameters
+    ----------
+    volume : hd.Volume
+        float32, [slice, row, column], LPS millimetres.
+
     Raises
     ------
     UnusableVolumeError

@@ -57,6 +57,8 @@ def read_scan_file(
 
     Parameters
     ----------
+    path : Path
+        A file or a folder.
     modality
         That of a NIfTI file, which does not tell; None: as its voxels look.
     series
@@ -64,6 +66,10 @@ def read_scan_file(
     orientation
         Where the axes of a NIfTI file point that does not tell, such as ``RAS``; or which of its
         two forms counts: ``qform`` or ``sform``.
+
+    Returns
+    -------
+    ScanFile
 
     Raises
     ------

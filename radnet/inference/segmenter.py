@@ -75,6 +75,19 @@ class LiverSegmenter:
     ) -> Self:
         """Load weights, the shipped ones by default.
 
+        Parameters
+        ----------
+        path : Path or None
+            A weights file; None: the shipped one.
+        classifier : Classifier or None
+            What says where to look first; None: the shipped one.
+        precision : str
+            ``f32``, ``bf16``, or ``auto``: bf16 where the processor has it.
+
+        Returns
+        -------
+        LiverSegmenter
+
         Raises
         ------
         WeightsError
@@ -160,6 +173,11 @@ class LiverSegmenter:
             (Z, 192, 192) in HU, any Z.
         progress
             Called with the share of the windows that are done.
+
+        Returns
+        -------
+        array of float32
+            Of the shape of `hounsfield`, 0 to 1.
         """
         return window_probability(self.run, hounsfield, progress or _silent)
 
@@ -175,6 +193,11 @@ def window_probability(run: Runtime, hounsfield: Array, tick: Ticker) -> Array:
         (Z, Y, X) in HU at 4 x 2.5 x 2.5 mm, any Z.
     tick
         Called with the share of the windows that are done.
+
+    Returns
+    -------
+    array of float32
+        Of the shape of `hounsfield`, 0 to 1.
     """
     window = LIVER_WINDOW[0]
     depth = hounsfield.shape[0]

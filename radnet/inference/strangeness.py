@@ -16,7 +16,20 @@ Array = NDArray[np.float64]
 
 
 def outside(features: ArrayLike, axes: Array) -> Array:
-    """Return the share of each row of `features` that orthonormal `axes` (K, C) do not span."""
+    """Return the share of each row of `features` that orthonormal `axes` (K, C) do not span.
+
+    Parameters
+    ----------
+    features : array of float
+        (N, C) or (C,).
+    axes : array of float
+        (K, C), orthonormal rows.
+
+    Returns
+    -------
+    array of float64
+        (N,), 0 to 1.
+    """
     rows = np.atleast_2d(np.asarray(features, np.float64))
     length = np.linalg.norm(rows, axis=1)
     rest = np.linalg.norm(rows - rows @ axes.T @ axes, axis=1)

@@ -41,7 +41,18 @@ class Patient:
 
 
 def patient_of(header: Dataset) -> Patient:
-    """Return whom a header names; what cannot be read counts as missing."""
+    """Return whom a header names; what cannot be read counts as missing.
+
+    Parameters
+    ----------
+    header : Dataset
+        Of one instance.
+
+    Returns
+    -------
+    Patient
+        Identifier with its issuer, trimmed; the name counts where nobody has an identifier.
+    """
     qualifiers = _items(header, "IssuerOfPatientIDQualifiersSequence")
     return Patient(
         _text(header, "PatientID"),
@@ -55,6 +66,16 @@ def images_of_patients(named: Iterable[Patient]) -> tuple[list[int], int]:
     """Count the images of each patient, the most first, and those that name none.
 
     One Patient ID of two issuers is two patients; an issuer that is missing may be either.
+
+    Parameters
+    ----------
+    named : iterable of Patient
+        Of every image one.
+
+    Returns
+    -------
+    tuple of list of int and int
+        Counts of the patients, and of the images that name none.
     """
     groups: Counter[tuple[str, str]] = Counter()
     of_identifier: dict[str, list[Patient]] = {}
@@ -155,7 +176,17 @@ def _patients(count: int) -> str:
 
 
 def listed(counts: Sequence[int]) -> str:
-    """Return counts as a person lists them: 26, 20 and 3."""
+    """Return counts as a person lists them: 26, 20 and 3.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        At least one.
+
+    Returns
+    -------
+    str
+    """
     *most, last = map(str, counts)
     return f"{', '.join(most)} and {last}" if most else last
 

@@ -23,7 +23,17 @@ class Turn:
     flipped: tuple[bool, ...]
 
     def there(self, volume: hd.Volume) -> hd.Volume:
-        """Return `volume` turned: the same voxels at the same places in the patient (a view)."""
+        """Return `volume` turned: the same voxels at the same places in the patient (a view).
+
+        Parameters
+        ----------
+        volume : hd.Volume
+            On the grid that this turns from.
+
+        Returns
+        -------
+        hd.Volume
+        """
         affine = np.asarray(volume.affine, np.float64)
         turned = affine.copy()
         for place, (axis, flip) in enumerate(zip(self.axes, self.flipped, strict=True)):
@@ -33,7 +43,17 @@ class Turn:
         return at(np.asarray(volume.array).transpose(self.axes)[self._steps], turned, volume)
 
     def back(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return an array on the turned grid on the grid it was turned from (a view)."""
+        """Return an array on the turned grid on the grid it was turned from (a view).
+
+        Parameters
+        ----------
+        array : ndarray
+            Of the shape of the turned grid.
+
+        Returns
+        -------
+        ndarray
+        """
         return array[self._steps].transpose(np.argsort(self.axes))
 
     @property
@@ -50,6 +70,10 @@ def turn_to(affine: NDArray[np.float64], directions: str) -> Turn:
         Array index to LPS mm.
     directions
         Where the three axes are to point, such as ``FPL``.
+
+    Returns
+    -------
+    Turn
     """
     cosines = _cosines(affine)
     wanted = [DIRECTIONS[letter] for letter in directions]
@@ -63,7 +87,19 @@ def turn_to(affine: NDArray[np.float64], directions: str) -> Turn:
 
 
 def turned_like(volume: hd.Volume, like: hd.Volume) -> hd.Volume:
-    """Return `volume` with its axes in the order and direction of those of `like` (a view)."""
+    """Return `volume` with its axes in the order and direction of those of `like` (a view).
+
+    Parameters
+    ----------
+    volume : hd.Volume
+        In any order and direction of its axes.
+    like : hd.Volume
+        Whose order and directions are wanted.
+
+    Returns
+    -------
+    hd.Volume
+    """
     letters = {way: letter for letter, way in DIRECTIONS.items()}
     cosines = _cosines(like.affine)
     directions = "".join(
@@ -82,6 +118,12 @@ def at(array: NDArray[Any], affine: NDArray[np.float64], like: hd.Volume) -> hd.
         [slice, row, column].
     affine
         Array index to LPS mm.
+    like : hd.Volume
+        Whose frame of reference it takes.
+
+    Returns
+    -------
+    hd.Volume
     """
     return hd.Volume(
         array,

@@ -45,7 +45,18 @@ class Condition:
 
 
 def condition_of(path: Path) -> Condition:
-    """Return what is broken and what is odd in a file; nothing raises."""
+    """Return what is broken and what is odd in a file; nothing raises.
+
+    Parameters
+    ----------
+    path : Path
+        Any file.
+
+    Returns
+    -------
+    Condition
+        What is broken, and what is odd, in sentences without values that name a patient.
+    """
     try:
         with quiet_headers(), path.open("rb") as file:
             header = dcmread(file, stop_before_pixels=True)

@@ -207,10 +207,16 @@ def plain_file(path: Path, header: Dataset, syntax: UID) -> Iterator[Plain]:
 
     Parameters
     ----------
+    path : Path
+        A DICOM Part 10 file.
     header
         That of the same file; only its sizes are looked at.
     syntax
         Implicit or Explicit VR Little Endian.
+
+    Yields
+    ------
+    Plain
 
     Raises
     ------

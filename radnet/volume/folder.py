@@ -40,6 +40,10 @@ def choose_series(path: Path, series: str | None = None) -> Chosen:
     series
         Series Instance UID of the series that is meant.
 
+    Returns
+    -------
+    Chosen
+
     Raises
     ------
     UnusableVolumeError

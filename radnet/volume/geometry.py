@@ -56,6 +56,10 @@ def slice_order(headers: Sequence[Dataset], *, tolerant: bool = False) -> SliceO
         Accept uneven gaps and a tilted gantry, as is enough to recognise a series; never for
         measuring in it.
 
+    Returns
+    -------
+    SliceOrder
+
     Raises
     ------
     GeometryError

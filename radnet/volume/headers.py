@@ -81,6 +81,10 @@ def read_file(path: Path, *, pixels: bool, only: Sequence[str] | None = None) ->
     only
         Keywords of the elements that are wanted, None for all.
 
+    Returns
+    -------
+    Dataset
+
     Raises
     ------
     UnusableVolumeError
@@ -118,6 +122,15 @@ def _named_by_meta(dataset: Dataset) -> None:
 def read_headers(paths: Sequence[Path]) -> list[Dataset]:
     """Read the headers of one series, in the order of `paths`, without Pixel Data.
 
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files of one series.
+
+    Returns
+    -------
+    list of Dataset
+
     Raises
     ------
     UnusableVolumeError
@@ -133,6 +146,16 @@ def readable_headers(
     paths: Sequence[Path],
 ) -> tuple[list[Dataset], list[UnusableVolumeError]]:
     """Read the headers of one series that can be read, and why the others cannot.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files of one series.
+
+    Returns
+    -------
+    tuple of list of Dataset and list of UnusableVolumeError
+        Headers without pixels, in the order of the files.
 
     Raises
     ------
@@ -158,7 +181,18 @@ def readable_headers(
 
 
 def first_readable(paths: Iterable[Path]) -> Dataset | None:
-    """Return the first header of `paths` that can be read; None where none can."""
+    """Return the first header of `paths` that can be read; None where none can.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        DICOM files.
+
+    Returns
+    -------
+    Dataset or None
+        Without pixels.
+    """
     for path in paths:
         with suppress(UnusableVolumeError):
             return read_file(path, pixels=False)
@@ -166,7 +200,17 @@ def first_readable(paths: Iterable[Path]) -> Dataset | None:
 
 
 def series_name(header: Dataset) -> str:
-    """Return how messages call the series of `header`: by its UID, the only name without PHI."""
+    """Return how messages call the series of `header`: by its UID, the only name without PHI.
+
+    Parameters
+    ----------
+    header : Dataset
+        Of any instance of it.
+
+    Returns
+    -------
+    str
+    """
     return f"Series {header.get('SeriesInstanceUID', 'without UID')}"
 
 
@@ -240,7 +284,20 @@ def _refuse_grid(name: str, header: Dataset) -> None:
 
 
 def value_of(header: Dataset, keyword: str) -> Any:
-    """Return an attribute, or None where it is missing or no value of its VR."""
+    """Return an attribute, or None where it is missing or no value of its VR.
+
+    Parameters
+    ----------
+    header : Dataset
+        It may be damaged.
+    keyword : str
+        DICOM keyword (PS3.6).
+
+    Returns
+    -------
+    Any
+        As pydicom converts it.
+    """
     try:
         return header.get(keyword)
     except (*UNDECODABLE, OverflowError):

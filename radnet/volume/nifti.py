@@ -71,6 +71,13 @@ class Nifti:
 
         What places the voxels is copied as it stands. Descriptions and extensions, which may
         name a patient, are not.
+
+        Parameters
+        ----------
+        mask : ndarray of bool
+            [slice, row, column] of `volume`.
+        path : Path
+            The NIfTI file to write.
         """
         shape, kind = self._image.shape, _single_file(self._image)
         array = np.asarray(self._turn.back(mask).transpose(2, 1, 0), np.uint8).reshape(shape)
@@ -89,7 +96,17 @@ def _single_file(image: Any) -> Any:
 
 
 def write_mask(volume: hd.Volume, mask: NDArray[np.bool_], path: Path) -> None:
-    """Write `mask`, on the grid of a DICOM `volume`, as uint8 [column, row, slice]."""
+    """Write `mask`, on the grid of a DICOM `volume`, as uint8 [column, row, slice].
+
+    Parameters
+    ----------
+    volume : hd.Volume
+        Its affine leads from [slice, row, column] to LPS millimetres.
+    mask : ndarray of bool
+        [slice, row, column].
+    path : Path
+        The NIfTI file to write; its affine leads to RAS millimetres.
+    """
     affine = RAS_TO_LPS @ np.asarray(volume.affine)[:, [2, 1, 0, 3]]
     image = nib.Nifti1Image(mask.transpose(2, 1, 0).astype(np.uint8), None)
     image.set_sform(affine, "scanner")
@@ -99,7 +116,17 @@ def write_mask(volume: hd.Volume, mask: NDArray[np.bool_], path: Path) -> None:
 
 
 def is_nifti(path: Path) -> bool:
-    """Tell whether `path` is a NIfTI file: by its name, of a pair by its header."""
+    """Tell whether `path` is a NIfTI file: by its name, of a pair by its header.
+
+    Parameters
+    ----------
+    path : Path
+        Any file.
+
+    Returns
+    -------
+    bool
+    """
     return path.name.lower().endswith(NIFTI) or is_pair(path)
 
 
@@ -113,6 +140,10 @@ def read_nifti_file(path: Path, orientation: str | None = None) -> Nifti:
     orientation
         Where its axes point, such as ``RAS``, for a file that does not say or says two things;
         or which of these counts: ``qform`` or ``sform``.
+
+    Returns
+    -------
+    Nifti
 
     Raises
     ------
@@ -163,6 +194,13 @@ def _told(place: Placed, name: str, orientation: str | None) -> Placed:
 
 def refuse_uncertain(scan: Nifti, name: str) -> None:
     """Refuse what is good enough to recognise a scan and too uncertain to draw in it.
+
+    Parameters
+    ----------
+    scan : Nifti
+        As it was read.
+    name : str
+        How messages call it.
 
     Raises
     ------

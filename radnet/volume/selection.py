@@ -41,6 +41,18 @@ class Picked:
 def pick(paths: Sequence[Path], headers: Sequence[Dataset]) -> Picked:
     """Return what `select` chooses, with the files.
 
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files of one series.
+    headers : sequence of Dataset
+        Of each file, in the same order.
+
+    Returns
+    -------
+    Picked
+        Those that make the volume, and remarks about what was left out.
+
     Raises
     ------
     MixedSeriesError
@@ -58,6 +70,17 @@ def pick_recognisable(paths: Sequence[Path], headers: Sequence[Dataset]) -> Pick
     """Return what `pick` does, and all of it where the images do not belong together.
 
     Their headers may still be read; no volume is made of them.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files of one series.
+    headers : sequence of Dataset
+        Of each file, in the same order.
+
+    Returns
+    -------
+    Picked
     """
     try:
         return pick(paths, headers)
@@ -98,7 +121,18 @@ def select(headers: Sequence[Dataset]) -> Selection:
 
 
 def slices_of(headers: Sequence[Dataset]) -> tuple[int, ...]:
-    """Return the indices of the images that are not odd; of all, where nobody can tell."""
+    """Return the indices of the images that are not odd; of all, where nobody can tell.
+
+    Parameters
+    ----------
+    headers : sequence of Dataset
+        Of one series.
+
+    Returns
+    -------
+    tuple of int
+        In their order.
+    """
     kinds: list[tuple[object, NDArray[np.float64] | None, list[int]]] = []
     for index, header in enumerate(headers):
         form, cosines = _form(header), _cosines(header)

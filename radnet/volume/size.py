@@ -11,7 +11,20 @@ BYTES_PER_VOXEL: Final = 10  # while it is worked on, at the most
 
 
 def refuse_too_large(name: str, shape: Sequence[int]) -> None:
-    """Raise `UnusableVolumeError` if a volume of `shape` would take too much memory."""
+    """Raise `UnusableVolumeError` if a volume of `shape` would take too much memory.
+
+    Parameters
+    ----------
+    name : str
+        How messages call the volume.
+    shape : sequence of int
+        Voxels along each axis.
+
+    Raises
+    ------
+    UnusableVolumeError
+        If there are more than `MOST_VOXELS`.
+    """
     if prod(shape) > MOST_VOXELS:
         raise UnusableVolumeError(
             f"{name}: {' x '.join(map(str, shape))} voxels need about "
