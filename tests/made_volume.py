@@ -103,10 +103,8 @@ def write_series(
     return paths
 
 
-def write_nifti(
-    path: Path, letters: str, turn: Array | None = None, *, mask: bool = False
-) -> Path:
-    """Write the body, or the mask of its left marker, as NIfTI.
+def write_nifti(path: Path, letters: str, turn: Array | None = None, *, mask: str = "") -> Path:
+    """Write the body as NIfTI, or the mask of one of its markers.
 
     Parameters
     ----------
@@ -116,7 +114,7 @@ def write_nifti(
     order = [2 - DIRECTIONS[letter][0] for letter in letters]
     shape, spacing = [SHAPE[axis] for axis in order], [SPACING_MM[axis] for axis in order]
     array, affine = placed(axes(letters, turn), spacing, shape)
-    array = (array == MARKERS["L"]).astype(np.int16) if mask else array
+    array = (array == MARKERS[mask]).astype(np.int16) if mask else array
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(nib.Nifti1Image(array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine), path)
     return path

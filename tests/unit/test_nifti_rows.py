@@ -61,7 +61,7 @@ def test_without_a_mask_it_is_no_liver(tmp_path: Path) -> None:
     """Neither to learn from nor to experiment with; the pair beside it is."""
     write_nifti(tmp_path / "nifti" / "head.nii.gz", "RAH")
     write_nifti(tmp_path / "liver" / "x_ct.nii.gz", "LPH")
-    write_nifti(tmp_path / "liver" / "x_liver.nii.gz", "RAF", mask=True)
+    write_nifti(tmp_path / "liver" / "x_liver.nii.gz", "RAF", mask="L")
     manifest(tmp_path, MR, "x,liver pair,2,CT,CT,axial,,liver,,made,CC0,train")
 
     (case,) = real_cases(tmp_path, frozenset({"train"}))
@@ -87,7 +87,7 @@ def test_a_manifest_of_labels_finds_series_that_were_converted(tmp_path: Path) -
     """Named by their Series Instance UID, as masks are; where DICOM lies there too, DICOM."""
     dicom = write_series(tmp_path / "a", "HPL")
     write_nifti(tmp_path / "b" / "1.2.3.nii.gz", "RAH")
-    mask = write_nifti(tmp_path / "masks" / "1.2.4.nii.gz", "RAH", mask=True)
+    mask = write_nifti(tmp_path / "masks" / "1.2.4.nii.gz", "RAH", mask="L")
     write_nifti(tmp_path / "b" / "1.2.826.0.1.3680043.8.498.1.2.nii.gz", "RAH")
 
     found = series_files(tmp_path, [mask])

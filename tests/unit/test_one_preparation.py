@@ -228,11 +228,29 @@ def test_nothing_is_mirrored(scan: Written) -> None:
         assert shown(mirrored) == pytest.approx(np.interp(BODY_HU, CT_HU, CT_LEVELS), abs=0.02)
 
 
+@pytest.mark.parametrize("letters", ["LPH", "RAH", "RAF"])
+def test_slices_are_labelled_where_they_are_shown(letters: str, tmp_path: Path) -> None:
+    """A mask towards the head is learned there, whichever way file and mask are stored."""
+    write_nifti(tmp_path / "liver" / f"{NAME}_ct.nii.gz", letters)
+    write_nifti(tmp_path / "liver" / f"{NAME}_liver.nii.gz", "LAF", mask="H")
+    row = f"{NAME},liver pair,2,CT,CT,,,liver,,made,none,train"
+    (tmp_path / "MANIFEST.csv").write_text(f"{HEAD}\n{row}\n", encoding="utf-8")
+
+    sample = learned(tmp_path)
+
+    level = np.interp(MARKERS["H"], CT_HU, CT_LEVELS)
+    shown = np.isclose(sample.image, level, atol=0.02).any(axis=(1, 2))
+    said = sample.slices[:, list(Region).index(Region.LIVER)] == 1
+    middle = len(shown) / 2 - 0.5
+    assert np.flatnonzero(said).mean() - middle == pytest.approx(OFF_MM["H"] / 4, abs=1)
+    assert np.abs(np.flatnonzero(said)[[0, -1]] - np.flatnonzero(shown)[[0, -1]]).max() <= 1
+
+
 @pytest.mark.parametrize("letters", ["LPH", "RAH", "RAF", "PHR"])
 def test_the_liver_network_learns_what_it_is_shown(letters: str, tmp_path: Path) -> None:
     """A pair of NIfTI files, to training, scoring and `radnet segment`; the mask lies on it."""
     ct = write_nifti(tmp_path / "liver" / f"{NAME}_ct.nii.gz", letters)
-    write_nifti(tmp_path / "liver" / f"{NAME}_liver.nii.gz", "LAH", mask=True)
+    write_nifti(tmp_path / "liver" / f"{NAME}_liver.nii.gz", "LAH", mask="L")
     row = f"{NAME},liver pair,2,CT,CT,,,liver,,made,none,"
     (tmp_path / "MANIFEST.csv").write_text(f"{HEAD}\n{row}train\n", encoding="utf-8")
 
@@ -251,7 +269,7 @@ def test_the_liver_network_learns_what_it_is_shown(letters: str, tmp_path: Path)
 def test_the_liver_network_learns_what_the_node_shows_it(name: str, tmp_path: Path) -> None:
     """A DICOM series of a manifest with a mask beside it, and the node's reading of the same."""
     paths = SERIES[name][0](tmp_path / "series")
-    mask = write_nifti(tmp_path / "mask.nii.gz", "LAH", mask=True)
+    mask = write_nifti(tmp_path / "mask.nii.gz", "LAH", mask="L")
     manifest = write_manifest(tmp_path / "m.parquet", paths, mask)
     spy = SpySegmenter()
 
