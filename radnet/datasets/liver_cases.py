@@ -19,11 +19,16 @@ from radnet.datasets.reading import read_placed
 from radnet.datasets.scans import Scan, files, read_manifest, read_scan
 from radnet.errors import DataError
 from radnet.inference.frame import liver_view
-from radnet.inference.preparation import AIR_HU, LIVER_SPACING_MM, axial
+from radnet.inference.preparation import (
+    AIR_HU,
+    LIVER_SPACING_MM,
+    axial_grid,
+    on_grid,
+)
 from radnet.labels.vocabulary import Plane
 from radnet.phantom.acquisition import take
 from radnet.phantom.protocols import random_scan
-from radnet.volume.axes import turned_like
+from radnet.volume.axes import turn_to
 
 NEGATIVES: Final = frozenset({"ct_head_ge", "ct_headneck_acrin001"})  # no liver in view
 DRAWN: Final = resources.files("radnet.datasets") / "drawn"
@@ -31,7 +36,11 @@ UNKNOWN: Final = 2  # in a drawn mask
 VOXEL_ML: Final = float(np.prod(LIVER_SPACING_MM)) / 1000
 LEAST_ML: Final = 200.0  # of liver in a phantom to measure on
 TOO_THIN: Final = frozenset({"dcmqi3"})  # 3 mm in all
+SAME_PLACE_MM: Final = 0.1
+LIVER_GRID: Final = "HPL"  # where slices, rows and columns of the liver grid run
 FEW: Final = 2  # phantoms that are drawn before another process has started
+
+Place = tuple[NDArray[np.float64], tuple[int, int, int]]  # affine and shape of a grid
 
 
 @dataclass(frozen=True)
@@ -47,13 +56,27 @@ class Case:
     phantom: bool
 
 
-def make_case(name: str, image: hd.Volume, mask: NDArray[np.float32], phantom: bool) -> Case:
-    """Return `image` and its `mask`, which lies on the same grid, as the segmenter sees them."""
+def make_case(
+    name: str,
+    image: hd.Volume,
+    mask: NDArray[np.float32],
+    phantom: bool,
+    drawn_on: Place | None = None,
+) -> Case:
+    """Return `image` and its `mask`, which lies on the same grid, as the segmenter sees them.
+
+    Parameters
+    ----------
+    drawn_on
+        A liver grid over the whole field of view; None: that of the segmenter.
+    """
     view = liver_view(image)
-    grid = axial(view.there(image), outside=None)
-    liver = np.clip(axial(view.there(image.with_array(mask)), outside=0.0).array, 0, 1)
+    there = view.turn.there if drawn_on else view.there
+    place = drawn_on or axial_grid(there(image))
+    grid = on_grid(there(image), *place, outside=None)
+    liver = np.clip(on_grid(there(image.with_array(mask)), *place, outside=0.0).array, 0, 1)
     ones = image.with_array(np.ones(image.shape, np.float32))
-    scanned = axial(view.there(ones), outside=0.0).array > 0.5
+    scanned = on_grid(there(ones), *place, outside=0.0).array > 0.5
     sure = grid.array[liver > 0.9]
     median = float(np.median(sure)) if sure.size else float("nan")
     gas = np.zeros(scanned.shape, np.int32)
@@ -70,18 +93,34 @@ def drawn_case(name: str, image: hd.Volume, drawn: Path) -> Case:
     DataError
         If the mask was drawn on another scan's grid.
     """
-    grid = axial(liver_view(image).there(image))
-    label = turned_like(read_placed(drawn), grid)
-    if label.shape != grid.shape or not np.allclose(label.affine, grid.affine, atol=0.1):
+    place = axial_grid(image)
+    label = read_placed(drawn)
+    label = turn_to(label.affine, LIVER_GRID).there(label)
+    drawn_on = (label.affine, label.spatial_shape)
+    if not _same_place(drawn_on, place):
         raise DataError(
             f"{drawn.name}: drawn on a grid of {label.shape}; {name} has "
-            f"{grid.shape} elsewhere; expected the scan it was drawn on"
+            f"{place[1]} elsewhere; expected the scan it was drawn on"
         )
-    case = make_case(name, image, np.zeros(image.shape, np.float32), phantom=False)
+    none = np.zeros(image.shape, np.float32)
+    case = make_case(name, image, none, False, drawn_on)
     liver = (label.array == 1).astype(np.float32)
     median = float(np.median(case.hounsfield[liver > 0]))
     known = case.known & (label.array != UNKNOWN)
     return replace(case, liver=liver, known=known, enhanced=median)
+
+
+def _same_place(one: Place, other: Place) -> bool:
+    """Tell whether two liver grids lie over one scan.
+
+    Of a scan that is a whole number of slices long rounding decides whether there is one more.
+    """
+    if one[1][1:] != other[1][1:] or abs(one[1][0] - other[1][0]) > 1:
+        return False
+    middles = [affine @ [*((np.array(shape) - 1) / 2), 1] for affine, shape in (one, other)]
+    apart = np.abs(middles[0] - middles[1]).max()
+    turned = np.abs(one[0][:3, :3] - other[0][:3, :3]).max()
+    return bool(max(apart, turned) <= SAME_PLACE_MM)
 
 
 Drawing = Callable[[Callable[[int], Case], range], Iterable[Case]]

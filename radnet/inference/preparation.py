@@ -299,7 +299,7 @@ def axial(
     volume : hd.Volume
         A CT in HU; its affine leads to LPS millimetres.
     slices : tuple of int, or None
-        First and last slice of the axial grid that are wanted; None: all.
+        First and last slice of `volume` that must be covered; None: all.
     outside : float or None
         HU beyond the scan.
 
@@ -308,8 +308,29 @@ def axial(
     hd.Volume
         float32, 4 x 2.5 x 2.5 mm.
     """
+    return on_grid(volume, *axial_grid(volume, slices), outside)
+
+
+def on_grid(
+    volume: hd.Volume, affine: Affine, shape: tuple[int, int, int], outside: float | None
+) -> hd.Volume:
+    """Return `volume` on an LPS-axial grid of 4 x 2.5 x 2.5 mm; `outside` as of `sample`.
+
+    Parameters
+    ----------
+    volume : hd.Volume
+        A CT in HU, or a mask from 0 to 1; its affine leads to LPS millimetres.
+    affine, shape
+        Of the grid, as `axial_grid` gives them.
+    outside : float or None
+        Beyond the scan; None: what is nearest in it.
+
+    Returns
+    -------
+    hd.Volume
+        float32.
+    """
     order = np.abs(volume.affine[:3, :3] / np.array(volume.spacing)).argmax(axis=0)
     want = np.array([2.5, 2.5, 4.0])[order]  # patient x, y, z
     coarse = block_mean(volume, (float(want[0]), float(want[1]), float(want[2])))
-    affine, shape = axial_grid(volume, slices)
     return at(sample(_held_ends(coarse), affine, shape, outside), affine, volume)

@@ -35,7 +35,6 @@ PURE: Final = (
     "radnet/volume/condition.py",
     "radnet/volume/frames.py",
     "radnet/volume/geometry.py",
-    "radnet/volume/grid.py",
     "radnet/volume/quantity.py",
     "radnet/volume/selection.py",
     "radnet/volume/series.py",

@@ -109,4 +109,4 @@ def test_the_real_ones_are_read(real_data: Path) -> None:
     for scan, sample in zip(scans, samples, strict=True):
         assert files(folder, scan)[0].is_file()
         assert sample.image.shape[0] >= 4, scan.name
-        assert sample.image.max() == 1, scan.name
+        assert sample.image.max() > 0.9, scan.name
