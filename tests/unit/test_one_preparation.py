@@ -232,7 +232,7 @@ def test_nothing_is_mirrored(scan: Written) -> None:
 def test_slices_are_labelled_where_they_are_shown(letters: str, tmp_path: Path) -> None:
     """A mask towards the head is learned there, whichever way file and mask are stored."""
     write_nifti(tmp_path / "liver" / f"{NAME}_ct.nii.gz", letters)
-    write_nifti(tmp_path / "liver" / f"{NAME}_liver.nii.gz", "LAF", mask="H")
+    write_nifti(tmp_path / "liver" / f"{NAME}_liver.nii.gz", "RPF", mask="H")
     row = f"{NAME},liver pair,2,CT,CT,,,liver,,made,none,train"
     (tmp_path / "MANIFEST.csv").write_text(f"{HEAD}\n{row}\n", encoding="utf-8")
 
