@@ -27,7 +27,7 @@ NodeError
 └── UidTakenError             a derived object takes another UID
 
 What radnet raises of a volume or of pixels is in `radnet.errors`; an answer of an HTTP server that
-cannot be used is an error of httpx, `node.deliver.talk.UnusableAnswerError`.
+cannot be used is an error of httpx, `node.deliver.bounded_http.UnusableAnswerError`.
 """
 
 import os

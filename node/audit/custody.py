@@ -12,7 +12,7 @@ from node.audit.expected import Expected, expected
 from node.errors import InvalidInstanceError
 from node.model.events import Entry, EventKind
 from node.model.records import Conflict, StoredInstance
-from node.model.states import Origin
+from node.model.states import CommitmentState, DeliveryState, Origin
 from node.store.catalog import Catalog
 from node.store.custody import StudyRows
 from node.store.digests import file_sha256
@@ -192,10 +192,10 @@ def _deliveries(ledger: Expected, rows: StudyRows) -> Iterator[str]:
             yield f"{uid}: {state} at {destination} by the ledger, and not in the catalog"
         elif row.state != state:
             yield f"{uid}: {row.state} at {destination} by the catalog, {state} by the ledger"
-        elif (row.commitment == "committed") != (key in ledger.committed):
+        elif (row.commitment is CommitmentState.COMMITTED) != (key in ledger.committed):
             yield f"{uid}: catalog and ledger disagree on whether {destination} committed to it"
     for key, row in rows.deliveries.items():
-        if key not in ledger.deliveries and row.state != "pending":
+        if key not in ledger.deliveries and row.state is not DeliveryState.PENDING:
             yield f"{key[0]}: {row.state} at {key[1]} by the catalog, the ledger tells nothing"
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from node.app import Storage
     from node.model.records import Held
-    from node.model.states import HoldState
     from node.upkeep.quarantine import Quarantine
 
 commands = typer.Typer(
@@ -82,7 +81,7 @@ def show(
             ("reason", hold.reason),
             ("folder", str(folder)),
             ("files", str(len(list(folder.glob("*.dcm"))))),
-            ("choices", "; ".join(choices(hold.kind)) if held.state == "held" else "none"),
+            ("choices", "; ".join(choices(hold.kind)) if held.state is HoldState.HELD else "none"),
         ):
             console.print(f"{name:10} {value}", markup=False, highlight=False, soft_wrap=True)
 

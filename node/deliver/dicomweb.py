@@ -14,12 +14,12 @@ import httpx
 import structlog
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from node.deliver.bounded_http import ANSWER_S, BoundedHttp
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything, untried
 from node.deliver.http import OPEN, Access, http_failure, meaning, raise_for, was_connected
 from node.deliver.peer_statuses import PeerStatus, verdict
 from node.deliver.stored import pieces, size
 from node.deliver.stow_answer import holds, statuses
-from node.deliver.talk import ANSWER_S, Talk
 from node.deliver.transcode import plain_copy
 from node.errors import PermanentDeliveryError, TransientDeliveryError
 
@@ -47,7 +47,7 @@ class DicomwebSender:
     def check(self) -> str:
         """Ask for one study by QIDO-RS; see `node.deliver.destination.Destination.check`."""
         try:
-            with self._talk() as server:
+            with self._client() as server:
                 response = server.ask(
                     "GET", f"{self._studies}?limit=1", headers={"Accept": _JSON}, follow=True
                 )
@@ -64,7 +64,7 @@ class DicomwebSender:
         """Store instances; see `node.deliver.destination.Destination.send`."""
         down = ""
         try:
-            opened = self._talk()
+            opened = self._client()
         except TransientDeliveryError as error:
             yield from untried(instances, str(error))
             return
@@ -88,14 +88,16 @@ class DicomwebSender:
                     for uid in sorted(unheard):
                         yield Outcome(uid, "retry", down, tried)
 
-    def _talk(self) -> Talk:
-        return Talk(httpx.Client(**self.access.options(self.url)), self.answer_s)
+    def _client(self) -> BoundedHttp:
+        return BoundedHttp(httpx.Client(**self.access.options(self.url)), self.answer_s)
 
     @property
     def _studies(self) -> str:
         return f"{self.url.rstrip('/')}/studies"
 
-    def _sent(self, server: Talk, instances: Sequence[OutboundInstance]) -> Iterator[Outcome]:
+    def _sent(
+        self, server: BoundedHttp, instances: Sequence[OutboundInstance]
+    ) -> Iterator[Outcome]:
         """Make one request.
 
         One that is refused as a whole, without a word on its instances, is made again in
@@ -139,7 +141,7 @@ class DicomwebSender:
                 searched = found is not None
                 yield _unnamed(item, response, found=bool(found), others_named=bool(named))
 
-    def _found(self, server: Talk, item: OutboundInstance) -> bool | None:
+    def _found(self, server: BoundedHttp, item: OutboundInstance) -> bool | None:
         """Ask by QIDO-RS whether the server has an instance; None where it cannot be asked.
 
         For servers that answer 200 and nothing else.
@@ -155,7 +157,7 @@ class DicomwebSender:
             return False
         return holds(response.content, uid) if response.is_success else None
 
-    def _sent_plain(self, server: Talk, item: OutboundInstance) -> Iterator[Outcome]:
+    def _sent_plain(self, server: BoundedHttp, item: OutboundInstance) -> Iterator[Outcome]:
         """Send one instance decoded, to a server that refuses the syntax it is stored in."""
         try:
             with plain_copy(item.path, UID(item.transfer_syntax_uid)) as path:

@@ -7,6 +7,7 @@ from datetime import time
 from node.deliver import breaker
 from node.deliver.turns import Terms, held_because
 from node.model.records import Outlet
+from node.model.states import CircuitState
 from node.store.catalog import Catalog
 from node.store.deliveries.scope import Scope
 
@@ -82,7 +83,7 @@ def _expedited(
         )
     outlet = catalog.outlets.get(name)
     asked = ""
-    if outlet.circuit.state != "closed":
+    if outlet.circuit.state is not CircuitState.CLOSED:
         asked = outlet.circuit.reason or "unknown"
         catalog.outlets.probe_at_once(name, breaker.hastened, now)
     held = held_because(terms[name], Outlet(outlet.paused), local, urgent=False)

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import httpx
 
+from node.deliver.bounded_http import ANSWER_S, CONNECT_S, UnusableAnswerError
 from node.deliver.destination import State
-from node.deliver.talk import ANSWER_S, CONNECT_S, UnusableAnswerError
 from node.errors import ConfigError, PermanentDeliveryError, TransientDeliveryError
 from node.settings import tls
 from node.settings.secret import Credentials

@@ -9,6 +9,7 @@ from typing import Any, Final
 import httpx
 import structlog
 
+from node.deliver.bounded_http import ANSWER_S, LARGEST_ANSWER, BoundedHttp
 from node.deliver.destination import (
     OutboundInstance,
     Outcome,
@@ -19,7 +20,6 @@ from node.deliver.destination import (
 )
 from node.deliver.http import OPEN, Access, http_failure, meaning, raise_for, was_connected
 from node.deliver.stored import pieces, size
-from node.deliver.talk import ANSWER_S, LARGEST_ANSWER, Talk
 from node.errors import PermanentDeliveryError, TransientDeliveryError
 from node.model.findings import FindingName
 
@@ -61,7 +61,7 @@ class OrthancSender:
 
     def check(self) -> str:
         """Read its version; see `node.deliver.destination.Destination.check`."""
-        with self._talk() as orthanc:
+        with self._client() as orthanc:
             system = self._system(orthanc)
         labels = "" if system.get("HasLabels") else ", which has no labels"
         return f"Orthanc {system.get('Version', 'of unknown version')}{labels}"
@@ -71,7 +71,7 @@ class OrthancSender:
     ) -> Iterator[Outcome]:
         """Upload every file; see `node.deliver.destination.Destination.send`."""
         try:
-            opened = self._talk()
+            opened = self._client()
         except TransientDeliveryError as error:
             yield from untried(instances, str(error))
             return
@@ -110,7 +110,7 @@ class OrthancSender:
             If it refuses a label or a value.
         """
         ours = [f"{self.label_prefix}{label}" for label in labels]
-        with self._talk() as orthanc:
+        with self._client() as orthanc:
             try:
                 series = self._place(orthanc, "Series", series_uid)
                 old = _labels_before(orthanc, series)
@@ -121,14 +121,14 @@ class OrthancSender:
             except httpx.HTTPError as error:
                 raise TransientDeliveryError(f"{self.url}: {http_failure(error)}") from error
 
-    def _talk(self) -> Talk:
-        return Talk(httpx.Client(**self.access.options(self.url)), self.answer_s)
+    def _client(self) -> BoundedHttp:
+        return BoundedHttp(httpx.Client(**self.access.options(self.url)), self.answer_s)
 
     @property
     def _root(self) -> str:
         return self.url.rstrip("/")
 
-    def _system(self, orthanc: Talk) -> dict[str, Any]:
+    def _system(self, orthanc: BoundedHttp) -> dict[str, Any]:
         try:
             response = orthanc.ask("GET", f"{self._root}/system")
         except httpx.HTTPError as error:
@@ -139,7 +139,7 @@ class OrthancSender:
         except (ValueError, TypeError) as error:
             raise PermanentDeliveryError(f"{self.url} is no Orthanc") from error
 
-    def _place(self, orthanc: Talk, kind: str, uid: str) -> str:
+    def _place(self, orthanc: BoundedHttp, kind: str, uid: str) -> str:
         """Return the URL of a study or series by its UID, as ``.../series/<Orthanc id>``."""
         response = orthanc.ask("POST", f"{self._root}/tools/lookup", uid.encode())
         raise_for(response, "lookup")
@@ -148,7 +148,7 @@ class OrthancSender:
                 return f"{self._root}{found['Path']}"
         raise TransientDeliveryError(f"{self.url} does not hold {kind} {uid}")
 
-    def _uploaded(self, orthanc: Talk, instance: OutboundInstance) -> tuple[State, str]:
+    def _uploaded(self, orthanc: BoundedHttp, instance: OutboundInstance) -> tuple[State, str]:
         """Upload one file.
 
         Raises
@@ -199,7 +199,7 @@ def _listed(response: httpx.Response) -> list[dict[str, Any]]:
     return found
 
 
-def _labels_before(orthanc: Talk, series: str) -> set[str]:
+def _labels_before(orthanc: BoundedHttp, series: str) -> set[str]:
     """Return the labels the last `tag` put on a series; those of other people are not ours."""
     response = orthanc.ask("GET", f"{series}/metadata/{SUMMARY_METADATA}")
     if response.status_code == httpx.codes.NOT_FOUND:
@@ -212,7 +212,7 @@ def _labels_before(orthanc: Talk, series: str) -> set[str]:
 
 
 def _label(
-    orthanc: Talk, study: str, series: str, labels: Sequence[str], stale: Sequence[str]
+    orthanc: BoundedHttp, study: str, series: str, labels: Sequence[str], stale: Sequence[str]
 ) -> None:
     for label in labels:
         for place in (series, study):
@@ -225,14 +225,14 @@ def _label(
             raise_for(orthanc.ask("DELETE", f"{study}/labels/{label}"), f"label {label!r}")
 
 
-def _labels_of_series(orthanc: Talk, study: str) -> set[str]:
+def _labels_of_series(orthanc: BoundedHttp, study: str) -> set[str]:
     response = orthanc.ask("GET", f"{study}/series", most=_LARGEST_STUDY)
     raise_for(response, "series")
     return {str(label) for series in _listed(response) for label in series.get("Labels") or []}
 
 
 def _describe(
-    orthanc: Talk, series: str, findings: Mapping[str, str], labels: Sequence[str]
+    orthanc: BoundedHttp, series: str, findings: Mapping[str, str], labels: Sequence[str]
 ) -> None:
     for finding, number in FINDING_METADATA.items():
         place = f"{series}/metadata/{number}"

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from node.deliver.attempts import Retries
 from node.model.records import Outlet
+from node.model.states import CircuitState
 from node.model.work import Task
 
 Priority = Literal["high", "normal", "low"]
@@ -83,7 +84,7 @@ def held_because(terms: Terms, outlet: Outlet, local: time, urgent: bool) -> str
     """
     if outlet.paused:
         return "paused by the operator"
-    if outlet.circuit.state != "closed":
+    if outlet.circuit.state is not CircuitState.CLOSED:
         return f"circuit open: {outlet.circuit.reason}"
     if not urgent and not is_open(terms.window, local) and terms.window is not None:
         start, end = terms.window

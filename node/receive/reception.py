@@ -126,7 +126,7 @@ class Reception:
             recorded = self._catalog.studies.record(
                 self._row(identity, arrival, path, sha256), self._clock()
             )
-            if recorded == "deleted":  # and delivered: now it is here again
+            if recorded is Recorded.DELETED:  # and delivered: now it is here again
                 given_up, path = path, afresh(path)
                 self._files.move(given_up, path)
                 recorded = self._catalog.studies.record(
@@ -139,7 +139,7 @@ class Reception:
         except StoreError as error:
             log.error("instance not recorded", instance=uid, because=str(error))  # noqa: TRY400
             return StoreStatus.PROCESSING_FAILURE
-        if recorded == "conflict":
+        if recorded is Recorded.CONFLICT:
             log.warning("known UID with other bytes, kept apart", instance=uid)
         arrival.tally.keep(identity.study_instance_uid)
         return StoreStatus.SUCCESS
@@ -147,10 +147,11 @@ class Reception:
     def _remove_double(self, uid: str, path: Path, sha256: str, recorded: Recorded) -> None:
         """Remove the file just written where the catalog has these bytes under another path."""
         kept = None
-        if recorded == "conflict":
+        if recorded is Recorded.CONFLICT:
             kept = self._catalog.instances.conflict_path(uid, sha256)
-        elif recorded == "repeated" and (known := self._catalog.instances.get(uid)) is not None:
-            kept = known.path
+        elif recorded is Recorded.REPEATED:
+            known = self._catalog.instances.get(uid)
+            kept = None if known is None else known.path
         if kept is not None and kept != path:
             self._files.remove(path)
 

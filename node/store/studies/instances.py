@@ -74,7 +74,7 @@ class Instances:
         """Return series and path of every instance of a study that was received and is here."""
         query = sa.select(instance.c.series_instance_uid, instance.c.path).where(
             instance.c.study_instance_uid == study_instance_uid,
-            instance.c.origin == "received",
+            instance.c.origin == Origin.RECEIVED,
             instance.c.deleted_at.is_(None),
         )
         with self._database.read() as connection:

@@ -32,8 +32,8 @@ class UnusableAnswerError(httpx.HTTPError):
     """An answer that is too long, or comes in a coding that nobody asked for."""
 
 
-class Talk:
-    """What is said over one client; a context manager that closes it.
+class BoundedHttp:
+    """Requests over one client, their answers bounded; a context manager that closes it.
 
     Parameters
     ----------
