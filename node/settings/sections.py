@@ -1,4 +1,4 @@
-"""The one settings file (TOML): frozen, checked whole, unknown keys refused."""
+"""`Settings`, the whole of the one file, and its sections: frozen, checked, no unknown keys."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,1 +1,1 @@
-"""What keeps the node in order beside its work: retention, pruning, quarantine, the clock."""
+"""What keeps the node in order beside its work: retention, pruning, quarantine, leftovers."""
