@@ -16,6 +16,11 @@ Array = NDArray[np.float64]
 
 SHAPE: Final = (25, 50, 60)
 SPACING_MM: Final = (6.0, 4.0, 4.0)  # so coarse that the slices of a NIfTI file are known by it
+Sizes = tuple[tuple[int, int, int], tuple[float, float, float]]
+
+COARSE: Final[Sizes] = (SHAPE, SPACING_MM)
+FINE: Final[Sizes] = ((25, 161, 183), (6.0, 1.1, 1.1))
+"""A grid whose blocks of voxels leave some over: at which end, depends on the axes' directions."""
 CENTRE_MM: Final = (12.0, -25.0, 140.0)
 BODY_HU: Final = 40
 MARKERS: Final = {"L": 150, "P": 220, "H": 300}
@@ -75,7 +80,11 @@ def axes(letters: str, turn: Array | None = None) -> Array:
 
 
 def write_series(
-    folder: Path, letters: str, turn: Array | None = None, names: Sequence[int] | None = None
+    folder: Path,
+    letters: str,
+    turn: Array | None = None,
+    names: Sequence[int] | None = None,
+    grid: Sizes = COARSE,
 ) -> list[Path]:
     """Write the body as single-frame CT images.
 
@@ -86,13 +95,13 @@ def write_series(
     names
         In which order the instances stand in the folder; None: in their own.
     """
-    spacing = SPACING_MM
-    array, affine = placed(axes(letters, turn), spacing, SHAPE)
+    shape, spacing = grid
+    array, affine = placed(axes(letters, turn), spacing, shape)
     folder.mkdir(parents=True)
     paths = []
-    for index, name in enumerate(names or range(SHAPE[0])):
+    for index, name in enumerate(names or range(shape[0])):
         ds = made_slice(index)
-        ds.Rows, ds.Columns = SHAPE[1:]
+        ds.Rows, ds.Columns = shape[1:]
         ds.PixelSpacing, ds.SliceThickness = list(spacing[1:]), spacing[0]
         step = [affine[:3, axis] / spacing[axis] for axis in (2, 1)]
         ds.ImageOrientationPatient = [f"{value:.9g}" for value in np.concatenate(step)]
@@ -103,7 +112,9 @@ def write_series(
     return paths
 
 
-def write_nifti(path: Path, letters: str, turn: Array | None = None, *, mask: str = "") -> Path:
+def write_nifti(
+    path: Path, letters: str, turn: Array | None = None, *, mask: str = "", grid: Sizes = COARSE
+) -> Path:
     """Write the body as NIfTI, or the mask of one of its markers.
 
     Parameters
@@ -112,7 +123,7 @@ def write_nifti(path: Path, letters: str, turn: Array | None = None, *, mask: st
         Where the axes of the file run; slices are thick along the patient's length.
     """
     order = [2 - DIRECTIONS[letter][0] for letter in letters]
-    shape, spacing = [SHAPE[axis] for axis in order], [SPACING_MM[axis] for axis in order]
+    shape, spacing = [grid[0][axis] for axis in order], [grid[1][axis] for axis in order]
     array, affine = placed(axes(letters, turn), spacing, shape)
     array = (array == MARKERS[mask]).astype(np.int16) if mask else array
     path.parent.mkdir(parents=True, exist_ok=True)

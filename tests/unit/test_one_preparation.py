@@ -41,6 +41,7 @@ from tests.made_manifest import write_manifest
 from tests.made_volume import (
     BODY_HU,
     CENTRE_MM,
+    FINE,
     MARKERS,
     OFF_MM,
     SHAPE,
@@ -249,8 +250,8 @@ def test_slices_are_labelled_where_they_are_shown(letters: str, tmp_path: Path) 
 @pytest.mark.parametrize("letters", ["LPH", "RAH", "RAF", "PHR"])
 def test_the_liver_network_learns_what_it_is_shown(letters: str, tmp_path: Path) -> None:
     """A pair of NIfTI files, to training, scoring and `radnet segment`; the mask lies on it."""
-    ct = write_nifti(tmp_path / "liver" / f"{NAME}_ct.nii.gz", letters)
-    write_nifti(tmp_path / "liver" / f"{NAME}_liver.nii.gz", "LAH", mask="L")
+    ct = write_nifti(tmp_path / "liver" / f"{NAME}_ct.nii.gz", letters, grid=FINE)
+    write_nifti(tmp_path / "liver" / f"{NAME}_liver.nii.gz", "LAH", mask="L", grid=FINE)
     row = f"{NAME},liver pair,2,CT,CT,,,liver,,made,none,"
     (tmp_path / "MANIFEST.csv").write_text(f"{HEAD}\n{row}train\n", encoding="utf-8")
 
@@ -265,10 +266,14 @@ def test_the_liver_network_learns_what_it_is_shown(letters: str, tmp_path: Path)
     _refuse_mirrored(case)
 
 
-@pytest.mark.parametrize("name", ["axial", "axial from the head", "sagittal", "oblique"])
-def test_the_liver_network_learns_what_the_node_shows_it(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("letters", "turn"), [("HPL", None), ("FPL", None), ("LFP", None), ("HPL", OBLIQUE)]
+)
+def test_the_liver_network_learns_what_the_node_shows_it(
+    letters: str, turn: NDArray[np.float64] | None, tmp_path: Path
+) -> None:
     """A DICOM series of a manifest with a mask beside it, and the node's reading of the same."""
-    paths = SERIES[name][0](tmp_path / "series")
+    paths = write_series(tmp_path / "series", letters, turn, grid=FINE)
     mask = write_nifti(tmp_path / "mask.nii.gz", "LAH", mask="L")
     manifest = write_manifest(tmp_path / "m.parquet", paths, mask)
     spy = SpySegmenter()
