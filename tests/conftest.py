@@ -73,6 +73,16 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_scans(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of real scans with the columns that the shipped weights were made by."""
+    from radnet.datasets.completion import complete  # slow to import
+
+    out = tmp_path_factory.mktemp("scans")
+    complete(real_data, Path(__file__).parents[1] / "radnet/weights/scans.csv", out)
+    return out
+
+
+@pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[RunningPostgresql]:
     """Run one PostgreSQL for all tests that need no server of their own."""
     with running_postgresql() as running:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from radnet.cli import experiment, fetch, labels, manifest
+from radnet.cli import complete, experiment, fetch, labels, manifest
 from radnet.cli.evaluate import evaluate
 from radnet.cli.scans import classify, say, segment, shown
 from radnet.cli.train import train
@@ -31,6 +31,7 @@ app.add_typer(labels.app, name="labels")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(fetch.app, name="fetch")
 labels.app.command("manifest")(manifest.manifest)
+labels.app.command("complete")(complete.complete)
 app.command()(train)
 app.command()(evaluate)
 app.command()(classify)

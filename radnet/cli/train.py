@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from radnet.cli.trained import tell_classifier, tell_liver
-from radnet.training.report import Began, Listed, Prepared, Stepped, TrainingEvent, Unheard
+from radnet.training.report import Began, Preparing, SeriesCounted, Stepped, TrainingEvent, Unheard
 from radnet.training.request import TrainingRequest, TrainingTask
 
 shown = Console(stderr=True)
@@ -113,12 +113,12 @@ class TrainingDisplay:
             case Began(stage):
                 self._end()
                 self._live.enter_context(self._console.status(stage.value))
-            case Prepared(done, total):
+            case Preparing(done, total):
                 self._move("preparing series", MofNCompleteColumn(), done, total)
             case Stepped(share, loss):
                 told = "no finite loss" if loss is None else f"loss {loss:.3f}"
                 self._move(told, TaskProgressColumn(), share, 1.0)
-            case Listed():
+            case SeriesCounted():
                 self._end()
                 self._list(event)
             case Unheard(calls, reason):
@@ -139,7 +139,7 @@ class TrainingDisplay:
             self._bar.add_task(what, total=total)
         self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=what)
 
-    def _list(self, series: Listed) -> None:
+    def _list(self, series: SeriesCounted) -> None:
         for reason in series.left_out[:MOST]:
             self._console.print(escape(f"left out: {reason}"), style="yellow")
         if len(series.left_out) > MOST:

@@ -30,12 +30,10 @@ from radnet.phantom.acquisition import take
 from radnet.phantom.protocols import random_scan
 from radnet.volume.axes import turn_to
 
-NEGATIVES: Final = frozenset({"ct_head_ge", "ct_headneck_acrin001"})  # no liver in view
 DRAWN: Final = resources.files("radnet.datasets") / "drawn"
 UNKNOWN: Final = 2  # in a drawn mask
 VOXEL_ML: Final = float(np.prod(LIVER_SPACING_MM)) / 1000
 LEAST_ML: Final = 200.0  # of liver in a phantom to measure on
-TOO_THIN: Final = frozenset({"dcmqi3"})  # 3 mm in all
 SAME_PLACE_MM: Final = 0.1
 LIVER_GRID: Final = "HPL"  # where slices, rows and columns of the liver grid run
 FEW: Final = 2  # phantoms that are drawn before another process has started
@@ -200,7 +198,7 @@ def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:
     """
     cases = []
     for scan in read_manifest(folder):
-        if scan.role not in roles or scan.test_only or scan.name in TOO_THIN:
+        if scan.role not in roles or scan.test_only or scan.liver == "unfit":
             continue
         drawn = DRAWN / f"{scan.name}.nii.gz"
         if scan.kind == "liver pair":
@@ -208,7 +206,7 @@ def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:
         elif drawn.is_file():
             with resources.as_file(drawn) as path:
                 cases.append(drawn_case(scan.name, read_scan(folder, scan), path))
-        elif scan.name in NEGATIVES:
+        elif scan.liver == "none":
             image = read_scan(folder, scan)
             none = np.zeros(image.shape, np.float32)
             cases.append(make_case(scan.name, image, none, phantom=False))

@@ -139,7 +139,7 @@ def real_samples(folders: Iterable[Path]) -> list[Sample]:
         real_sample(folder, scan, seen.get(scan.name))
         for folder in folders
         for scan in read_manifest(folder)
-        if scan.role == "train" and ("8bit" not in scan.name or scan.name in seen)
+        if scan.role == "train" and (not scan.windowed or scan.name in seen)
     ]
 
 

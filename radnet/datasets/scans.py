@@ -3,6 +3,24 @@
 The folder holds ``MANIFEST.csv`` and, of each of its rows by `kind`, ``dicom/<id>/*.dcm``,
 ``liver/<id>_{ct,liver}.nii.gz`` (liver pair) or ``nifti/<id>.nii.gz`` (nifti; where the folder
 holds nothing else, beside the manifest).
+
+Columns of ``MANIFEST.csv``; an empty cell says that a person could not tell, a column marked *
+may be missing:
+
+=========  ============================================================================
+id         name of the scan, and of its files
+kind       dicom, liver pair or nifti
+modality   as in (0008,0060)
+sequence   class of `radnet.labels.vocabulary`; so are plane and contrast
+coverage   regions, by semicolons; ``elsewhere``: the scan shows none of the nine
+note       free text; tells of the agent where `contrast` is empty
+source     who published it, under which `licence`
+use        ``train``; ``test``: left out, but with ``--every-scan``; ``test only``: always
+values*    ``windowed``: grey levels of one window, no Hounsfield units
+liver*     ``none``: no liver in view; ``unfit``: the liver network does not learn from it
+=========  ============================================================================
+
+One patient stands on one side: whoever fills `use` sees to it.
 """
 
 import csv
@@ -10,26 +28,25 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, cast, get_args
+from typing import Final, Literal, TypeVar, get_args
 
 import highdicom as hd
 
 from radnet.datasets.reading import read_files
 from radnet.errors import DataError
-from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.labels.vocabulary import ELSEWHERE, Contrast, Plane, Region, Sequence
 
-# One patient must not stand on both sides: ct_abdomen_ts and ts_dicom are the same person.
-CLASSIFIER_TEST: Final = frozenset(
-    {"ct_abdomen_ts", "ts_dicom", "ct_headneck_acrin001", "ts_example", "amos0013", "lits06_8bit"}
-)
-LIVER_TEST: Final = frozenset({"ts_dicom", "ts_example", "amos0013", "lits06_8bit"})
-HEAD_TO_FOOT: Final = tuple(Region)
+MANIFEST: Final = "MANIFEST.csv"
 NOTED: Final = {
     "portal venous": Contrast.CONTRAST,
     "no contrast": Contrast.NONCONTRAST,
 }  # what the manifest's note tells of a scan whose column `contrast` is empty
 
 Kind = Literal["dicom", "liver pair", "nifti"]
+Use = Literal["train", "test", "test only"]
+Values = Literal["", "windowed"]
+Liver = Literal["", "none", "unfit"]
+Word = TypeVar("Word", bound=str)
 
 
 @dataclass(frozen=True)
@@ -48,42 +65,63 @@ class Scan:
     licence: str
     role: Literal["train", "test"]
     test_only: bool = False  # never to be learned from, whatever is asked for
+    windowed: bool = False  # grey levels of one window: they tell little of Hounsfield units
+    liver: Liver = ""
 
 
 def read_manifest(folder: Path) -> list[Scan]:
-    """Return the scans of `folder` in the manifest's order, each with its role."""
-    with (folder / "MANIFEST.csv").open(newline="", encoding="utf-8") as file:
-        return [_scan(row) for row in csv.DictReader(file)]
+    """Return the scans of `folder` in the manifest's order, each with its role.
+
+    Raises
+    ------
+    DataError
+        If a cell holds a word that its column does not know.
+    """
+    with (folder / MANIFEST).open(newline="", encoding="utf-8") as file:
+        return [scan_of(row) for row in csv.DictReader(file)]
 
 
-def _scan(row: dict[str, str]) -> Scan:
-    name = row["id"]
-    kept_out = row["use"] != "train" or name in CLASSIFIER_TEST | LIVER_TEST
-    regions = frozenset(Region(part) for part in row["coverage"].split(";") if part)
-    pair = row["kind"] == "liver pair"
-    return Scan(
-        name,
-        _kind(row),
-        row["modality"],
-        Sequence(row["sequence"]) if row["sequence"] else None,
-        Plane(row["plane"]) if row["plane"] else None,
-        _contrast(row),
-        regions,
-        not pair and (bool(regions) or "none of the nine" in row["note"] or "knee" in name),
-        row["source"],
-        row["licence"],
-        "test" if kept_out else "train",
-        row["use"] == "test only",
-    )
+def scan_of(row: dict[str, str]) -> Scan:
+    """Return the scan that a row of a manifest, cell by column, is about.
+
+    Raises
+    ------
+    DataError
+        If a cell holds a word that its column does not know.
+    """
+    use: Use = _word(row, "use", get_args(Use))
+    kind: Kind = _word(row, "kind", get_args(Kind))
+    values: Values = _word(row, "values", get_args(Values))
+    parts = {part for part in row["coverage"].split(";") if part}
+    try:
+        return Scan(
+            row["id"],
+            kind,
+            row["modality"],
+            Sequence(row["sequence"]) if row["sequence"] else None,
+            Plane(row["plane"]) if row["plane"] else None,
+            _contrast(row),
+            frozenset(Region(part) for part in parts - {ELSEWHERE}),
+            bool(parts) and kind != "liver pair",
+            row["source"],
+            row["licence"],
+            "train" if use == "train" else "test",
+            use == "test only",
+            values == "windowed",
+            _word(row, "liver", get_args(Liver)),
+        )
+    except ValueError as error:
+        raise DataError(f"{MANIFEST}: {row['id']}: {error}") from error
 
 
-def _kind(row: dict[str, str]) -> Kind:
-    for kind in get_args(Kind):
-        if row["kind"] == kind:
-            return cast("Kind", kind)
-    raise DataError(
-        f"MANIFEST.csv: {row['id']}: kind {row['kind']!r}; expected {', '.join(get_args(Kind))}"
-    )
+def _word(row: dict[str, str], column: str, known: tuple[Word, ...]) -> Word:
+    """Return the word in a column; a column that is missing is empty."""
+    found = row.get(column) or ""
+    for word in known:
+        if word == found:
+            return word
+    expected = ", ".join(word or "nothing" for word in known)
+    raise DataError(f"{MANIFEST}: {row['id']}: {column} {found!r}; expected {expected}")
 
 
 def _contrast(row: dict[str, str]) -> Contrast | None:

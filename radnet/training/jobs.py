@@ -26,7 +26,7 @@ from radnet.training import classify, transfer
 from radnet.training.loop import Progress
 from radnet.training.ranks import here, wait_for_all
 from radnet.training.recalibrate import calibrated
-from radnet.training.report import Began, Listed, Prepared, Report, Stage
+from radnet.training.report import Began, Preparing, Report, SeriesCounted, Stage
 from radnet.training.request import TrainingRequest, TrainingTask
 
 MOST_JUDGED: Final = 500  # validation series that are kept in memory
@@ -98,14 +98,14 @@ def _archive(manifest: Path, report: Report) -> tuple[Archive, Sequence[Sample]]
     rank = here()
 
     def tick(done: int, total: int) -> None:
-        report(Prepared(done, total))
+        report(Preparing(done, total))
 
     prepare(rows, cache, tick, (rank.number, rank.world))
     wait_for_all()
     good, bad = prepare(rows, cache, tick)
     learn = Archive([one for one in good if one.row.split == "train"])
     judge = Archive([one for one in good if one.row.split == "validation"])
-    report(Listed(len(learn), len(judge), tuple(one.reason for one in bad)))
+    report(SeriesCounted(len(learn), len(judge), tuple(one.reason for one in bad)))
     if not len(learn):
         raise DataError(f"{manifest}: no series of its training side is usable")
     return learn, [judge[index] for index in range(min(len(judge), MOST_JUDGED))]

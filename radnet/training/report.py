@@ -21,7 +21,7 @@ class Began:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Preparing:
     """How many series of a manifest are prepared, of how many."""
 
     done: int
@@ -29,7 +29,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Listed:
+class SeriesCounted:
     """The series of a manifest: to learn from, to validate on, and why others are left out."""
 
     learn: int
@@ -53,7 +53,7 @@ class Unheard:
     reason: str
 
 
-TrainingEvent = Began | Prepared | Listed | Stepped | Unheard
+TrainingEvent = Began | Preparing | SeriesCounted | Stepped | Unheard
 Report = Callable[[TrainingEvent], None]
 
 

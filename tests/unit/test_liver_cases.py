@@ -73,10 +73,10 @@ def test_a_mask_of_another_scan_is_refused(image: hd.Volume, tmp_path: Path) -> 
 
 
 @pytest.mark.real_data
-def test_every_shipped_mask_lies_on_its_scan(real_data: Path) -> None:
+def test_every_shipped_mask_lies_on_its_scan(real_scans: Path) -> None:
     """And says liver where the tissue is liver-like: between water and bone."""
     drawn = {path.name.removesuffix(".nii.gz") for path in DRAWN.iterdir() if ".nii" in path.name}
-    cases = {one.name: one for one in real_cases(real_data, frozenset({"train"}))}
+    cases = {one.name: one for one in real_cases(real_scans, frozenset({"train"}))}
 
     assert len(drawn) == 3
     for name in drawn:
@@ -87,10 +87,10 @@ def test_every_shipped_mask_lies_on_its_scan(real_data: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_no_scan_of_the_test_side_is_learned_from(real_data: Path) -> None:
+def test_no_scan_of_the_test_side_is_learned_from(real_scans: Path) -> None:
     """The drawn masks and the scans without liver keep to the split, too."""
-    test = {scan.name for scan in read_manifest(real_data) if scan.role == "test"}
-    learned = {one.name for one in real_cases(real_data, frozenset({"train"}))}
+    test = {scan.name for scan in read_manifest(real_scans) if scan.role == "test"}
+    learned = {one.name for one in real_cases(real_scans, frozenset({"train"}))}
     with as_file(DRAWN) as folder:
         drawn = {path.name.removesuffix(".nii.gz") for path in folder.glob("*.nii.gz")}
 

@@ -45,22 +45,22 @@ def test_the_table_can_be_read() -> None:
 
 
 @pytest.mark.real_data
-def test_the_table_is_about_scans_that_may_be_learned_from(real_data: Path) -> None:
+def test_the_table_is_about_scans_that_may_be_learned_from(real_scans: Path) -> None:
     """No slice beyond the last, and no scan that a figure is reported on."""
-    scans = {scan.name: scan for scan in read_manifest(real_data)}
+    scans = {scan.name: scan for scan in read_manifest(real_scans)}
     for name, seen in read_seen().items():
         assert scans[name].role == "train", name
-        count = read_scan(real_data, scans[name]).shape[0]
+        count = read_scan(real_scans, scans[name]).shape[0]
         ranges = [*seen.seen.values(), *seen.unsure.values()]
         assert max(last for _, last in ranges) < count, name
 
 
 @pytest.mark.real_data
-def test_a_real_sample_knows_its_slices(real_data: Path) -> None:
+def test_a_real_sample_knows_its_slices(real_scans: Path) -> None:
     """The lungs of an abdominal CT are in its upper slices, and its agent is known."""
-    names = [scan.name for scan in read_manifest(real_data) if scan.role == "train"]
-    names = [name for name in names if "8bit" not in name or name in read_seen()]
-    samples = dict(zip(names, real_samples([real_data]), strict=True))
+    learned = [scan for scan in read_manifest(real_scans) if scan.role == "train"]
+    names = [one.name for one in learned if not one.windowed or one.name in read_seen()]
+    samples = dict(zip(names, real_samples([real_scans]), strict=True))
 
     abdomen = samples["lits02_8bit"]
     assert abdomen.slices[:10, LUNG].tolist() == [0] * 10

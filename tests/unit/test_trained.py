@@ -10,7 +10,7 @@ from rich.console import Console
 from radnet.cli.train import TrainingDisplay
 from radnet.cli.trained import tell_classifier, tell_liver
 from radnet.network.weights import load_weights, shipped
-from radnet.training.report import Began, Listed, Prepared, Stage, Stepped, Unheard
+from radnet.training.report import Began, Preparing, SeriesCounted, Stage, Stepped, Unheard
 
 OUT = Path("w.safetensors")
 COMPUTED = {"precision": "f32", "because": "no bf16 here", "f32_s": None, "bf16_s": None}
@@ -110,8 +110,8 @@ def test_a_training_is_shown_while_it_runs() -> None:
     with TrainingDisplay(
         Console(file=text, width=100, force_terminal=True, color_system=None)
     ) as display:
-        display(Prepared(13, 15))
-        display(Listed(3, 1, tuple(f"[1.2.{number}] no volume" for number in range(11))))
+        display(Preparing(13, 15))
+        display(SeriesCounted(3, 1, tuple(f"[1.2.{number}] no volume" for number in range(11))))
         display(Began(Stage.READING))
         display(Stepped(0.5, 0.25))
         display(Stepped(0.75, None))
