@@ -17,8 +17,9 @@ MUTANTS ?= 100
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet --editable '.[test,dev]'
+	@echo "Installing PyTorch and some 100 packages into $(VENV): minutes, 2.5 GB, once"
+	$(BIN)/python -m pip install torch==2.13.0
+	$(BIN)/python -m pip install --editable '.[test,dev]'
 	touch $@
 
 run: $(INSTALLED)

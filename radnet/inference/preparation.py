@@ -267,6 +267,11 @@ def axial_grid(
         The scan, in any orientation.
     slices
         First and last slice (of `volume`) that must be covered; all when None.
+
+    Returns
+    -------
+    tuple of array and tuple of int
+        The affine (4, 4) to LPS millimetres, and the shape.
     """
     sizes = volume.shape
     first, last = slices or (0, sizes[0] - 1)
