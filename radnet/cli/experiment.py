@@ -31,7 +31,9 @@ Start = Annotated[
     Path | None, typer.Option(help="Classifier weights to transfer; or MedicalNet's .pth.")
 ]
 Size = Annotated[str, typer.Option(help="Size of the network: that of the weights to transfer.")]
-Quick = Annotated[bool, typer.Option("--quick", help="A few steps: shows that it runs.")]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="One step on part of each scan: shows that it runs.")
+]
 Steps = Annotated[int, typer.Option(min=0, help="Training steps of each arm and seed.")]
 Seeds = Annotated[int, typer.Option(min=0, help="Trainings of each arm.")]
 Only = Annotated[

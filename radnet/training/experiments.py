@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from radnet.datasets.liver_cases import Case, liver_phantoms, pair_case
-from radnet.datasets.liver_patches import Patches, patches
+from radnet.datasets.liver_patches import PATCH, Patches, patches
 from radnet.datasets.liver_sets import PARQUET, lits_cases, split, table_cases
 from radnet.datasets.scans import read_manifest
 from radnet.errors import UsageError
@@ -113,15 +113,28 @@ class ArmScores:
 
 @dataclass(frozen=True)
 class TrainingBudget:
-    """How long each arm is trained, how often, and on how many phantoms where there is no set."""
+    """How long each arm is trained, how often, and on what.
+
+    Attributes
+    ----------
+    steps, seeds
+        Of every arm.
+    phantoms
+        How many are drawn where there is no set.
+    preset
+        Of the network.
+    slices
+        Of every case about the middle of its liver, to learn from and to be scored on; 0: all.
+    """
 
     steps: int = 1500
     seeds: int = 3
     phantoms: int = 40
     preset: str = "radnet10-tiny"
+    slices: int = 0
 
 
-QUICK: Final = TrainingBudget(steps=2, seeds=1, phantoms=4)
+QUICK: Final = TrainingBudget(steps=1, seeds=1, phantoms=2, slices=PATCH[0])
 
 
 @dataclass(frozen=True)
@@ -197,8 +210,41 @@ def _manifest_cases(data: Path) -> Iterator[Case]:
 def sides(data: Path | None, budget: TrainingBudget) -> tuple[list[Case], list[Case]]:
     """Return the cases to train on and those held out: a manifest says, else every fourth."""
     if data is not None and data.suffix == PARQUET:
-        return table_cases(data, "train"), table_cases(data, "test")
-    return split(cases_of(data, budget))
+        learn, held_out = table_cases(data, "train"), table_cases(data, "test")
+    else:
+        learn, held_out = split(cases_of(data, budget))
+    if not budget.slices:
+        return learn, held_out
+    return (
+        [about_its_liver(case, budget.slices) for case in learn],
+        [about_its_liver(case, budget.slices) for case in held_out],
+    )
+
+
+def about_its_liver(case: Case, slices: int) -> Case:
+    """Return so many slices of a case about the middle of its liver, or of the scan without one.
+
+    Parameters
+    ----------
+    case
+        Of any length.
+    slices
+        How many are left, at most.
+    """
+    depth = len(case.hounsfield)
+    if depth <= slices:
+        return case
+    where = np.flatnonzero(case.liver.any(axis=(1, 2)))
+    middle = (where[0] + where[-1] + 1) // 2 if where.size else depth // 2
+    first = int(np.clip(middle - slices // 2, 0, depth - slices))
+    left = slice(first, first + slices)
+    return replace(
+        case,
+        hounsfield=case.hounsfield[left],
+        liver=case.liver[left],
+        known=case.known[left],
+        gas=case.gas[left],
+    )
 
 
 def transfer_encoder(net: LiverNet | LiverNet2020, weights: Path) -> None:

@@ -1,8 +1,8 @@
 """What is due is done, once as far as rows can tell, whenever its process is killed."""
 
+import os
 import signal
-import subprocess
-import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,8 +16,8 @@ from node.pipeline.due import DueWork, Handler, in_turn
 from node.pipeline.engine import Engine
 from node.store.catalog import Catalog
 from node.store.work import LEASE_S
+from tests.lives import life
 from tests.node_process import wait_for
-from tests.peers import ROOT
 
 KEY = TaskKey(Kind.REPORT, "SCANNER", "2.25.1")
 
@@ -200,66 +200,66 @@ def test_what_could_not_be_queued_is_queued_by_a_later_look(
     wait_for(worker.is_done, "the end", 60)
 
 
-SCRIPT = """
-import os, pathlib, sys, threading
-from node.model.work import Kind, TaskKey
-from node.pipeline.due import DueWork, Handler, in_turn
-from node.pipeline.engine import Engine
-from node.store.catalog import Catalog
+def _die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
-folder, where = pathlib.Path(sys.argv[1]), sys.argv[2]
-def die(*_):
-    os.kill(os.getpid(), 9)
-catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
-catalog.upgrade()
-engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "a")
-due = DueWork(engine, catalog.work, "a")
 
-def do(task):
-    if where == "begun":
-        die()
-    with (folder / "did").open("a") as file:
-        file.write("x")
-    if where == "effect":
-        die()
-    catalog.work.done(task)
-    if where == "row":
-        die()
+def _live(folder: Path, where: str) -> None:
+    """Do what is due, in a process of its own; kill it where the test says."""
+    catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
+    catalog.upgrade()
+    engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "a")
+    due = DueWork(engine, catalog.work, "a")
 
-buried = threading.Event()
-def bury(task):
-    (folder / "buried").write_text(task.reason)
-    catalog.work.done(task)
-    buried.set()
+    def passing(place: str) -> None:
+        if where == place:
+            _die()
 
-due.add([Handler(Kind.REPORT, 1, engine.step(do, "do"), bury, in_turn(1))])
-if where == "unbegun":
-    catalog.work.begin = die
-engine.launch(due.queues)
-key = TaskKey(Kind.REPORT, "SCANNER", "2.25.1")
-if catalog.work.task(key) is None:
-    with catalog.write() as connection:
-        catalog.work.add(connection, key)
-due.resume()
-if where == "claimed":
-    engine.enqueue = die
-if where == "queued":
+    def do(task: Task) -> None:
+        passing("begun")
+        with (folder / "did").open("a") as file:
+            file.write("x")
+        passing("effect")
+        catalog.work.done(task)
+        passing("row")
+
+    def bury(task: Task) -> None:
+        (folder / "buried").write_text(task.reason)
+        catalog.work.done(task)
+
+    due.add([Handler(Kind.REPORT, 1, engine.step(do, "do"), bury, in_turn(1))])
+    _spoil(where, engine, catalog, launched=False)
+    engine.launch(due.queues)
+    if catalog.work.task(KEY) is None:
+        with catalog.write() as connection:
+            catalog.work.add(connection, KEY)
+    due.resume()
+    _spoil(where, engine, catalog, launched=True)
+    while _unfinished(catalog):
+        due.look(Kind.REPORT)
+        threading.Event().wait(0.05)
+    engine.close()
+
+
+def _spoil(where: str, engine: Engine, catalog: Catalog, *, launched: bool) -> None:
+    """Let the process end in a method of the node's own; what is claimed at first must pass."""
     queue = engine.enqueue
-    engine.enqueue = lambda *a: (queue(*a), die())
-while catalog.work.task(key).state != "done":
-    due.look(Kind.REPORT)
-    threading.Event().wait(0.05)
-engine.close()
-"""
+    spoilt: dict[tuple[str, bool], tuple[object, str, Callable[..., object]]] = {
+        ("unbegun", False): (catalog.work, "begin", _die),
+        ("claimed", True): (engine, "enqueue", _die),
+        ("queued", True): (engine, "enqueue", lambda *job: _die(queue(*job))),
+    }
+    if (where, launched) in spoilt:
+        setattr(*spoilt[where, launched])
+
+
+def _unfinished(catalog: Catalog) -> bool:
+    task = catalog.work.task(KEY)
+    return task is None or task.state is not WorkState.DONE
 
 
 def _lives(folder: Path, *where: str) -> list[int]:
-    return [
-        subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(folder), at], cwd=ROOT, timeout=120, check=False
-        ).returncode
-        for at in where
-    ]
+    return [life(_live, folder, at) for at in where]
 
 
 @pytest.mark.parametrize("where", ["claimed", "queued", "begun", "effect", "row"])

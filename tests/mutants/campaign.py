@@ -12,7 +12,7 @@ import pytest
 
 from tests.mutants.children import Children, Job
 from tests.mutants.mutation import Mutant
-from tests.mutants.reach import Reached, read, record
+from tests.mutants.reach import Reached, file_of, read, record, tests_about
 from tests.mutants.trial import Verdict, tried_quickly, tried_thoroughly, verdict
 
 MOST_SECONDS: Final = 30.0
@@ -121,15 +121,20 @@ class Campaign:
     def tests_of(self, mutant: Mutant) -> list[str]:
         """Return the tests that run what is changed, the quickest first.
 
-        What runs at import is run by no test alone: there every test that reaches the file counts.
+        What runs at import is run by no test alone: there every test counts that reaches the
+        file, or stands in one that imports it.
         """
         changed = set(range(mutant.line, mutant.until + 1))
-        found = [
-            name
-            for name, what in self.reached.items()
-            if (lines := what.lines.get(mutant.path))
-            if not mutant.in_function or changed.intersection(lines)
-        ]
+        about = (
+            set() if mutant.in_function else set(tests_about(self.copy, self.kept, [mutant.path]))
+        )
+        found = []
+        for name, what in self.reached.items():
+            lines = what.lines.get(mutant.path, [])
+            if changed.intersection(lines) or (
+                not mutant.in_function and (lines or file_of(name) in about)
+            ):
+                found.append(name)
         return sorted(found, key=lambda name: self.reached[name].seconds)
 
     def affordable(self, mutant: Mutant) -> tuple[list[str], float]:

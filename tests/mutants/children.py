@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Final
 
 LONGEST_WAIT: Final = 10
-"""So many times its processor seconds may pass before a job on a busy machine is given up."""
+"""So many times its processor seconds may pass before a job on a busy machine is given up..."""
+
+LEAST_WAIT_S: Final = 60.0
+"""... and so many more."""
 
 CRASHED: Final = 70
 """Status of a child that ended by an exception."""
@@ -84,7 +87,8 @@ class Children:
         pid = os.fork()
         if not pid:
             _work(job, self.output)
-        self._running[pid] = (job.number, time.monotonic() + LONGEST_WAIT * job.seconds)
+        until = time.monotonic() + LONGEST_WAIT * job.seconds + LEAST_WAIT_S
+        self._running[pid] = (job.number, until)
 
     def _ended(self) -> Iterator[tuple[int, int]]:
         for pid, (number, until) in list(self._running.items()):

@@ -58,6 +58,21 @@ def test_every_opening_waits_longer_until_something_is_taken() -> None:
     assert _wait_s(again) == pytest.approx(waits[0])
 
 
+def test_waits_are_half_a_minute_to_a_quarter_of_an_hour() -> None:
+    """What the operator reads: at least half a minute, at most a quarter of an hour."""
+    assert (breaker.FIRST_PROBE_S, breaker.LONGEST_PROBE_S) == (30.0, 900.0)
+
+
+def test_a_failure_is_counted_and_told_before_it_opens() -> None:
+    """The last one: what was told of an earlier one is over."""
+    first = breaker.failed(Circuit(), "nobody there", BREAK_AFTER)
+
+    second = breaker.failed(first, "refused", BREAK_AFTER)
+
+    assert (first.failures, first.reason, first.openings) == (1, "nobody there", 0)
+    assert (second.failures, second.reason, second.openings) == (2, "refused", 0)
+
+
 def test_late_news_changes_nothing() -> None:
     """An attempt may end after the circuit opened, a probe after it closed."""
     opened = _failed(Circuit(), BREAK_AFTER)

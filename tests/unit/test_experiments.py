@@ -145,3 +145,41 @@ def test_an_arm_learns_from_its_share_of_the_cases(
     assert found.trained_on == round(10 * arm.share)
     whole = [[str(i) for i in np.random.default_rng(seed).permutation(10)] for seed in range(2)]
     assert seen == [names[: found.trained_on] for names in whole]
+
+
+@pytest.mark.parametrize(
+    ("liver", "left"),
+    [((20, 30), (15, 35)), ((0, 4), (0, 20)), ((38, 40), (20, 40)), (None, (10, 30))],
+)
+def test_a_quick_trial_looks_at_the_slices_about_the_liver(
+    liver: tuple[int, int] | None, left: tuple[int, int]
+) -> None:
+    """All parts of a case are cut alike; at either end of the scan as many slices are left."""
+    places = np.broadcast_to(np.arange(40)[:, None, None], (40, 2, 2))
+    mask = np.zeros((40, 2, 2), np.float32)
+    if liver:
+        mask[slice(*liver), 0, 0] = 1
+    whole = Case(
+        "c", places.astype(np.float32), mask, places % 2 > 0, places.astype(np.int32), 60.0, True
+    )
+
+    cut = experiments.about_its_liver(whole, 20)
+
+    expected = list(range(*left))
+    assert cut.hounsfield[:, 0, 0].tolist() == cut.gas[:, 1, 1].tolist() == expected
+    assert cut.known[:, 0, 0].tolist() == [place % 2 > 0 for place in expected]
+    assert cut.liver.sum() == mask.sum()
+    assert experiments.about_its_liver(whole, 40) is whole
+
+
+def test_only_a_quick_trial_cuts_its_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tables tell is of whole scans."""
+    array = np.zeros((60, 2, 2), np.float32)
+    case = Case("c", array, array, array > 0, array.astype(np.int32), 0.0, True)
+    monkeypatch.setattr(experiments, "liver_phantoms", lambda count, _seed: [case] * count)
+
+    for budget, depth in ((experiments.QUICK, 48), (experiments.TrainingBudget(phantoms=4), 60)):
+        monkeypatch.setattr(experiments, "split", lambda cases: (cases[:1], cases[1:]))
+        learn, held_out = experiments.sides(None, budget)
+        assert {len(one.liver) for one in (*learn, *held_out)} == {depth}
+        assert len(learn) + len(held_out) == budget.phantoms

@@ -1,5 +1,6 @@
 """Rules are pure: facts and a table in, a decision out."""
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -329,6 +330,20 @@ def test_what_is_absent_makes_a_comparison_false_and_no_rule_fail(
 
     assert decision.failed == {}
     assert (decision.matched == ("rule",)) is matches
+
+
+@pytest.mark.parametrize(
+    ("age", "years"),
+    [("056Y", 56), ("018M", 1.5), ("052W", 52 * 7 / 365.25), ("100D", 100 / 365.25), ("3Y", 3)],
+)
+def test_ages_are_years_in_whatever_unit_they_come(age: str, years: float) -> None:
+    """PS3.5 Section 6.2, VR AS; of a child in weeks a rule must not see a grown man."""
+    header = Dataset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # three digits are wanted; some send one
+        header.PatientAge = age
+
+    assert header_facts(header)["PatientAge"] == pytest.approx(years, rel=1e-9)
 
 
 def test_header_facts_of_the_request_and_of_age() -> None:

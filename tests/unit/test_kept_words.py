@@ -1,0 +1,157 @@
+"""Words and numbers that rows, files and peers hold: they are what they were."""
+
+from enum import Enum, StrEnum
+
+import pytest
+
+from node.model import events, failures, findings, keys, states, work
+from node.model.failures import WORDS, FailureKind
+from node.model.findings import FINDINGS, FindingName
+from node.receive.gate import NOT_FOR_SOURCES, Reject
+
+KEPT = [
+    vocabulary
+    for module in (events, failures, keys, states, work)
+    for vocabulary in vars(module).values()
+    if isinstance(vocabulary, type) and issubclass(vocabulary, StrEnum)
+    if vocabulary.__module__ == module.__name__
+]
+
+
+@pytest.mark.parametrize("vocabulary", [*KEPT, FindingName], ids=lambda one: one.__name__)
+def test_what_rows_hold_is_the_name_itself(vocabulary: type[Enum]) -> None:
+    """Another word would orphan the rows of every node that is updated; words may be added."""
+    blank = "_" if vocabulary is FindingName else " "
+
+    assert {one.name: one.value for one in vocabulary} == {
+        one.name: one.name.lower().replace("_", blank) for one in vocabulary
+    }
+
+
+def test_reasons_begin_as_they_began() -> None:
+    """A person searches for these words, and rows of an older version are told by them."""
+    assert {kind: WORDS[kind] for kind in WORDS} == {
+        FailureKind.RECOGNITION: "recognition died: ",
+        FailureKind.ROUTING: "routing died: ",
+        FailureKind.SEGMENTATION: "liver not segmented: ",
+        FailureKind.CERTIFICATE: "liver segmentation refused: ",
+        FailureKind.UNREADABLE: "headers cannot be read: ",
+        FailureKind.MIXED: "images that do not belong together: ",
+    }
+
+
+def test_rejections_are_those_of_the_standard() -> None:
+    """Result, source, reason; PS3.8 Table 9-21."""
+    assert {one.name: one.value for one in Reject} == {
+        "CALLING_AE_NOT_RECOGNISED": (1, 1, 3),
+        "CALLED_AE_NOT_RECOGNISED": (1, 1, 7),
+        "LOCAL_LIMIT_EXCEEDED": (2, 3, 2),
+        "NO_REASON_GIVEN": (2, 1, 1),
+        "NOT_UNDERSTOOD": (1, 2, 1),
+        "PROTOCOL_VERSION_NOT_SUPPORTED": (1, 2, 2),
+    }
+
+
+def test_what_no_source_would_cure_is_told_by_how_it_begins() -> None:
+    """`radnode check` suggests no entry for these."""
+    assert NOT_FOR_SOURCES == (
+        "cannot be read", "protocol version", "it names no calling", "its certificate",
+        "nothing it proposes", "too many associations", "the gate failed",
+    )  # fmt: skip
+
+
+CONCEPTS = {
+    "plane": ("130546", "DCM"),
+    "contrast": ("122086", "DCM"),
+    "coverage": ("123014", "DCM"),
+    "localizer": ("121311", "DCM"),
+    "liver": ("705057003", "SCT"),
+    "liver_volume_ml": ("118565006", "SCT"),
+}
+NO, YES = ("373067005", "SCT"), ("373066001", "SCT")
+REGIONS = {
+    "brain": ("12738006", "SCT"),
+    "upper_head_neck": ("69536005", "SCT"),
+    "lower_head_neck": ("45048000", "SCT"),
+    "lung": ("39607008", "SCT"),
+    "breast": ("76752008", "SCT"),
+    "liver": ("10200004", "SCT"),
+    "kidney": ("64033007", "SCT"),
+    "intestine": ("113276009", "SCT"),
+    "pelvis": ("816092008", "SCT"),
+}
+YES_OR_NO = {"False": NO, "True": YES}
+VALUES = {
+    "sequence": {
+        "CT": ("CT", "DCM"),
+        "T1": ("110804", "DCM"),
+        "T2": ("110805", "DCM"),
+        "T1-FLAIR": ("T1-FLAIR", "99RADNET"),
+        "T2-FLAIR": ("T2-FLAIR", "99RADNET"),
+        "STIR": ("STIR", "99RADNET"),
+        "other": ("OTHER", "99RADNET"),
+    },
+    "plane": {
+        "axial": ("24422004", "SCT"),
+        "coronal": ("81654009", "SCT"),
+        "sagittal": ("30730003", "SCT"),
+    },
+    "contrast": {"noncontrast": NO, "contrast": YES},
+    "coverage": REGIONS,
+    "coverage_unknown": REGIONS,
+    "localizer": YES_OR_NO,
+    "derived": YES_OR_NO,
+    "strange": YES_OR_NO,
+    "own_output": YES_OR_NO,
+    "liver": {"present": ("52101004", "SCT"), "absent": ("272519000", "SCT")},
+}
+
+
+def test_findings_are_coded_as_they_were() -> None:
+    """A structured report is read by code; another one says another thing, or nothing."""
+    concepts = {name: kind.concept for name, kind in FINDINGS.items()}
+
+    assert {
+        str(name): (code.value, code.scheme_designator)
+        for name, code in concepts.items()
+        if code is not None
+    } == CONCEPTS
+    assert {
+        str(name): {
+            str(value): (code.value, code.scheme_designator)
+            for value, code in kind.value_codes.items()
+        }
+        for name, kind in FINDINGS.items()
+        if kind.value_codes
+    } == VALUES
+    volume = FINDINGS[FindingName.LIVER_VOLUME_ML].unit
+    assert volume is not None
+    assert (volume.value, volume.scheme_designator) == ("ml", "UCUM")
+
+
+PEOPLE = {findings.Use.LABEL, findings.Use.METADATA, findings.Use.RULES}
+MEASURED = {findings.Use.STATUS, findings.Use.REPORT}
+STATUS, RULES = findings.Use.STATUS, findings.Use.RULES
+
+
+@pytest.mark.parametrize(
+    ("name", "uses"),
+    [
+        ("sequence", PEOPLE | {STATUS}),
+        ("plane", PEOPLE | {STATUS}),
+        ("contrast", PEOPLE | {STATUS}),
+        ("coverage", PEOPLE | {STATUS}),
+        ("coverage_unknown", {RULES, STATUS}),
+        ("localizer", PEOPLE | {STATUS}),
+        ("derived", PEOPLE),
+        ("strange", {findings.Use.METADATA, RULES, STATUS}),
+        ("disagreement", {findings.Use.METADATA, RULES}),
+        ("own_output", {RULES, STATUS}),
+        ("remarks", {STATUS}),
+        ("liver", MEASURED),
+        ("liver_volume_ml", MEASURED),
+    ],
+)
+def test_each_finding_is_given_to_whom_it_is_for(name: str, uses: set[findings.Use]) -> None:
+    """Labels of an Orthanc, facts of rules, lines of the status, the report."""
+    assert FINDINGS[name].uses == uses
