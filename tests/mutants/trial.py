@@ -25,6 +25,9 @@ from tests.mutants.mutation import Mutant
 from tests.mutants.reach import file_of, module_name, run_in_turn
 
 OWN: Final = ("tests", "node", "radnet")
+CACHED: Final = type(functools.cache(len))
+"""What `functools.cache` makes of a function."""
+
 OPTIONS: Final = [
     "-q", "-s", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov",
     "-W", "ignore::pytest.PytestAssertRewriteWarning",  # what it would rewrite is there already
@@ -96,7 +99,7 @@ def _change_functions(path: str, changed: CodeType) -> None:
     for there in gc.get_objects():
         if isinstance(there, FunctionType) and there.__code__.co_filename == path:
             there.__code__ = codes[there.__code__.co_qualname]
-        elif isinstance(there, functools._lru_cache_wrapper):
+        elif isinstance(there, CACHED):
             there.cache_clear()
 
 
