@@ -1,6 +1,8 @@
 """Which test runs which lines of the pure rooms, and what of the processor it takes."""
 
 import ast
+import functools
+import gc
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -12,6 +14,8 @@ import coverage
 import pytest
 
 FEWEST_SECONDS: Final = 0.001
+CACHED: Final = type(functools.cache(len))
+"""What `functools.cache` makes of a function."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,12 @@ class _Recorder:
         self.failed: set[str] = set()
         self._measured = measured
         self._since = 0.0
+        self._cached = [there for there in gc.get_objects() if isinstance(there, CACHED)]
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Begin a test."""
+        """Begin a test as the first one: what is computed once would be of another test."""
+        for function in self._cached:
+            function.cache_clear()
         self._measured.switch_context(nodeid)
         self._since = cpu_seconds()
 

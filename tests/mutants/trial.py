@@ -4,7 +4,6 @@ The quick way changes the code of the functions that are there already; it canno
 computed when files were imported or tests collected. The thorough way imports everything anew.
 """
 
-import functools
 import gc
 import importlib
 import importlib.abc
@@ -22,12 +21,9 @@ from typing import Final
 import pytest
 
 from tests.mutants.mutation import Mutant
-from tests.mutants.reach import file_of, module_name, run_in_turn
+from tests.mutants.reach import CACHED, file_of, module_name, run_in_turn
 
 OWN: Final = ("tests", "node", "radnet")
-CACHED: Final = type(functools.cache(len))
-"""What `functools.cache` makes of a function."""
-
 OPTIONS: Final = [
     "-q", "-s", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov",
     "-W", "ignore::pytest.PytestAssertRewriteWarning",  # what it would rewrite is there already

@@ -8,6 +8,7 @@ from node.model import events, failures, findings, keys, states, work
 from node.model.failures import WORDS, FailureKind
 from node.model.findings import FINDINGS, FindingName
 from node.receive.gate import NOT_FOR_SOURCES, Reject
+from radnet.labels.vocabulary import Region, region_term
 
 KEPT = [
     vocabulary
@@ -127,6 +128,50 @@ def test_findings_are_coded_as_they_were() -> None:
     volume = FINDINGS[FindingName.LIVER_VOLUME_ML].unit
     assert volume is not None
     assert (volume.value, volume.scheme_designator) == ("ml", "UCUM")
+
+
+PARTS = {
+    "lung": ("CHEST", "816094009"),
+    "liver kidney intestine": ("ABDOMEN", "818981001"),
+    "liver kidney intestine pelvis": ("ABDOMENPELVIS", "818982008"),
+    "lung liver kidney intestine": ("CHESTABDOMEN", "416550000"),
+    "lung liver kidney intestine pelvis": ("CHESTABDPELVIS", "416775004"),
+    "upper_head_neck lower_head_neck": ("HEADNECK", "774007"),
+    "upper_head_neck lower_head_neck lung": ("NECKCHEST", "417437006"),
+    "upper_head_neck lower_head_neck lung liver kidney intestine": (
+        "NECKCHESTABDOMEN",
+        "416152001",
+    ),
+    "upper_head_neck lower_head_neck lung liver kidney intestine pelvis": (
+        "NECKCHESTABDPELV",
+        "416319003",
+    ),
+    " ".join(REGIONS): ("WHOLEBODY", "38266002"),
+    "brain": ("BRAIN", "12738006"),
+    "upper_head_neck": ("HEADNECK", "69536005"),
+    "lower_head_neck": ("NECK", "45048000"),
+    "breast": ("BREAST", "76752008"),
+    "liver": ("LIVER", "10200004"),
+    "kidney": ("KIDNEY", "64033007"),
+    "intestine": ("ABDOMEN", "113276009"),
+    "pelvis": ("PELVIS", "816092008"),
+}
+
+
+@pytest.mark.parametrize(("names", "expected"), PARTS.items(), ids=PARTS)
+def test_regions_are_one_body_part_with_its_code(names: str, expected: tuple[str, str]) -> None:
+    """PS3.16 Annex L, CID 4031: what an archive searches by."""
+    term = region_term(map(Region, names.split()))
+
+    assert term is not None
+    part, code = term
+    assert (part, code.value, code.scheme_designator) == (*expected, "SCT")
+
+
+def test_regions_without_a_term_of_their_own_have_none() -> None:
+    """A guess would name a part that is not in the picture."""
+    assert region_term([Region.BRAIN, Region.LIVER]) is None
+    assert region_term([]) is None
 
 
 PEOPLE = {findings.Use.LABEL, findings.Use.METADATA, findings.Use.RULES}

@@ -265,6 +265,29 @@ def test_bolus_after_the_last_image_is_none() -> None:
     assert read_header([ds]).contrast.value == "noncontrast"
 
 
+def test_each_number_of_a_header_is_read_from_its_attribute() -> None:
+    """Zero is what scanners write for nothing, but for a b value; of two echo times the first."""
+    ds = header(
+        Modality="MR", RepetitionTime=900, EchoTime=90, InversionTime=2500, FlipAngle=120,
+        EchoTrainLength=200, DiffusionBValue=50.0,
+    )  # fmt: skip
+
+    assert facts_of([ds]).numbers == {
+        "TR": 900, "TE": 90, "TI": 2500, "FA": 120, "ETL": 200, "b": 50,
+    }  # fmt: skip
+    ds.EffectiveEchoTime, ds.InversionTime, ds.DiffusionBValue = 80.0, 0, 0.0
+    assert facts_of([ds]).numbers == {"TR": 900, "TE": 80, "FA": 120, "ETL": 200, "b": 0}
+
+
+def test_a_long_echo_train_is_a_t2_even_with_a_short_repetition() -> None:
+    """A single shot has no repetition that would weight anything."""
+    ds = header(
+        Modality="MR", ScanningSequence="SE", RepetitionTime=900, EchoTime=90, EchoTrainLength=200
+    )
+
+    assert read_header([ds]).sequence.value == "T2"
+
+
 @pytest.mark.parametrize(
     ("start", "first", "last", "injected"),
     [
