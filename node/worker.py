@@ -25,12 +25,12 @@ from node.pipeline.commitments import CommitmentRequests, Committing
 from node.pipeline.delivering import Delivering
 from node.pipeline.dispatch import AT_ONCE, Dispatcher
 from node.pipeline.due import DueWork
-from node.pipeline.engine import Engine, Queue
+from node.pipeline.engine import Engine
+from node.pipeline.giving_up import GivingUp
 from node.pipeline.owed import OwedReports
 from node.pipeline.stages import Stages
 from node.pipeline.sweep import Sweep
 from node.pipeline.ticker import Job, Ticker
-from node.pipeline.workflows import Workflows
 from node.route.rules import compile_rules
 from node.segment.liver import LiverModel
 from node.series.completeness import Policy
@@ -48,9 +48,9 @@ from radnet.volume.headers import readable_headers
 log = structlog.get_logger()
 
 SWEEP_S: Final = 0.5
-RESCUE_S: Final = 10.0
+HOLD_S: Final = 10.0
+FORGET_S: Final = 10.0
 COMMIT_S: Final = 2.0
-MEND_S: Final = 60.0
 RETAIN_S: Final = 600.0
 PRUNE_S: Final = 3600.0
 FILL_S: Final = 20.0
@@ -106,8 +106,6 @@ class Worker:
 
     Attributes
     ----------
-    queues : list[Queue]
-        Of the engine, besides those of the work that is due.
     upkeep : list[tuple[Job, float]]
         What is looked after seldom, each with the seconds between two looks.
     """
@@ -116,38 +114,28 @@ class Worker:
     engine: Engine
     stages: Stages
     delivering: Delivering
-    pipeline: Workflows
     dispatcher: Dispatcher
     commitments: CommitmentRequests
     due: DueWork
     sweep: Sweep
     quarantine: Quarantine
-    queues: list[Queue]
     upkeep: list[tuple[Job, float]]
 
     def launch(self) -> None:
         """Start the engine, and go on with what a worker of this name was at when it ended."""
         self.dispatcher.adopt()
-        self.due.resume(lambda: self.engine.launch([*self.queues, *self.due.queues]))
+        self.due.resume(lambda: self.engine.launch(self.due.queues))
 
-    def settle(self) -> None:
-        """Give every series that is whole its next revision, and queue it."""
-        self.sweep.settle()
-        self.sweep.queue(self.pipeline)
-
-    def rescue(self) -> None:
-        """See to jobs that died, to what the quarantine holds, and to jobs long ended."""
-        self.sweep.rescue(self.engine, self.pipeline)
-        self.quarantine.look()
-        # after the rescue: that looks at dead ones
+    def forget(self) -> None:
+        """Remove jobs of the engine that ended long ago."""
         self.engine.forget(self.outside.clock() - JOBS_KEPT_S)
 
     def jobs(self) -> list[tuple[Job, float]]:
         """Return what is done again and again, each with the seconds between two looks."""
         return [
-            (self.settle, SWEEP_S),
-            (self.rescue, RESCUE_S),
-            (lambda: self.sweep.mend(self.engine), MEND_S),
+            (self.sweep.settle, SWEEP_S),
+            (self.quarantine.look, HOLD_S),
+            (self.forget, FORGET_S),
             (self.commitments.tick, COMMIT_S),
             *((partial(self.due.look, kind), SWEEP_S) for kind in self.due.kinds),
             *self.upkeep,
@@ -263,9 +251,11 @@ def build(
     stages = _stages(settings, storage, networks, outside)
     delivering = _delivering(settings, storage, stages, name, outside)
     dispatcher = Dispatcher(catalog, delivering.terms, outside.local_time)
-    pipeline = workflows.register(engine, stages)
     committed = _commitments(settings, storage, outside)
     due = DueWork(engine, catalog.work, name, outside.monotonic)
+    giving_up = GivingUp(catalog, files)
+    due.add([workflows.recognition(engine, stages, giving_up)])
+    due.add([workflows.segmentation(engine, stages, giving_up)])
     at_once = AT_ONCE + len(delivering.destinations)
     due.add([workflows.delivery(engine, delivering, dispatcher.choose, at_once)])
     due.add([workflows.probes(engine, delivering, dispatcher.choose_probes)])
@@ -276,13 +266,11 @@ def build(
         engine=engine,
         stages=stages,
         delivering=delivering,
-        pipeline=pipeline,
         dispatcher=dispatcher,
         commitments=committed,
         due=due,
         sweep=Sweep(catalog, files, policy, readable_headers, outside.clock, outside.monotonic),
         quarantine=Quarantine(catalog, files, outside.clock),
-        queues=workflows.queues(),
         upkeep=_upkeep(settings, storage, outside),
     )
 

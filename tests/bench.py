@@ -1,8 +1,10 @@
 """A node on the bench: real rows, files and engine; network, models and time are made up."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import time
+from functools import partial
 from pathlib import Path
 
 import pydicom
@@ -13,10 +15,11 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from node.app import Storage
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
+from node.model.keys import RevisionKey
 from node.model.records import Revision
 from node.model.states import WorkState
-from node.model.work import Kind
-from node.pipeline.engine import LIVE_STATES, DeadJob, Engine
+from node.model.work import Kind, SegmentationPlan, Task, segmentation_of
+from node.pipeline.engine import APPLICATION_VERSION, LIVE_STATES, Engine
 from node.pipeline.ticker import Ticker
 from node.receive.disk_space import DiskSpace
 from node.receive.reception import Arrival, Reception
@@ -27,7 +30,7 @@ from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 from node.store.paths import DERIVED
 from node.worker import Networks, Outside, build
-from tests.due_time import Moment, note_looks
+from tests.due_time import Moment, note_looks, task_claimed
 from tests.made_ct import SERIES, STUDY, made_slice
 from tests.made_networks import AbdomenClassifier, SwitchableModel
 from tests.receiver import encoded
@@ -108,10 +111,11 @@ class Bench:
             ),
         )
         self.stages, self.sweep = self.worker.stages, self.worker.sweep
-        self.workflows = self.worker.pipeline
         self.worker.launch()
+        self._by_hand: set[Kind] = set()
+        self._looking = threading.Lock()
         self._looks = ExitStack()
-        self._looks.enter_context(Ticker([(self._look, 0.05)]))
+        self._looks.enter_context(Ticker([(self._look, 0.1)]))
 
     @property
     def now(self) -> float:
@@ -125,8 +129,10 @@ class Bench:
             self.moment.now = value
 
     def _look(self) -> None:
-        self.worker.due.look(Kind.PROBE)
-        self.worker.due.look(Kind.DELIVER)
+        for kind in (Kind.RECOGNISE, Kind.SEGMENT, Kind.DELIVER, Kind.PROBE):
+            with self._looking:
+                if kind not in self._by_hand:
+                    self.worker.due.look(kind)
 
     def close(self) -> None:
         """End it."""
@@ -154,7 +160,7 @@ class Bench:
     def tick(self, seconds: float) -> None:
         """Let time pass, and look once."""
         self.now += seconds
-        self.worker.settle()
+        self.sweep.settle()
 
     def set_clock(self, seconds: float) -> None:
         """Set the clock, and let the worker notice that."""
@@ -165,6 +171,29 @@ class Bench:
         """Return the newest revision of the made-up series."""
         rows = self.catalog.revisions.of_series(SERIES)
         return rows[-1] if rows else None
+
+    def by_hand(self) -> None:
+        """Let the test do itself what is due of a series."""
+        with self._looking:
+            self._by_hand |= {Kind.RECOGNISE, Kind.SEGMENT}
+
+    def take_in(self, *instances: Dataset) -> Task:
+        """Let a series come in; return its recognition, for the test to do."""
+        self.by_hand()
+        self.receive(*instances)
+        self.tick(3)
+        series = str(instances[0].SeriesInstanceUID)
+        return task_claimed(self.catalog, Kind.RECOGNISE, f"{series}/")
+
+    def segmentation(self, *results_to: str) -> Task:
+        """Return a segmentation of the made-up series that is due anew, for the test to do."""
+        self.by_hand()
+        of = segmentation_of(RevisionKey(SERIES, 1))
+        with self.catalog.write() as connection:
+            self.catalog.work.empty(connection, of)
+            plan = SegmentationPlan(results_to).as_json()
+            self.catalog.work.add(connection, of, detail=plan)
+        return task_claimed(self.catalog, Kind.SEGMENT)
 
     def ends(self, state: str) -> Callable[[], bool]:
         """Return a condition: the newest revision is in this state."""
@@ -188,11 +217,14 @@ class Bench:
 
         Jobs are asked for first: what one of them had to queue next stands in a row by then.
         """
-        if DBOS.list_workflows(status=list(LIVE_STATES), load_input=False, load_output=False):
+        mine = partial(DBOS.list_workflows, app_version=APPLICATION_VERSION)
+        if mine(status=list(LIVE_STATES), load_input=False, load_output=False):
             return False
+        lanes = ((Kind.RECOGNISE, ""), (Kind.SEGMENT, ""), (Kind.DELIVER, "pacs"))
         return all(
-            batch.state is WorkState.WAITING and batch.due_at > self.now
-            for batch in self.catalog.work.open(Kind.DELIVER, "pacs")
+            task.state is WorkState.WAITING and task.due_at > self.now
+            for kind, lane in lanes
+            for task in self.catalog.work.open(kind, lane)
         )
 
     def nothing_pending(self) -> bool:
@@ -200,17 +232,6 @@ class Bench:
         return self.at_rest() and all(
             one.state != "pending" for one in self.catalog.deliveries.of_study(STUDY)
         )
-
-
-class Dead:
-    """An engine of which one job is dead."""
-
-    def __init__(self, *jobs: DeadJob) -> None:
-        self._jobs = list(jobs)
-
-    def dead(self) -> list[DeadJob]:
-        """Return the dead jobs."""
-        return self._jobs
 
 
 def slices(*indices: int) -> list[Dataset]:

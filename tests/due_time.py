@@ -4,6 +4,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
+from node.model.keys import RevisionKey
 from node.model.work import Kind, Task
 from node.store.catalog import Catalog
 from node.store.tables import due_clock
@@ -69,3 +70,19 @@ def batch_claimed(catalog: Catalog, destination: str, batch: str) -> Task:
 
     (task,) = catalog.work.claim(Kind.DELIVER, this, "worker")
     return task
+
+
+def task_claimed(catalog: Catalog, kind: Kind, series: str = "") -> Task:
+    """Claim the one thing that is due of a kind, or of a series, for the test to do."""
+
+    def this(waiting: Waiting) -> list[Task]:
+        return [task for task in waiting.first("", 1000) if task.key.startswith(series)]
+
+    (task,) = catalog.work.claim(kind, this, "test")
+    return task
+
+
+def revisions_due(catalog: Catalog) -> list[tuple[str, int]]:
+    """Return the revisions that are to be recognised, or that are at it, the oldest first."""
+    keys = [RevisionKey.parse(task.key) for task in catalog.work.open(Kind.RECOGNISE, "")]
+    return [(key.series, key.number) for key in keys]

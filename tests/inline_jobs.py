@@ -90,6 +90,12 @@ class HandEngine(Engine):
         if workflow_id not in self.ran:
             self.jobs[workflow_id] = run
 
+    def run_all(self) -> None:
+        """Run what is queued."""
+        for name in list(self.jobs):
+            self.ran.append(name)
+            self.jobs.pop(name)()
+
     def close(self) -> None:
         """Have nothing to end."""
 

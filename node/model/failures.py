@@ -80,21 +80,18 @@ class Failure:
         return {"reason": self.reason, "kind": self.kind}
 
     @classmethod
-    def from_json(cls, kept: "Mapping[str, Any] | str") -> "Failure":
-        """Return what a step kept; one of the version before kept the reason alone.
+    def from_json(cls, kept: Mapping[str, Any]) -> "Failure":
+        """Return what a step kept.
 
         Parameters
         ----------
-        kept : mapping or str
+        kept : mapping
             As it was read from JSON.
 
         Returns
         -------
         Failure
-            Its kind is None where an older version kept none that can be told.
         """
-        if isinstance(kept, str):
-            return cls(kept, kind_of_version_10(kept))
         return cls(kept["reason"], None if kept["kind"] is None else FailureKind(kept["kind"]))
 
 
@@ -113,13 +110,3 @@ def failure(kind: FailureKind, reason: str) -> Failure:
     Failure
     """
     return Failure(f"{WORDS[kind]}{reason}", kind)
-
-
-def kind_of_version_10(reason: str) -> FailureKind | None:
-    """Return the kind of a reason that a step kept under the catalog's version 0010.
-
-    That version told kinds by how a reason begins; such a step may be in flight at the upgrade.
-    """
-    if reason.startswith(SEGMENTATION_DIED):
-        return FailureKind.SEGMENTATION
-    return next((kind for kind, words in WORDS.items() if reason.startswith(words)), None)

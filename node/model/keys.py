@@ -96,6 +96,44 @@ def result_batch(series: str, revision: int) -> Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class RevisionKey:
+    """One revision of a series.
+
+    Attributes
+    ----------
+    series : str
+        The catalog's key of the series.
+    """
+
+    series: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.series}/{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> "RevisionKey":
+        """Return the revision of a key.
+
+        Parameters
+        ----------
+        text : str
+            As ``str()`` of a revision made it.
+
+        Returns
+        -------
+        RevisionKey
+
+        Raises
+        ------
+        ValueError
+            If it is not the key of a revision.
+        """
+        series, number = text.split("/")
+        return cls(series, int(number))
+
+
+@dataclass(frozen=True, slots=True)
 class HeldRevision:
     """A revision of a series that is held in the quarantine."""
 

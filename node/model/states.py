@@ -47,18 +47,15 @@ class RevisionState(StrEnum):
     """Where a revision of a series stands."""
 
     COMPLETE = "complete"
-    """It was judged whole, and no job was queued for it yet."""
+    """It was judged whole: it is to be recognised and routed, or that is at work."""
     QUEUED = "queued"
-    """Its job is queued or at work: recognition, routing, segmentation."""
+    """It was routed, and is to be segmented, or that is at work."""
     DONE = "done"
     UNUSABLE = "unusable"
     """It has no result; the reason and its kind stand beside it."""
 
 
 _ANY_REVISION: Final = tuple(RevisionState)  # a step that runs again after a crash ends as before
-REVISION_QUEUED: Final = Move((RevisionState.COMPLETE,), RevisionState.QUEUED)
-REVISION_LOST: Final = Move((RevisionState.QUEUED,), RevisionState.COMPLETE)
-"""Its job is gone with the pipeline's database."""
 REVISION_ROUTED: Final = Move(_ANY_REVISION, RevisionState.QUEUED)
 """Its images are on their way, and a segmentation follows."""
 REVISION_DONE: Final = Move(_ANY_REVISION, RevisionState.DONE)
@@ -69,8 +66,6 @@ REVISION_REPLAYED: Final = Move(_ANY_REVISION, RevisionState.COMPLETE)
 """An operator has what is held of it run again, also while an earlier round is at work."""
 
 REVISION_MOVES: Final = (
-    REVISION_QUEUED,
-    REVISION_LOST,
     REVISION_ROUTED,
     REVISION_DONE,
     REVISION_UNUSABLE,
@@ -234,6 +229,8 @@ WORK_LATER: Final = Move(AT_WORK, WorkState.WAITING)
 WORK_PUT_OFF: Final = Move((WorkState.WAITING,), WorkState.WAITING)
 """Nobody would take it now: another of its lane was tried."""
 WORK_DIED: Final = Move((WorkState.CLAIMED,), WorkState.DEAD)
+WORK_UNBURIED: Final = Move((WorkState.DEAD,), WorkState.DEAD)
+"""What should follow from its death failed, and is tried again."""
 WORK_DONE: Final = Move(AT_WORK, WorkState.DONE)
 WORK_EMPTIED: Final = Move(tuple(WorkState), WorkState.DONE)
 """Nothing is left to do of it: whoever is at it is stale."""
@@ -247,6 +244,7 @@ WORK_MOVES: Final = (
     WORK_LATER,
     WORK_PUT_OFF,
     WORK_DIED,
+    WORK_UNBURIED,
     WORK_DONE,
     WORK_EMPTIED,
 )

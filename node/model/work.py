@@ -5,12 +5,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from node.model.keys import RevisionKey
 from node.model.states import WorkState
 
 
 class Kind(StrEnum):
     """What is to be done."""
 
+    RECOGNISE = "recognise"
+    """Recognise a revision of a series and route it; key: a `RevisionKey`."""
+    SEGMENT = "segment"
+    """Segment a revision; key: a `RevisionKey`; detail: a `SegmentationPlan`."""
     DELIVER = "deliver"
     """Send a batch; lane: its destination."""
     ASK = "ask"
@@ -86,3 +91,73 @@ class Task:
         """
         claim = f"{self.serial}@{self.since:.3f}"
         return "/".join((self.kind, self.lane, self.key, claim))
+
+
+def recognition_of(revision: RevisionKey) -> TaskKey:
+    """Return the work of recognising and routing a revision.
+
+    Parameters
+    ----------
+    revision : RevisionKey
+
+    Returns
+    -------
+    TaskKey
+        In the one lane of its kind.
+    """
+    return TaskKey(Kind.RECOGNISE, "", str(revision))
+
+
+def segmentation_of(revision: RevisionKey) -> TaskKey:
+    """Return the work of segmenting a revision.
+
+    Parameters
+    ----------
+    revision : RevisionKey
+
+    Returns
+    -------
+    TaskKey
+        In the one lane of its kind.
+    """
+    return TaskKey(Kind.SEGMENT, "", str(revision))
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentationPlan:
+    """What the rules want of the results of a segmentation.
+
+    Attributes
+    ----------
+    results_to : tuple of str
+        Names of destinations.
+    urgent : tuple of str
+        Those of them that are served first.
+    """
+
+    results_to: tuple[str, ...] = ()
+    urgent: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, list[str]]:
+        """Return it as a row of work keeps it."""
+        return {"results_to": list(self.results_to), "urgent": list(self.urgent)}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "SegmentationPlan":
+        """Return what a row of work kept.
+
+        Parameters
+        ----------
+        kept : mapping
+            As `as_json` made it.
+
+        Returns
+        -------
+        SegmentationPlan
+
+        Raises
+        ------
+        KeyError
+            If it is the detail of something else.
+        """
+        return cls(tuple(kept["results_to"]), tuple(kept["urgent"]))

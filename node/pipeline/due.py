@@ -23,17 +23,19 @@ from typing import Final, Protocol
 
 import structlog
 
-from node.errors import NodeError, StoreError, frames_of, reason_of
+from node.errors import StoreError, frames_of, reason_of
 from node.model.work import Kind, Task, TaskKey
-from node.pipeline.engine import ENDS, RECOVERY_ATTEMPTS, Queue, Workflow
+from node.pipeline.engine import ENDS, KNOWN, RECOVERY_ATTEMPTS, Queue, Workflow
 from node.store.waiting import Waiting
 from node.store.work import Work
-from radnet.errors import RadnetError
 
 log = structlog.get_logger()
 
 UNBEGUN_S: Final = 600.0
 """A job that has not begun by then is not ours any more: its lease ends."""
+
+UNBURIED_S: Final = 60.0
+"""So long does a death wait whose burial failed: its cause may pass, and each try is logged."""
 
 UNCOUNTED: Final = 1_000_000
 """Deaths that the engine may count: the row counts those of its job, from its begin on. The engine
@@ -168,12 +170,25 @@ class DueWork:
         handler = self._handlers[kind]
         for dead in self._work.dead(kind):
             log.error("a job died", kind=kind, lane=dead.lane, because=dead.reason)
-            _bury(handler, dead)
+            self._bury(handler, dead)
         held = self._held()
         room = handler.at_once - sum(of.kind == kind for of in held)
         for task in self._work.claim(kind, partial(_chosen, handler, room), self._holder, held):
             self._hold(task)
             self._queue(task)
+
+    def _bury(self, handler: Handler, dead: Task) -> None:
+        """See to what died; where nobody foresaw how that fails, later, and to the others now."""
+        try:
+            handler.bury(dead)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it may be what killed the job
+            log.error(  # noqa: TRY400 - the text of a traceback may quote a header value
+                "a dead job was not seen to",
+                kind=dead.kind, lane=dead.lane, because=reason_of(error), frames=frames_of(error),
+            )  # fmt: skip
+            self._work.put_off_burial(dead, UNBURIED_S)
 
     def _hold(self, task: Task) -> None:
         with self._noting:
@@ -230,23 +245,9 @@ def _chosen(handler: Handler, room: int, waiting: Waiting) -> Sequence[Task]:
     return handler.choose(waiting, room) if room > 0 else []
 
 
-def _bury(handler: Handler, dead: Task) -> None:
-    """See to what died; where that fails as nobody foresaw, the others are done all the same."""
-    try:
-        handler.bury(dead)
-    except StoreError:
-        raise
-    except Exception as error:  # noqa: BLE001 - it may be what killed the job
-        log.error(  # noqa: TRY400 - the text of a traceback may quote a header value
-            "a dead job was not seen to",
-            kind=dead.kind, lane=dead.lane, because=reason_of(error), frames=frames_of(error),
-        )  # fmt: skip
-
-
 def _reason(error: BaseException) -> str:
     """Return why a job died; of an error that nobody foresaw its place alone."""
-    known = isinstance(error, NodeError | RadnetError)
-    return str(error) if known else reason_of(error)
+    return str(error) if isinstance(error, KNOWN) else reason_of(error)
 
 
 def in_turn(per_lane: int | None = None) -> Choose:

@@ -10,12 +10,12 @@ twice a second.
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from dbos import (
     DBOS,
@@ -23,7 +23,6 @@ from dbos import (
     DBOSPortableJSONSerializer,
     PortableWorkflowError,
     SetWorkflowID,
-    WorkflowStatus,
 )
 from dbos import error as dbos_error
 from sqlalchemy import make_url
@@ -34,12 +33,14 @@ from node.store.looking import look_at_pipeline
 from node.store.private import private_database
 from radnet.errors import RadnetError
 
-APPLICATION_VERSION: Final = "pipeline-1"
+APPLICATION_VERSION: Final = "pipeline-2"
+"""To be raised where a workflow or its arguments change: jobs of another one are never resumed.
+What they were at is due in the catalog, by whose migration their claims end."""
+OLDER_VERSIONS: Final = ["pipeline-1"]
 POLLING_S: Final = 0.5
 RECOVERY_ATTEMPTS: Final = 3
-DEAD_STATES: Final = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 LIVE_STATES: Final = ["PENDING", "ENQUEUED", "DELAYED"]
-ENDED_STATES: Final = ["SUCCESS", "CANCELLED", *DEAD_STATES]
+ENDED_STATES: Final = ["SUCCESS", "CANCELLED", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 FORGOTTEN_AT_ONCE: Final = 200
 
 STORE_ATTEMPTS: Final = 20
@@ -73,24 +74,6 @@ class Queue:
 
     name: str
     at_once: int
-
-
-@dataclass(frozen=True)
-class DeadJob:
-    """A workflow that will not be run again by itself."""
-
-    workflow_id: str
-    workflow: str
-    arguments: tuple[Any, ...]
-    reason: str
-
-
-@dataclass(frozen=True)
-class Fate:
-    """What became of a job: "gone" was never there, or ended; "dead" ended in an error."""
-
-    state: Literal["alive", "dead", "gone"]
-    reason: str = ""
 
 
 def _is_passing(error: BaseException) -> bool:
@@ -129,23 +112,6 @@ def _unquoting(function: Workflow) -> Workflow:
             raise UnforeseenError(reason_of(error)) from None
 
     return run
-
-
-def _reason(found: WorkflowStatus) -> str:
-    """Return why a job is dead.
-
-    A job that died under an older version has kept the text of an unforeseen error.
-    """
-    if found.error is None:
-        return str(found.status)
-    name = getattr(found.error, "name", type(found.error).__name__)
-    text = str(found.error) if name in _names(KNOWN) else name
-    return f"{found.status}: {text}"
-
-
-def _names(kinds: Iterable[type]) -> set[str]:
-    """Return the names of classes and of all that derive from them."""
-    return {name for kind in kinds for name in (kind.__name__, *_names(type.__subclasses__(kind)))}
 
 
 class Engine:
@@ -240,48 +206,29 @@ class Engine:
         with SetWorkflowID(workflow_id):
             DBOS.enqueue_workflow(queue, workflow, *arguments)
 
-    def dead(self) -> list[DeadJob]:
-        """Return the workflows that ended in an error or killed their process too often."""
-        return [
-            DeadJob(
-                workflow_id=found.workflow_id,
-                workflow=found.name,
-                arguments=tuple(found.input["args"]) if found.input else (),
-                reason=_reason(found),
-            )
-            for found in DBOS.list_workflows(status=list(DEAD_STATES))
-        ]
-
-    def fate(self, workflow_id: str) -> Fate:
-        """Return what became of a job."""
-        found = DBOS.get_workflow_status(workflow_id)
-        if found is None:
-            return Fate("gone")
-        if found.status in DEAD_STATES:
-            return Fate("dead", _reason(found))
-        return Fate("alive" if found.status in LIVE_STATES else "gone")
-
     def forget(self, before: float) -> int:
-        """Remove jobs that were made before a time and have ended; return how many, at most 200.
+        """Remove jobs that were made before a time and have ended; return how many, at most 400.
 
-        DBOS keeps them for ever. What they did stands in the catalog and in the ledger; a dead
-        job must have been rescued first.
+        DBOS keeps them for ever. What they did, and what died, stands in the catalog. So do jobs
+        of an older version of the pipeline, ended or not: nobody resumes them.
 
         Parameters
         ----------
         before
             Seconds since the epoch.
         """
-        ended = DBOS.list_workflows(
-            status=list(ENDED_STATES),
+        old = partial(
+            DBOS.list_workflows,
             end_time=datetime.fromtimestamp(before, UTC).isoformat(),
             limit=FORGOTTEN_AT_ONCE,
             load_input=False,
             load_output=False,
         )
-        if ended:
-            DBOS.delete_workflows([job.workflow_id for job in ended])
-        return len(ended)
+        left = old(status=list(LIVE_STATES), app_version=OLDER_VERSIONS)
+        over = [job.workflow_id for job in [*old(status=list(ENDED_STATES)), *left]]
+        if over:
+            DBOS.delete_workflows(over)
+        return len(over)
 
     def close(self) -> None:
         """Stop taking jobs; running ones are resumed by the next start."""

@@ -4,7 +4,7 @@ Every step may run again after a crash, so each one overwrites what it wrote bef
 objects whose UIDs and bytes do not change. Arguments and results are JSON.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
@@ -28,9 +28,10 @@ from node.errors import (
 )
 from node.model.failures import Failure, FailureKind, failure
 from node.model.findings import FindingName, Presence
-from node.model.keys import Batch, BatchKind, result_batch, source_batch
+from node.model.keys import Batch, BatchKind, RevisionKey, result_batch, source_batch
 from node.model.records import Finding, StoredInstance
 from node.model.states import Origin, RevisionState
+from node.model.work import SegmentationPlan, Task
 from node.pipeline.own_output import (
     MADE_BY_A_NODE,
     UNRECOGNISED,
@@ -48,6 +49,7 @@ from node.segment.model import LIVER
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 from node.store.studies.results import Making, ResultKey, ResultRow
+from node.store.studies.revisions import Ending
 from radnet.errors import MixedSeriesError, UnusableVolumeError
 
 log = structlog.get_logger()
@@ -104,22 +106,17 @@ class Stages:
             log.info("series unusable", series=series_instance_uid, because=unusable.reason)
         return unusable.as_json()
 
-    def route(
-        self, series_instance_uid: str, revision: int, unrecognised: dict[str, Any] | str
-    ) -> dict[str, Any]:
-        """Ask the rules, and note where every instance has to go.
+    def route(self, task: Task, unrecognised: Mapping[str, Any]) -> None:
+        """Ask the rules, note where every instance has to go, and end a recognition.
 
         Parameters
         ----------
-        unrecognised : dict
-            What `classify` returned; text where that ran under an older version.
-
-        Returns
-        -------
-        dict
-            ``segment`` (bool), ``results_to`` and ``urgent`` (names of destinations).
+        unrecognised : mapping
+            What `classify` returned: a `Failure` as JSON.
         """
         unusable = Failure.from_json(unrecognised)
+        key = RevisionKey.parse(task.key)
+        series_instance_uid, revision = key.series, key.number
         batch = source_batch(series_instance_uid, revision)
         stored = self._received(series_instance_uid, revision)
         findings = self._fused(series_instance_uid, revision)
@@ -142,27 +139,20 @@ class Stages:
         state = RevisionState.QUEUED if segment else RevisionState.DONE
         if unusable and unusable.reason != MADE_BY_A_NODE:
             state = RevisionState.UNUSABLE
-        self.catalog.revisions.finish(
-            series_instance_uid, revision, state, "; ".join(reasons), unusable.kind
-        )
-        return {
-            "segment": segment,
-            "results_to": list(decision.results_to),
-            "urgent": list(decision.urgent),
-        }
+        plan = SegmentationPlan(decision.results_to, decision.urgent)
+        ending = Ending(state, "; ".join(reasons), unusable.kind, plan if segment else None)
+        self.catalog.revisions.end(task, ending)
 
-    def segment(
-        self, series_instance_uid: str, revision: int, results_to: list[str], urgent: list[str]
-    ) -> None:
+    def segment(self, task: Task) -> None:
         """Segment the liver, keep SEG and SR, and note where they have to go.
 
         Where there is no result, the reason is recorded on the series.
         """
+        key = RevisionKey.parse(task.key)
+        series_instance_uid, revision = key.series, key.number
         if self.catalog.revisions.of_series(series_instance_uid)[-1].revision > revision:
-            reason = self._reason(series_instance_uid, revision, "superseded by a later revision")
-            self.catalog.revisions.finish(
-                series_instance_uid, revision, RevisionState.DONE, reason
-            )
+            reason = self._reason(key, "superseded by a later revision")
+            self.catalog.revisions.end(task, Ending(RevisionState.DONE, reason))
             return
         stored = self._received(series_instance_uid, revision)
         own = own_by_finding(self._fused(series_instance_uid, revision), stored)
@@ -171,20 +161,25 @@ class Stages:
             uids = self._segmented(series_instance_uid, revision, paths)
         except (UnusableVolumeError, UnusableSeriesError, CertificateError) as error:
             why = _refusal(error)
-            reason = self._reason(series_instance_uid, revision, why.reason)
-            self.catalog.revisions.finish(
-                series_instance_uid, revision, RevisionState.UNUSABLE, reason, why.kind
-            )
+            reason = self._reason(key, why.reason)
+            self.catalog.revisions.end(task, Ending(RevisionState.UNUSABLE, reason, why.kind))
             log.warning("liver not segmented", series=series_instance_uid, because=str(error))
             return
-        batch = str(result_batch(series_instance_uid, revision))
-        for destination in results_to:
+        self._send_results(task, key, uids)
+
+    def _send_results(self, task: Task, key: RevisionKey, uids: list[str]) -> None:
+        """Note where results have to go, and end a segmentation, unless it is run again since."""
+        with self.catalog.read() as connection:
+            if not self.catalog.work.is_held(connection, task):
+                return
+        plan, batch = SegmentationPlan.from_json(task.detail), result_batch(key.series, key.number)
+        for destination in plan.results_to:
             now = self.clock()
-            self.catalog.deliveries.add(batch, destination, uids, now, destination in urgent)
-            if self.catalog.revisions.is_sent_again(series_instance_uid, revision):
+            urgent = destination in plan.urgent
+            self.catalog.deliveries.add(str(batch), destination, uids, now, urgent)
+            if self.catalog.revisions.is_sent_again(key.series, key.number):
                 once_more(self.catalog, destination, uids, now)
-        reason = self._reason(series_instance_uid, revision, "")
-        self.catalog.revisions.finish(series_instance_uid, revision, RevisionState.DONE, reason)
+        self.catalog.revisions.end(task, Ending(RevisionState.DONE, self._reason(key, "")))
 
     def _mixed_study(self, series_instance_uid: str) -> str:
         """Return why nothing may be measured in the study of a series; '' where it may."""
@@ -214,19 +209,13 @@ class Stages:
             log.error("never tagged", series=series_instance_uid, because=str(error))  # noqa: TRY400
         return True
 
-    def _reason(self, series_instance_uid: str, revision: int, reason: str) -> str:
-        """Return a reason of `segment`, with what `route` noted: why images go nowhere.
-
-        Where this runs again after a crash, the row may have both already.
-        """
-        (row,) = [
-            revision_row
-            for revision_row in self.catalog.revisions.of_series(series_instance_uid)
-            if revision_row.revision == revision
+    def _reason(self, key: RevisionKey, reason: str) -> str:
+        """Return a reason of `segment`, with what `route` noted: why images go nowhere."""
+        (noted,) = [
+            row.reason
+            for row in self.catalog.revisions.of_series(key.series)
+            if row.revision == key.number
         ]
-        if reason and row.reason.startswith(reason):
-            return row.reason
-        noted = row.reason if row.state != RevisionState.UNUSABLE else ""
         return "; ".join(text for text in (reason, noted) if text)
 
     def _received(self, series_instance_uid: str, revision: int) -> list[StoredInstance]:

@@ -1,54 +1,32 @@
-"""What the worker's clock does: take whole series in, and pick up what died.
+"""Which series are whole: each look gives them their next revision, which is work that is due.
 
-Every function may run twice or be killed half-way: rows are written before jobs are queued,
-and a job's id is made of the row, so the next sweep finishes what this one began.
+A look may be killed half-way, and others may look at the same time: a revision is made once, in
+one transaction with the work that it makes.
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
 
 import structlog
 from pydicom.dataset import Dataset
 
-from node.model.failures import SEGMENTATION_DIED, Failure, FailureKind, failure
 from node.model.headers import HeaderSnapshot
 from node.model.records import SeriesProgress
-from node.model.states import Origin, RevisionState
-from node.pipeline.engine import DeadJob, Fate
-from node.pipeline.workflows import Workflows, segment_job, series_job
+from node.model.states import Origin
 from node.series.completeness import CompletenessVerdict, Policy, due, judge
 from node.series.snapshot import snapshot_of
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
-from node.upkeep.leftovers import remove_leftovers
 from radnet.errors import UnusableVolumeError
 
 log = structlog.get_logger()
 
 
-class DeadJobs(Protocol):
-    """What the rescue needs of the engine."""
-
-    def dead(self) -> list[DeadJob]:
-        """Return the jobs that will not be run again by themselves."""
-
-
-class Fates(Protocol):
-    """What mending needs of the engine."""
-
-    def fate(self, workflow_id: str) -> Fate:
-        """Return what became of a job."""
-
-
-OVERDUE_S: Final = 60.0
-"""A job that was queued long ago is asked for; before, it may be about to be queued."""
-
 HeaderReader = Callable[[Sequence[Path]], tuple[Sequence[Dataset], Sequence[UnusableVolumeError]]]
 
 
 class Sweep:
-    """Looks at the catalog on each tick and moves series along.
+    """Looks at the catalog on each tick for series that are whole.
 
     Parameters
     ----------
@@ -151,69 +129,6 @@ class Sweep:
             log.error("headers not kept", series=uid, because=type(error).__name__)  # noqa: TRY400
             snapshot = HeaderSnapshot()
         self._catalog.snapshots.put(uid, revision, snapshot, now)
-
-    def queue(self, workflows: Workflows) -> None:
-        """Queue every revision that no job was queued for."""
-        for uid, revision in self._catalog.revisions.unqueued():
-            workflows.take_series(
-                uid, revision, again=self._catalog.quarantine.rounds(uid, revision)
-            )
-            self._catalog.revisions.mark_queued(uid, revision)
-
-    def mend(self, engine: Fates) -> None:
-        """Queue revisions again whose jobs are gone: the pipeline's database was lost.
-
-        A job that ended has said so on its revision; one that is dead is rescued.
-        """
-        for uid, revision in self._catalog.revisions.queued_since(self._clock() - OVERDUE_S):
-            again = self._catalog.quarantine.rounds(uid, revision)
-            jobs = (
-                series_job(uid, revision, again, unrecognised=False),
-                series_job(uid, revision, again, unrecognised=True),
-                segment_job(uid, revision, again),
-            )
-            if all(engine.fate(job).state == "gone" for job in jobs):
-                log.error("the job of a series is gone", series=uid, revision=revision)
-                self._catalog.revisions.queue_again(uid, revision)
-
-    def rescue(self, engine: DeadJobs, workflows: Workflows) -> None:
-        """Carry on where a job died for good, so that its images still travel.
-
-        A series whose recognition died is routed without; a segmentation that died is
-        recorded on its series. What died of due work is seen to by `node.pipeline.due`.
-        """
-        for job in engine.dead():
-            self._rescue(job, workflows)
-
-    def _rescue(self, job: DeadJob, workflows: Workflows) -> None:
-        match job.workflow, job.arguments:
-            case "series", (str(uid), int(revision), "", *rest):
-                died = failure(FailureKind.RECOGNITION, job.reason).reason
-                workflows.take_series(uid, revision, died, _round(rest))
-            case "segment", (str(uid), int(revision), *rest):
-                died = f"{SEGMENTATION_DIED}{job.reason}"
-                gave_up = Failure(died, FailureKind.SEGMENTATION)
-                self._give_up(uid, revision, _round(rest), gave_up)
-            case "series", (str(uid), int(revision), str(), *rest):
-                gave_up = failure(FailureKind.ROUTING, job.reason)
-                self._give_up(uid, revision, _round(rest), gave_up)
-            case "deliver" | "probe" | "commit" | "ask" | "report", _:
-                pass
-            case _:
-                log.error("job died", job=job.workflow_id, reason=job.reason)
-
-    def _give_up(self, uid: str, revision: int, again: int, why: Failure) -> None:
-        """Note why a revision has no result; a job of an earlier round has nothing to say."""
-        if again == self._catalog.quarantine.rounds(uid, revision):
-            self._catalog.revisions.finish(
-                uid, revision, RevisionState.UNUSABLE, why.reason, why.kind
-            )
-            remove_leftovers(self._catalog, self._files, uid)
-
-
-def _round(rest: Sequence[object]) -> int:
-    """Return the round of a job, its last argument; those of an older version do not name it."""
-    return rest[-1] if rest and isinstance(rest[-1], int) else 0
 
 
 def _named(error: Exception) -> str:

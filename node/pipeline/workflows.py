@@ -1,23 +1,42 @@
-"""The system, in the order in which data meets it.
+"""The system, in the order in which data meets it: every kind of work that is due.
 
 ::
 
-    receive ─> store ─> series ─> classify ─> route ─> deliver
-                        (sweep)                 └────> segment ─> deliver ─> ask for commitment
-                                                                   (work that is due)
+    receive ─> store ─> [sweep] ─> recognise ─┬──────────────> deliver ─> [gather] ─> ask
+                                              └─> segment ─────^  │
+                                                                  └─> probe
+    receive ─> promise ─> report
 
-Short durable workflows, linked by ids made of UIDs, so that running one twice never queues the
-next one twice. What a step does stands in `stages` and `delivering`; here is only the order.
-Route and segment note in rows what has to go where; that is work which `due` claims in its turn.
+From `recognise` on, each word without brackets is a kind of work: rows that say what is to be
+done, which a worker claims when it is due and has its turn, and runs as a durable job of the
+engine (`node.pipeline.due`). What is in brackets looks now and then, and makes such rows. They are
+written in the transaction that makes them necessary:
+
+=========  =======================================  ==========================================
+kind       its row is written with                  where its job died
+=========  =======================================  ==========================================
+recognise  a revision, or the order to run it       its images are routed without; where that
+           again                                    dies, too, the revision is unusable
+segment    the end of the recognition that wants    the revision is unusable
+           it
+deliver    deliveries, or an order about them       an attempt that failed: later, or parked
+probe      the opening of a circuit                 later
+ask        a request for storage commitment         what it names is asked for in another one
+report     the promise to commit, or not            later, or parked
+=========  =======================================  ==========================================
+
+What the steps of a job do stands in `stages`, `delivering`, `commitments` and `owed`; here is only
+their order.
 """
 
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
+from node.model.keys import RevisionKey
 from node.model.work import Kind, Task
 from node.pipeline.commitments import CommitmentRequests
 from node.pipeline.due import Choose, Handler, in_turn
-from node.pipeline.engine import Engine, Queue
+from node.pipeline.engine import Engine
+from node.pipeline.giving_up import DIED, GivingUp
 from node.pipeline.owed import OwedReports
 from node.pipeline.stages import Stages
 from node.pipeline.time_limit import (
@@ -29,8 +48,6 @@ from node.pipeline.time_limit import (
 
 SEGMENT_LIVES: Final = 10
 """A segmentation is given up late: images do not wait for it, and restarts are not its fault."""
-
-_ALWAYS: Final = [Queue("series", at_once=2), Queue("segment", at_once=1)]
 
 
 class Delivers(Protocol):
@@ -49,20 +66,23 @@ class Delivers(Protocol):
         """Count a probe whose job died."""
 
 
-@dataclass(frozen=True)
-class Workflows:
-    """The ways into the pipeline."""
+def recognition(engine: Engine, stages: Stages, giving_up: GivingUp) -> Handler:
+    """Return what is done to recognise and route a revision."""
+    classify = engine.step(stages.classify, "classify", LONGEST_RECOGNITION_S)
+    route = engine.step(stages.route, "route", LONGEST_ROUTING_S)
 
-    take_series: "_TakeSeries"
-    """Queue one revision of a series; with why recognition died, it is routed without.
+    def recognise(task: Task) -> None:
+        key = RevisionKey.parse(task.key)
+        route(task, task.detail.get(DIED) or classify(key.series, key.number))
 
-    `again` counts how often it was taken from the quarantine: each time is a job of its own.
-    """
+    return Handler(Kind.RECOGNISE, 2, recognise, giving_up.recognition, in_turn())
 
 
-def queues() -> list[Queue]:
-    """Return the queues of what is no work that is due."""
-    return _ALWAYS
+def segmentation(engine: Engine, stages: Stages, giving_up: GivingUp) -> Handler:
+    """Return what is done to segment a revision."""
+    segment = engine.step(stages.segment, "segment", LONGEST_SEGMENTATION_S)
+    bury, choose = giving_up.segmentation, in_turn()
+    return Handler(Kind.SEGMENT, 1, segment, bury, choose, SEGMENT_LIVES)
 
 
 def delivery(engine: Engine, delivering: Delivers, choose: Choose, at_once: int) -> Handler:
@@ -87,71 +107,3 @@ def storage_commitment(
         Handler(Kind.ASK, 4, ask, commitments.bury, in_turn(per_lane=1)),
         Handler(Kind.REPORT, 4, report, owed.bury, in_turn(per_lane=1)),
     ]
-
-
-def series_job(uid: str, revision: int, again: int, *, unrecognised: bool) -> str:
-    """Return the id of the job that recognises and routes a revision."""
-    return f"series/{uid}/{revision}" + _round(again) + ("/unrecognised" if unrecognised else "")
-
-
-def segment_job(uid: str, revision: int, again: int) -> str:
-    """Return the id of the job that segments a revision."""
-    return f"segment/{uid}/{revision}" + _round(again)
-
-
-def register(engine: Engine, stages: Stages) -> Workflows:
-    """Define the workflows on an engine that is not launched yet."""
-    series = _define_series(engine, stages, _define_segment(engine, stages))
-    return Workflows(take_series=series)
-
-
-class _TakeSeries(Protocol):
-    def __call__(self, uid: str, revision: int, died: str = "", again: int = 0) -> None: ...
-
-
-class _Segment(Protocol):
-    def __call__(self, uid: str, revision: int, plan: dict[str, Any], again: int) -> None: ...
-
-
-def _define_series(engine: Engine, stages: Stages, segment: _Segment) -> _TakeSeries:
-    classify = engine.step(stages.classify, "classify", LONGEST_RECOGNITION_S)
-    route = engine.step(stages.route, "route", LONGEST_ROUTING_S)
-
-    @engine.workflow("series")
-    def series(series_instance_uid: str, revision: int, died: str, again: int = 0) -> None:
-        unrecognised = died or classify(series_instance_uid, revision)
-        plan = route(series_instance_uid, revision, unrecognised)
-        if plan["segment"]:
-            segment(series_instance_uid, revision, plan, again)
-
-    def queue(uid: str, revision: int, died: str = "", again: int = 0) -> None:
-        job = series_job(uid, revision, again, unrecognised=bool(died))
-        engine.enqueue("series", job, series, uid, revision, died, again)
-
-    return queue
-
-
-def _define_segment(engine: Engine, stages: Stages) -> _Segment:
-    infer = engine.step(stages.segment, "segment", LONGEST_SEGMENTATION_S)
-
-    @engine.workflow("segment", lives=SEGMENT_LIVES)
-    def segment(
-        series_instance_uid: str,
-        revision: int,
-        results_to: list[str],
-        urgent: list[str],
-        again: int = 0,
-    ) -> None:
-        infer(series_instance_uid, revision, results_to, urgent)
-
-    def queue(uid: str, revision: int, plan: dict[str, Any], again: int) -> None:
-        job = segment_job(uid, revision, again)
-        results_to, urgent = plan["results_to"], plan["urgent"]
-        engine.enqueue("segment", job, segment, uid, revision, results_to, urgent, again)
-
-    return queue
-
-
-def _round(again: int) -> str:
-    """Return what sets a job apart from the one before the quarantine."""
-    return f"/again-{again}" if again else ""

@@ -86,7 +86,7 @@ class Catalog(Database):
         self.promises = Promises(self, self.ledger, self.work)
         self.instances = Instances(self)
         self.studies = Studies(self, self.ledger, self.instances, self.deliveries)
-        self.revisions = Revisions(self, self.ledger, self.instances, self.studies)
+        self.revisions = Revisions(self, self.ledger, self.instances, self.studies, self.work)
         self.snapshots = Snapshots(self)
         self.findings = Findings(self, self.ledger)
         self.results = Results(self, self.ledger, self.instances)

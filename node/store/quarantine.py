@@ -30,7 +30,7 @@ from node.store.studies.instances import Instances
 from node.store.studies.retention import series_of_unit
 from node.store.studies.revisions import Candidate, Revisions
 from node.store.studies.series import Studies
-from node.store.tables import delivery, instance, quarantine, revision
+from node.store.tables import delivery, instance, quarantine
 from node.store.unheld import OPEN
 
 HELD_ONLY: Final = (HoldState.HELD,)
@@ -146,30 +146,6 @@ class Holds:
             row = connection.execute(query).one_or_none()
         return held_of(row) if row is not None else None
 
-    def rounds(self, series_instance_uid: str, number: int) -> int:
-        """Return how often a revision was run again: from the quarantine, or all the same.
-
-        Parameters
-        ----------
-        series_instance_uid : str
-            The key of the series.
-        number : int
-            Of the revision.
-
-        Returns
-        -------
-        int
-        """
-        held = sa.select(sa.func.max(quarantine.c.rounds)).where(
-            *_same_revision(series_instance_uid, number)
-        )
-        others = sa.select(revision.c.rounds).where(
-            revision.c.series_instance_uid == series_instance_uid, revision.c.revision == number
-        )
-        with self._database.read() as connection:
-            counts = (connection.execute(query).scalar() or 0 for query in (held, others))
-            return sum(map(int, counts))
-
     def decide(self, held: Held, state: HoldState, now: float) -> None:
         """Note what is decided; ledger and row are written together.
 
@@ -196,7 +172,7 @@ class Holds:
                 self._ledger.tell(connection, [_event(TOLD[state], held.hold)], now)
 
     def start_again(self, held: Held, now: float) -> None:
-        """Put a revision back to where it was complete: the sweep queues it, as a new round.
+        """Put a revision back to where it was complete, to be recognised anew, as a new round.
 
         Parameters
         ----------

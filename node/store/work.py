@@ -22,6 +22,7 @@ from node.model.states import (
     WORK_LEASE_ENDED,
     WORK_PUT_OFF,
     WORK_TAKEN_OVER,
+    WORK_UNBURIED,
     Move,
     WorkState,
 )
@@ -81,6 +82,7 @@ class Work:
         wait_s: float = 0.0,
         urgent: bool = False,
         again: bool = True,
+        detail: Mapping[str, Any] | None = None,
     ) -> None:
         """Let something be done after a wait; what waits already, or is at work, is left alone.
 
@@ -91,17 +93,19 @@ class Work:
         ----------
         again : bool
             Whether what was done before is to be done again.
+        detail : mapping, optional
+            What the kind needs besides, as JSON.
         """
         now = self._clock.now(connection)
         values = {"state": WORK_ADDED.to, "due_at": now + wait_s, "changed_at": now} | _FRESH
         insert = self._database.insert(work).values(
-            kind=of.kind, lane=of.lane, key=of.key, serial=0, urgent=urgent, detail={},
-            **values,
+            kind=of.kind, lane=of.lane, key=of.key, serial=0, urgent=urgent,
+            detail=dict(detail or {}), **values,
         )  # fmt: skip
         due = sa.and_(work.c.state.in_(WORK_ADDED.of), sa.literal(again))
         known = {
             name: sa.case((due, insert.excluded[name]), else_=work.c[name])
-            for name in ("state", "due_at", "attempts", "begins", "reason", "changed_at")
+            for name in ("state", "due_at", "attempts", "begins", "reason", "detail", "changed_at")
         }
         known["urgent"] = sa.case(
             (due, sa.or_(work.c.urgent, insert.excluded.urgent)), else_=work.c.urgent
@@ -147,6 +151,11 @@ class Work:
                 changed_at=now, **_ENDED,
             )
         )  # fmt: skip
+
+    def restart(self, connection: sa.Connection, of: TaskKey) -> None:
+        """Let something be done from its beginning, at once; whoever is at it is stale."""
+        self.empty(connection, of)
+        self.add(connection, of)
 
     def is_held(self, connection: sa.Connection, task: Task) -> bool:
         """Tell whether a claim still holds; what changes it waits for this transaction."""
@@ -290,7 +299,7 @@ class Work:
             if begun.begins <= lives:
                 return task_of(begun)
             reason = f"its process died {lives} times"
-            self._end(connection, of, serial, WORK_DIED, {"reason": reason}, now)
+            self._die(connection, of, serial, reason)
             return None
 
     # -- how it ends; each does nothing where somebody else has claimed it since
@@ -305,10 +314,20 @@ class Work:
         now = self._clock.now(connection)
         return self._end(connection, task.of, task.serial, WORK_DONE, _ENDED, now)
 
-    def later(self, task: Task, wait_s: float, *, attempts: int, reason: str = "") -> bool:
+    def later(
+        self,
+        task: Task,
+        wait_s: float,
+        *,
+        attempts: int,
+        reason: str = "",
+        detail: Mapping[str, Any] | None = None,
+    ) -> bool:
         """Let something be tried again after a wait."""
         with self._database.write() as connection:
-            return self.later_in(connection, task, wait_s, attempts=attempts, reason=reason)
+            return self.later_in(
+                connection, task, wait_s, attempts=attempts, reason=reason, detail=detail
+            )
 
     def later_in(
         self,
@@ -318,17 +337,35 @@ class Work:
         *,
         attempts: int,
         reason: str = "",
+        detail: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Let something be tried again, within a transaction; tell whether it was ours."""
+        """Let something be tried again, within a transaction; tell whether it was ours.
+
+        Parameters
+        ----------
+        detail : mapping, optional
+            What the kind needs besides from now on, where that is something else.
+        """
         now = self._clock.now(connection)
         values = {"due_at": now + wait_s, "attempts": attempts, "begins": 0, "reason": reason}
+        if detail is not None:
+            values["detail"] = dict(detail)
         return self._end(connection, task.of, task.serial, WORK_LATER, values, now)
 
     def die(self, of: TaskKey, serial: int, reason: str) -> bool:
         """Note that the job of something raised what nobody foresaw."""
         with self._database.write() as connection:
+            return self._die(connection, of, serial, reason)
+
+    def put_off_burial(self, dead: Task, wait_s: float) -> None:
+        """Let what died be seen to after a wait: what should follow from its death failed."""
+        with self._database.write() as connection:
             now = self._clock.now(connection)
-            return self._end(connection, of, serial, WORK_DIED, {"reason": reason}, now)
+            connection.execute(
+                sa.update(work)
+                .where(*_is(dead.of, dead.serial), work.c.state.in_(WORK_UNBURIED.of))
+                .values(state=WORK_UNBURIED.to, due_at=now + wait_s)
+            )
 
     def prune(self, kinds: Collection[Kind], before: float) -> int:
         """Remove what was done of some kinds before a time; return how much."""
@@ -342,8 +379,11 @@ class Work:
     # -- what is there
 
     def dead(self, kind: Kind) -> list[Task]:
-        """Return what died and has not been seen to."""
-        return self._found(work.c.kind == kind, work.c.state == WorkState.DEAD)
+        """Return what died and is to be seen to now."""
+        of_kind = sa.select(*COLUMNS).where(work.c.kind == kind, work.c.state == WorkState.DEAD)
+        with self._database.read() as connection:
+            to_be_seen = of_kind.where(work.c.due_at <= self._clock.now(connection))
+            return [task_of(row) for row in connection.execute(to_be_seen.order_by(work.c.due_at))]
 
     def task(self, of: TaskKey) -> Task | None:
         """Return one piece of work."""
@@ -426,6 +466,11 @@ class Work:
                 lease_until=work.c.lease_until + seconds,
             )
         )
+
+    def _die(self, connection: sa.Connection, of: TaskKey, serial: int, reason: str) -> bool:
+        now = self._clock.now(connection)
+        values = {"reason": reason, "due_at": now}
+        return self._end(connection, of, serial, WORK_DIED, values, now)
 
     def _end(
         self,

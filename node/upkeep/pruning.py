@@ -19,7 +19,7 @@ class PruningJob:
     records_days : float
         How long associations and storage commitment stay.
     batches_days : float
-        How long the rows of batches that are through stay.
+        How long the rows of series and batches that are through stay.
     clock : callable
         Seconds since the epoch.
     """
@@ -43,6 +43,7 @@ class PruningJob:
         owners = (self._catalog.access, self._catalog.promises, self._catalog.requests)
         records = sum(owner.prune(before) for owner in owners)
         records += self._catalog.work.prune([Kind.ASK, Kind.REPORT], before)
-        batches = self._catalog.work.prune([Kind.DELIVER], now - self._batches_s)
+        through = [Kind.RECOGNISE, Kind.SEGMENT, Kind.DELIVER]
+        batches = self._catalog.work.prune(through, now - self._batches_s)
         if records or batches:
             log.info("old rows removed", records=records, batches=batches)

@@ -29,13 +29,16 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def make_bench() -> Iterator[Callable[[Path], Bench]]:
-    """Make benches one after the other: the engine is one for a process, so each ends the last."""
+def make_bench() -> Iterator[Callable[..., Bench]]:
+    """Make benches one after the other: the engine is one for a process, so each ends the last.
+
+    The folder of one is made by its second argument, where there is one.
+    """
     with ExitStack() as ends:
 
-        def make(folder: Path) -> Bench:
+        def make(folder: Path, made_by: Callable[[Path], None] = Path.mkdir) -> Bench:
             ends.close()
-            folder.mkdir()
+            made_by(folder)
             made = Bench(folder)
             ends.callback(made.close)
             return made

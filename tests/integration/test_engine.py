@@ -6,17 +6,35 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from dbos import DBOS
+from dbos import DBOS, SetEnqueueOptions
 
 from node.errors import UnusableSeriesError
-from node.pipeline.engine import Engine, Queue
+from node.pipeline.engine import ENDED_STATES, LIVE_STATES, OLDER_VERSIONS, Engine, Queue
 from tests.node_process import wait_for
 from tests.peers import running_postgresql
+
+
+def status(job: str) -> str:
+    """Return what became of a job, in the engine's words; '' of one that it does not know."""
+    found = DBOS.get_workflow_status(job)
+    return "" if found is None else str(found.status)
+
+
+def error(job: str) -> str:
+    """Return why a job is dead, as the engine keeps it."""
+    found = DBOS.get_workflow_status(job)
+    assert found is not None
+    return f"{found.status}: {found.error}"
+
+
+def ended(job: str) -> Callable[[], bool]:
+    """Return a condition: a job has ended."""
+    return lambda: status(job) in ENDED_STATES
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -65,8 +83,8 @@ def test_jobs_run_in_the_order_they_came(engine: Engine) -> None:
     assert ran == list(range(12))
 
 
-def test_a_job_that_raises_is_listed_as_dead(engine: Engine) -> None:
-    """What will not run again by itself must be seen."""
+def test_a_job_that_raises_is_dead_with_its_reason(engine: Engine) -> None:
+    """What we wrote of it is kept."""
 
     @engine.workflow("broken")
     def broken(uid: str, revision: int) -> None:
@@ -75,10 +93,8 @@ def test_a_job_that_raises_is_listed_as_dead(engine: Engine) -> None:
     engine.launch([Queue("jobs", 1)])
     engine.enqueue("jobs", "broken/1", broken, "1.2.3", 4)
 
-    wait_for(lambda: bool(engine.dead()), "the dead job", patience_s=60)
-    (dead,) = engine.dead()
-    assert (dead.workflow, dead.arguments) == ("broken", ("1.2.3", 4))
-    assert dead.reason == "ERROR: cannot do 1.2.3 4"
+    wait_for(ended("broken/1"), "the dead job", patience_s=60)
+    assert error("broken/1") == "ERROR: cannot do 1.2.3 4"
 
 
 class _Panic(BaseException):
@@ -103,8 +119,8 @@ def test_a_panic_ends_its_job_and_frees_its_slot(engine: Engine, where: str) -> 
     engine.enqueue("jobs", "bad", panics, False)
     engine.enqueue("jobs", "good", panics, True)
 
-    wait_for(lambda: engine.fate("good").state == "gone", "the next job", patience_s=60)
-    assert "ERROR: _Panic" in engine.fate("bad").reason
+    wait_for(lambda: status("good") == "SUCCESS", "the next job", patience_s=60)
+    assert "ERROR: _Panic" in error("bad")
 
 
 def test_a_job_that_holds_its_slot_too_long_is_given_up(engine: Engine) -> None:
@@ -121,9 +137,9 @@ def test_a_job_that_holds_its_slot_too_long_is_given_up(engine: Engine) -> None:
     engine.enqueue("jobs", "bad", holds, False)
     engine.enqueue("jobs", "good", holds, True)
 
-    wait_for(lambda: engine.fate("good").state == "gone", "the next job", patience_s=60)
+    wait_for(lambda: status("good") == "SUCCESS", "the next job", patience_s=60)
     hold.set()
-    assert "holding on held its slot for more than 0.2 s" in engine.fate("bad").reason
+    assert "holding on held its slot for more than 0.2 s" in error("bad")
 
 
 def test_a_cancelled_job_stays_cancelled(engine: Engine) -> None:
@@ -148,13 +164,13 @@ def test_a_cancelled_job_stays_cancelled(engine: Engine) -> None:
     hold.set()
     engine.enqueue("jobs", "cancelled too", waits)
 
-    wait_for(lambda: engine.fate("cancelled too").state == "gone", "the next job", patience_s=60)
-    assert engine.dead() == []
-    assert engine.fate("cancelled").state == "gone"
+    wait_for(lambda: status("cancelled too") == "SUCCESS", "the next job", patience_s=60)
+    assert status("cancelled") == "CANCELLED"
 
 
 HOLDER = """
 import os, pathlib, sys, threading
+from dbos import DBOS
 from node.pipeline.engine import Engine, Queue
 
 folder = pathlib.Path(sys.argv[1])
@@ -174,9 +190,9 @@ def holder():
 engine.launch([Queue("jobs", 1)])
 if sys.argv[2] == "first":
     engine.enqueue("jobs", "holder/1", holder)
-while not engine.dead():
+while DBOS.get_workflow_status("holder/1").status != "ERROR":
     threading.Event().wait(0.1)
-print(engine.dead()[0].reason)
+print(DBOS.get_workflow_status("holder/1").error)
 engine.close()
 """
 
@@ -217,59 +233,13 @@ def test_the_text_of_an_unforeseen_error_is_kept_nowhere(
     engine.launch([Queue("jobs", 1)])
     engine.enqueue("jobs", "broken/1", broken)
 
-    wait_for(lambda: engine.fate("broken/1").state == "dead", "the dead job", patience_s=60)
-    (dead,) = engine.dead()
-    assert re.fullmatch(r"ERROR: ValueError at node\.pipeline\.engine:\d+", dead.reason)
-    assert engine.fate("broken/1").reason == dead.reason
+    wait_for(ended("broken/1"), "the dead job", patience_s=60)
+    assert re.fullmatch(r"ERROR: ValueError at node\.pipeline\.engine:\d+", error("broken/1"))
     engine.close()
     for kept in tmp_path.glob("pipeline.sqlite*"):
         assert b"DOE" not in kept.read_bytes()
     said = capfd.readouterr()
     assert "DOE" not in said.out + said.err
-
-
-def test_the_text_that_an_older_version_kept_is_not_shown(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Jobs that died before an update are read for a month after it."""
-
-    def as_it_was(error: BaseException) -> str:
-        return str(error)
-
-    @engine.workflow("broken")
-    def broken() -> None:
-        raise ValueError("DOE^JOHN")
-
-    monkeypatch.setattr("node.pipeline.engine.UnforeseenError", ValueError)
-    monkeypatch.setattr("node.pipeline.engine.reason_of", as_it_was)
-    engine.launch([Queue("jobs", 1)])
-    engine.enqueue("jobs", "broken/1", broken)
-
-    wait_for(lambda: engine.fate("broken/1").state == "dead", "the dead job", patience_s=60)
-    assert engine.fate("broken/1").reason == "ERROR: ValueError"
-
-
-def test_what_became_of_a_job_is_told(engine: Engine) -> None:
-    """A row whose job is gone or dead is put back; one that runs or waits is left alone."""
-    hold = threading.Event()
-
-    @engine.workflow("held")
-    def held(fails: bool) -> None:
-        if fails:
-            raise ValueError("poison")
-        hold.wait(60)
-
-    engine.launch([Queue("jobs", 1)])
-    engine.enqueue("jobs", "dies", held, True)
-    wait_for(lambda: engine.fate("dies").state == "dead", "the dead job", patience_s=60)
-    engine.enqueue("jobs", "runs", held, False)
-    engine.enqueue("jobs", "waits", held, False)
-
-    assert "ValueError" in engine.fate("dies").reason
-    assert engine.fate("runs").state == engine.fate("waits").state == "alive"
-    assert engine.fate("never heard of").state == "gone"
-    hold.set()
-    wait_for(lambda: engine.fate("waits").state == "gone", "the end", patience_s=60)
 
 
 def test_only_old_jobs_that_have_ended_are_forgotten(engine: Engine) -> None:
@@ -286,17 +256,38 @@ def test_only_old_jobs_that_have_ended_are_forgotten(engine: Engine) -> None:
     engine.launch([Queue("jobs", 1)])
     for kind in ("ends", "dies", "runs", "waits"):
         engine.enqueue("jobs", kind, work, kind)
-    wait_for(lambda: engine.fate("dies").state == "dead", "the dead job", patience_s=60)
+    wait_for(ended("dies"), "the dead job", patience_s=60)
     now = time.time()
 
     assert engine.forget(now - 3600) == 0
-    assert engine.fate("dies").state == "dead"
+    assert status("dies") == "ERROR"
     assert engine.forget(now + 3600) == 2
     assert engine.forget(now + 3600) == 0
-    assert engine.dead() == []
-    assert engine.fate("runs").state == engine.fate("waits").state == "alive"
+    assert status("dies") == ""
+    assert {status("runs"), status("waits")} <= set(LIVE_STATES)
     hold.set()
-    wait_for(lambda: engine.fate("waits").state == "gone", "the end", patience_s=60)
+    wait_for(lambda: status("waits") == "SUCCESS", "the end", patience_s=60)
+
+
+def test_old_jobs_of_an_older_version_are_forgotten_whatever_they_are_at(engine: Engine) -> None:
+    """Nobody resumes them: what they were at is due in the catalog."""
+
+    @engine.workflow("work")
+    def work() -> None:
+        pass
+
+    engine.launch([Queue("jobs", 1)])
+    for version in OLDER_VERSIONS:
+        with SetEnqueueOptions(app_version=version):
+            engine.enqueue("jobs", version, work)
+    engine.enqueue("jobs", "mine", work)
+    wait_for(lambda: status("mine") == "SUCCESS", "a job of this version", patience_s=60)
+    now = time.time()
+
+    assert {status(version) for version in OLDER_VERSIONS} == {"ENQUEUED"}
+    assert engine.forget(now - 3600) == 0
+    assert engine.forget(now + 3600) == 1 + len(OLDER_VERSIONS)
+    assert {status(version) for version in OLDER_VERSIONS} == {""}
 
 
 def test_two_live_processes_never_share_an_executor_id(tmp_path: Path) -> None:
@@ -341,6 +332,7 @@ def _holders(lock: Path) -> list[int]:
 
 KILLER = """
 import os, pathlib, sys, threading
+from dbos import DBOS
 from node.pipeline.engine import Engine, Queue
 
 folder = pathlib.Path(sys.argv[1])
@@ -354,7 +346,7 @@ def killer():
 
 engine.launch([Queue("jobs", 1)])
 engine.enqueue("jobs", "killer/1", killer)
-while not engine.dead():
+while DBOS.get_workflow_status("killer/1").status != "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
     threading.Event().wait(0.1)
 engine.close()
 """

@@ -125,7 +125,7 @@ def test_worker_waits_while_the_database_is_locked(bench: Bench) -> None:
 
     assert bench.ends("done")()
     assert len(bench.sent(SegmentationStorage)) == 1
-    assert bench.engine.dead() == []
+    assert bench.catalog.work.open(Kind.RECOGNISE, "") == []  # nothing died
 
 
 def test_clock_set_back_by_an_hour_delays_no_series(bench: Bench) -> None:

@@ -15,6 +15,7 @@ from node.model.work import Kind
 from node.route.rules import compile_rules
 from node.settings import Rule
 from tests.bench import Bench, slices
+from tests.due_time import task_claimed
 from tests.made_ct import SERIES, STUDY
 from tests.node_process import wait_for
 
@@ -93,7 +94,7 @@ def test_a_derived_object_is_the_same_bytes_twice(bench: Bench) -> None:
     wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
     before = bench.catalog.results.of_series(SERIES, 1)
 
-    bench.stages.segment(SERIES, 1, ["pacs"], [])
+    bench.stages.segment(bench.segmentation("pacs"))
 
     after = bench.catalog.results.of_series(SERIES, 1)
     assert [(kind, one.sop_instance_uid, one.sha256) for kind, one in after] == [
@@ -148,10 +149,7 @@ def test_why_images_go_nowhere_is_told_of_a_series_that_is_segmented(
         Rule(name="liver", when="true", segment=("liver",), results_to=("pacs",)),
     )
     stages = replace(bench.stages, rules=compile_rules(rules))
-    bench.receive(*slices(*range(6)))
-    bench.now += 3
-    bench.sweep.settle()
-    bench.catalog.revisions.mark_queued(SERIES, 1)
+    recognition = bench.take_in(*slices(*range(6)))
     unusable = stages.classify(SERIES, 1)
 
     def refuse(*_arguments: object) -> None:
@@ -159,9 +157,10 @@ def test_why_images_go_nowhere_is_told_of_a_series_that_is_segmented(
 
     if refused:
         monkeypatch.setattr("node.pipeline.stages.segment_liver", refuse)
-    plan = stages.route(SERIES, 1, unusable)
+    stages.route(recognition, unusable)
+    segmentation = task_claimed(bench.catalog, Kind.SEGMENT)
     for _ in range(2):  # a crash may run it again
-        stages.segment(SERIES, 1, plan["results_to"], plan["urgent"])
+        stages.segment(segmentation)
 
         row = bench.last()
         assert row is not None

@@ -12,9 +12,11 @@ from rich.console import Console
 
 from node.cli.study_tables import study_table
 from node.model.failures import WORDS, Failure, FailureKind
+from node.model.work import Kind
 from node.upkeep.quarantine import Quarantine
 from node.views.study import view_of_study
 from tests.bench import Bench, slices
+from tests.due_time import task_claimed
 from tests.made_ct import SAGITTAL, SERIES, STUDY, Edit, MadeModel, lopsided
 from tests.node_process import wait_for
 
@@ -120,14 +122,12 @@ def test_a_second_patient_who_comes_while_the_liver_is_sought_is_seen(bench: Ben
         return lopsided(shape)
 
     bench.stages = replace(bench.stages, liver=MadeModel(find))
-    bench.receive(*slices(*range(6)))
-    bench.now += 3
-    bench.sweep.settle()
+    recognition = bench.take_in(*slices(*range(6)))
 
     unrecognised = bench.stages.classify(SERIES, 1)
     assert unrecognised == Failure().as_json()
-    assert bench.stages.route(SERIES, 1, unrecognised)["segment"]
-    bench.stages.segment(SERIES, 1, ["pacs"], [])
+    bench.stages.route(recognition, unrecognised)
+    bench.stages.segment(task_claimed(bench.catalog, Kind.SEGMENT))
 
     row = bench.last()
     assert row is not None

@@ -10,6 +10,9 @@ from pydicom.uid import SegmentationStorage
 from node.deliver.association import Peer
 from node.deliver.origin import Origins
 from node.identity import contributing_equipment
+from node.model.failures import FailureKind, failure
+from node.model.keys import RevisionKey
+from node.model.work import Task
 from node.route.rules import compile_rules
 from node.settings import Rule
 from tests.bench import Bench, slices
@@ -25,14 +28,11 @@ def marked(*indices: int) -> list[Dataset]:
     return made
 
 
-def taken_in(bench: Bench, *instances: Dataset) -> str:
-    """Let a series come in, and return why it could not be recognised, if so."""
-    bench.receive(*instances)
-    bench.now += 3
-    bench.sweep.settle()
-    (revision,) = bench.catalog.revisions.unqueued()
-    bench.catalog.revisions.mark_queued(*revision)
-    return str(bench.stages.classify(*revision)["reason"])
+def taken_in(bench: Bench, *instances: Dataset) -> tuple[Task, dict[str, str | None]]:
+    """Let a series come in; return its recognition, and why it could not be made, if so."""
+    recognition = bench.take_in(*instances)
+    key = RevisionKey.parse(recognition.key)
+    return recognition, bench.stages.classify(key.series, key.number)
 
 
 def test_own_output_that_comes_in_goes_where_the_rules_say(bench: Bench) -> None:
@@ -85,9 +85,9 @@ def test_rules_can_tell_own_output_from_images(bench: Bench) -> None:
         ),
     )
     stages = replace(bench.stages, rules=compile_rules(rules))
-    why = taken_in(bench, *marked(0), *slices(1, 2))
+    recognition, why = taken_in(bench, *marked(0), *slices(1, 2))
 
-    stages.route(SERIES, 1, why)
+    stages.route(recognition, why)
 
     where = {(d.sop_instance_uid, d.destination) for d in bench.catalog.deliveries.of_study(STUDY)}
     assert {to for uid, to in where if uid == f"{SERIES}.1"} == {"archive"}
@@ -99,10 +99,10 @@ def test_rules_can_tell_own_output_from_images(bench: Bench) -> None:
 
 def test_own_output_is_told_by_the_files_where_recognition_died(bench: Bench) -> None:
     """It is routed by its header then, and not held up."""
-    taken_in(bench, *marked(0, 1))
+    recognition, _ = taken_in(bench, *marked(0, 1))
     bench.catalog.findings.put(SERIES, 1, [], bench.now)
 
-    bench.stages.route(SERIES, 1, "recognition died: x")
+    bench.stages.route(recognition, failure(FailureKind.RECOGNITION, "x").as_json())
 
     assert len(bench.catalog.deliveries.of_study(STUDY)) == 2
 
@@ -133,9 +133,9 @@ def test_nothing_is_sent_back_to_where_it_came_from(
     """Title and address: a new archive of the same title is another one."""
     peer = Peer(title, host, 104, "RADNODE")
     stages = replace(bench.stages, origins=Origins({"pacs": peer}))
-    why = taken_in(bench, *slices(0, 1, 2))
+    recognition, why = taken_in(bench, *slices(0, 1, 2))
 
-    stages.route(SERIES, 1, why)
+    stages.route(recognition, why)
 
     assert len(bench.catalog.deliveries.of_study(STUDY)) == 3 - back
     row = bench.last()

@@ -1,11 +1,25 @@
-"""Jobs that died or are gone: their series ends with a reason, or is queued again."""
+"""Jobs that died or are gone: their series ends with a reason, or is done again."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from pydicom.uid import SegmentationStorage
 
-from node.pipeline.engine import DeadJob
-from tests.bench import Bench, Dead, slices
+from node.model.failures import FailureKind
+from node.model.states import WorkState
+from node.model.work import Kind, Task
+from tests.bench import Bench, slices
+from tests.due_time import task_claimed
 from tests.made_ct import SERIES
 from tests.node_process import wait_for
+
+
+def died(bench: Bench, task: Task, reason: str) -> None:
+    """Let the job of a task have died, and let somebody look."""
+    assert bench.catalog.work.die(task.of, task.serial, reason)
+    bench.worker.due.look(task.kind)
 
 
 def test_images_travel_even_where_recognition_dies(bench: Bench) -> None:
@@ -13,48 +27,54 @@ def test_images_travel_even_where_recognition_dies(bench: Bench) -> None:
     bench.classifier.fails = True
     bench.receive(*slices(*range(6)))
     bench.tick(3)
-    wait_for(lambda: bool(bench.engine.dead()), "the dead job", 60)
-
-    bench.sweep.rescue(bench.engine, bench.workflows)
-    bench.sweep.rescue(bench.engine, bench.workflows)
 
     wait_for(lambda: len(bench.pacs.sent) == 6 and bench.nothing_pending(), "the images", 60)
     wait_for(bench.ends("unusable"), "the reason", 60)
     row = bench.last()
     assert row is not None
+    assert row.failure_kind is FailureKind.RECOGNITION
     assert "the network fell over" not in row.reason  # a text nobody of us wrote
     assert "RuntimeError at node." in row.reason
+    assert bench.catalog.work.open(Kind.RECOGNISE, "") == []
 
 
-def test_a_series_that_cannot_even_be_routed_says_so(bench: Bench) -> None:
+def test_a_series_that_cannot_even_be_routed_says_so(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The last resort died too: the reason stands on the series."""
+    asked: list[object] = []
+
+    def no_route(*arguments: object) -> None:
+        asked.append(arguments)
+        raise RuntimeError("no route")
+
+    monkeypatch.setattr("node.pipeline.stages.Sending.send", no_route)
     bench.receive(*slices(0, 1, 2))
     bench.tick(3)
-    wait_for(bench.ends("done"), "the verdict", 60)
-    job = DeadJob("series/x", "series", (SERIES, 1, "recognition died"), "ERROR: no route")
-
-    bench.sweep.rescue(Dead(job), bench.workflows)
+    wait_for(bench.ends("unusable"), "the reason", 60)
 
     row = bench.last()
     assert row is not None
-    assert (row.state, row.reason) == ("unusable", "routing died: ERROR: no route")
+    assert row.reason.startswith("routing died: RuntimeError at node.")
+    assert row.failure_kind is FailureKind.ROUTING
+    assert len(asked) == 2
+    assert bench.catalog.work.open(Kind.RECOGNISE, "") == []
 
 
 def test_a_result_that_was_written_and_never_recorded_does_not_stay(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job killed between file and row, and never run again, leaves no file without a row."""
+    leftovers: list[Path] = []
 
     def cut_off(*_: object) -> None:
+        leftovers.extend(bench.derived_files())
         raise RuntimeError("killed before the row")
 
     monkeypatch.setattr(bench.catalog.results, "put", cut_off)
     bench.receive(*slices(*range(6)))
     bench.tick(3)
-    wait_for(lambda: bool(bench.engine.dead()), "the dead job", 60)
-    leftovers = bench.derived_files()
-
-    bench.sweep.rescue(bench.engine, bench.workflows)
+    wait_for(bench.ends("unusable"), "the reason", 60)
 
     assert len(leftovers) == 2
     assert bench.derived_files() == []
@@ -64,52 +84,95 @@ def test_a_result_that_was_written_and_never_recorded_does_not_stay(
     assert row.reason.startswith("segmentation died")
 
 
-def test_an_earlier_rounds_death_removes_nothing_of_the_present_one(
+def test_what_cannot_be_removed_now_is_removed_later(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Its series is not given up before: else nobody would look for it again."""
+    recognition = bench.take_in(*slices(*range(6)))
+    bench.stages.route(recognition, bench.stages.classify(SERIES, 1))
+    task = task_claimed(bench.catalog, Kind.SEGMENT)
+    with monkeypatch.context() as patch:
+        patch.setattr("node.pipeline.giving_up.remove_leftovers", lambda *_: 1 / 0)
+        died(bench, task, "killed")
+        row = bench.last()
+        assert row is not None
+        assert row.state == "queued"
+        bench.worker.due.look(Kind.SEGMENT)  # not twice a second
+    bench.worker.due.look(Kind.SEGMENT)
+    assert bench.ends("queued")()
+
+    bench.now += 61
+    bench.worker.due.look(Kind.SEGMENT)
+
+    assert bench.ends("unusable")()
+
+
+@pytest.mark.parametrize("again", ["before", "after"])
+def test_an_earlier_rounds_death_removes_nothing_of_the_present_one(
+    bench: Bench, again: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Released from quarantine, a series may be writing its result while the dead job is seen."""
-    bench.receive(*slices(*range(6)))
-    bench.tick(3)
-    wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
+    recognition = bench.take_in(*slices(*range(6)))
+    bench.stages.route(recognition, bench.stages.classify(SERIES, 1))
+    task = task_claimed(bench.catalog, Kind.SEGMENT)
+    bench.stages.segment(task)
     recorded = bench.derived_files()
     coming = recorded[0].with_name("2.25.1.dcm")
     coming.write_bytes(b"its row comes in a moment")
-    job = DeadJob("segment/x", "segment", (SERIES, 1, ["pacs"], [], 0), "ERROR: killed")
-    monkeypatch.setattr(bench.catalog.quarantine, "rounds", lambda *_: 1)
+    first = bench.segmentation("pacs")
+    seen = bench.catalog.work.dead
 
-    bench.sweep.rescue(Dead(job), bench.workflows)
+    def run_again(kind: Kind) -> list[Task]:
+        dead = seen(kind)
+        if kind is Kind.SEGMENT:  # others are looked at all the time
+            second = bench.segmentation("pacs")
+            assert second.serial > first.serial
+        return dead
+
+    if again == "after":  # the look has read it, and somebody else was faster
+        monkeypatch.setattr(bench.catalog.work, "dead", run_again)
+    else:
+        bench.segmentation("pacs")
+    bench.catalog.work.die(first.of, first.serial, "killed")
+    bench.worker.due.look(Kind.SEGMENT)
 
     assert coming.exists()
-
-
-def test_a_series_whose_job_is_gone_is_queued_again(bench: Bench) -> None:
-    """The pipeline's database was lost, or is older than the catalog: a restored copy."""
-    bench.receive(*slices(*range(6)))
-    bench.now += 3
-    bench.sweep.settle()
-    bench.catalog.revisions.mark_queued(SERIES, 1)
-    bench.sweep.mend(bench.engine)
-    assert bench.catalog.revisions.unqueued() == []  # it may be about to be queued
-
-    bench.now += 61
-    bench.sweep.mend(bench.engine)
-    bench.tick(0)
-
-    wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "everything", 60)
-    bench.now += 61
-    bench.sweep.mend(bench.engine)
-    assert bench.catalog.revisions.unqueued() == []
     assert bench.ends("done")()
 
 
-def test_a_series_whose_job_is_there_is_not_queued_again(bench: Bench) -> None:
-    """Waiting, running or dead: each has somebody who looks after it."""
-    bench.classifier.fails = True
-    bench.receive(*slices(*range(6)))
-    bench.tick(3)
-    wait_for(lambda: bool(bench.engine.dead()), "the dead job", 60)
-    bench.now += 61
+@pytest.mark.parametrize("at", [Kind.RECOGNISE, Kind.SEGMENT])
+def test_a_series_whose_job_is_gone_is_done_again(
+    tmp_path: Path, make_bench: Callable[..., Bench], at: Kind
+) -> None:
+    """The pipeline's database was lost, or is older than the catalog: a restored copy."""
+    before = make_bench(tmp_path / "before")
+    recognition = before.take_in(*slices(*range(6)))
+    if at is Kind.SEGMENT:
+        before.stages.route(recognition, before.stages.classify(SERIES, 1))
+        task_claimed(before.catalog, at)
 
-    bench.sweep.mend(bench.engine)
+    def copy(folder: Path) -> None:
+        without = shutil.ignore_patterns("pipeline.sqlite*")
+        shutil.copytree(tmp_path / "before", folder, ignore=without)
 
-    assert bench.catalog.revisions.unqueued() == []
+    bench = make_bench(tmp_path / "after", copy)
+    bench.now += 3
+    for _ in range(7):  # whoever had claimed it is not heard of any more
+        bench.now += 10
+        bench.worker.due.look(at)
+    wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "all of it", 60)
+    wait_for(bench.ends("done"), "the end", 60)
+    assert len(bench.sent(SegmentationStorage)) == 1
+    for kind in (Kind.RECOGNISE, Kind.SEGMENT):
+        assert bench.catalog.work.open(kind, "") == []
+
+
+def test_what_was_begun_is_not_begun_twice(bench: Bench) -> None:
+    """Waiting, at work or dead: each has somebody who looks after it."""
+    task = bench.take_in(*slices(*range(6)))
+    for state in (WorkState.CLAIMED, WorkState.DEAD):
+        bench.worker.sweep.settle()
+        found = bench.catalog.work.task(task.of)
+        assert found is not None
+        assert (found.state, found.serial) == (state, task.serial)
+        bench.catalog.work.die(task.of, task.serial, "killed")

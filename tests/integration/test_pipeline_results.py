@@ -23,10 +23,7 @@ RESULTS = (SegmentationStorage, ComprehensiveSRStorage)
 
 def segmented(bench: Bench) -> None:
     """Let the made-up CT come in, and be segmented by hand."""
-    bench.receive(*slices(*range(6)))
-    bench.now += 3
-    bench.sweep.settle()
-    bench.catalog.revisions.mark_queued(SERIES, 1)
+    bench.take_in(*slices(*range(6)))
 
 
 def test_a_step_that_runs_again_the_next_day_makes_the_same_bytes(
@@ -42,14 +39,14 @@ def test_a_step_that_runs_again_the_next_day_makes_the_same_bytes(
 
     monkeypatch.setattr(bench.catalog.results, "put", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        bench.stages.segment(SERIES, 1, [], [])
+        bench.stages.segment(bench.segmentation())
     before = [path.read_bytes() for path in bench.derived_files()]
     monkeypatch.setattr(bench.catalog.results, "put", put)
     bench.now += DAY_S
 
-    bench.stages.segment(SERIES, 1, [], [])
+    bench.stages.segment(bench.segmentation())
     made = dict(bench.catalog.results.of_series(SERIES, 1))
-    bench.stages.segment(SERIES, 1, [], [])
+    bench.stages.segment(bench.segmentation())
 
     assert [path.read_bytes() for path in bench.derived_files()] == before
     assert dict(bench.catalog.results.of_series(SERIES, 1)) == made
@@ -84,7 +81,7 @@ def test_a_received_object_is_never_replaced_by_a_derived_one(
     """A new node gets earlier results from the archive, corrected meanwhile, then the images."""
     first = make_bench(tmp_path / "first")
     segmented(first)
-    first.stages.segment(SERIES, 1, [], [])
+    first.stages.segment(first.segmentation())
     made = [one for _kind, one in first.catalog.results.of_series(SERIES, 1)]
     back = [corrected(first.files.absolute(one.path)) for one in made]
     twin = make_bench(tmp_path / "twin")
@@ -94,7 +91,7 @@ def test_a_received_object_is_never_replaced_by_a_derived_one(
 
     segmented(twin)  # at the same second, by the same weights: the UIDs would be the same
     for _ in range(2):
-        twin.stages.segment(SERIES, 1, [], [])
+        twin.stages.segment(twin.segmentation())
 
     for uid in taken:
         assert kept(twin, uid) == before[uid]
@@ -119,7 +116,7 @@ def test_leftovers_of_a_dead_job_are_not_what_was_received(
     """An earlier result that came back lies in the series that the node makes, too."""
     first = make_bench(tmp_path / "first")
     segmented(first)
-    first.stages.segment(SERIES, 1, [], [])
+    first.stages.segment(first.segmentation())
     back = [corrected(path) for path in first.derived_files()]
     twin = make_bench(tmp_path / "twin")
     twin.receive(*back)

@@ -13,11 +13,12 @@ from node.errors import CertificateError, DecisionError
 from node.model.failures import HELD_AS, WORDS, FailureKind
 from node.model.records import FailedRevision, Held
 from node.model.states import DeliveryState, HoldState, Origin, RevisionState
+from node.model.work import Kind
 from node.pipeline import stages
-from node.pipeline.engine import DeadJob
 from node.segment.liver import segment_liver
 from node.upkeep.quarantine import Quarantine, wanted
-from tests.bench import Bench, Dead, slices
+from tests.bench import Bench, slices
+from tests.due_time import task_claimed
 from tests.made_ct import SERIES, STUDY
 from tests.node_process import wait_for
 
@@ -60,8 +61,6 @@ def test_a_series_whose_recognition_died_is_held_and_replayed(
     bench.classifier.fails = True
     bench.receive(*slices(*range(6)))
     bench.tick(3)
-    wait_for(lambda: bool(bench.engine.dead()), "the dead job", 60)
-    bench.sweep.rescue(bench.engine, bench.workflows)
     wait_for(lambda: len(bench.pacs.sent) == 6 and bench.nothing_pending(), "the images", 60)
     quarantine.look()
     quarantine.look()
@@ -75,11 +74,9 @@ def test_a_series_whose_recognition_died_is_held_and_replayed(
 
     bench.classifier.fails = False
     quarantine.replay(held)
-    bench.sweep.rescue(bench.engine, bench.workflows)
     bench.tick(1)
     wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "SEG and SR", 60)
 
-    bench.sweep.rescue(bench.engine, bench.workflows)  # the first job is dead for ever
     quarantine.look()
     assert bench.ends("done")()
     assert bench.catalog.quarantine.held() == []
@@ -92,16 +89,12 @@ def test_what_fails_again_is_held_again(bench: Bench, quarantine: Quarantine) ->
     bench.classifier.fails = True
     bench.receive(*slices(*range(6)))
     bench.tick(3)
-    wait_for(lambda: bool(bench.engine.dead()), "the dead job", 60)
-    bench.sweep.rescue(bench.engine, bench.workflows)
     wait_for(bench.ends("unusable"), "the reason", 60)
     quarantine.look()
     first = only(bench)
 
     quarantine.replay(first)
     bench.tick(1)
-    wait_for(lambda: len(bench.engine.dead()) == 2, "the second dead job", 60)
-    bench.sweep.rescue(bench.engine, bench.workflows)
     wait_for(bench.ends("unusable"), "the reason", 60)
     quarantine.look()
 
@@ -168,20 +161,21 @@ def test_a_refused_segmentation_is_held(
 def test_a_segmentation_that_died_in_vain_is_not_declared_dead_again_after_a_replay(
     bench: Bench, quarantine: Quarantine
 ) -> None:
-    """The dead job of the first round is there for ever, and has nothing more to say."""
-    dead = Dead(
-        DeadJob("x", "segment", (SERIES, 1, ["pacs"], [], 0), "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
-    )
-    bench.receive(*slices(*range(6)))
-    bench.tick(3)
-    wait_for(bench.ends("done"), "the verdict", 60)
-    bench.sweep.rescue(dead, bench.workflows)
+    """The dead job of the first round has nothing more to say."""
+    recognition = bench.take_in(*slices(*range(6)))
+    bench.stages.route(recognition, bench.stages.classify(SERIES, 1))
+    dead = task_claimed(bench.catalog, Kind.SEGMENT)
+    bench.catalog.work.die(dead.of, dead.serial, "its process died 10 times")
+    bench.worker.due.look(Kind.SEGMENT)
     quarantine.look()
 
     quarantine.replay(only(bench))
-    bench.tick(1)
-    wait_for(bench.ends("done"), "the second verdict", 60)
-    bench.sweep.rescue(dead, bench.workflows)
+    again = task_claimed(bench.catalog, Kind.RECOGNISE)
+    bench.stages.route(again, bench.stages.classify(SERIES, 1))
+    bench.stages.segment(task_claimed(bench.catalog, Kind.SEGMENT))
+    assert bench.ends("done")()
+    assert not bench.catalog.work.die(dead.of, dead.serial, "its process died 10 times")
+    bench.worker.due.look(Kind.SEGMENT)
 
     assert bench.ends("done")()
 

@@ -21,6 +21,7 @@ from node.store.files import InstanceFiles
 from node.store.looking import look_at_catalog
 from node.store.tables import metadata
 from node.upkeep.quarantine import wanted
+from tests.due_time import revisions_due
 from tests.peers import RunningPostgresql, running_postgresql
 from tests.store_rows import SERIES, STUDY, catalog_on, stored
 
@@ -167,8 +168,10 @@ def test_quarantine_finds_what_went_wrong(catalog: Catalog) -> None:
     assert catalog.unheld.conflicts() == []
     assert catalog.unheld.parked() == []
     catalog.quarantine.start_again(held[HoldKind.SEGMENTATION], 106.0)
-    assert catalog.quarantine.rounds(SERIES, 1) == 1
-    assert catalog.revisions.unqueued() == [(SERIES, 1)]
+    again = catalog.quarantine.get(held[HoldKind.SEGMENTATION].hold.id)
+    assert again is not None
+    assert again.rounds == 1
+    assert revisions_due(catalog) == [(SERIES, 1)]
     catalog.quarantine.take_other(held[HoldKind.CONFLICT], first.transfer_syntax_uid, 107.0)
     known = catalog.instances.get(first.sop_instance_uid)
     assert known is not None

@@ -12,6 +12,7 @@ import pytest
 from node.app import Storage
 from node.deliver.association import Peer
 from node.deliver.dimse import DimseSender
+from node.model.work import Kind
 from node.settings import DimseDestination, NodeSection, Rule, Settings
 from node.worker import Networks, Outside, Worker, build
 from tests.bench import slices
@@ -39,16 +40,15 @@ class Station:
     title: str
     node: Node
     worker: Worker
+    engine: HandEngine
 
     def step(self) -> int:
         """Take in what has come, and send what is due; return how many instances were due."""
-        catalog, now, stages = self.node.catalog, self.node.now, self.worker.stages
+        catalog, now = self.node.catalog, self.node.now
         self.worker.sweep.settle()
-        for uid, revision in catalog.revisions.unqueued():
-            catalog.revisions.mark_queued(uid, revision)
-            plan = stages.route(uid, revision, stages.classify(uid, revision))
-            if plan["segment"]:
-                stages.segment(uid, revision, plan["results_to"], plan["urgent"])
+        for kind in (Kind.RECOGNISE, Kind.SEGMENT):
+            self.worker.due.look(kind)
+            self.engine.run_all()
         due = batches_due(catalog, "other", now)
         count = sum(len(catalog.deliveries.pending(one.key, "other")) for one in due)
         for one in due:
@@ -68,6 +68,7 @@ def station(title: str, node: Node, other: tuple[str, Node], known: bool) -> Sta
     entry = DimseDestination(
         kind="dimse", name="other", ae_title=other[0], host=address, port=port
     )  # by what it calls itself
+    engine = HandEngine()
     worker = build(
         Settings(
             node=NodeSection(ae_title=title, data=node.files.root),
@@ -75,7 +76,7 @@ def station(title: str, node: Node, other: tuple[str, Node], known: bool) -> Sta
             rules=EVERYTHING,
         ),
         Storage(node.catalog, node.files),
-        HandEngine(),
+        engine,
         Networks(AbdomenClassifier(), SwitchableModel()),
         Outside(
             clock=lambda: node.now,
@@ -85,7 +86,7 @@ def station(title: str, node: Node, other: tuple[str, Node], known: bool) -> Sta
             destination=lambda *_: DimseSender("other", peer),
         ),
     )
-    return Station(title, node, worker)
+    return Station(title, node, worker, engine)
 
 
 @pytest.fixture

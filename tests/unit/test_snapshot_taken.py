@@ -17,6 +17,7 @@ from node.store.files import InstanceFiles
 from node.upkeep.snapshots import BUSY_S, SnapshotFiller
 from radnet.errors import UnusableVolumeError
 from radnet.volume.headers import readable_headers
+from tests.due_time import revisions_due
 from tests.made_ct import made_slice
 from tests.store_rows import SERIES, stored
 
@@ -81,7 +82,7 @@ def test_a_series_that_settles_has_what_its_headers_say(node: Node) -> None:
 
     assert (kept.patient_id, kept.modality, kept.study_date) == (PATIENT, "CT", "20260102")
     assert (kept.series_number, kept.header_count, kept.differing) == (4, 2, ())
-    assert node.catalog.revisions.unqueued() == [(SERIES, 1)]
+    assert revisions_due(node.catalog) == [(SERIES, 1)]
     assert node.catalog.snapshots.missing(9) == []
 
 

@@ -8,10 +8,15 @@ from typing import Any
 import pytest
 
 from node.errors import StoreError
-from node.model.records import Delivery, Finding
+from node.model.failures import FailureKind, HoldKind
+from node.model.keys import HeldRevision
+from node.model.records import Delivery, Finding, Hold
 from node.model.states import DeliveryState, Origin, RevisionState
+from node.model.work import Kind, SegmentationPlan
 from node.store.catalog import Catalog
+from node.store.studies.revisions import Ending
 from node.views.studies import page_of_studies
+from tests.due_time import revisions_due, task_claimed
 from tests.store_rows import SERIES, STUDY, stored
 
 
@@ -110,18 +115,74 @@ def test_a_series_that_never_came_cannot_be_settled(catalog: Catalog) -> None:
         catalog.revisions.settle("9.9", {}, 200.0)
 
 
-def test_a_revision_is_queued_once(catalog: Catalog) -> None:
-    """Complete, queued, done; a late `mark_queued` does not take it back."""
+def test_a_revision_is_recognised_and_segmented_once(catalog: Catalog) -> None:
+    """Complete, queued, done: each with the work that follows, in one transaction."""
     catalog.revisions.settle(SERIES, {}, 200.0)
-    assert catalog.revisions.unqueued() == [(SERIES, 1)]
+    catalog.revisions.settle(SERIES, {}, 201.0)
+    assert revisions_due(catalog) == [(SERIES, 1)]
 
-    catalog.revisions.mark_queued(SERIES, 1)
-    assert catalog.revisions.unqueued() == []
+    recognition = task_claimed(catalog, Kind.RECOGNISE)
+    plan = SegmentationPlan(("pacs", "archive"), ("pacs",))
+    routed = Ending(RevisionState.QUEUED, "no rule", segmentation=plan)
+    assert [catalog.revisions.end(recognition, routed) for _ in range(2)] == [True, False]
+    assert revisions_due(catalog) == []
 
-    catalog.revisions.finish(SERIES, 1, RevisionState.UNUSABLE, "no pixels")
-    catalog.revisions.mark_queued(SERIES, 1)
+    segmentation = task_claimed(catalog, Kind.SEGMENT)
+    assert SegmentationPlan.from_json(segmentation.detail) == plan
+    ending = Ending(RevisionState.UNUSABLE, "no pixels", FailureKind.SEGMENTATION)
+    assert [catalog.revisions.end(segmentation, ending) for _ in range(2)] == [True, False]
+    assert not catalog.revisions.end(recognition, routed)
     (summary,) = catalog.studies.series_of(STUDY)
     assert (summary.state, summary.reason) == ("unusable", "no pixels")
+    assert catalog.work.open(Kind.SEGMENT, "") == []
+
+
+@pytest.mark.parametrize("at_work", [Kind.RECOGNISE, Kind.SEGMENT])
+@pytest.mark.parametrize("dead", [False, True])
+def test_whoever_is_at_a_revision_that_is_run_again_is_stale(
+    catalog: Catalog, at_work: Kind, dead: bool
+) -> None:
+    """What it says of its end changes nothing; and the new round begins at the beginning."""
+    catalog.revisions.settle(SERIES, {}, 200.0)
+    stale = task_claimed(catalog, Kind.RECOGNISE)
+    routed = Ending(RevisionState.QUEUED, segmentation=SegmentationPlan(("pacs",)))
+    if at_work is Kind.SEGMENT:
+        assert catalog.revisions.end(stale, routed)
+        stale = task_claimed(catalog, Kind.SEGMENT)
+    if dead:
+        assert catalog.work.die(stale.of, stale.serial, "killed")
+    catalog.quarantine.hold(Hold(HoldKind.MIXED, STUDY, SERIES, HeldRevision(1), "x"), 201.0)
+    (held,) = catalog.quarantine.held()
+
+    catalog.quarantine.start_again(held, 202.0)
+
+    assert not catalog.revisions.end(stale, Ending(RevisionState.DONE))
+    assert not catalog.work.die(stale.of, stale.serial, "killed")
+    (row,) = catalog.revisions.of_series(SERIES)
+    assert row.state is RevisionState.COMPLETE
+    assert catalog.work.open(Kind.SEGMENT, "") == []
+    again = task_claimed(catalog, Kind.RECOGNISE)
+    assert (again.attempts, again.begins, again.reason, again.detail) == (0, 0, "", {})
+    assert catalog.revisions.end(again, routed)
+    assert task_claimed(catalog, Kind.SEGMENT).serial > (
+        stale.serial if at_work is Kind.SEGMENT else 0
+    )
+
+
+def test_what_was_noted_of_a_death_is_not_that_of_the_next_round(catalog: Catalog) -> None:
+    """Else a series whose first recognition died would never be recognised again."""
+    catalog.revisions.settle(SERIES, {}, 200.0)
+    first = task_claimed(catalog, Kind.RECOGNISE)
+    assert catalog.work.later(first, 0.0, attempts=1, reason="died", detail={"died": {}})
+    assert task_claimed(catalog, Kind.RECOGNISE).detail == {"died": {}}
+    second = catalog.work.task(first.of)
+    assert second is not None
+    assert catalog.revisions.end(second, Ending(RevisionState.UNUSABLE, "died"))
+
+    (one,) = catalog.revisions.candidates(SERIES)
+    assert catalog.quarantine.begin_round(one, False, 202.0)
+
+    assert task_claimed(catalog, Kind.RECOGNISE).detail == {}
 
 
 def test_studies_come_with_the_latest_first(catalog: Catalog) -> None:

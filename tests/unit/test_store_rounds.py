@@ -5,10 +5,12 @@ import pytest
 from node.model.failures import HoldKind
 from node.model.keys import HeldRevision
 from node.model.records import Hold
-from node.model.states import DeliveryState, RevisionState
+from node.model.states import DeliveryState, HoldState, RevisionState
+from node.model.work import Kind
 from node.receive.tally import MOST, AssociationTally
 from node.store.catalog import Catalog
-from tests.due_time import batch_claimed, batches_due
+from node.store.studies.revisions import Ending
+from tests.due_time import batch_claimed, batches_due, revisions_due, task_claimed
 from tests.store_rows import SERIES, STUDY, stored
 
 
@@ -21,24 +23,27 @@ def through(catalog: Catalog) -> Catalog:
     return catalog
 
 
-def test_rounds_of_quarantine_and_of_reprocessing_add_up(through: Catalog) -> None:
-    """A job's id is made of the round: one that was used before would run nothing."""
-    seen = [through.quarantine.rounds(SERIES, 1)]
+def test_each_round_of_quarantine_and_of_reprocessing_is_a_job_of_its_own(
+    through: Catalog,
+) -> None:
+    """A job's id is made of the claim: one that was used before would run nothing."""
+    seen: list[str] = []
     for again in (False, True, False):
         (one,) = through.revisions.candidates(SERIES)
         assert through.quarantine.begin_round(one, again, 200.0)
         assert through.revisions.is_sent_again(SERIES, 1) is again
-        seen.append(through.quarantine.rounds(SERIES, 1))
-        through.revisions.finish(SERIES, 1, RevisionState.UNUSABLE, "recognition died")
+        first = task_claimed(through, Kind.RECOGNISE)
+        assert through.revisions.end(first, Ending(RevisionState.UNUSABLE, "recognition died"))
         through.quarantine.hold(
             Hold(HoldKind.RECOGNITION, STUDY, SERIES, HeldRevision(1), "x"), 201.0
         )
         (held,) = through.quarantine.held()
         through.quarantine.start_again(held, 202.0)
-        seen.append(through.quarantine.rounds(SERIES, 1))
-        through.revisions.finish(SERIES, 1, RevisionState.DONE)
+        second = task_claimed(through, Kind.RECOGNISE)
+        assert through.revisions.end(second, Ending(RevisionState.DONE))
+        seen += [first.job, second.job]
 
-    assert seen == sorted(set(seen))
+    assert len(set(seen)) == 6
     assert not through.revisions.is_sent_again(SERIES, 1)
 
 
@@ -47,7 +52,7 @@ def test_a_round_begins_once(through: Catalog) -> None:
     (one,) = through.revisions.candidates(STUDY)
 
     assert [through.quarantine.begin_round(one, False, 200.0) for _ in range(2)] == [True, False]
-    assert through.revisions.unqueued() == [(SERIES, 1)]
+    assert revisions_due(through) == [(SERIES, 1)]
     assert [e.event for e in through.ledger.history(STUDY)].count("reprocessed") == 1
 
 
@@ -114,7 +119,7 @@ def test_what_is_held_is_run_again_whatever_its_revision_is_at(
 
     through.quarantine.start_again(held, 202.0)
 
-    assert through.revisions.unqueued() == [(SERIES, 1)]
+    assert revisions_due(through) == [(SERIES, 1)]
     (row,) = through.revisions.of_series(SERIES)
     assert (row.state, row.reason, row.failure_kind) == (RevisionState.COMPLETE, "", None)
-    assert through.quarantine.rounds(SERIES, 1) == 2
+    assert (row.rounds, through.quarantine.held((HoldState.REPLAYED,))[0].rounds) == (1, 1)

@@ -23,6 +23,7 @@ from node.model.states import (
 from node.model.work import Kind
 from node.store.catalog import Catalog
 from node.store.database import migrations
+from tests.due_time import revisions_due
 from tests.store_rows import SERIES, STUDY, uid
 
 BEFORE: Final = "0010"
@@ -135,6 +136,8 @@ def test_a_revision_stays_in_its_state(old: Old, state: RevisionState) -> None:
 
     (row,) = catalog.revisions.of_series(SERIES)
     assert (row.revision, row.state) == (3, state)
+    taken_up = state in (RevisionState.COMPLETE, RevisionState.QUEUED)
+    assert revisions_due(catalog) == [(SERIES, 3)] * taken_up
     catalog.close()
 
 
@@ -176,7 +179,6 @@ def test_what_is_held_has_its_key_and_its_id(old: Old) -> None:
     ]
     assert [str(one.hold.key) for one in held] == [what for _, what, _, _ in HOLDS]
     assert all(one.rounds == 2 for one in held)
-    assert catalog.quarantine.rounds(SERIES, 12) == 2
     catalog.close()
 
 
@@ -237,7 +239,7 @@ def test_a_circuit_stays_in_its_state(old: Old, state: str) -> None:
     catalog.close()
 
 
-@pytest.mark.parametrize("version", ["0010", "0011", "0012", "0013", "0018"])
+@pytest.mark.parametrize("version", ["0010", "0011", "0012", "0013", "0018", "0019"])
 def test_going_back_is_refused_with_the_reason(old: Old, version: str) -> None:
     """Half of a catalog is worse than none: the back-up is the way back."""
     catalog = old.migrated()

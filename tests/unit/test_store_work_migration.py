@@ -1,5 +1,6 @@
 """What was due under the version before is due under this one, when it was due then."""
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -140,3 +141,55 @@ def test_circuits_that_were_open_are_probed(empty_database: str) -> None:
 
 def _probes(catalog: Catalog, destination: str) -> list[Task]:
     return catalog.work.open(Kind.PROBE, destination)
+
+
+def test_series_go_on_where_they_were(empty_database: str) -> None:
+    """What was complete or at work is recognised, first what came first; what ended has ended."""
+    states = ("queued", "complete", "done", "unusable", "queued")
+    revisions = [
+        {
+            "series_instance_uid": f"1.2.{n}", "revision": 10 + n, "state": state, "reason": "",
+            "evidence": {}, "completed_at": 90.0 - n, "instance_count": 1, "rounds": n,
+        }
+        for n, state in enumerate(states)
+    ]  # fmt: skip
+    revisions[4]["completed_at"] = 9e9  # somebody has set the clock back since
+    before(empty_database, "0019", revision=revisions)
+
+    catalog = migrated(empty_database)
+
+    due = catalog.work.open(Kind.RECOGNISE, "")
+    assert [(one.key, one.due_at) for one in due[:2]] == [("1.2.1/11", 89.0), ("1.2.0/10", 90.0)]
+    assert due[2].key == "1.2.4/14"
+    assert due[2].due_at <= time.time()
+    assert {(one.state, one.detail == {}) for one in due} == {(WorkState.WAITING, True)}
+    assert catalog.work.open(Kind.SEGMENT, "") == []
+    found = [catalog.revisions.of_series(f"1.2.{n}")[0].state for n in range(len(states))]
+    assert found == list(states)
+    catalog.close()
+
+
+def test_what_jobs_of_the_version_before_had_claimed_is_due_at_once(empty_database: str) -> None:
+    """The engine never resumes them, and knows their ids: nothing would run for ten minutes."""
+    rows: list[dict[str, Any]] = [
+        {
+            "kind": "deliver", "lane": "pacs", "key": f"source/1.2.{n}/1", "state": state,
+            "serial": 3, "attempts": n, "begins": 1, "urgent": False, "due_at": 50.0 + n,
+            "lease_until": 9e9 if state == "claimed" else None, "holder": "host:worker",
+            "reason": "x", "detail": {}, "changed_at": 60.0,
+        }
+        for n, state in enumerate(("waiting", "claimed", "dead", "done"))
+    ]  # fmt: skip
+    before(empty_database, "0019", work=rows)
+
+    catalog = migrated(empty_database)
+
+    found = catalog.work.open(Kind.DELIVER, "pacs")
+    assert [(one.key, one.state, one.serial, one.due_at) for one in found] == [
+        ("source/1.2.0/1", WorkState.WAITING, 3, 50.0),
+        ("source/1.2.1/1", WorkState.WAITING, 4, 51.0),
+        ("source/1.2.2/1", WorkState.DEAD, 3, 52.0),
+    ]
+    assert catalog.work.resume("host:worker", list(Kind)) == []
+    assert catalog.work.begin(found[1].of, 3, 3) is None
+    catalog.close()

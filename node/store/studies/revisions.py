@@ -8,23 +8,24 @@ import sqlalchemy as sa
 
 from node.model.events import EventKind, LedgerEvent
 from node.model.failures import FailureKind
+from node.model.keys import RevisionKey
 from node.model.records import Revision
 from node.model.states import (
     REVISION_AGAIN,
     REVISION_DONE,
-    REVISION_LOST,
-    REVISION_QUEUED,
     REVISION_REPLAYED,
     REVISION_ROUTED,
     REVISION_UNUSABLE,
     Move,
     RevisionState,
 )
+from node.model.work import SegmentationPlan, Task, recognition_of, segmentation_of
 from node.store.database import Database
 from node.store.ledger import Ledger
 from node.store.studies.instances import Instances
 from node.store.studies.series import Studies
 from node.store.tables import revision, series
+from node.store.work import Work
 
 Standing = Literal["through", "in work", "coming in", "deleted"]
 """Only what is through can be run again."""
@@ -38,6 +39,24 @@ class Candidate:
     series_instance_uid: str
     revision: int
     standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the work on a revision ended.
+
+    Attributes
+    ----------
+    kind : FailureKind or None
+        What went wrong; None where the series is what it is.
+    segmentation : SegmentationPlan or None
+        What follows: only where the state is "queued".
+    """
+
+    state: RevisionState
+    reason: str = ""
+    kind: FailureKind | None = None
+    segmentation: SegmentationPlan | None = None
 
 
 _ENDS: Final = {
@@ -54,14 +73,20 @@ class Revisions:
     ----------
     database : Database
         Where the rows are.
-    ledger, instances, studies
+    ledger, instances, studies, work
         Owners of what is written together with a revision.
     """
 
     def __init__(
-        self, database: Database, ledger: Ledger, instances: Instances, studies: Studies
+        self,
+        database: Database,
+        ledger: Ledger,
+        instances: Instances,
+        studies: Studies,
+        work: Work,
     ) -> None:
         self._database = database
+        self._work = work
         self._ledger = ledger
         self._instances = instances
         self._studies = studies
@@ -74,6 +99,8 @@ class Revisions:
         judged: int | None = None,
     ) -> int | None:
         """Make the next revision, state "complete", of all instances recorded by now.
+
+        To recognise it is due with that, in one transaction.
 
         Parameters
         ----------
@@ -118,37 +145,8 @@ class Revisions:
             )
             self._instances.assign(connection, series_instance_uid, number)
             self._studies.settled(connection, series_instance_uid, number)
+            self._work.add(connection, recognition_of(RevisionKey(series_instance_uid, number)))
             return number
-
-    def unqueued(self) -> list[tuple[str, int]]:
-        """Return the revisions that no workflow has been enqueued for, oldest first."""
-        query = (
-            sa.select(revision.c.series_instance_uid, revision.c.revision)
-            .where(revision.c.state == RevisionState.COMPLETE)
-            .order_by(revision.c.completed_at)
-        )
-        with self._database.read() as connection:
-            return [(row[0], row[1]) for row in connection.execute(query)]
-
-    def mark_queued(self, series_instance_uid: str, number: int) -> None:
-        """Note that the workflow of a complete revision is enqueued."""
-        with self._database.write() as connection:
-            connection.execute(_moved(series_instance_uid, number, REVISION_QUEUED))
-
-    def queued_since(self, moment: float) -> list[tuple[str, int]]:
-        """Return the revisions that were made before a moment and are queued or worked on."""
-        query = sa.select(revision.c.series_instance_uid, revision.c.revision).where(
-            revision.c.state == RevisionState.QUEUED, revision.c.completed_at < moment
-        )
-        with self._database.read() as connection:
-            return [(row[0], row[1]) for row in connection.execute(query)]
-
-    def queue_again(self, series_instance_uid: str, number: int) -> None:
-        """Put a revision whose job is gone back to where it was complete."""
-        with self._database.write() as connection:
-            connection.execute(
-                _moved(series_instance_uid, number, REVISION_LOST).values(reason="")
-            )
 
     def finish(
         self,
@@ -158,18 +156,40 @@ class Revisions:
         reason: str = "",
         kind: FailureKind | None = None,
     ) -> None:
-        """Note how a revision ended, or with "queued" that its segmentation follows.
+        """Note how a revision ended that nothing is at; see `end`.
 
         Parameters
         ----------
         kind : FailureKind or None
             What went wrong; None where the series is what it is.
         """
-        ended: dict[str, Any] = {"reason": reason, "failure_kind": kind}
-        if state is not RevisionState.QUEUED:
-            ended |= {"send_again": False}  # it was, in this round
+        key, ending = RevisionKey(series_instance_uid, number), Ending(state, reason, kind)
         with self._database.write() as connection:
-            connection.execute(_moved(series_instance_uid, number, _ENDS[state]).values(ended))
+            connection.execute(_ended(key, ending))
+
+    def end(self, task: Task, ending: Ending) -> bool:
+        """Note how the work on a revision ended; tell whether it was ours to say.
+
+        That it is done, what the revision is now, and that its segmentation is due: all of it,
+        or nothing, where the revision is run again since, or by somebody else.
+        """
+        with self._database.write() as connection:
+            return self.end_in(connection, task, ending)
+
+    def end_in(self, connection: sa.Connection, task: Task, ending: Ending) -> bool:
+        """Note within a transaction how the work on a revision ended."""
+        key = RevisionKey.parse(task.key)
+        # The row of the revision first, as whoever has it run again: else the two would wait for
+        # each other.
+        locked = sa.select(revision.c.state).where(*_of(key.series, key.number))
+        connection.execute(locked.with_for_update())
+        if not self._work.done_in(connection, task):
+            return False
+        connection.execute(_ended(key, ending))
+        if ending.segmentation is not None:
+            plan = ending.segmentation.as_json()
+            self._work.add(connection, segmentation_of(key), detail=plan)
+        return True
 
     def of_series(self, series_instance_uid: str) -> list[Revision]:
         """Return the revisions of a series, first to last."""
@@ -257,7 +277,10 @@ class Revisions:
             )
             .returning(revision.c.rounds)
         ).one_or_none()
-        return None if begun is None else int(begun.rounds)
+        if begun is None:
+            return None
+        self._run_again(connection, series_instance_uid, number)
+        return int(begun.rounds)
 
     def replay(self, connection: sa.Connection, series_instance_uid: str, number: int) -> None:
         """Put a revision that was held back to where it was complete, whatever it is at."""
@@ -266,6 +289,13 @@ class Revisions:
                 reason="", failure_kind=None
             )
         )
+        self._run_again(connection, series_instance_uid, number)
+
+    def _run_again(self, connection: sa.Connection, series_instance_uid: str, number: int) -> None:
+        """Let a revision be recognised from the beginning; whoever is at it is stale."""
+        key = RevisionKey(series_instance_uid, number)
+        self._work.restart(connection, recognition_of(key))
+        self._work.empty(connection, segmentation_of(key))
 
 
 def _standing(row: sa.Row[Any]) -> Standing:
@@ -278,6 +308,14 @@ def _standing(row: sa.Row[Any]) -> Standing:
 
 def _of(series_instance_uid: str, number: int) -> Sequence[sa.ColumnElement[bool]]:
     return [revision.c.series_instance_uid == series_instance_uid, revision.c.revision == number]
+
+
+def _ended(key: RevisionKey, ending: Ending) -> sa.Update:
+    """Return the UPDATE of one revision that says how it ended."""
+    ended: dict[str, Any] = {"reason": ending.reason, "failure_kind": ending.kind}
+    if ending.state is not RevisionState.QUEUED:
+        ended |= {"send_again": False}  # it was, in this round
+    return _moved(key.series, key.number, _ENDS[ending.state]).values(ended)
 
 
 def _moved(series_instance_uid: str, number: int, move: Move[RevisionState]) -> sa.Update:
