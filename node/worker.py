@@ -28,7 +28,9 @@ from node.pipeline.due import DueWork
 from node.pipeline.engine import Engine
 from node.pipeline.giving_up import GivingUp
 from node.pipeline.owed import OwedReports
+from node.pipeline.probing import Probing
 from node.pipeline.stages import Stages
+from node.pipeline.strays import Strays
 from node.pipeline.sweep import Sweep
 from node.pipeline.ticker import Job, Ticker
 from node.route.rules import compile_rules
@@ -51,6 +53,7 @@ SWEEP_S: Final = 0.5
 HOLD_S: Final = 10.0
 FORGET_S: Final = 10.0
 COMMIT_S: Final = 2.0
+STRAYS_S: Final = 600.0
 RETAIN_S: Final = 600.0
 PRUNE_S: Final = 3600.0
 FILL_S: Final = 20.0
@@ -117,6 +120,7 @@ class Worker:
     dispatcher: Dispatcher
     commitments: CommitmentRequests
     due: DueWork
+    strays: Strays
     sweep: Sweep
     quarantine: Quarantine
     upkeep: list[tuple[Job, float]]
@@ -137,6 +141,7 @@ class Worker:
             (self.quarantine.look, HOLD_S),
             (self.forget, FORGET_S),
             (self.commitments.tick, COMMIT_S),
+            (self.strays.look, STRAYS_S),
             *((partial(self.due.look, kind), SWEEP_S) for kind in self.due.kinds),
             *self.upkeep,
         ]
@@ -250,6 +255,7 @@ def build(
     catalog, files, name = storage.catalog, storage.files, engine.executor_id
     stages = _stages(settings, storage, networks, outside)
     delivering = _delivering(settings, storage, stages, name, outside)
+    probing = Probing(catalog, delivering.destinations, outside.clock, outside.random)
     dispatcher = Dispatcher(catalog, delivering.terms, outside.local_time)
     committed = _commitments(settings, storage, outside)
     due = DueWork(engine, catalog.work, name, outside.monotonic)
@@ -258,7 +264,7 @@ def build(
     due.add([workflows.segmentation(engine, stages, giving_up)])
     at_once = AT_ONCE + len(delivering.destinations)
     due.add([workflows.delivery(engine, delivering, dispatcher.choose, at_once)])
-    due.add([workflows.probes(engine, delivering, dispatcher.choose_probes)])
+    due.add([workflows.probes(engine, probing)])
     due.add(workflows.storage_commitment(engine, committed, _owed(settings, storage, outside)))
     policy = Policy(settings.series.settle_s, settings.series.quiet_s)
     return Worker(
@@ -269,6 +275,7 @@ def build(
         dispatcher=dispatcher,
         commitments=committed,
         due=due,
+        strays=Strays(engine, catalog.work),
         sweep=Sweep(catalog, files, policy, readable_headers, outside.clock, outside.monotonic),
         quarantine=Quarantine(catalog, files, outside.clock),
         upkeep=_upkeep(settings, storage, outside),

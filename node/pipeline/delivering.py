@@ -24,8 +24,7 @@ from node.deliver.destination import (
     TaggingDestination,
 )
 from node.deliver.turns import Terms, held_because, is_open
-from node.errors import DeliveryError
-from node.model.records import Circuit, StoredInstance
+from node.model.records import StoredInstance
 from node.model.states import DeliveryState
 from node.model.work import Task
 from node.store.catalog import Catalog
@@ -108,24 +107,6 @@ class Delivering:
         elif not self.catalog.deliveries.end_batch(job):
             self.catalog.work.later(job, 0.0, attempts=job.attempts)
 
-    def probe(self, job: Task) -> None:
-        """Probe a destination whose circuit is open."""
-        target = self.destinations.get(job.lane)
-        if target is None:  # no longer in the settings: it waits until it is there again
-            self.catalog.work.later(job, 0.0, attempts=job.attempts, reason=job.reason)
-            return
-        try:
-            answer = target.check()
-        except DeliveryError as error:
-            self._end_probe(job, partial(breaker.probe_failed, reason=str(error)))
-        else:
-            log.info("destination answers again", destination=job.lane, answer=answer)
-            self._end_probe(job, breaker.probe_answered)
-
-    def bury_probe(self, job: Task) -> None:
-        """Count a probe whose job died: the destination did not answer it."""
-        self._end_probe(job, partial(breaker.probe_failed, reason=f"probe died: {job.reason}"))
-
     def bury(self, job: Task) -> None:
         """Count an attempt whose job died; the next one comes after the usual wait."""
         pending = self.catalog.deliveries.pending(job.key, job.lane)
@@ -184,17 +165,10 @@ class Delivering:
                 reason=next(iter(tally.reasons.values())),
                 break_after=self._terms(destination).break_after,
             )
-            after = self.catalog.outlets.change_circuit(
-                destination, change, now, self._probe_wait_s
-            )
+            wait_s = partial(breaker.probe_wait_s, random=self.random)
+            after = self.catalog.outlets.change_circuit(destination, change, now, wait_s)
             if after.state == "open":
                 log.warning("circuit open", destination=destination, because=after.reason)
-
-    def _end_probe(self, job: Task, change: Callable[[Circuit], Circuit]) -> None:
-        self.catalog.outlets.end_probe(job, change, self.clock(), self._probe_wait_s)
-
-    def _probe_wait_s(self, openings: int) -> float:
-        return breaker.probe_wait_s(openings, self.random)
 
     def _is_tagged(self, target: Destination, job: Task) -> bool:
         return not isinstance(target, TaggingDestination) or self.tag(target, job.key)

@@ -1,4 +1,4 @@
-"""Whose turn it is: what is claimed next for delivery, and which destination is probed."""
+"""Whose turn it is: what is claimed next for delivery."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import time
@@ -60,14 +60,3 @@ class Dispatcher:
             only_urgent = bool(held_because(terms, outlet, local, urgent=False))
             due[name] = waiting.first(name, free, only_urgent=only_urgent)
         return chosen(due, in_flight, self._terms, AT_ONCE)[:room]
-
-    def choose_probes(self, waiting: Waiting, room: int) -> Sequence[Task]:
-        """Return the probes to send next, of destinations that nobody has paused."""
-        outlets = self._catalog.outlets.all()
-        due = [
-            task
-            for name in waiting.lanes()
-            if name in self._terms and not outlets.get(name, Outlet()).paused
-            for task in waiting.first(name, 1)
-        ]
-        return sorted(due, key=lambda task: task.due_at)[:room]

@@ -76,6 +76,15 @@ class Queue:
     at_once: int
 
 
+@dataclass(frozen=True)
+class StandingJob:
+    """A job that has not ended."""
+
+    workflow_id: str
+    workflow: str
+    arguments: tuple[Any, ...]
+
+
 def _is_passing(error: BaseException) -> bool:
     """Tell whether a step failed of something that passes by itself."""
     return isinstance(error, StoreError)
@@ -132,6 +141,7 @@ class Engine:
 
     def __init__(self, url: str, executor_id: str) -> None:
         self.executor_id = executor_id
+        self._queues: frozenset[str] = frozenset()
         look_at_pipeline(url)
         config: DBOSConfig = {
             "name": "radnet-node",
@@ -192,6 +202,7 @@ class Engine:
 
     def launch(self, queues: list[Queue]) -> None:
         """Start the queues and resume what this executor left unfinished."""
+        self._queues = frozenset(queue.name for queue in queues)
         DBOS.listen_queues([queue.name for queue in queues])
         DBOS.launch()
         for queue in queues:
@@ -205,6 +216,25 @@ class Engine:
         """Put a job on a queue; a known `workflow_id` is left as it is."""
         with SetWorkflowID(workflow_id):
             DBOS.enqueue_workflow(queue, workflow, *arguments)
+
+    def standing_elsewhere(self) -> list[StandingJob]:
+        """Return the jobs on queues of other processes that have not ended; at most 200."""
+        found = DBOS.list_workflows(
+            status=list(LIVE_STATES),
+            app_version=APPLICATION_VERSION,
+            queues_only=True,
+            load_output=False,
+        )
+        elsewhere = [
+            StandingJob(job.workflow_id, job.name, tuple(job.input["args"]) if job.input else ())
+            for job in found
+            if job.queue_name not in self._queues
+        ]
+        return elsewhere[:FORGOTTEN_AT_ONCE]
+
+    def cancel(self, workflow_id: str) -> None:
+        """End a job that stands on a queue; who is at it notices at its next step."""
+        DBOS.cancel_workflow(workflow_id)
 
     def forget(self, before: float) -> int:
         """Remove jobs that were made before a time and have ended; return how many, at most 400.

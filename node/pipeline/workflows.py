@@ -25,19 +25,21 @@ ask        a request for storage commitment         what it names is asked for i
 report     the promise to commit, or not            later, or parked
 =========  =======================================  ==========================================
 
-What the steps of a job do stands in `stages`, `delivering`, `commitments` and `owed`; here is only
-their order.
+What the steps of a job do stands in `stages`, `delivering`, `probing`, `commitments` and `owed`;
+here is only their order.
 """
 
-from typing import Final, Protocol
+from typing import Final
 
 from node.model.keys import RevisionKey
 from node.model.work import Kind, Task
 from node.pipeline.commitments import CommitmentRequests
+from node.pipeline.delivering import Delivering
 from node.pipeline.due import Choose, Handler, in_turn
 from node.pipeline.engine import Engine
 from node.pipeline.giving_up import DIED, GivingUp
 from node.pipeline.owed import OwedReports
+from node.pipeline.probing import Probing
 from node.pipeline.stages import Stages
 from node.pipeline.time_limit import (
     LONGEST_PROBE_S,
@@ -48,22 +50,6 @@ from node.pipeline.time_limit import (
 
 SEGMENT_LIVES: Final = 10
 """A segmentation is given up late: images do not wait for it, and restarts are not its fault."""
-
-
-class Delivers(Protocol):
-    """The steps of delivery."""
-
-    def send(self, job: Task) -> None:
-        """Make one attempt with a batch."""
-
-    def bury(self, job: Task) -> None:
-        """Count an attempt whose job died."""
-
-    def probe(self, job: Task) -> None:
-        """Probe a destination whose circuit is open."""
-
-    def bury_probe(self, job: Task) -> None:
-        """Count a probe whose job died."""
 
 
 def recognition(engine: Engine, stages: Stages, giving_up: GivingUp) -> Handler:
@@ -85,16 +71,16 @@ def segmentation(engine: Engine, stages: Stages, giving_up: GivingUp) -> Handler
     return Handler(Kind.SEGMENT, 1, segment, bury, choose, SEGMENT_LIVES)
 
 
-def delivery(engine: Engine, delivering: Delivers, choose: Choose, at_once: int) -> Handler:
+def delivery(engine: Engine, delivering: Delivering, choose: Choose, at_once: int) -> Handler:
     """Return what is done to deliver a batch; `at_once` is how many may be on their way."""
     send = engine.step(delivering.send, "send")
     return Handler(Kind.DELIVER, at_once, send, delivering.bury, choose)
 
 
-def probes(engine: Engine, delivering: Delivers, choose: Choose) -> Handler:
+def probes(engine: Engine, probing: Probing) -> Handler:
     """Return what is done to probe a destination whose circuit is open."""
-    probe = engine.step(delivering.probe, "probe", LONGEST_PROBE_S)
-    return Handler(Kind.PROBE, 4, probe, delivering.bury_probe, choose)
+    probe = engine.step(probing.probe, "probe", LONGEST_PROBE_S)
+    return Handler(Kind.PROBE, 4, probe, probing.bury, probing.choose)
 
 
 def storage_commitment(
