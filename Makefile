@@ -7,6 +7,8 @@ MINUTES ?= 10
 SEED ?= 10000
 ASSOCIATIONS ?= 10000
 BIN = $(VENV)/bin
+# What runs the networks is made once, for all that is started here.
+export RADNET_MODELS ?= $(abspath $(VENV))/models
 INSTALLED = $(VENV)/.installed
 
 RUNS ?= 3
@@ -20,6 +22,8 @@ $(INSTALLED): pyproject.toml
 	@echo "Installing PyTorch and some 100 packages into $(VENV): minutes, 2.5 GB, once"
 	$(BIN)/python -m pip install torch==2.13.0
 	$(BIN)/python -m pip install --editable '.[test,dev]'
+	@echo "Making what runs the networks, and comparing it with PyTorch: a minute or two, once"
+	$(BIN)/radnet models
 	touch $@
 
 run: $(INSTALLED)

@@ -1,6 +1,6 @@
 """The wiring of parts: settings in, running processes out. Nothing is decided here.
 
-The worker is wired in `node.worker`, which imports the networks (six seconds, 0.6 GB): the
+The worker is wired in `node.worker`, which imports what runs the networks (two seconds): the
 receiver, the supervisor and the commands must not wait for them.
 """
 

@@ -15,11 +15,11 @@ import structlog
 
 from node.app import Storage, local_time, open_storage
 from node.audit.reporting import audited
-from node.classify.recognise import SeriesClassifier
 from node.deliver.build import build as build_destination
 from node.deliver.build import peer_of, terms_of
 from node.deliver.destination import Destination
 from node.deliver.origin import Origins
+from node.networks import Networks, load
 from node.pipeline import workflows
 from node.pipeline.commitments import CommitmentRequests, Committing
 from node.pipeline.delivering import Delivering
@@ -34,7 +34,6 @@ from node.pipeline.strays import Strays
 from node.pipeline.sweep import Sweep
 from node.pipeline.ticker import Job, Ticker
 from node.route.rules import compile_rules
-from node.segment.liver import LiverModel
 from node.series.completeness import Policy
 from node.settings import Destination as DestinationSettings
 from node.settings import DimseDestination, Settings
@@ -43,8 +42,7 @@ from node.upkeep.pruning import PruningJob
 from node.upkeep.quarantine import Quarantine
 from node.upkeep.retention import RetentionJob
 from node.upkeep.snapshots import SnapshotFiller
-from radnet.inference.classifier import Classifier
-from radnet.inference.segmenter import LiverSegmenter
+from radnet.inference.models import Making
 from radnet.volume.headers import readable_headers
 
 log = structlog.get_logger()
@@ -61,21 +59,6 @@ JOBS_KEPT_S: Final = 30 * 86400.0
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
-
-
-@dataclass(frozen=True)
-class Networks:
-    """What recognises a series, and what finds the liver in it."""
-
-    classifier: SeriesClassifier
-    liver: LiverModel
-
-
-def load(settings: Settings) -> Networks:
-    """Load the weights that the settings name, or the shipped ones."""
-    models = settings.models
-    classifier = Classifier.load(models.classifier, models.precision)
-    return Networks(classifier, LiverSegmenter.load(models.liver, classifier, models.precision))
 
 
 @dataclass(frozen=True)
@@ -282,6 +265,22 @@ def build(
     )
 
 
+class _StoppedError(Exception):
+    """The worker is to end, while a model is being made."""
+
+
+def _told_until(stop: threading.Event) -> Making:
+    """Return what logs that a model is being made, and ends that when `stop` is set."""
+
+    def making(task: str, done: float) -> None:
+        if stop.is_set():
+            raise _StoppedError
+        if not done:
+            log.info("a model is made of the weights, once: a minute or two", network=task)
+
+    return making
+
+
 def work(settings: Settings, stop: threading.Event) -> None:
     """Run recognition, routing, segmentation and delivery until `stop` is set.
 
@@ -294,7 +293,10 @@ def work(settings: Settings, stop: threading.Event) -> None:
         Set: it ends in good order.
     """
     storage = open_storage(settings)
-    networks = load(settings)
+    try:
+        networks = load(settings, _told_until(stop))
+    except _StoppedError:
+        return
     engine = Engine(settings.node.pipeline, executor_id(storage.files, socket.gethostname()))
     worker = build(settings, storage, engine, networks)
     worker.launch()

@@ -19,6 +19,7 @@ from node.model.keys import RevisionKey
 from node.model.records import Revision
 from node.model.states import WorkState
 from node.model.work import Kind, SegmentationPlan, Task, segmentation_of
+from node.networks import Networks
 from node.pipeline.engine import APPLICATION_VERSION, LIVE_STATES, Engine
 from node.pipeline.ticker import Ticker
 from node.receive.disk_space import DiskSpace
@@ -29,7 +30,7 @@ from node.settings import FolderDestination, NodeSection, Rule, Settings
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 from node.store.paths import DERIVED
-from node.worker import Networks, Outside, build
+from node.worker import Outside, build
 from tests.due_time import Moment, note_looks, task_claimed
 from tests.made_ct import SERIES, STUDY, made_slice
 from tests.made_networks import AbdomenClassifier, SwitchableModel

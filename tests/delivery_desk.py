@@ -16,11 +16,12 @@ from node.deliver.turns import Terms
 from node.model.records import Delivery, StoredInstance
 from node.model.states import Origin, WorkState
 from node.model.work import Kind
+from node.networks import Networks
 from node.pipeline.engine import Engine
 from node.settings import FolderDestination, NodeSection, Settings
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
-from node.worker import Networks, Outside, Worker, build
+from node.worker import Outside, Worker, build
 from tests.due_time import Moment, note_looks
 from tests.inline_jobs import HandEngine
 from tests.made_ct import MadeModel

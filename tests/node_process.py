@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from node.deliver.build import build
@@ -27,6 +28,13 @@ def wait_for(condition: Callable[[], bool], what: str, patience_s: float = PATIE
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {patience_s:g} s in vain for {what}")
         time.sleep(0.1)
+
+
+@cache
+def models_made() -> None:
+    """Have the models of the shipped weights made, once: no node that is waited for makes them."""
+    make = "from radnet.cli import main; main()"
+    subprocess.run([sys.executable, "-c", make, "models"], check=True)
 
 
 class Program:
@@ -71,6 +79,8 @@ class Program:
 
     def launch(self) -> None:
         """Start it and wait for nothing: it may be killed before it answers."""
+        if self._role in ("run", "work"):
+            models_made()
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "node.cli", self._role, "--config", str(self.config)]
             self._process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""`radnode check`: the settings, the node itself and every destination, before the first study."""
+"""`radnode check` and `radnode models`: what can be known and made before the first study."""
 
 import typer
 
@@ -10,6 +10,7 @@ from node.cli.shown import (
     errors,
     reported_errors,
     sound,
+    usable,
 )
 from node.errors import DeliveryError
 
@@ -48,3 +49,30 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
                 )
         if failed:
             raise typer.Exit(FAILED)
+
+
+@commands.command()
+def models(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Make and check what runs the networks, so that the worker's next start need not wait for it.
+
+    It is made once for each weights file, and again when OpenVINO is upgraded, and kept in the
+    data folder, or in the folder that RADNET_MODELS names.
+
+    Exit status 1: weights cannot be used, or it cannot be made or kept.
+    """
+    from node import app
+    from node.networks import load
+
+    with reported_errors():
+        settings = usable(config)
+        app.open_storage(settings)
+        with errors.status("Loading weights") as status:
+
+            def making(task: str, done: float) -> None:
+                status.update(f"Making the {task}'s model of its weights, once: {done:.0%}")
+
+            networks = load(settings, making)
+        for task, digest in (
+            ("classifier", networks.classifier.digest), ("liver", networks.liver.digest),
+        ):  # fmt: skip
+            console.print(f"{task} weights {digest[:12]}: ready", highlight=False)

@@ -3,7 +3,6 @@
 Exit status: 0 done, 1 failed, 2 wrong usage or input.
 """
 
-import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from radnet.cli import complete, experiment, fetch, labels, manifest
 from radnet.cli.evaluate import evaluate
+from radnet.cli.models import models
 from radnet.cli.scans import classify, say, segment, shown
 from radnet.cli.train import train
 from radnet.errors import (
@@ -36,6 +36,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(classify)
 app.command()(segment)
+app.command()(models)
 
 
 def _tell_version(asked: bool) -> None:
@@ -63,7 +64,7 @@ def export(
 ) -> None:
     """Write a network as ONNX and OpenVINO IR, if it still says what the trained one says."""
     from radnet.inference.export import export as through_gates
-    from radnet.network.weights import shipped
+    from radnet.network.weights_file import shipped
 
     with shown.status("Exporting and comparing"):
         gates = through_gates(task.value, weights or shipped(task.value), out)
@@ -76,7 +77,6 @@ def export(
 
 def main() -> None:
     """Run the command; a mistake in the input is one line and exit status 2, no traceback."""
-    os.environ.setdefault("OPENVINO_TELEMETRY_DISABLED", "1")
     try:
         app()
     except WRONG_INPUT as error:

@@ -4,6 +4,8 @@ The answer goes to stdout, alone; progress, remarks and refusals go to stderr.
 """
 
 import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +17,7 @@ from rich.table import Table
 from radnet.errors import DataError, RadnetError, UsageError
 
 if TYPE_CHECKING:
-    from radnet.inference.scan_file import ScanFile
+    from radnet.inference.served import Serve
 
 shown = Console(stderr=True)
 WRITTEN = (".nii", ".nii.gz")
@@ -64,9 +66,10 @@ def classify(  # noqa: PLR0913 (typer wants one parameter per option)
         raise UsageError(f"--modality {modality}: expected CT or MR")
     with shown.status("Reading"):  # first: a scan that will not do is refused within a moment
         source = read_scan_file(scan, modality, series, orientation)
-    _remark(source)
-    with shown.status("Loading weights"):
-        network = networks.Classifier.load(classifier)
+    remarked(source.remarks)
+    with ready_to_serve() as ready:
+        network = networks.Classifier.load(classifier, "auto", ready)
+    remarked(network.remarks)
     with shown.status("Classifying"):
         found = recognise_scan(source, unknown_below, network)
     plain = Console()
@@ -132,13 +135,15 @@ def segment(
     _refuse_output(scan, out)
     with shown.status("Reading"):  # first: a scan that will not do is refused within a moment
         source = read_scan_file(scan, "CT", series, orientation)
-        _remark(source)
+        remarked(source.remarks)
         if source.modality != "CT":
             raise DataError(f"{scan.name}: modality {source.modality}; expected CT")
         volume = source.volume()
         refuse_other_than_ct(turn_to(volume.affine, UPRIGHT).there(usable(volume)))
-    with shown.status("Loading weights"):
-        segmenter = LiverSegmenter.load(liver, networks.Classifier.load(classifier))
+    with ready_to_serve() as ready:
+        labeller = networks.Classifier.load(classifier, "auto", ready)
+        segmenter = LiverSegmenter.load(liver, labeller, "auto", ready)
+    remarked((*labeller.remarks, *segmenter.remarks))
     _tell_weights("liver", segmenter.digest)
     with Bar(console=shown) as bar:
         task = bar.add_task("liver", total=1.0)
@@ -156,8 +161,22 @@ def _tell_weights(task: str, digest: str) -> None:
     say(f"radnet: {task} weights {digest[:12]}")
 
 
-def _remark(source: "ScanFile") -> None:
-    for remark in source.remarks:
+@contextmanager
+def ready_to_serve() -> Iterator["Serve"]:
+    """Yield what makes weights ready to run, and show how far it is where that takes a minute."""
+    from radnet.inference.models import server
+
+    with shown.status("Loading weights") as status:
+
+        def making(task: str, done: float) -> None:
+            status.update(f"Making the {task}'s model of its weights, once: {done:.0%}")
+
+        yield server(making=making)
+
+
+def remarked(remarks: Iterable[str]) -> None:
+    """Tell what was taken for granted, or is not as asked for."""
+    for remark in remarks:
         say(f"radnet: {remark}")
 
 

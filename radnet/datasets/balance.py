@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from radnet.labels.vocabulary import Region
-from radnet.network.heads import HEAD_SIZES
+from radnet.network.outputs import HEAD_SIZES
 
 LEAST, MOST = 0.3, 3.0
 SIZES: Final = dict(zip(("sequence", "plane", "contrast"), HEAD_SIZES[:3], strict=True))

@@ -15,8 +15,9 @@ from radnet.evaluation.report_page import page
 from radnet.evaluation.scorecard import Line, scorecard
 from radnet.evaluation.scoring import About, ScanReport
 from radnet.inference.classifier import Classifier
+from radnet.inference.conversion import unkept
 from radnet.inference.segmenter import LiverSegmenter
-from radnet.network.weights import shipped
+from radnet.network.weights_file import shipped
 
 LEFT_OUT: Final = "liver-left-out"  # the shipped liver network that saw no scan to judge by
 
@@ -141,8 +142,10 @@ def evaluate(request: EvaluationRequest, report: Callable[[EvaluationEvent], Non
     """
     request.refuse_wrong()
     report(Loading())
-    classifier = Classifier.load(request.classifier)
-    segmenter = LiverSegmenter.load(request.liver or shipped(LEFT_OUT), classifier)
+    # As they would serve; nothing is kept of weights that are only judged.
+    classifier = Classifier.load(request.classifier, "auto", unkept)
+    judged = request.liver or shipped(LEFT_OUT)
+    segmenter = LiverSegmenter.load(judged, classifier, "auto", unkept)
     report(Loaded(segmenter.record.get("left_out") is not False))
     refused: list[str] = []
     source = (

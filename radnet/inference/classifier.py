@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radnet.errors import UnusableVolumeError, WeightsError
+from radnet.inference.models import serve
 from radnet.inference.noise import is_noise
 from radnet.inference.preparation import (
     CELL_SLICES,
-    CLASSIFIER_SIDE,
     CLASSIFIER_SPACING_MM,
     classifier_input,
 )
 from radnet.inference.refusals import FEWEST_SLICES
-from radnet.inference.runtime import Precision, Runtime, runtime
+from radnet.inference.runtime import Precision, Runtime
+from radnet.inference.served import Serve
 from radnet.inference.strangeness import Usual
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
-from radnet.network.build import classifier_network
-from radnet.network.heads import HEAD_SIZES, WithFeatures
-from radnet.network.weights import fill, load_weights, shipped
+from radnet.network.outputs import HEAD_SIZES
+from radnet.network.weights_file import shipped
 
 Label = TypeVar("Label", bound=StrEnum)
 
@@ -74,8 +74,16 @@ def from_other_end(cells: NDArray[np.float32], length: float) -> NDArray[np.floa
 class Classifier:
     """A trained RadNet, warm."""
 
-    def __init__(self, run: Runtime, record: dict[str, Any], digest: str, name: str) -> None:
+    def __init__(
+        self,
+        run: Runtime,
+        record: dict[str, Any],
+        digest: str,
+        name: str,
+        remarks: tuple[str, ...] = (),
+    ) -> None:
         self.run = run
+        self.remarks = remarks
         self.record = record
         self.digest = digest
         self.name = name
@@ -83,7 +91,9 @@ class Classifier:
         self._usual = Usual.of_record(record)
 
     @classmethod
-    def load(cls, path: Path | None = None, precision: Precision = "auto") -> Self:
+    def load(
+        cls, path: Path | None = None, precision: Precision = "auto", ready: Serve = serve
+    ) -> Self:
         """Load weights, the shipped ones by default.
 
         Parameters
@@ -92,6 +102,8 @@ class Classifier:
             A weights file; None: the shipped one.
         precision : str
             ``f32``, ``bf16``, or ``auto``: bf16 where the processor has it.
+        ready : Serve
+            What makes weights ready to run; see `radnet.inference.models`.
 
         Returns
         -------
@@ -99,21 +111,20 @@ class Classifier:
 
         Raises
         ------
+        RadnetError
+            If the model of the weights cannot be made or kept; see `radnet.inference.models`.
         WeightsError
             If they are missing, damaged, altered in layout, or not a classifier's.
         """
         path = path or shipped("classifier")
-        weights = load_weights(path, "classifier")
-        spacing = tuple(weights.record.get("spacing_mm", ()))
+        served = ready("classifier", path, precision)
+        spacing = tuple(served.record.get("spacing_mm", ()))
         if spacing != CLASSIFIER_SPACING_MM:
             raise WeightsError(
                 f"{path.name}: trained at {spacing} mm; this code prepares {CLASSIFIER_SPACING_MM}"
             )
-        net = classifier_network(weights.record["preset"])
-        fill(net, weights, path.name)
-        side = (CLASSIFIER_SIDE, CLASSIFIER_SIDE)
-        run = runtime(WithFeatures(net), side, precision)
-        return cls(run, weights.record, weights.digest, f"classifier-{weights.record['preset']}")
+        name = f"classifier-{served.record['preset']}"
+        return cls(served.run, served.record, served.digest, name, served.remarks)
 
     def classify(self, volume: hd.Volume, modality: str) -> Prediction:
         """Classify one volume in a single pass.

@@ -15,6 +15,7 @@ from radnet.inference.classifier import Classifier
 from radnet.inference.fluid import without_fluid
 from radnet.inference.frame import liver_view
 from radnet.inference.mask import on_source
+from radnet.inference.models import serve
 from radnet.inference.preparation import (
     LIVER_HU,
     LIVER_SPACING_MM,
@@ -25,9 +26,9 @@ from radnet.inference.preparation import (
 )
 from radnet.inference.proposal import grown, propose
 from radnet.inference.refusals import refuse_impossible_liver, refuse_other_than_ct
-from radnet.inference.runtime import Precision, Runtime, runtime
-from radnet.network.build import liver_network
-from radnet.network.weights import fill, load_weights, shipped
+from radnet.inference.runtime import Precision, Runtime
+from radnet.inference.served import Serve
+from radnet.network.weights_file import shipped
 
 SMALLEST_ML: Final = 20.0
 DOUBTED_ML: Final = 500.0  # hardly an adult's liver: the rest of the scan is searched, too
@@ -56,9 +57,15 @@ class LiverSegmenter:
     """A trained liver network and the classifier that tells it where to look."""
 
     def __init__(
-        self, run: Runtime, classifier: Classifier, record: dict[str, Any], digest: str
+        self,
+        run: Runtime,
+        classifier: Classifier,
+        record: dict[str, Any],
+        digest: str,
+        remarks: tuple[str, ...] = (),
     ) -> None:
         self.run = run
+        self.remarks = remarks
         self._classifier = classifier
         self.record = record
         self.digest = digest
@@ -72,6 +79,7 @@ class LiverSegmenter:
         path: Path | None = None,
         classifier: Classifier | None = None,
         precision: Precision = "auto",
+        ready: Serve = serve,
     ) -> Self:
         """Load weights, the shipped ones by default.
 
@@ -83,6 +91,8 @@ class LiverSegmenter:
             What says where to look first; None: the shipped one.
         precision : str
             ``f32``, ``bf16``, or ``auto``: bf16 where the processor has it.
+        ready : Serve
+            What makes weights ready to run; see `radnet.inference.models`.
 
         Returns
         -------
@@ -90,21 +100,20 @@ class LiverSegmenter:
 
         Raises
         ------
+        RadnetError
+            If the model of the weights cannot be made or kept; see `radnet.inference.models`.
         WeightsError
             If they are missing, damaged, altered in layout, or not a liver network's.
         """
         path = path or shipped("liver")
-        weights = load_weights(path, "liver")
-        spacing = tuple(weights.record.get("spacing_mm", ()))
+        served = ready("liver", path, precision)
+        spacing = tuple(served.record.get("spacing_mm", ()))
         if spacing != LIVER_SPACING_MM:
             raise WeightsError(
                 f"{path.name}: trained at {spacing} mm; this code prepares {LIVER_SPACING_MM}"
             )
-        net = liver_network(weights.record["preset"])
-        fill(net, weights, path.name)
-        run = runtime(net, (LIVER_WINDOW[1], LIVER_WINDOW[2]), precision)
-        classifier = classifier or Classifier.load(precision=precision)
-        return cls(run, classifier, weights.record, weights.digest)
+        classifier = classifier or Classifier.load(precision=precision, ready=ready)
+        return cls(served.run, classifier, served.record, served.digest, served.remarks)
 
     def segment(self, volume: hd.Volume, progress: Ticker | None = None) -> LiverMask:
         """Find the liver in a CT volume.

@@ -1,16 +1,15 @@
 """The classifier: one encoder, five heads."""
 
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
-from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.labels.vocabulary import Region
 from radnet.network.encoder import CELL_SLICES, Encoder
+from radnet.network.outputs import HEAD_SIZES
 from radnet.network.presets import Preset
-
-HEAD_SIZES: Final = (len(Sequence), len(Plane), len(Contrast), 1)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """Weights on disk: safetensors in half precision, with a record of how they were made."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,9 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from radnet.errors import WeightsError
-
-KEY: Final = "radnet"
-SHIPPED: Final = Path(__file__).parents[1] / "weights"
+from radnet.network.weights_file import KEY, read_weights_file
 
 
 @dataclass(frozen=True)
@@ -24,24 +21,6 @@ class Weights:
     state: dict[str, torch.Tensor]
     record: dict[str, Any]
     digest: str
-
-
-def shipped(task: str, preset: str = "radnet10-tiny") -> Path:
-    """Return the path of shipped weights: ``classifier``, ``liver`` or ``liver-left-out``.
-
-    Parameters
-    ----------
-    task : str
-        ``classifier``, ``liver`` or ``liver-left-out``.
-    preset : str
-        Name of a preset of which weights are shipped.
-
-    Returns
-    -------
-    Path
-        A safetensors file; whether it is there is not looked at.
-    """
-    return SHIPPED / f"{task}-{preset}.safetensors"
 
 
 def save_weights(path: Path, net: nn.Module, record: dict[str, Any]) -> None:
@@ -89,44 +68,13 @@ def load_weights(path: Path, task: str) -> Weights:
     WeightsError
         If the file is missing, damaged, not ours, or made for another task.
     """
+    described = read_weights_file(path, task)
     try:
-        content = path.read_bytes()
         with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
             state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise WeightsError(
-            f"{path.name}: no such file in {path.absolute().parent}; expected radnet weights"
-        ) from error
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path.name}: cannot be read as weights: {error}") from error
-    try:
-        record = json.loads(metadata[KEY])
-    except (KeyError, ValueError) as error:
-        raise WeightsError(f"{path.name}: no radnet record; these are other weights") from error
-    if record.get("task") != task:
-        raise WeightsError(f"{path.name}: made for {record.get('task')!r}; expected {task!r}")
-    return Weights(state, record, hashlib.sha256(content).hexdigest())
-
-
-def task_of(path: Path) -> str:
-    """Return what the weights in a file are for, '' if it cannot be told.
-
-    Parameters
-    ----------
-    path : Path
-        Any file.
-
-    Returns
-    -------
-    str
-        ``classifier``, ``liver``, or ''.
-    """
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            return str(json.loads((file.metadata() or {})[KEY]).get("task", ""))
-    except (OSError, SafetensorError, KeyError, ValueError):
-        return ""
+    return Weights(state, described.record, described.digest)
 
 
 def fill(net: nn.Module, weights: Weights, name: str) -> None:

@@ -26,7 +26,8 @@ from radnet.network.build import liver_network
 from radnet.network.decoder import LiverNet
 from radnet.network.layout2020 import LiverNet2020
 from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
-from radnet.network.weights import load_weights, shipped
+from radnet.network.weights import load_weights
+from radnet.network.weights_file import shipped
 from radnet.training import transfer
 from radnet.training.arithmetic import of_this_machine
 

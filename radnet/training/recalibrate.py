@@ -14,7 +14,8 @@ from radnet.evaluation import calibration
 from radnet.network.build import classifier_network
 from radnet.network.heads import RadNet
 from radnet.network.layout2020 import RadNet2020
-from radnet.network.weights import KEY, fill, load_weights
+from radnet.network.weights import fill, load_weights
+from radnet.network.weights_file import KEY
 from radnet.training import classify
 
 ENOUGH: Final = 100  # validation series of a manifest from which calibration needs no phantoms

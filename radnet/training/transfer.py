@@ -17,7 +17,8 @@ from radnet.network.decoder import LiverNet
 from radnet.network.encoder import hold_frozen
 from radnet.network.layout2020 import LiverNet2020
 from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
-from radnet.network.weights import fill, load_weights, task_of
+from radnet.network.weights import fill, load_weights
+from radnet.network.weights_file import task_of
 from radnet.training.loop import Progress, optimise
 from radnet.training.ranks import here
 

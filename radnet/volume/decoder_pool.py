@@ -226,7 +226,7 @@ class _Starter:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,  # decoders quote what they read
-                    env=_environment(os.environ),
+                    env=environment_of_a_child(os.environ),
                 )
             except OSError as error:
                 started.set_exception(error)
@@ -240,8 +240,19 @@ def _starter() -> _Starter:
     return _Starter()
 
 
-def _environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a child; it imports radnet from where we have it."""
+def environment_of_a_child(ours: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a child; it imports radnet from where we have it.
+
+    Parameters
+    ----------
+    ours : mapping
+        Variables of this process; of those that are not in `KEPT` some may be secrets.
+
+    Returns
+    -------
+    dict
+        Variables of the child, which computes in one thread.
+    """
     kept = {
         name: value
         for name, value in ours.items()

@@ -27,7 +27,8 @@ from radnet.inference.sliding import sliding_cells  # noqa: E402
 from radnet.labels.vocabulary import Plane  # noqa: E402
 from radnet.network.heads import RadNet  # noqa: E402
 from radnet.network.presets import preset  # noqa: E402
-from radnet.network.weights import fill, load_weights, shipped  # noqa: E402
+from radnet.network.weights import fill, load_weights  # noqa: E402
+from radnet.network.weights_file import shipped  # noqa: E402
 from radnet.phantom.acquisition import take  # noqa: E402
 from radnet.phantom.protocols import random_scan  # noqa: E402
 

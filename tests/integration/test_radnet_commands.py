@@ -24,7 +24,8 @@ from radnet.datasets.manifest import read_table
 from radnet.network.build import classifier_network
 from radnet.network.heads import RadNet
 from radnet.network.presets import PRESETS
-from radnet.network.weights import load_weights, save_weights, shipped
+from radnet.network.weights import load_weights, save_weights
+from radnet.network.weights_file import shipped
 from radnet.phantom.study import write_phantom_study
 from radnet.training.experiments import POSTER
 from tests.small_training import REGISTER, SMALL, lits

@@ -13,8 +13,9 @@ from node.app import Storage
 from node.deliver.association import Peer
 from node.deliver.dimse import DimseSender
 from node.model.work import Kind
+from node.networks import Networks
 from node.settings import DimseDestination, NodeSection, Rule, Settings
-from node.worker import Networks, Outside, Worker, build
+from node.worker import Outside, Worker, build
 from tests.bench import slices
 from tests.due_time import batch_claimed, batches_due, pass_time
 from tests.inline_jobs import HandEngine

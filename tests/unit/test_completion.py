@@ -12,7 +12,7 @@ from radnet.datasets.completion import complete
 from radnet.datasets.fingerprint import fingerprint
 from radnet.datasets.scans import files, read_manifest
 from radnet.errors import DataError, UsageError
-from radnet.network.weights import SHIPPED
+from radnet.network.weights_file import SHIPPED
 
 HEAD = "id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use"
 ROWS = """a,dicom,1,CT,CT,axial,,liver;kidney,"of ""a"", here",S,CC BY 4.0,train

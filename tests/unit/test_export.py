@@ -8,12 +8,16 @@ import torch
 
 from radnet.errors import RadnetError, WeightsError
 from radnet.inference import export as exporting
-from radnet.inference.export import GateRefusedError, export, gate
+from radnet.inference import gates
+from radnet.inference.export import export
+from radnet.inference.gates import gate
 from radnet.inference.segmenter import LiverSegmenter
+from radnet.inference.served import GateRefusedError
 from radnet.network.decoder import LiverNet
-from radnet.network.heads import HEAD_SIZES
+from radnet.network.outputs import HEAD_SIZES
 from radnet.network.presets import preset
-from radnet.network.weights import save_weights, shipped
+from radnet.network.weights import save_weights
+from radnet.network.weights_file import shipped
 
 TINY = "radnet10-tiny"
 
@@ -29,11 +33,11 @@ def liver_weights(folder: Path) -> Path:
 @pytest.mark.slow
 def test_classifier_is_exported_through_its_gates(tmp_path: Path) -> None:
     """The shipped classifier: fp32 logits within 1e-4, no decision changed."""
-    gates = export("classifier", shipped("classifier"), tmp_path / "c", cases=3)
+    found = export("classifier", shipped("classifier"), tmp_path / "c", cases=3)
 
-    assert gates[0].precision == "f32"
-    assert gates[0].logit_error < 1e-4
-    assert gates[0].changed == 0
+    assert found[0].precision == "f32"
+    assert found[0].logit_error < 1e-4
+    assert found[0].changed == 0
     for name in ("model.onnx", "model.xml", "model.bin", "gates.json"):
         assert (tmp_path / "c" / name).is_file()
 
@@ -41,10 +45,10 @@ def test_classifier_is_exported_through_its_gates(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_liver_network_is_exported_through_its_gates(tmp_path: Path) -> None:
     """Skips, transposed convolutions and a variable number of slices survive."""
-    gates = export("liver", shipped("liver"), tmp_path / "l", cases=1)
+    found = export("liver", shipped("liver"), tmp_path / "l", cases=1)
 
-    assert gates[0].dice == 1
-    assert all(one.refusal() is None for one in gates)
+    assert found[0].dice == 1
+    assert all(one.refusal() is None for one in found)
 
 
 @pytest.mark.slow
@@ -52,8 +56,8 @@ def test_every_case_of_the_liver_shows_one() -> None:
     """The Dice of two empty masks is 1 and tells nothing."""
     run = LiverSegmenter.load().run
 
-    for case in exporting.stacks("liver", 2):
-        assert (run(case)[0] > 0).sum() > exporting.LEAST_LIVER / 2
+    for case in gates.stacks("liver", 2):
+        assert (run(case)[0] > 0).sum() > gates.LEAST_LIVER / 2
 
 
 def test_refused_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,10 +76,10 @@ def test_refused_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 def without_onnx(monkeypatch: pytest.MonkeyPatch, said: float) -> None:
     """Let an export say the network's logits plus `said`; the files hold a word."""
 
-    def openvino(path: Path, precision: str) -> exporting.Run:
+    def openvino(path: Path, precision: str) -> gates.Run:
         del precision
         assert path.read_text() == "fresh"
-        return lambda stack: [exporting.torch_run(net)(stack)[0] + np.float32(said)]
+        return lambda stack: [gates.torch_run(net)(stack)[0] + np.float32(said)]
 
     torch.manual_seed(0)
     net = LiverNet(preset(TINY)).half().float().eval()  # as it comes back from its file
@@ -164,12 +168,12 @@ def test_enough_decisions_are_compared_to_tell_half_a_percent() -> None:
     """One of 144 that changed was 0.7 %: the gate for bf16 let none through."""
     scan = [np.zeros((1, sum(HEAD_SIZES)), np.float32), np.zeros((1, 3, 9), np.float32)]
     case = np.zeros((1, 1, 24, 96, 96), np.float32)
-    cases = [case] * exporting.CASES["classifier"]
+    cases = [case] * gates.CASES["classifier"]
 
     found = gate("classifier", lambda _: scan, lambda _: scan, "bf16", cases)
 
     assert found.decisions >= 200
-    assert 1 / found.decisions <= exporting.MOST_CHANGED["bf16"]
+    assert 1 / found.decisions <= gates.MOST_CHANGED["bf16"]
 
 
 def test_weights_of_another_task_are_not_exported(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from radnet.errors import WeightsError
 from radnet.labels.vocabulary import Region
 from radnet.network.decoder import LiverNet
 from radnet.network.encoder import FREEZE_MODES, frozen_parts, hold_frozen
-from radnet.network.heads import HEAD_SIZES, RadNet
+from radnet.network.heads import RadNet
+from radnet.network.outputs import HEAD_SIZES
 from radnet.network.presets import PRESETS, preset
 from radnet.network.weights import fill, load_weights, save_weights
 

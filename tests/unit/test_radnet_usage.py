@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from radnet.cli import main
-from radnet.network.weights import shipped
+from radnet.network.weights_file import shipped
 from radnet.training.request import TrainingRequest, TrainingTask
 
 

@@ -23,7 +23,8 @@ from radnet.inference.strangeness import Usual, outside
 from radnet.network.build import classifier_network
 from radnet.network.heads import RadNet, WithFeatures
 from radnet.network.presets import preset
-from radnet.network.weights import fill, load_weights, save_weights, shipped
+from radnet.network.weights import fill, load_weights, save_weights
+from radnet.network.weights_file import shipped
 from radnet.training import classify, recalibrate
 from tests.made_networks import UnsureClassifier
 

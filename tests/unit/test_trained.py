@@ -9,7 +9,8 @@ from rich.console import Console
 
 from radnet.cli.train import TrainingDisplay
 from radnet.cli.trained import tell_classifier, tell_liver
-from radnet.network.weights import load_weights, shipped
+from radnet.network.weights import load_weights
+from radnet.network.weights_file import shipped
 from radnet.training.report import Began, Preparing, SeriesCounted, Stage, Stepped, Unheard
 
 OUT = Path("w.safetensors")

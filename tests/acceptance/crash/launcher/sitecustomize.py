@@ -60,10 +60,7 @@ class Wrapping(importlib.abc.MetaPathFinder):
     """Lets the other finders find a module, and wraps what it defines once it is run."""
 
     def __init__(self, points: Sequence[Point]) -> None:
-        self._modules = {point.target.partition(":")[0] for point in points} | {
-            "radnet.inference.runtime",
-            "node.worker",
-        }
+        self._modules = {point.target.partition(":")[0] for point in points} | {"node.worker"}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -83,8 +80,6 @@ class Wrapping(importlib.abc.MetaPathFinder):
 def run_and_wrap(run: Callable[[ModuleType], None], module: ModuleType) -> None:
     """Run a module, then wrap its points; a name that is gone is a defect of the harness."""
     run(module)
-    if module.__name__ == "radnet.inference.runtime":
-        vars(module)["converted"] = kept(vars(module)["converted"])
     if module.__name__ == "node.worker":
         vars(module)["RETAIN_S"] = 1.0  # ten minutes are too long for a test
     for point in POINTS:
@@ -108,27 +103,6 @@ def wrapped(function: Callable[..., Any], point: Point) -> Callable[..., Any]:
         if point.side == "after":
             ORDERS.reached(point)
         return result
-
-    return call
-
-
-def kept(convert: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the conversion of a network, which takes seconds, its results kept between lives."""
-
-    @functools.wraps(convert)
-    def call(net: Any, *arguments: Any) -> Any:
-        import openvino as ov
-
-        size = sum(weights.numel() for weights in net.parameters())
-        path = FOLDER / f"{type(net).__name__}-{size}.xml"
-        if path.exists():
-            return ov.Core().read_model(path)
-        model = convert(net, *arguments)
-        draft = FOLDER / f"draft-{os.getpid()}.xml"
-        ov.save_model(model, draft, compress_to_fp16=False)
-        draft.with_suffix(".bin").rename(path.with_suffix(".bin"))
-        draft.rename(path)
-        return model
 
     return call
 
