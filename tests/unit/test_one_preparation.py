@@ -267,7 +267,8 @@ def test_the_liver_network_learns_what_it_is_shown(letters: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("letters", "turn"), [("HPL", None), ("FPL", None), ("LFP", None), ("HPL", OBLIQUE)]
+    ("letters", "turn"),
+    [("HPL", None), ("FPL", None), ("LFP", None), ("HAR", None), ("HPL", OBLIQUE)],
 )
 def test_the_liver_network_learns_what_the_node_shows_it(
     letters: str, turn: NDArray[np.float64] | None, tmp_path: Path
