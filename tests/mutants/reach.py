@@ -81,7 +81,7 @@ class _Recorder:
         self.failed: set[str] = set()
         self._measured = measured
         self._since = 0.0
-        self._cached = [there for there in gc.get_objects() if isinstance(there, CACHED)]
+        self._cached = [there for there in gc.get_objects() if type(there) is CACHED]
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Begin a test as the first one: what is computed once would be of another test."""

@@ -93,9 +93,10 @@ def tried_quickly(
 def _change_functions(path: str, changed: CodeType) -> None:
     codes = {code.co_qualname: code for code in _codes(changed)}
     for there in gc.get_objects():
-        if isinstance(there, FunctionType) and there.__code__.co_filename == path:
+        kind = type(there)  # isinstance would ask lazy objects of torch what they are
+        if kind is FunctionType and there.__code__.co_filename == path:
             there.__code__ = codes[there.__code__.co_qualname]
-        elif isinstance(there, CACHED):
+        elif kind is CACHED:
             there.cache_clear()
 
 
