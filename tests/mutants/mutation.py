@@ -226,7 +226,7 @@ def _constants(node: ast.AST) -> Iterator[str]:
     elif isinstance(value, float):
         yield repr(value * 2 if value else 1.0)
     elif isinstance(value, str):
-        yield repr(f"{value}~" if value else "~")
+        yield repr(f"{value}x")  # a letter: text is normalised, and would lose other signs
 
 
 def _statements(node: ast.AST) -> Iterator[str]:
