@@ -16,7 +16,9 @@ from PIL import Image
 ROOT: Final = Path(__file__).parents[1]
 PICTURE: Final = ROOT / "deploy" / "pictures" / "liver.png"
 WIDTH: Final = 880  # pixels
-COLOURS: Final = 32
+GREYS: Final = 24
+ORANGE: Final = (255, 140, 66)  # of the contour
+SHADES: Final = (0.4, 0.6, 0.8, 1.0)  # of the contour over grey, where its edge is smooth
 
 SETTINGS: Final = """
 [node]
@@ -61,7 +63,20 @@ def shrink(picture: Path, out: Path) -> None:
         size = (WIDTH, round(found.height * WIDTH / found.width))
         small = found.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     out.parent.mkdir(parents=True, exist_ok=True)
-    small.quantize(COLOURS).save(out, optimize=True)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([value for colour in colours() for value in colour])
+    small.quantize(palette=palette, dither=Image.Dither.NONE).save(out, optimize=True)
+
+
+def colours() -> list[tuple[int, ...]]:
+    """Return greys, and the contour's colour over dark and middle grey."""
+    greys = [(round(255 * step / (GREYS - 1)),) * 3 for step in range(GREYS)]
+    mixed = [
+        tuple(round(share * part + (1 - share) * below) for part in ORANGE)
+        for share in SHADES
+        for below in (30, 150)
+    ]
+    return [*greys, *mixed]
 
 
 def main() -> None:
