@@ -8,11 +8,12 @@ import pytest
 from pydicom.uid import SegmentationStorage
 
 from node.model.failures import FailureKind
+from node.model.keys import Batch, BatchKind
 from node.model.states import WorkState
 from node.model.work import Kind, Task
 from tests.bench import Bench, slices
 from tests.due_time import task_claimed
-from tests.made_ct import SERIES
+from tests.made_ct import SERIES, STUDY
 from tests.node_process import wait_for
 
 
@@ -137,6 +138,26 @@ def test_an_earlier_rounds_death_removes_nothing_of_the_present_one(
     bench.worker.due.look(Kind.SEGMENT)
 
     assert coming.exists()
+    assert bench.ends("done")()
+
+
+def test_a_segmentation_that_was_overtaken_sends_nothing(bench: Bench) -> None:
+    """Run again, or given up, since: its results are kept, and what it says ends nothing."""
+    recognition = bench.take_in(*slices(*range(6)))
+    bench.stages.route(recognition, bench.stages.classify(SERIES, 1))
+    stale = task_claimed(bench.catalog, Kind.SEGMENT)
+    present = bench.segmentation("pacs")
+
+    bench.stages.segment(stale)
+
+    def results() -> int:
+        batches = [Batch.parse(one.batch) for one in bench.catalog.deliveries.of_study(STUDY)]
+        return sum(batch.kind is BatchKind.RESULT for batch in batches)
+
+    assert results() == 0
+    assert bench.ends("queued")()
+    bench.stages.segment(present)
+    assert results() == 2
     assert bench.ends("done")()
 
 

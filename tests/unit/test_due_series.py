@@ -3,6 +3,9 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -17,11 +20,15 @@ from node.model.work import (
     recognition_of,
     segmentation_of,
 )
+from node.pipeline import workflows
 from node.pipeline.due import UNBURIED_S, DueWork, Handler, in_turn
+from node.pipeline.giving_up import GivingUp
+from node.pipeline.stages import Stages
 from node.store.catalog import Catalog
+from node.store.files import InstanceFiles
 from node.store.studies.revisions import Ending
 from tests.due_time import Moment, pass_time, revisions_due, task_claimed
-from tests.inline_jobs import InlineJobs
+from tests.inline_jobs import HandEngine, InlineJobs
 from tests.store_rows import SERIES, STUDY, stored
 
 ROUTED = Ending(RevisionState.QUEUED, segmentation=SegmentationPlan(("pacs",)))
@@ -203,6 +210,18 @@ def test_the_end_of_a_recognition_is_one_with_the_segmentation_that_follows(
 
     assert empty_catalog.revisions.end(task, ROUTED)
     assert task_claimed(empty_catalog, Kind.SEGMENT).key == task.key
+
+
+def test_so_many_are_at_work_and_die_so_often(catalog: Catalog) -> None:
+    """A segmentation holds the one place of its network, and outlives many restarts."""
+    dead = GivingUp(catalog, InstanceFiles(Path()))
+    stages = cast(Stages, SimpleNamespace(classify=None, route=None, segment=None))
+
+    recognise = workflows.recognition(HandEngine(), stages, dead)
+    segment = workflows.segmentation(HandEngine(), stages, dead)
+
+    assert (recognise.kind, recognise.at_once, recognise.lives) == (Kind.RECOGNISE, 2, 3)
+    assert (segment.kind, segment.at_once, segment.lives) == (Kind.SEGMENT, 1, 10)
 
 
 class Worker:
