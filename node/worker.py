@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -32,11 +33,12 @@ from node.pipeline.probing import Probing
 from node.pipeline.stages import Stages
 from node.pipeline.strays import Strays
 from node.pipeline.sweep import Sweep
-from node.pipeline.ticker import Job, Ticker
+from node.pipeline.ticker import Job, Look, Ticker
 from node.route.rules import compile_rules
 from node.series.completeness import Policy
 from node.settings import Destination as DestinationSettings
 from node.settings import DimseDestination, Settings
+from node.store.changes import Changes
 from node.store.locks import executor_id
 from node.upkeep.pruning import PruningJob
 from node.upkeep.quarantine import Quarantine
@@ -47,7 +49,6 @@ from radnet.volume.headers import readable_headers
 
 log = structlog.get_logger()
 
-SWEEP_S: Final = 0.5
 HOLD_S: Final = 10.0
 FORGET_S: Final = 10.0
 COMMIT_S: Final = 2.0
@@ -118,16 +119,18 @@ class Worker:
         self.engine.forget(self.outside.clock() - JOBS_KEPT_S)
 
     def jobs(self) -> list[tuple[Job, float]]:
-        """Return what is done again and again, each with the seconds between two looks."""
+        """Return what is done again and again, each with the seconds between two runs."""
         return [
-            (self.sweep.settle, SWEEP_S),
             (self.quarantine.look, HOLD_S),
             (self.forget, FORGET_S),
             (self.commitments.tick, COMMIT_S),
             (self.strays.look, STRAYS_S),
-            *((partial(self.due.look, kind), SWEEP_S) for kind in self.due.kinds),
             *self.upkeep,
         ]
+
+    def looks(self) -> list[Look]:
+        """Return what is looked at when rows have changed, and when time alone makes it due."""
+        return [self.sweep.settle, *(partial(self.due.look, kind) for kind in self.due.kinds)]
 
 
 def _stages(settings: Settings, storage: Storage, networks: Networks, outside: Outside) -> Stages:
@@ -300,7 +303,11 @@ def work(settings: Settings, stop: threading.Event) -> None:
     engine = Engine(settings.node.pipeline, executor_id(storage.files, socket.gethostname()))
     worker = build(settings, storage, engine, networks)
     worker.launch()
-    with audited(settings, storage.catalog, "worker"), Ticker(worker.jobs()):
+    with (
+        audited(settings, storage.catalog, "worker"),
+        closing(Changes(storage.catalog)) as changes,
+        Ticker(worker.jobs(), worker.looks(), changes.happened),
+    ):
         log.info("worker ready")
         stop.wait()
     engine.close()

@@ -135,14 +135,17 @@ class DueWork:
 
     @property
     def queues(self) -> list[Queue]:
-        """The queues of the engine that are needed, for this process alone.
+        """The queue of the engine that is needed, for this process alone.
 
-        Were they shared, another worker would take the job, and its place here would stay filled.
+        Were it shared, another worker would take the job, and its place here would stay filled.
+        One for all kinds, for each is looked at twice a second; how many of a kind run at once is
+        seen to when they are claimed, and all of them together have their places in it.
         """
-        return [
-            Queue(self._queue_of(handler.kind), handler.at_once)
-            for handler in self._handlers.values()
-        ]
+        return [Queue(self._queue, sum(one.at_once for one in self._handlers.values()))]
+
+    @property
+    def _queue(self) -> str:
+        return f"work@{self._holder}"
 
     def resume(self, launch: Callable[[], None] = lambda: None) -> None:
         """Go on with what a process of this name was at when it ended; once, at the start.
@@ -157,10 +160,16 @@ class DueWork:
             self._hold(task)
         launch()
         for task in left:
-            self._queue(task)
+            self._enqueue(task)
 
-    def look(self, kind: Kind) -> None:
+    def look(self, kind: Kind) -> float:
         """See to what died of a kind, and queue what is due and has its turn.
+
+        Returns
+        -------
+        float
+            In how many seconds something is due next, if no row changes until then; 0 where
+            something is and has not its turn.
 
         Raises
         ------
@@ -175,7 +184,8 @@ class DueWork:
         room = handler.at_once - sum(of.kind == kind for of in held)
         for task in self._work.claim(kind, partial(_chosen, handler, room), self._holder, held):
             self._hold(task)
-            self._queue(task)
+            self._enqueue(task)
+        return self._work.next_due_s(kind)
 
     def _bury(self, handler: Handler, dead: Task) -> None:
         """See to what died; where nobody foresaw how that fails, later, and to the others now."""
@@ -194,18 +204,14 @@ class DueWork:
         with self._noting:
             self._holds[task.of] = _Hold(task.serial, self._monotonic())
 
-    def _queue(self, task: Task) -> None:
+    def _enqueue(self, task: Task) -> None:
         try:
             self._engine.enqueue(
-                self._queue_of(task.kind), task.job, self._jobs[task.kind],
-                task.lane, task.key, task.serial,
-            )  # fmt: skip
+                self._queue, task.job, self._jobs[task.kind], task.lane, task.key, task.serial
+            )
         except BaseException:
             self._release(task.of, task.serial)  # else its lease would be kept up for ever
             raise
-
-    def _queue_of(self, kind: Kind) -> str:
-        return f"{kind}@{self._holder}"
 
     def _held(self) -> dict[TaskKey, int]:
         old = self._monotonic() - UNBEGUN_S

@@ -4,6 +4,7 @@ A look may be killed half-way, and others may look at the same time: a revision 
 one transaction with the work that it makes.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -59,8 +60,14 @@ class Sweep:
         self._read_headers = read_headers
         self._clock = clock
 
-    def settle(self) -> None:
-        """Give every series that is whole its next revision."""
+    def settle(self) -> float:
+        """Give every series that is whole its next revision.
+
+        Returns
+        -------
+        float
+            0 while a series is not whole, for time alone may make it so; else infinity.
+        """
         unsettled = self._catalog.studies.unsettled()
         self._seen = {
             uid: self._seen.get(uid, (progress, self._monotonic()))
@@ -81,6 +88,7 @@ class Sweep:
                 revision = self._catalog.revisions.settle(uid, verdict.evidence, now, judged)
                 if revision is not None:
                     log.info("series complete", series=uid, revision=revision, **verdict.evidence)
+        return 0.0 if unsettled else math.inf
 
     def _now(self, progress: SeriesProgress) -> float:
         """Return the time, but never less than since when this series has not changed.

@@ -6,7 +6,7 @@ A schedule by the time of day would stand still for an hour when the clock is se
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self, TypeVar
 
 import structlog
 
@@ -14,7 +14,18 @@ from node.errors import NodeError, frames_of, reason_of
 
 log = structlog.get_logger()
 
+Outcome = TypeVar("Outcome")
+
 Job = Callable[[], None]
+
+Look = Callable[[], float]
+"""Sees to what rows say; returns for how many seconds it need not look again if none change."""
+
+WATCH_S: Final = 0.5
+"""How soon a change is noticed; and the shortest rest of a look."""
+
+LONGEST_REST_S: Final = 5.0
+"""A look is made so often at least: what is due by the time of day changes no row."""
 
 
 class Ticker:
@@ -24,13 +35,32 @@ class Ticker:
     ----------
     jobs
         Each with the seconds to wait after it.
+    looks
+        Each made again when rows have changed, or after the rest that it asks for.
+    changed : callable
+        Tells whether rows may have changed since it was asked last; asked by one thread.
     """
 
-    def __init__(self, jobs: Iterable[tuple[Job, float]]) -> None:
+    def __init__(
+        self,
+        jobs: Iterable[tuple[Job, float]],
+        looks: Iterable[Look] = (),
+        changed: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._stop = threading.Event()
+        self._changed = changed
         self._threads = [
             threading.Thread(target=self._run, args=job, name="ticker") for job in jobs
         ]
+        self._wakes: list[threading.Event] = []
+        for look in looks:
+            wake = threading.Event()
+            self._wakes.append(wake)
+            self._threads.append(
+                threading.Thread(target=self._look, args=(look, wake), name="look")
+            )
+        if self._wakes:
+            self._threads.append(threading.Thread(target=self._watch, name="watch"))
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -45,19 +75,42 @@ class Ticker:
     ) -> None:
         """Return when no job runs any more."""
         self._stop.set()
+        for wake in self._wakes:
+            wake.set()
         for thread in self._threads:
             thread.join()
 
     def _run(self, job: Job, seconds: float) -> None:
         while not self._stop.wait(seconds):
-            try:
-                job()
-            except NodeError as error:
-                log.warning("tried again at the next tick", because=str(error))
-            except Exception as error:  # noqa: BLE001 - a defect must not stop it for ever
-                # No traceback: the text at its end may quote a header value.
-                log.error(  # noqa: TRY400
-                    "a job of the worker failed",
-                    because=reason_of(error),
-                    frames=frames_of(error),
-                )
+            _attempted(job)
+
+    def _watch(self) -> None:
+        """Wake every look when rows have changed: one question for all of them."""
+        while not self._stop.wait(WATCH_S):
+            if self._changed():
+                for wake in self._wakes:
+                    wake.set()
+
+    def _look(self, look: Look, wake: threading.Event) -> None:
+        rest = WATCH_S
+        while True:
+            wake.wait(rest)
+            if self._stop.is_set():
+                return
+            wake.clear()  # first: what changes during the look may not be seen by it
+            wanted = _attempted(look)
+            rest = WATCH_S if wanted is None else min(max(wanted, WATCH_S), LONGEST_REST_S)
+
+
+def _attempted(job: Callable[[], Outcome]) -> Outcome | None:
+    """Return what a job does; None where it failed, which is logged."""
+    try:
+        return job()
+    except NodeError as error:
+        log.warning("tried again at the next tick", because=str(error))
+    except Exception as error:  # noqa: BLE001 - a defect must not stop it for ever
+        # No traceback: the text at its end may quote a header value.
+        log.error(  # noqa: TRY400
+            "a job of the worker failed", because=reason_of(error), frames=frames_of(error)
+        )
+    return None

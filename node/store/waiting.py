@@ -1,5 +1,6 @@
 """Rows of work that is due, read as what comes next."""
 
+import math
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -10,6 +11,12 @@ from node.store.tables import work
 
 _LANE: Final = sa.select(sa.func.min(work.c.lane)).where(
     work.c.kind == sa.bindparam("kind"), work.c.state == WorkState.WAITING
+)
+_NEXT_DUE: Final = sa.select(sa.func.min(work.c.due_at)).where(
+    work.c.kind == sa.bindparam("kind"),
+    work.c.state == WorkState.WAITING,
+    work.c.lane == sa.bindparam("lane"),
+    work.c.urgent == sa.bindparam("urgent"),
 )
 _LANE_AFTER: Final = _LANE.where(work.c.lane > sa.bindparam("after"))
 
@@ -72,6 +79,19 @@ class Waiting:
             after = {"kind": self._kind, "after": lane}
             lane = self._connection.execute(_LANE_AFTER, after).scalar()
         return found
+
+    def next_due_s(self) -> float:
+        """Return in how many seconds something is due next, 0 where it is; infinity: nothing."""
+        soonest = math.inf
+        lane: str | None = self._connection.execute(_LANE, {"kind": self._kind}).scalar()
+        while lane is not None:
+            for urgent in (True, False):
+                waiting = {"kind": self._kind, "lane": lane, "urgent": urgent}
+                due_at = self._connection.execute(_NEXT_DUE, waiting).scalar()
+                soonest = soonest if due_at is None else min(soonest, due_at - self._now)
+            after = {"kind": self._kind, "after": lane}
+            lane = self._connection.execute(_LANE_AFTER, after).scalar()
+        return max(soonest, 0.0)
 
     def first(self, lane: str, limit: int, *, only_urgent: bool = False) -> list[Task]:
         """Return what comes next in a lane, the urgent first."""

@@ -385,6 +385,22 @@ class Work:
             to_be_seen = of_kind.where(work.c.due_at <= self._clock.now(connection))
             return [task_of(row) for row in connection.execute(to_be_seen.order_by(work.c.due_at))]
 
+    def next_due_s(self, kind: Kind) -> float:
+        """Return in how many seconds something of a kind is due next, if no row changes.
+
+        Parameters
+        ----------
+        kind : Kind
+            What is looked for.
+
+        Returns
+        -------
+        float
+            0 where something is due; infinity where nothing waits.
+        """
+        with self._database.read() as connection:
+            return Waiting(connection, kind, self._clock.now(connection)).next_due_s()
+
     def task(self, of: TaskKey) -> Task | None:
         """Return one piece of work."""
         found = self._found(work.c.kind == of.kind, work.c.lane == of.lane, work.c.key == of.key)
