@@ -14,6 +14,8 @@ INSTALLED = $(VENV)/.installed
 RUNS ?= 3
 DATABASE ?= sqlite
 MUTANTS ?= 100
+WORKERS ?= 0
+TESTS ?=
 .PHONY: fuzz soak run test check peers pacs bench crash mutants picture references
 
 $(INSTALLED): pyproject.toml
@@ -29,8 +31,10 @@ $(INSTALLED): pyproject.toml
 run: $(INSTALLED)
 	RADNODE_LOG_LEVEL=warning $(BIN)/radnode demo $(if $(STUDY),'$(STUDY)') $(if $(ONCE),--once)
 
+# WORKERS=2 spreads the tests over processes, each with one thread for BLAS and torch.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(if $(filter-out 0,$(WORKERS)),OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1) \
+		$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 25 $(TESTS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
