@@ -126,6 +126,7 @@ def test_a_look_rests_while_nothing_changes_and_is_woken_when_something_does(
 ) -> None:
     """Fourteen looks a second took 7 % of a core of a node that had nothing to do."""
     monkeypatch.setattr(ticker, "WATCH_S", 0.02)
+    monkeypatch.setattr(ticker, "LONGEST_REST_S", 60.0)
     changed, looked = threading.Event(), threading.Semaphore(0)
 
     def told() -> bool:
