@@ -58,13 +58,13 @@ def commands(path: str, program: typer.Typer) -> Iterator[Command]:
     for info in program.registered_commands:
         if info.callback is not None and not info.hidden:
             name = info.name or info.callback.__name__.replace("_", "-")
-            told = _text(info.help) or inspect.getdoc(info.callback) or ""
-            found[name] = [Command(f"{path} {name}", info.callback, told)]
+            text = _text(info.help) or inspect.getdoc(info.callback) or ""
+            found[name] = [Command(f"{path} {name}", info.callback, text)]
     for group in program.registered_groups:
         if group.typer_instance is not None:
             name = _text(group.name)
             inner = list(commands(f"{path} {name}".strip(), group.typer_instance))
-            found |= {name: inner} if name else {one.path.split()[-1]: [one] for one in inner}
+            found |= {name: inner} if name else {command.path.split()[-1]: [command] for command in inner}
     for name in sorted(found):
         yield from found[name]
 
@@ -112,8 +112,8 @@ def _unpacked(hint: Any) -> tuple[Any, OptionInfo | ArgumentInfo | None]:
     """Return the type and what typer is told about it."""
     if get_origin(hint) is not Annotated:
         return hint, None
-    kind, *told = get_args(hint)
-    infos = [one for one in told if isinstance(one, OptionInfo | ArgumentInfo)]
+    kind, *annotations = get_args(hint)
+    infos = [info for info in annotations if isinstance(info, OptionInfo | ArgumentInfo)]
     return kind, infos[0] if infos else None
 
 
@@ -127,7 +127,7 @@ def _row(name: str, kind: Any, info: OptionInfo | ArgumentInfo, default: Any) ->
         usage = names[0] if required else f"[{names[0]}]"
     else:
         names, usage = _names(name, kind, info), ""
-    label = ", ".join(f"`{one}`" for one in names)
+    label = ", ".join(f"`{written}`" for written in names)
     value = _value(kind, info)
     cells = (label, value, "required" if required else _default(default), meaning)
     return _Row(
@@ -147,17 +147,17 @@ def _names(name: str, kind: Any, info: OptionInfo) -> tuple[str, ...]:
 def _value(kind: Any, info: OptionInfo | ArgumentInfo) -> str:
     """Return what kind of value it takes, with its bounds."""
     if get_origin(kind) in (Union, UnionType):
-        (kind,) = (one for one in get_args(kind) if one is not NoneType)
+        (kind,) = (member for member in get_args(kind) if member is not NoneType)
     if get_origin(kind) is list:
         (inner,) = get_args(kind)
         return f"{_value(inner, info)}; may be repeated"
     if kind is bool:
         return "flag"
     if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return ", ".join(f"`{one}`" for one in kind)
+        return ", ".join(f"`{member}`" for member in kind)
     bounds = {"at least": info.min, "at most": info.max}
-    said = [f"{word} {value:g}" for word, value in bounds.items() if value is not None]
-    return ", ".join([info.metavar or _KINDS[kind], *said])
+    limits = [f"{word} {value:g}" for word, value in bounds.items() if value is not None]
+    return ", ".join([info.metavar or _KINDS[kind], *limits])
 
 
 def _default(default: Any) -> str:

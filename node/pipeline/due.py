@@ -141,7 +141,7 @@ class DueWork:
         One for all kinds, for each is looked at twice a second; how many of a kind run at once is
         seen to when they are claimed, and all of them together have their places in it.
         """
-        return [Queue(self._queue, sum(one.at_once for one in self._handlers.values()))]
+        return [Queue(self._queue, sum(handler.at_once for handler in self._handlers.values()))]
 
     @property
     def _queue(self) -> str:

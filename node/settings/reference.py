@@ -62,7 +62,7 @@ _SINCE: Final = re.compile(r" \(since ([0-9.]+)\)$")
 
 @dataclass(frozen=True)
 class Key:
-    """A key of the settings file and all that can be said of it."""
+    """A key of the settings file and all that can be words of it."""
 
     path: str
     kind: str
@@ -119,14 +119,14 @@ def _section(hint: Any) -> Any:
     """Return the section that a hint is about, or None."""
     if isinstance(hint, type) and issubclass(hint, Section):
         return hint
-    inner = (_section(one) for one in get_args(hint))
-    return next((one for one in inner if one is not None), None)
+    inner = (_section(member) for member in get_args(hint))
+    return next((section for section in inner if section is not None), None)
 
 
 def _about(section: type[Section]) -> str:
     text = inspect.getdoc(section) or ""
-    told = text.partition("`: ")[2] or text.partition(" entry: ")[2] or text
-    return told[0].upper() + told[1:]
+    about = text.partition("`: ")[2] or text.partition(" entry: ")[2] or text
+    return about[0].upper() + about[1:]
 
 
 def _keys(path: str, section: type[Section]) -> Iterator[Key]:
@@ -134,8 +134,8 @@ def _keys(path: str, section: type[Section]) -> Iterator[Key]:
     hints = get_type_hints(section, include_extras=True)
     meanings = meanings_of(section)
     for name, field in section.model_fields.items():
-        told = meanings[name]
-        since = _SINCE.search(told)
+        meaning = meanings[name]
+        since = _SINCE.search(meaning)
         old = OLD_NAMES.get((path, name))
         yield Key(
             f"{path}.{name}",
@@ -143,7 +143,7 @@ def _keys(path: str, section: type[Section]) -> Iterator[Key]:
             _default(field),
             next((unit for end, unit in _UNITS.items() if name.endswith(end)), ""),
             since[1] if since else FIRST_VERSION,
-            _SINCE.sub("", told) + (f" It was called `{old}`." if old else ""),
+            _SINCE.sub("", meaning) + (f" It was called `{old}`." if old else ""),
         )
 
 
@@ -165,7 +165,7 @@ def meanings_of(section: type[Section]) -> dict[str, str]:
 def _kind(hint: Any) -> str:
     """Return what kind of value a key takes, with its bounds."""
     if get_origin(hint) in (Union, UnionType) and NoneType in get_args(hint):
-        (hint,) = (one for one in get_args(hint) if one is not NoneType)
+        (hint,) = (member for member in get_args(hint) if member is not NoneType)
     for kind, word in _KINDS:
         if hint == kind:
             return word
@@ -181,18 +181,18 @@ def _kind(hint: Any) -> str:
 
 def _limit(limit: Any) -> str:
     """Return the bounds that a field has, in words."""
-    said = []
+    words = []
     for bound in limit.metadata:
         match bound:
             case Ge(ge=least):
-                said.append(f"at least {least}")
+                words.append(f"at least {least}")
             case Gt(gt=least):
-                said.append(f"over {least}")
+                words.append(f"over {least}")
             case Le(le=most):
-                said.append(f"at most {most}")
+                words.append(f"at most {most}")
             case _:
-                said.append(f"`{bound.pattern}`")
-    return ", ".join(said)
+                words.append(f"`{bound.pattern}`")
+    return ", ".join(words)
 
 
 def _default(field: FieldInfo) -> str:

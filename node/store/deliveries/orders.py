@@ -180,7 +180,7 @@ class Orders:
                     self._work.lock(connection, turn)
                     if not is_anything_pending(connection, destination, batch):
                         self._work.empty(connection, turn)
-            self._ledger.tell(connection, _told(order, rows), now)
+            self._ledger.tell(connection, _events(order, rows), now)
         return len(rows)
 
     def _make_due(
@@ -238,7 +238,7 @@ def _bound(*values: str) -> _Bound:
     return sa.tuple_(*(sa.literal(value) for value in values))
 
 
-def _told(order: Order, rows: Sequence[_Row]) -> list[LedgerEvent]:
+def _events(order: Order, rows: Sequence[_Row]) -> list[LedgerEvent]:
     """Return what the ledger says of an order."""
     return [
         LedgerEvent(
