@@ -18,7 +18,7 @@ from node.deliver.destination import OutboundInstance, Outcome, Wanted, everythi
 from node.model.keys import RevisionKey
 from node.model.records import Revision
 from node.model.states import WorkState
-from node.model.work import Kind, SegmentationPlan, Task, segmentation_of
+from node.model.work import SegmentationPlan, Task, WorkKind, segmentation_of
 from node.networks import Networks
 from node.pipeline.engine import APPLICATION_VERSION, LIVE_STATES, Engine
 from node.pipeline.ticker import Ticker
@@ -113,7 +113,7 @@ class Bench:
         )
         self.stages, self.sweep = self.worker.stages, self.worker.sweep
         self.worker.launch()
-        self._by_hand: set[Kind] = set()
+        self._by_hand: set[WorkKind] = set()
         self._looking = threading.Lock()
         self._looks = ExitStack()
         self._looks.enter_context(Ticker([(self._look, 0.1)]))
@@ -130,7 +130,7 @@ class Bench:
             self.moment.now = value
 
     def _look(self) -> None:
-        for kind in (Kind.RECOGNISE, Kind.SEGMENT, Kind.DELIVER, Kind.PROBE):
+        for kind in (WorkKind.RECOGNISE, WorkKind.SEGMENT, WorkKind.DELIVER, WorkKind.PROBE):
             with self._looking:
                 if kind not in self._by_hand:
                     self.worker.due.look(kind)
@@ -166,7 +166,7 @@ class Bench:
     def set_clock(self, seconds: float) -> None:
         """Set the clock, and let the worker notice that."""
         self.moment.now += seconds
-        self.worker.due.look(Kind.DELIVER)
+        self.worker.due.look(WorkKind.DELIVER)
 
     def last(self) -> Revision | None:
         """Return the newest revision of the made-up series."""
@@ -176,7 +176,7 @@ class Bench:
     def by_hand(self) -> None:
         """Let the test do itself what is due of a series."""
         with self._looking:
-            self._by_hand |= {Kind.RECOGNISE, Kind.SEGMENT}
+            self._by_hand |= {WorkKind.RECOGNISE, WorkKind.SEGMENT}
 
     def take_in(self, *instances: Dataset) -> Task:
         """Let a series come in; return its recognition, for the test to do."""
@@ -184,7 +184,7 @@ class Bench:
         self.receive(*instances)
         self.tick(3)
         series = str(instances[0].SeriesInstanceUID)
-        return task_claimed(self.catalog, Kind.RECOGNISE, f"{series}/")
+        return task_claimed(self.catalog, WorkKind.RECOGNISE, f"{series}/")
 
     def segmentation(self, *results_to: str) -> Task:
         """Return a segmentation of the made-up series that is due anew, for the test to do."""
@@ -194,7 +194,7 @@ class Bench:
             self.catalog.work.empty(connection, of)
             plan = SegmentationPlan(results_to).as_json()
             self.catalog.work.add(connection, of, detail=plan)
-        return task_claimed(self.catalog, Kind.SEGMENT)
+        return task_claimed(self.catalog, WorkKind.SEGMENT)
 
     def ends(self, state: str) -> Callable[[], bool]:
         """Return a condition: the newest revision is in this state."""
@@ -221,7 +221,7 @@ class Bench:
         mine = partial(DBOS.list_workflows, app_version=APPLICATION_VERSION)
         if mine(status=list(LIVE_STATES), load_input=False, load_output=False):
             return False
-        lanes = ((Kind.RECOGNISE, ""), (Kind.SEGMENT, ""), (Kind.DELIVER, "pacs"))
+        lanes = ((WorkKind.RECOGNISE, ""), (WorkKind.SEGMENT, ""), (WorkKind.DELIVER, "pacs"))
         return all(
             task.state is WorkState.WAITING and task.due_at > self.now
             for kind, lane in lanes

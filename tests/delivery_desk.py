@@ -15,7 +15,7 @@ from node.deliver.dimse import DimseSender
 from node.deliver.turns import Terms
 from node.model.records import Delivery, StoredInstance
 from node.model.states import Origin, WorkState
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.networks import Networks
 from node.pipeline.engine import Engine
 from node.settings import FolderDestination, NodeSection, Settings
@@ -150,8 +150,8 @@ class Desk:
 
     def look_once(self) -> None:
         """Queue what is due, and run nothing."""
-        self.worker.due.look(Kind.PROBE)
-        self.worker.due.look(Kind.DELIVER)
+        self.worker.due.look(WorkKind.PROBE)
+        self.worker.due.look(WorkKind.DELIVER)
 
     def look_in_parallel(self) -> None:
         """Look once, and run what was queued in threads, as the engine does."""
@@ -173,7 +173,7 @@ class Desk:
             ahead = [
                 job.due_at
                 for name in self.terms
-                for kind in (Kind.DELIVER, Kind.PROBE)
+                for kind in (WorkKind.DELIVER, WorkKind.PROBE)
                 for job in self.catalog.work.open(kind, name)
                 if job.state == "waiting"
             ]
@@ -185,7 +185,7 @@ class Desk:
     @property
     def probe_at(self) -> float:
         """When the destination of a test is probed, whose circuit is open."""
-        (probe,) = self.catalog.work.open(Kind.PROBE, "pacs")
+        (probe,) = self.catalog.work.open(WorkKind.PROBE, "pacs")
         return probe.due_at
 
     def rows(self, uids: Sequence[str]) -> list[Delivery]:
@@ -210,7 +210,7 @@ class Desk:
         """
         for one in self.catalog.deliveries.of_study(STUDY):
             if one.state == "pending":
-                jobs = self.catalog.work.open(Kind.DELIVER, one.destination)
+                jobs = self.catalog.work.open(WorkKind.DELIVER, one.destination)
                 (job,) = [job for job in jobs if job.key == one.batch]
                 assert job.state in (WorkState.WAITING, WorkState.CLAIMED)
             elif one.state != "delivered":

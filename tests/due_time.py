@@ -5,7 +5,7 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from node.model.keys import RevisionKey
-from node.model.work import Kind, Task
+from node.model.work import Task, WorkKind
 from node.store.catalog import Catalog
 from node.store.tables import due_clock
 from node.store.waiting import Waiting
@@ -52,14 +52,14 @@ def batches_due(
 ) -> list[Task]:
     """Return the batches that are due at a destination at a time, the next first."""
     with catalog.read() as connection:
-        waiting = Waiting(connection, Kind.DELIVER, now)
+        waiting = Waiting(connection, WorkKind.DELIVER, now)
         return waiting.first(destination, 1000, only_urgent=only_urgent)
 
 
 def destinations_due(catalog: Catalog, now: float) -> list[str]:
     """Return where a batch is due at a time."""
     with catalog.read() as connection:
-        return Waiting(connection, Kind.DELIVER, now).lanes()
+        return Waiting(connection, WorkKind.DELIVER, now).lanes()
 
 
 def batch_claimed(catalog: Catalog, destination: str, batch: str) -> Task:
@@ -68,11 +68,11 @@ def batch_claimed(catalog: Catalog, destination: str, batch: str) -> Task:
     def this(waiting: Waiting) -> list[Task]:
         return [one for one in waiting.first(destination, 1000) if one.key == batch]
 
-    (task,) = catalog.work.claim(Kind.DELIVER, this, "worker")
+    (task,) = catalog.work.claim(WorkKind.DELIVER, this, "worker")
     return task
 
 
-def task_claimed(catalog: Catalog, kind: Kind, series: str = "") -> Task:
+def task_claimed(catalog: Catalog, kind: WorkKind, series: str = "") -> Task:
     """Claim the one thing that is due of a kind, or of a series, for the test to do."""
 
     def this(waiting: Waiting) -> list[Task]:
@@ -84,5 +84,5 @@ def task_claimed(catalog: Catalog, kind: Kind, series: str = "") -> Task:
 
 def revisions_due(catalog: Catalog) -> list[tuple[str, int]]:
     """Return the revisions that are to be recognised, or that are at it, the oldest first."""
-    keys = [RevisionKey.parse(task.key) for task in catalog.work.open(Kind.RECOGNISE, "")]
+    keys = [RevisionKey.parse(task.key) for task in catalog.work.open(WorkKind.RECOGNISE, "")]
     return [(key.series, key.number) for key in keys]

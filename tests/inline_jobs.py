@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from node.deliver.build import peer_of
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.pipeline.due import DueWork, Handler, in_turn
 from node.pipeline.engine import Engine, Queue
 from node.pipeline.owed import OwedReports
@@ -81,7 +81,7 @@ class HandEngine(Engine):
     ) -> None:
         """Keep a job; what it raises when it runs, the row of work that was due tells."""
         assert key is None
-        told = suppress(Exception) if queue in list(Kind) else nullcontext()
+        told = suppress(Exception) if queue in list(WorkKind) else nullcontext()
 
         def run() -> None:
             with told:
@@ -121,6 +121,6 @@ def reporting_receiver(folder: Path, *sources: Source) -> Iterator[Node]:
     listed = {one.ae_title: peer_of(one, "RADNODE") for one in sources if one.host}
     with running_receiver(folder, sources=sources) as node:
         owed = OwedReports(node.catalog, node.files, listed, lambda: node.now, lambda: 0.5)
-        report = Handler(Kind.REPORT, 4, owed.report, owed.bury, in_turn(per_lane=1))
+        report = Handler(WorkKind.REPORT, 4, owed.report, owed.bury, in_turn(per_lane=1))
         with doing(node.catalog.work, report):
             yield node

@@ -64,7 +64,8 @@ def commands(path: str, program: typer.Typer) -> Iterator[Command]:
         if group.typer_instance is not None:
             name = _text(group.name)
             inner = list(commands(f"{path} {name}".strip(), group.typer_instance))
-            found |= {name: inner} if name else {command.path.split()[-1]: [command] for command in inner}
+            each = {command.path.split()[-1]: [command] for command in inner}
+            found |= {name: inner} if name else each
     for name in sorted(found):
         yield from found[name]
 

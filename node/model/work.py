@@ -9,7 +9,7 @@ from node.model.keys import RevisionKey
 from node.model.states import WorkState
 
 
-class Kind(StrEnum):
+class WorkKind(StrEnum):
     """What is to be done."""
 
     RECOGNISE = "recognise"
@@ -38,7 +38,7 @@ class TaskKey:
         Which one in its lane.
     """
 
-    kind: Kind
+    kind: WorkKind
     lane: str
     key: str
 
@@ -65,7 +65,7 @@ class Task:
         What the kind needs besides, as JSON.
     """
 
-    kind: Kind
+    kind: WorkKind
     lane: str
     key: str
     state: WorkState
@@ -105,7 +105,7 @@ def recognition_of(revision: RevisionKey) -> TaskKey:
     TaskKey
         In the one lane of its kind.
     """
-    return TaskKey(Kind.RECOGNISE, "", str(revision))
+    return TaskKey(WorkKind.RECOGNISE, "", str(revision))
 
 
 def segmentation_of(revision: RevisionKey) -> TaskKey:
@@ -120,7 +120,7 @@ def segmentation_of(revision: RevisionKey) -> TaskKey:
     TaskKey
         In the one lane of its kind.
     """
-    return TaskKey(Kind.SEGMENT, "", str(revision))
+    return TaskKey(WorkKind.SEGMENT, "", str(revision))
 
 
 @dataclass(frozen=True, slots=True)

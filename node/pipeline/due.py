@@ -24,7 +24,7 @@ from typing import Final, Protocol
 import structlog
 
 from node.errors import StoreError, frames_of, reason_of
-from node.model.work import Kind, Task, TaskKey
+from node.model.work import Task, TaskKey, WorkKind
 from node.pipeline.engine import ENDS, KNOWN, RECOVERY_ATTEMPTS, Queue, Workflow
 from node.store.waiting import Waiting
 from node.store.work import Work
@@ -73,7 +73,7 @@ class Handler:
         Begun more often than this without an end, it is dead.
     """
 
-    kind: Kind
+    kind: WorkKind
     at_once: int
     do: Callable[[Task], None]
     bury: Callable[[Task], None]
@@ -112,8 +112,8 @@ class DueWork:
         self._work = work
         self._holder = holder
         self._monotonic = monotonic
-        self._handlers: dict[Kind, Handler] = {}
-        self._jobs: dict[Kind, Workflow] = {}
+        self._handlers: dict[WorkKind, Handler] = {}
+        self._jobs: dict[WorkKind, Workflow] = {}
         self._holds: dict[TaskKey, _Hold] = {}
         self._noting = threading.Lock()
 
@@ -129,7 +129,7 @@ class DueWork:
             self._jobs[handler.kind] = self._engine.workflow(handler.kind, UNCOUNTED)(job)
 
     @property
-    def kinds(self) -> list[Kind]:
+    def kinds(self) -> list[WorkKind]:
         """What this process does."""
         return list(self._handlers)
 
@@ -162,7 +162,7 @@ class DueWork:
         for task in left:
             self._enqueue(task)
 
-    def look(self, kind: Kind) -> float:
+    def look(self, kind: WorkKind) -> float:
         """See to what died of a kind, and queue what is due and has its turn.
 
         Returns

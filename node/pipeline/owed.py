@@ -13,7 +13,7 @@ from node.commitment.tell import tell
 from node.deliver.association import Peer
 from node.deliver.attempts import LONGEST_DELAY_S, next_delay
 from node.errors import DeliveryError
-from node.model.work import Kind, Task
+from node.model.work import Task, WorkKind
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 
@@ -68,7 +68,7 @@ class OwedReports:
             refused = tell(peer, task.key, holding)
         except DeliveryError as error:
             self._later(task, str(error))
-            self._catalog.work.put_off(Kind.REPORT, task.lane, self._wait_s, str(error))
+            self._catalog.work.put_off(WorkKind.REPORT, task.lane, self._wait_s, str(error))
             return
         if refused:
             self._later(task, refused)

@@ -6,7 +6,7 @@ from typing import Protocol
 import structlog
 
 from node.model.states import WorkState
-from node.model.work import Kind, TaskKey
+from node.model.work import TaskKey, WorkKind
 from node.pipeline.engine import StandingJob
 from node.store.work import Work
 
@@ -49,8 +49,8 @@ class Strays:
 
     def _is_claimed(self, job: StandingJob) -> bool:
         match job.arguments:
-            case (str(lane), str(key), int(serial)) if job.workflow in list(Kind):
-                task = self.work.task(TaskKey(Kind(job.workflow), lane, key))
+            case (str(lane), str(key), int(serial)) if job.workflow in list(WorkKind):
+                task = self.work.task(TaskKey(WorkKind(job.workflow), lane, key))
             case _:
                 return False
         return task is not None and (task.state, task.serial) == (WorkState.CLAIMED, serial)

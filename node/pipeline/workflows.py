@@ -32,7 +32,7 @@ here is only their order.
 from typing import Final
 
 from node.model.keys import RevisionKey
-from node.model.work import Kind, Task
+from node.model.work import Task, WorkKind
 from node.pipeline.commitments import CommitmentRequests
 from node.pipeline.delivering import Delivering
 from node.pipeline.due import Choose, Handler, in_turn
@@ -61,26 +61,26 @@ def recognition(engine: Engine, stages: Stages, giving_up: GivingUp) -> Handler:
         key = RevisionKey.parse(task.key)
         route(task, task.detail.get(DIED) or classify(key.series, key.number))
 
-    return Handler(Kind.RECOGNISE, 2, recognise, giving_up.recognition, in_turn())
+    return Handler(WorkKind.RECOGNISE, 2, recognise, giving_up.recognition, in_turn())
 
 
 def segmentation(engine: Engine, stages: Stages, giving_up: GivingUp) -> Handler:
     """Return what is done to segment a revision."""
     segment = engine.step(stages.segment, "segment", LONGEST_SEGMENTATION_S)
     bury, choose = giving_up.segmentation, in_turn()
-    return Handler(Kind.SEGMENT, 1, segment, bury, choose, SEGMENT_LIVES)
+    return Handler(WorkKind.SEGMENT, 1, segment, bury, choose, SEGMENT_LIVES)
 
 
 def delivery(engine: Engine, delivering: Delivering, choose: Choose, at_once: int) -> Handler:
     """Return what is done to deliver a batch; `at_once` is how many may be on their way."""
     send = engine.step(delivering.send, "send")
-    return Handler(Kind.DELIVER, at_once, send, delivering.bury, choose)
+    return Handler(WorkKind.DELIVER, at_once, send, delivering.bury, choose)
 
 
 def probes(engine: Engine, probing: Probing) -> Handler:
     """Return what is done to probe a destination whose circuit is open."""
     probe = engine.step(probing.probe, "probe", LONGEST_PROBE_S)
-    return Handler(Kind.PROBE, 4, probe, probing.bury, probing.choose)
+    return Handler(WorkKind.PROBE, 4, probe, probing.bury, probing.choose)
 
 
 def storage_commitment(
@@ -90,6 +90,6 @@ def storage_commitment(
     ask = engine.step(commitments.ask, "ask for commitment")
     report = engine.step(owed.report, "report")
     return [
-        Handler(Kind.ASK, 4, ask, commitments.bury, in_turn(per_lane=1)),
-        Handler(Kind.REPORT, 4, report, owed.bury, in_turn(per_lane=1)),
+        Handler(WorkKind.ASK, 4, ask, commitments.bury, in_turn(per_lane=1)),
+        Handler(WorkKind.REPORT, 4, report, owed.bury, in_turn(per_lane=1)),
     ]

@@ -32,7 +32,7 @@ from node.commitment.reports import BROKEN, Reports, unreadable
 from node.deliver.attempts import Retries
 from node.errors import StoreError, frames_of, reason_of
 from node.model.commitment import Reference
-from node.model.work import Kind, Task
+from node.model.work import Task, WorkKind
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 from node.wire.notification import notify
@@ -104,7 +104,7 @@ class CommitmentScp:
             log.error("commitment not reported", because=str(error))  # noqa: TRY400
 
     def _let_go(self) -> None:
-        self._catalog.work.give_up(self._holder, [Kind.REPORT])
+        self._catalog.work.give_up(self._holder, [WorkKind.REPORT])
 
     def _requested(self, event: Event) -> tuple[int, None]:
         """Answer an N-ACTION (PS3.4 Section J.3.2)."""

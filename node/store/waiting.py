@@ -6,7 +6,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from node.model.states import AT_WORK, WorkState
-from node.model.work import Kind, Task
+from node.model.work import Task, WorkKind
 from node.store.tables import work
 
 _LANE: Final = sa.select(sa.func.min(work.c.lane)).where(
@@ -39,7 +39,7 @@ COLUMNS: Final = (
 def task_of(row: Any) -> Task:
     """Return what a row of these columns says."""
     return Task(
-        kind=Kind(row.kind),
+        kind=WorkKind(row.kind),
         lane=row.lane,
         key=row.key,
         state=WorkState(row.state),
@@ -57,7 +57,7 @@ def task_of(row: Any) -> Task:
 class Waiting:
     """What may be claimed now of one kind, and what is claimed already."""
 
-    def __init__(self, connection: sa.Connection, kind: Kind, now: float) -> None:
+    def __init__(self, connection: sa.Connection, kind: WorkKind, now: float) -> None:
         self._connection = connection
         self._kind = kind
         self._now = now
@@ -119,5 +119,5 @@ class Waiting:
         return {row.lane: row.held for row in self._connection.execute(query)}
 
 
-def _due(kind: Kind, now: float) -> list[sa.ColumnElement[bool]]:
+def _due(kind: WorkKind, now: float) -> list[sa.ColumnElement[bool]]:
     return [work.c.kind == kind, work.c.state == WorkState.WAITING, work.c.due_at <= now]

@@ -26,7 +26,7 @@ from node.model.states import (
     Move,
     WorkState,
 )
-from node.model.work import Kind, Task, TaskKey
+from node.model.work import Task, TaskKey, WorkKind
 from node.store.database import Database
 from node.store.due_clock import DueClock
 from node.store.pruning import Spent, prune
@@ -186,7 +186,7 @@ class Work:
 
     def claim(
         self,
-        kind: Kind,
+        kind: WorkKind,
         choose: Pick,
         holder: str,
         held: Claims | None = None,
@@ -224,7 +224,7 @@ class Work:
                 for row in connection.execute(_claimed(task, holder, now))
             ]
 
-    def resume(self, holder: str, kinds: Collection[Kind]) -> list[Task]:
+    def resume(self, holder: str, kinds: Collection[WorkKind]) -> list[Task]:
         """Return what a process of this name was at when it ended; its leases begin anew.
 
         The caller knows that no other process has the name, and calls this before it looks for
@@ -246,7 +246,7 @@ class Work:
             )
             return [task_of(row) for row in connection.execute(renewed)]
 
-    def give_up(self, holder: str, kinds: Collection[Kind]) -> int:
+    def give_up(self, holder: str, kinds: Collection[WorkKind]) -> int:
         """Let wait again what a process of this name was at, for others; return how much.
 
         The caller is that process, at its end; or its successor, at its start.
@@ -257,7 +257,9 @@ class Work:
             ended = _in_order(work.c.state.in_(WORK_LEASE_ENDED.of), *mine)
             return self._end_leases(connection, now, ended, reason="its process has ended")
 
-    def put_off(self, kind: Kind, lane: str, wait_s: Callable[[int], float], reason: str) -> None:
+    def put_off(
+        self, kind: WorkKind, lane: str, wait_s: Callable[[int], float], reason: str
+    ) -> None:
         """Let all that is due in a lane wait as well, as if it had been tried.
 
         Parameters
@@ -367,7 +369,7 @@ class Work:
                 .values(state=WORK_UNBURIED.to, due_at=now + wait_s)
             )
 
-    def prune(self, kinds: Collection[Kind], before: float) -> int:
+    def prune(self, kinds: Collection[WorkKind], before: float) -> int:
         """Remove what was done of some kinds before a time; return how much."""
         over = (
             work.c.kind.in_(kinds),
@@ -378,19 +380,19 @@ class Work:
 
     # -- what is there
 
-    def dead(self, kind: Kind) -> list[Task]:
+    def dead(self, kind: WorkKind) -> list[Task]:
         """Return what died and is to be seen to now."""
         of_kind = sa.select(*COLUMNS).where(work.c.kind == kind, work.c.state == WorkState.DEAD)
         with self._database.read() as connection:
             to_be_seen = of_kind.where(work.c.due_at <= self._clock.now(connection))
             return [task_of(row) for row in connection.execute(to_be_seen.order_by(work.c.due_at))]
 
-    def next_due_s(self, kind: Kind) -> float:
+    def next_due_s(self, kind: WorkKind) -> float:
         """Return in how many seconds something of a kind is due next, if no row changes.
 
         Parameters
         ----------
-        kind : Kind
+        kind : WorkKind
             What is looked for.
 
         Returns
@@ -406,7 +408,7 @@ class Work:
         found = self._found(work.c.kind == of.kind, work.c.lane == of.lane, work.c.key == of.key)
         return found[0] if found else None
 
-    def open(self, kind: Kind, lane: str) -> list[Task]:
+    def open(self, kind: WorkKind, lane: str) -> list[Task]:
         """Return what is not done in a lane, the next first."""
         return self._found(
             work.c.kind == kind, work.c.lane == lane, work.c.state != WorkState.DONE
@@ -417,7 +419,7 @@ class Work:
         with self._database.read() as connection:
             return [task_of(row) for row in connection.execute(query)]
 
-    def _is_something_to_do(self, kind: Kind, held: Claims) -> bool:
+    def _is_something_to_do(self, kind: WorkKind, held: Claims) -> bool:
         """Tell whether a look has to write: most have not, and each commit waits for a disk."""
         with self._database.read() as connection:
             reading = self._clock.read(connection)

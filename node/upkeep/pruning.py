@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.store.catalog import Catalog
 from node.upkeep.retention import DAY_S
 
@@ -42,8 +42,8 @@ class PruningJob:
         before = now - self._records_s
         owners = (self._catalog.access, self._catalog.promises, self._catalog.requests)
         records = sum(owner.prune(before) for owner in owners)
-        records += self._catalog.work.prune([Kind.ASK, Kind.REPORT], before)
-        through = [Kind.RECOGNISE, Kind.SEGMENT, Kind.DELIVER]
+        records += self._catalog.work.prune([WorkKind.ASK, WorkKind.REPORT], before)
+        through = [WorkKind.RECOGNISE, WorkKind.SEGMENT, WorkKind.DELIVER]
         batches = self._catalog.work.prune(through, now - self._batches_s)
         if records or batches:
             log.info("old rows removed", records=records, batches=batches)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from node.deliver.turns import Terms, held_because
 from node.model.records import Outlet
 from node.model.states import AT_WORK, HoldState, WorkState
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.store.catalog import Catalog
 from node.store.deliveries.scope import Scope
 from node.store.tables import quarantine, work
@@ -93,7 +93,7 @@ class _AtWork:
 
 def _at_work(catalog: Catalog) -> dict[str, _AtWork]:
     """Return what there is to do for each destination."""
-    sends, waits = work.c.kind == Kind.DELIVER, work.c.state == WorkState.WAITING
+    sends, waits = work.c.kind == WorkKind.DELIVER, work.c.state == WorkState.WAITING
     query = (
         sa.select(
             work.c.lane,
@@ -103,7 +103,7 @@ def _at_work(catalog: Catalog) -> dict[str, _AtWork]:
             sa.func.min(sa.case((sa.and_(sends, waits), work.c.due_at))).label("batch_at"),
             sa.func.min(sa.case((~sends, work.c.due_at))).label("probe_at"),
         )
-        .where(work.c.kind.in_((Kind.DELIVER, Kind.PROBE)), work.c.state != WorkState.DONE)
+        .where(work.c.kind.in_((WorkKind.DELIVER, WorkKind.PROBE)), work.c.state != WorkState.DONE)
         .group_by(work.c.lane)
     )
     with catalog.read() as connection:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from node.cli import radnode
 from node.model.records import Circuit
 from node.model.states import CircuitState, DeliveryState
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.store.catalog import Catalog
 from tests.due_time import batch_claimed, batches_due
 from tests.store_rows import SERIES, STUDY, stored
@@ -138,7 +138,7 @@ def test_a_destination_that_is_back_is_tried_now(
     assert "circuit is open (no connection): it is probed now" in answer
     (job,) = batches_due(catalog, "pacs", time.time())
     assert (job.state, job.attempts) == ("waiting", 0)
-    (probe,) = catalog.work.open(Kind.PROBE, "pacs")
+    (probe,) = catalog.work.open(WorkKind.PROBE, "pacs")
     assert probe.due_at <= time.time()
     assert not catalog.outlets.get("archive").circuit.openings
 

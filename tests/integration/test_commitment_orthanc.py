@@ -15,7 +15,7 @@ from node.deliver.destination import OutboundInstance
 from node.deliver.dimse import DimseSender
 from node.model.records import Delivery
 from node.model.states import DeliveryState
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.pipeline.commitments import CommitmentRequests, Committing
 from node.settings.trust import Source
 from tests.inline_jobs import reporting_receiver
@@ -86,7 +86,7 @@ def asked(node: Node, orthanc: RunningOrthanc) -> None:
     asking = {"pacs": Committing(peer, timeout_s=1000.0, wait_s=30.0)}
     commitments = CommitmentRequests(node.catalog, asking, SystemRandom().random)
     commitments.tick()
-    for task in node.catalog.work.open(Kind.ASK, "pacs"):
+    for task in node.catalog.work.open(WorkKind.ASK, "pacs"):
         commitments.ask(task)
 
 

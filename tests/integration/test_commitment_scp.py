@@ -27,7 +27,7 @@ from node.commitment.messages import (
 )
 from node.model.commitment import Failed, Reference
 from node.model.states import DeliveryState
-from node.model.work import Kind, TaskKey
+from node.model.work import TaskKey, WorkKind
 from node.receive.negotiation import PLAIN
 from node.settings.tls import server_context
 from node.settings.trust import ClientTlsTable, Source
@@ -224,7 +224,7 @@ def test_the_new_association_is_over_tls_where_the_source_listens_so(
         with reporting_receiver(tmp_path / "node", source) as node:
             wanted = stored(node, scanner)
             node.catalog.promises.promise(TRANSACTION, "SCANNER", wanted, "gone", node.now)
-            node.catalog.work.give_up("gone", [Kind.REPORT])
+            node.catalog.work.give_up("gone", [WorkKind.REPORT])
             heard(scanner)
 
     assert list(scanner.heard[0][1].committed) == wanted
@@ -330,7 +330,7 @@ def test_a_wrong_request_is_refused(
     assert ask(assoc, **arguments) == status  # type: ignore[arg-type]
     assoc.release()
 
-    assert node.catalog.work.open(Kind.REPORT, "SCANNER") == []
+    assert node.catalog.work.open(WorkKind.REPORT, "SCANNER") == []
 
 
 def test_a_transaction_in_use_is_refused_and_a_repeat_is_told_again(
@@ -371,7 +371,7 @@ def test_what_is_asked_again_before_its_report_is_noted_is_told_again(
     heard(scanner, 2)
     assoc.release()
     wait_for(lambda: state(node) == "reported", "the row", 30)
-    wait_for(lambda: not node.catalog.work.open(Kind.REPORT, "SCANNER"), "the end of both", 30)
+    wait_for(lambda: not node.catalog.work.open(WorkKind.REPORT, "SCANNER"), "the end of both", 30)
     noted = [one for one in node.catalog.ledger.history(STUDY) if one.event == "committed"]
     assert len(noted) == len(wanted)  # of the second: the first was overtaken
 
@@ -412,7 +412,7 @@ def test_a_report_that_is_not_taken_is_owed_until_it_is(node: Node, scanner: Sca
 
 
 def _attempts(node: Node) -> int:
-    task = node.catalog.work.task(TaskKey(Kind.REPORT, "SCANNER", TRANSACTION))
+    task = node.catalog.work.task(TaskKey(WorkKind.REPORT, "SCANNER", TRANSACTION))
     assert task is not None
     return task.attempts
 

@@ -16,7 +16,7 @@ from node.deliver.association import Peer, associated
 from node.model.commitment import Failed, Reference
 from node.model.records import Circuit, Delivery
 from node.model.states import CircuitState, DeliveryState
-from node.model.work import Kind, Task, TaskKey
+from node.model.work import Task, TaskKey, WorkKind
 from node.pipeline.commitments import CommitmentRequests, Committing
 from node.pipeline.due import DueWork, Handler, in_turn
 from node.pipeline.engine import Engine
@@ -62,13 +62,13 @@ class Node:
 
     def handler(self, ask: Callable[[Task], None]) -> Handler:
         """Return what is done of a request."""
-        return Handler(Kind.ASK, 4, ask, self.commitments.bury, in_turn(per_lane=1))
+        return Handler(WorkKind.ASK, 4, ask, self.commitments.bury, in_turn(per_lane=1))
 
     def tick(self, seconds: float = 0.0) -> None:
         """Let time pass, make requests and send them as the jobs would."""
         pass_time(self, seconds)
         self.commitments.tick()
-        self.due.look(Kind.ASK)
+        self.due.look(WorkKind.ASK)
 
     def made(self) -> list[str]:
         """Return every Transaction UID that was ever made, in order."""
@@ -330,7 +330,7 @@ def test_a_request_is_sent_once_even_if_its_job_runs_twice(
     """Killed between N-ACTION and checkpoint: the step runs again, the N-ACTION does not."""
     hasty.tick()
     for transaction in hasty.made():
-        task = hasty.catalog.work.task(TaskKey(Kind.ASK, "pacs", transaction))
+        task = hasty.catalog.work.task(TaskKey(WorkKind.ASK, "pacs", transaction))
         assert task is not None
         hasty.commitments.ask(task)
 
@@ -347,7 +347,7 @@ def test_the_durable_engine_asks_by_itself(tmp_path: Path, peer: CommitmentPeer)
     engine.launch(due.queues)
     try:
         node.commitments.tick()
-        due.look(Kind.ASK)
+        due.look(WorkKind.ASK)
         wait_for(lambda: node.standing() == {"committed"}, "commitment", 60)
     finally:
         engine.close()

@@ -11,7 +11,7 @@ import pytest
 
 from node.errors import StoreError, UnusableSeriesError
 from node.model.states import WorkState
-from node.model.work import Kind, Task, TaskKey
+from node.model.work import Task, TaskKey, WorkKind
 from node.pipeline.due import DueWork, Handler, in_turn
 from node.pipeline.engine import Engine
 from node.store.catalog import Catalog
@@ -19,7 +19,7 @@ from node.store.work import LEASE_S
 from tests.lives import life
 from tests.node_process import wait_for
 
-KEY = TaskKey(Kind.REPORT, "SCANNER", "2.25.1")
+KEY = TaskKey(WorkKind.REPORT, "SCANNER", "2.25.1")
 
 
 class Worker:
@@ -33,7 +33,7 @@ class Worker:
         self.buried: list[str] = []
         self.due = DueWork(engine, self.catalog.work, "a", lambda: self.now)
         step = engine.step(do, "do")
-        self.due.add([Handler(Kind.REPORT, 2, step, self._bury, in_turn(1))])
+        self.due.add([Handler(WorkKind.REPORT, 2, step, self._bury, in_turn(1))])
         self.due.resume(lambda: engine.launch(self.due.queues))
 
     def _bury(self, task: Task) -> None:
@@ -49,7 +49,7 @@ class Worker:
     def look(self, seconds: float = 0.0) -> None:
         """Let time pass, and look."""
         self.now += seconds
-        self.due.look(Kind.REPORT)
+        self.due.look(WorkKind.REPORT)
 
     def is_done(self, key: TaskKey = KEY) -> bool:
         """Tell whether something is done."""
@@ -84,7 +84,7 @@ def test_what_is_due_is_done_once_in_each_lane_at_a_time(make: MakeWorker) -> No
         worker.catalog.work.done(task)
 
     worker = make(do)
-    keys = [TaskKey(Kind.REPORT, lane, f"{lane}{n}") for lane in "AB" for n in range(2)]
+    keys = [TaskKey(WorkKind.REPORT, lane, f"{lane}{n}") for lane in "AB" for n in range(2)]
     worker.add(*keys)
     worker.look()
     worker.look()
@@ -227,7 +227,7 @@ def _live(folder: Path, where: str) -> None:
         (folder / "buried").write_text(task.reason)
         catalog.work.done(task)
 
-    due.add([Handler(Kind.REPORT, 1, engine.step(do, "do"), bury, in_turn(1))])
+    due.add([Handler(WorkKind.REPORT, 1, engine.step(do, "do"), bury, in_turn(1))])
     _spoil(where, engine, catalog, launched=False)
     engine.launch(due.queues)
     if catalog.work.task(KEY) is None:
@@ -236,7 +236,7 @@ def _live(folder: Path, where: str) -> None:
     due.resume()
     _spoil(where, engine, catalog, launched=True)
     while _unfinished(catalog):
-        due.look(Kind.REPORT)
+        due.look(WorkKind.REPORT)
         threading.Event().wait(0.05)
     engine.close()
 

@@ -13,7 +13,7 @@ from pydicom.uid import SegmentationStorage
 from structlog.testing import capture_logs
 
 from node.errors import StoreError
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.pipeline.ticker import Ticker
 from node.receive.statuses import StoreStatus
 from node.settings import ReceiveSection
@@ -125,7 +125,7 @@ def test_worker_waits_while_the_database_is_locked(bench: Bench) -> None:
 
     assert bench.ends("done")()
     assert len(bench.sent(SegmentationStorage)) == 1
-    assert bench.catalog.work.open(Kind.RECOGNISE, "") == []  # nothing died
+    assert bench.catalog.work.open(WorkKind.RECOGNISE, "") == []  # nothing died
 
 
 def test_clock_set_back_by_an_hour_delays_no_series(bench: Bench) -> None:
@@ -163,13 +163,16 @@ def test_clock_set_forward_by_a_day_fires_no_storm(bench: Bench) -> None:
     bench.tick(3)
     wait_for(bench.ends("done"), "the verdict", 60)
     wait_for(bench.at_rest, "an attempt with images, and one with results", 60)
-    before = [(one.attempts, one.due_at) for one in bench.catalog.work.open(Kind.DELIVER, "pacs")]
+    before = [
+        (one.attempts, one.due_at) for one in bench.catalog.work.open(WorkKind.DELIVER, "pacs")
+    ]
     assert [attempts for attempts, _ in before] == [1, 1]
 
     bench.set_clock(86400)
 
     after = [
-        (one.attempts, one.due_at - 86400) for one in bench.catalog.work.open(Kind.DELIVER, "pacs")
+        (one.attempts, one.due_at - 86400)
+        for one in bench.catalog.work.open(WorkKind.DELIVER, "pacs")
     ]
     assert after == before
 

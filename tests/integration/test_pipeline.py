@@ -11,7 +11,7 @@ from node.deliver.destination import (
 )
 from node.errors import CertificateError
 from node.model.failures import WORDS, FailureKind
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.route.rules import compile_rules
 from node.settings import Rule
 from tests.bench import Bench, slices
@@ -130,7 +130,7 @@ def test_the_first_failed_attempt_waits_at_least_thirty_seconds(bench: Bench) ->
     wait_for(bench.ends("done"), "the verdict", 60)
     wait_for(bench.at_rest, "an attempt with images, and one with results", 60)
     assert [
-        (job.attempts, job.due_at) for job in bench.catalog.work.open(Kind.DELIVER, "pacs")
+        (job.attempts, job.due_at) for job in bench.catalog.work.open(WorkKind.DELIVER, "pacs")
     ] == [(1, bench.now + 30.0)] * 2
 
     bench.pacs.down = False
@@ -158,7 +158,7 @@ def test_why_images_go_nowhere_is_told_of_a_series_that_is_segmented(
     if refused:
         monkeypatch.setattr("node.pipeline.stages.segment_liver", refuse)
     stages.route(recognition, unusable)
-    segmentation = task_claimed(bench.catalog, Kind.SEGMENT)
+    segmentation = task_claimed(bench.catalog, WorkKind.SEGMENT)
     for _ in range(2):  # a crash may run it again
         stages.segment(segmentation)
 

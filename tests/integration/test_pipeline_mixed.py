@@ -12,7 +12,7 @@ from rich.console import Console
 
 from node.cli.study_tables import study_table
 from node.model.failures import WORDS, Failure, FailureKind
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.upkeep.quarantine import Quarantine
 from node.views.study import view_of_study
 from tests.bench import Bench, slices
@@ -127,7 +127,7 @@ def test_a_second_patient_who_comes_while_the_liver_is_sought_is_seen(bench: Ben
     unrecognised = bench.stages.classify(SERIES, 1)
     assert unrecognised == Failure().as_json()
     bench.stages.route(recognition, unrecognised)
-    bench.stages.segment(task_claimed(bench.catalog, Kind.SEGMENT))
+    bench.stages.segment(task_claimed(bench.catalog, WorkKind.SEGMENT))
 
     row = bench.last()
     assert row is not None

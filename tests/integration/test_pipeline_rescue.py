@@ -10,7 +10,7 @@ from pydicom.uid import SegmentationStorage
 from node.model.failures import FailureKind
 from node.model.keys import Batch, BatchKind
 from node.model.states import WorkState
-from node.model.work import Kind, Task
+from node.model.work import Task, WorkKind
 from tests.bench import Bench, slices
 from tests.due_time import task_claimed
 from tests.made_ct import SERIES, STUDY
@@ -36,7 +36,7 @@ def test_images_travel_even_where_recognition_dies(bench: Bench) -> None:
     assert row.failure_kind is FailureKind.RECOGNITION
     assert "the network fell over" not in row.reason  # a text nobody of us wrote
     assert "RuntimeError at node." in row.reason
-    assert bench.catalog.work.open(Kind.RECOGNISE, "") == []
+    assert bench.catalog.work.open(WorkKind.RECOGNISE, "") == []
 
 
 def test_a_series_that_cannot_even_be_routed_says_so(
@@ -59,7 +59,7 @@ def test_a_series_that_cannot_even_be_routed_says_so(
     assert row.reason.startswith("routing died: RuntimeError at node.")
     assert row.failure_kind is FailureKind.ROUTING
     assert len(asked) == 2
-    assert bench.catalog.work.open(Kind.RECOGNISE, "") == []
+    assert bench.catalog.work.open(WorkKind.RECOGNISE, "") == []
 
 
 def test_a_result_that_was_written_and_never_recorded_does_not_stay(
@@ -91,19 +91,19 @@ def test_what_cannot_be_removed_now_is_removed_later(
     """Its series is not given up before: else nobody would look for it again."""
     recognition = bench.take_in(*slices(*range(6)))
     bench.stages.route(recognition, bench.stages.classify(SERIES, 1))
-    task = task_claimed(bench.catalog, Kind.SEGMENT)
+    task = task_claimed(bench.catalog, WorkKind.SEGMENT)
     with monkeypatch.context() as patch:
         patch.setattr("node.pipeline.giving_up.remove_leftovers", lambda *_: 1 / 0)
         died(bench, task, "killed")
         row = bench.last()
         assert row is not None
         assert row.state == "queued"
-        bench.worker.due.look(Kind.SEGMENT)  # not twice a second
-    bench.worker.due.look(Kind.SEGMENT)
+        bench.worker.due.look(WorkKind.SEGMENT)  # not twice a second
+    bench.worker.due.look(WorkKind.SEGMENT)
     assert bench.ends("queued")()
 
     bench.now += 61
-    bench.worker.due.look(Kind.SEGMENT)
+    bench.worker.due.look(WorkKind.SEGMENT)
 
     assert bench.ends("unusable")()
 
@@ -115,7 +115,7 @@ def test_an_earlier_rounds_death_removes_nothing_of_the_present_one(
     """Released from quarantine, a series may be writing its result while the dead job is seen."""
     recognition = bench.take_in(*slices(*range(6)))
     bench.stages.route(recognition, bench.stages.classify(SERIES, 1))
-    task = task_claimed(bench.catalog, Kind.SEGMENT)
+    task = task_claimed(bench.catalog, WorkKind.SEGMENT)
     bench.stages.segment(task)
     recorded = bench.derived_files()
     coming = recorded[0].with_name("2.25.1.dcm")
@@ -123,9 +123,9 @@ def test_an_earlier_rounds_death_removes_nothing_of_the_present_one(
     first = bench.segmentation("pacs")
     seen = bench.catalog.work.dead
 
-    def run_again(kind: Kind) -> list[Task]:
+    def run_again(kind: WorkKind) -> list[Task]:
         dead = seen(kind)
-        if kind is Kind.SEGMENT:  # others are looked at all the time
+        if kind is WorkKind.SEGMENT:  # others are looked at all the time
             second = bench.segmentation("pacs")
             assert second.serial > first.serial
         return dead
@@ -135,7 +135,7 @@ def test_an_earlier_rounds_death_removes_nothing_of_the_present_one(
     else:
         bench.segmentation("pacs")
     bench.catalog.work.die(first.of, first.serial, "killed")
-    bench.worker.due.look(Kind.SEGMENT)
+    bench.worker.due.look(WorkKind.SEGMENT)
 
     assert coming.exists()
     assert bench.ends("done")()
@@ -145,7 +145,7 @@ def test_a_segmentation_that_was_overtaken_sends_nothing(bench: Bench) -> None:
     """Run again, or given up, since: its results are kept, and what it says ends nothing."""
     recognition = bench.take_in(*slices(*range(6)))
     bench.stages.route(recognition, bench.stages.classify(SERIES, 1))
-    stale = task_claimed(bench.catalog, Kind.SEGMENT)
+    stale = task_claimed(bench.catalog, WorkKind.SEGMENT)
     present = bench.segmentation("pacs")
 
     bench.stages.segment(stale)
@@ -161,14 +161,14 @@ def test_a_segmentation_that_was_overtaken_sends_nothing(bench: Bench) -> None:
     assert bench.ends("done")()
 
 
-@pytest.mark.parametrize("at", [Kind.RECOGNISE, Kind.SEGMENT])
+@pytest.mark.parametrize("at", [WorkKind.RECOGNISE, WorkKind.SEGMENT])
 def test_a_series_whose_job_is_gone_is_done_again(
-    tmp_path: Path, make_bench: Callable[..., Bench], at: Kind
+    tmp_path: Path, make_bench: Callable[..., Bench], at: WorkKind
 ) -> None:
     """The pipeline's database was lost, or is older than the catalog: a restored copy."""
     before = make_bench(tmp_path / "before")
     recognition = before.take_in(*slices(*range(6)))
-    if at is Kind.SEGMENT:
+    if at is WorkKind.SEGMENT:
         before.stages.route(recognition, before.stages.classify(SERIES, 1))
         task_claimed(before.catalog, at)
 
@@ -184,7 +184,7 @@ def test_a_series_whose_job_is_gone_is_done_again(
     wait_for(lambda: len(bench.pacs.sent) == 8 and bench.nothing_pending(), "all of it", 60)
     wait_for(bench.ends("done"), "the end", 60)
     assert len(bench.sent(SegmentationStorage)) == 1
-    for kind in (Kind.RECOGNISE, Kind.SEGMENT):
+    for kind in (WorkKind.RECOGNISE, WorkKind.SEGMENT):
         assert bench.catalog.work.open(kind, "") == []
 
 

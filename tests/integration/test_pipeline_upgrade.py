@@ -13,7 +13,7 @@ from dbos import DBOS
 from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
 
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.pipeline.engine import LIVE_STATES, OLDER_VERSIONS, Engine, Queue
 from node.store.database import migrations
 from tests.bench import Bench, slices
@@ -37,7 +37,11 @@ def catalog_before(old: Path, new: Path, state: str) -> None:
         for table in tables.sorted_tables:
             rows = [dict(row) for row in source.execute(sa.select(table)).mappings()]
             if table.name == "work":
-                rows = [row for row in rows if row["kind"] not in (Kind.RECOGNISE, Kind.SEGMENT)]
+                rows = [
+                    row
+                    for row in rows
+                    if row["kind"] not in (WorkKind.RECOGNISE, WorkKind.SEGMENT)
+                ]
             if rows and table.name != "alembic_version":
                 target.execute(sa.insert(table), rows)
         target.execute(sa.update(tables.tables["revision"]).values(state=state))
@@ -67,12 +71,12 @@ def by_hand(bench: Bench, until: str, monkeypatch: pytest.MonkeyPatch) -> None:
         return
     bench.stages.route(recognition, bench.stages.classify(SERIES, 1))
     wait_for(lambda: len(bench.pacs.sent) == 6, "the images", 60)
-    wait_for(lambda: bench.catalog.work.open(Kind.DELIVER, "pacs") == [], "their end", 60)
+    wait_for(lambda: bench.catalog.work.open(WorkKind.DELIVER, "pacs") == [], "their end", 60)
     if until == "routed":
         return
     with monkeypatch.context() as patch:
         patch.setattr(bench.catalog.work, "is_held", lambda *_: False)
-        bench.stages.segment(task_claimed(bench.catalog, Kind.SEGMENT))
+        bench.stages.segment(task_claimed(bench.catalog, WorkKind.SEGMENT))
     assert len(bench.derived_files()) == 2
 
 

@@ -13,7 +13,7 @@ from node.errors import CertificateError, DecisionError
 from node.model.failures import HELD_AS, WORDS, FailureKind
 from node.model.records import FailedRevision, Held
 from node.model.states import DeliveryState, HoldState, Origin, RevisionState
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.pipeline import stages
 from node.segment.liver import segment_liver
 from node.upkeep.quarantine import Quarantine, wanted
@@ -164,18 +164,18 @@ def test_a_segmentation_that_died_in_vain_is_not_declared_dead_again_after_a_rep
     """The dead job of the first round has nothing more to say."""
     recognition = bench.take_in(*slices(*range(6)))
     bench.stages.route(recognition, bench.stages.classify(SERIES, 1))
-    dead = task_claimed(bench.catalog, Kind.SEGMENT)
+    dead = task_claimed(bench.catalog, WorkKind.SEGMENT)
     bench.catalog.work.die(dead.of, dead.serial, "its process died 10 times")
-    bench.worker.due.look(Kind.SEGMENT)
+    bench.worker.due.look(WorkKind.SEGMENT)
     quarantine.look()
 
     quarantine.replay(only(bench))
-    again = task_claimed(bench.catalog, Kind.RECOGNISE)
+    again = task_claimed(bench.catalog, WorkKind.RECOGNISE)
     bench.stages.route(again, bench.stages.classify(SERIES, 1))
-    bench.stages.segment(task_claimed(bench.catalog, Kind.SEGMENT))
+    bench.stages.segment(task_claimed(bench.catalog, WorkKind.SEGMENT))
     assert bench.ends("done")()
     assert not bench.catalog.work.die(dead.of, dead.serial, "its process died 10 times")
-    bench.worker.due.look(Kind.SEGMENT)
+    bench.worker.due.look(WorkKind.SEGMENT)
 
     assert bench.ends("done")()
 

@@ -18,7 +18,7 @@ from node.errors import DecisionError, StoreError
 from node.model.commitment import Failed, Reference, Remedied
 from node.model.failures import FailureKind
 from node.model.states import DeliveryState, RevisionState
-from node.model.work import Kind, Task, TaskKey
+from node.model.work import Task, TaskKey, WorkKind
 from node.store.catalog import Catalog
 from node.store.deliveries.orders import CANCEL, REPLAY, REPLAY_DELIVERED
 from node.store.deliveries.scope import Scope
@@ -159,7 +159,7 @@ def _claims(catalog: Catalog) -> dict[TaskKey, int]:
     with early.write() as connection:
         connection.exec_driver_sql("UPDATE work SET due_at = 0, changed_at = 0")
         connection.exec_driver_sql("DELETE FROM due_clock")
-    given = early.work.claim(Kind.DELIVER, three, "a")
+    given = early.work.claim(WorkKind.DELIVER, three, "a")
     early.close()
     with catalog.write() as connection:
         connection.exec_driver_sql("UPDATE due_clock SET seen_at = 990")
@@ -178,15 +178,15 @@ def _held(catalog: Catalog) -> None:
 def _opened(catalog: Catalog) -> None:
     failed = partial(breaker.failed, reason="nobody there", break_after=1)
     catalog.outlets.change_circuit("pacs", failed, 100.0)
-    catalog.work.claim(Kind.PROBE, lambda w: w.first("pacs", 1), "a")
+    catalog.work.claim(WorkKind.PROBE, lambda w: w.first("pacs", 1), "a")
 
 
 # -- what is done
 
 
 def _look(catalog: Catalog) -> None:
-    held = {TaskKey(Kind.DELIVER, "pacs", f"b{number}"): 1 for number in (2, 1)}
-    catalog.work.claim(Kind.DELIVER, lambda w: w.first("pacs", 9), "a", held)
+    held = {TaskKey(WorkKind.DELIVER, "pacs", f"b{number}"): 1 for number in (2, 1)}
+    catalog.work.claim(WorkKind.DELIVER, lambda w: w.first("pacs", 9), "a", held)
 
 
 def _hasten(catalog: Catalog) -> None:
@@ -194,7 +194,7 @@ def _hasten(catalog: Catalog) -> None:
 
 
 def _give_up(catalog: Catalog) -> None:
-    catalog.work.give_up("a", [Kind.DELIVER])
+    catalog.work.give_up("a", [WorkKind.DELIVER])
 
 
 def _take(catalog: Catalog) -> None:
@@ -225,13 +225,13 @@ def _promise(catalog: Catalog) -> Task | None:
 
 
 def _keep(catalog: Catalog) -> None:
-    task = catalog.work.task(TaskKey(Kind.REPORT, "SCANNER", T1))
+    task = catalog.work.task(TaskKey(WorkKind.REPORT, "SCANNER", T1))
     assert task is not None
     catalog.promises.keep(task, [stored(0)], 101.0)
 
 
 def _end_probe(catalog: Catalog) -> None:
-    task = catalog.work.task(TaskKey(Kind.PROBE, "pacs", ""))
+    task = catalog.work.task(TaskKey(WorkKind.PROBE, "pacs", ""))
     assert task is not None
     catalog.outlets.end_probe(task, breaker.probe_answered, 101.0, lambda _: 30.0)
 

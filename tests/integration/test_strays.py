@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from node.model.work import Kind, TaskKey
+from node.model.work import TaskKey, WorkKind
 from node.pipeline.engine import Engine, Queue
 from node.pipeline.strays import Strays
 from node.store.catalog import Catalog
 from tests.peers import RunningPostgresql, running_postgresql
 from tests.store_rows import catalog_on
 
-KEY = TaskKey(Kind.REPORT, "SCANNER", "2.25.1")
+KEY = TaskKey(WorkKind.REPORT, "SCANNER", "2.25.1")
 MINE, GONE = "report@here:worker", "report@gone:worker"
 
 
@@ -48,14 +48,14 @@ def test_a_job_is_cancelled_when_its_claim_is_over(engine: Engine, catalog: Cata
     engine.launch([Queue(MINE, 1)])
     with catalog.write() as connection:
         catalog.work.add(connection, KEY)
-    (task,) = catalog.work.claim(Kind.REPORT, lambda w: w.first("SCANNER", 1), "gone:worker")
+    (task,) = catalog.work.claim(WorkKind.REPORT, lambda w: w.first("SCANNER", 1), "gone:worker")
     engine.enqueue(GONE, task.job, report, KEY.lane, KEY.key, task.serial)
     strays = Strays(engine, catalog.work)
 
     strays.look()
     assert [job.workflow_id for job in engine.standing_elsewhere()] == [task.job]
 
-    assert catalog.work.give_up("gone:worker", [Kind.REPORT]) == 1
+    assert catalog.work.give_up("gone:worker", [WorkKind.REPORT]) == 1
     strays.look()
     assert engine.standing_elsewhere() == []
 

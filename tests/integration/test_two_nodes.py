@@ -12,7 +12,7 @@ import pytest
 from node.app import Storage
 from node.deliver.association import Peer
 from node.deliver.dimse import DimseSender
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.networks import Networks
 from node.settings import DimseDestination, NodeSection, Rule, Settings
 from node.worker import Outside, Worker, build
@@ -47,7 +47,7 @@ class Station:
         """Take in what has come, and send what is due; return how many instances were due."""
         catalog, now = self.node.catalog, self.node.now
         self.worker.sweep.settle()
-        for kind in (Kind.RECOGNISE, Kind.SEGMENT):
+        for kind in (WorkKind.RECOGNISE, WorkKind.SEGMENT):
             self.worker.due.look(kind)
             self.engine.run_all()
         due = batches_due(catalog, "other", now)

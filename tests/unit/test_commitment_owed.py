@@ -14,7 +14,7 @@ from node.deliver.association import Peer
 from node.deliver.attempts import MAXIMUM_ATTEMPTS
 from node.model.commitment import Reference
 from node.model.states import PromiseState, WorkState
-from node.model.work import Kind, Task
+from node.model.work import Task, WorkKind
 from node.pipeline.due import DueWork, Handler, in_turn
 from node.pipeline.owed import OwedReports
 from node.receive.commitment_scp import CommitmentScp
@@ -84,9 +84,9 @@ def _work_on(catalog: Catalog, folder: Path, port: int) -> None:
         catalog, InstanceFiles(folder), {"SCANNER": peer}, lambda: 200.0, lambda: 0.5
     )
     due = DueWork(InlineJobs(), catalog.work, "worker")
-    due.add([Handler(Kind.REPORT, 4, owed.report, owed.bury, in_turn(per_lane=1))])
+    due.add([Handler(WorkKind.REPORT, 4, owed.report, owed.bury, in_turn(per_lane=1))])
     for _ in range(20):
-        due.look(Kind.REPORT)
+        due.look(WorkKind.REPORT)
 
 
 def test_a_peer_that_is_away_is_called_once_for_all_that_it_is_owed(
@@ -98,7 +98,7 @@ def test_a_peer_that_is_away_is_called_once_for_all_that_it_is_owed(
     _work_on(owing, tmp_path, away.port)
 
     assert away.calls == 1
-    later = owing.work.open(Kind.REPORT, "SCANNER")
+    later = owing.work.open(WorkKind.REPORT, "SCANNER")
     assert [(one.state, one.attempts) for one in later] == [(WorkState.WAITING, 1)] * 10
     assert all(one.due_at > 200.0 and one.reason for one in later)
 
@@ -120,7 +120,7 @@ def test_what_nobody_foresaw_in_one_report_holds_up_no_other(
         _work_on(owing, tmp_path, away.port)
 
     assert away.calls == 1
-    later = owing.work.open(Kind.REPORT, "SCANNER")
+    later = owing.work.open(WorkKind.REPORT, "SCANNER")
     assert {one.key: one.attempts for one in later} == {f"2.25.{n}": 1 for n in (1, 2, 3)}
     (spoilt,) = [one for one in later if one.key == "2.25.1"]
     assert spoilt.reason.startswith("ValueError at node.commitment.tell:")
@@ -141,7 +141,7 @@ def test_a_report_that_is_never_taken_is_given_up_with_the_reason(
     assert promise is not None
     assert promise.state is PromiseState.PARKED
     assert promise.reason
-    assert owing.work.open(Kind.REPORT, "SCANNER") == []
+    assert owing.work.open(WorkKind.REPORT, "SCANNER") == []
 
 
 def test_a_receiver_that_ends_leaves_what_it_owes_to_the_worker(
@@ -161,4 +161,4 @@ def test_a_receiver_that_ends_leaves_what_it_owes_to_the_worker(
 
 
 def _open(catalog: Catalog) -> list[Task]:
-    return catalog.work.open(Kind.REPORT, "SCANNER")
+    return catalog.work.open(WorkKind.REPORT, "SCANNER")

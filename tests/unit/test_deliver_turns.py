@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from node.deliver.turns import Priority, Terms, chosen, held_because, is_open, window_of
 from node.model.records import Circuit, Outlet
 from node.model.states import CircuitState, WorkState
-from node.model.work import Kind, Task
+from node.model.work import Task, WorkKind
 
 NAMES = ["a", "b", "c", "d"]
 PRIORITIES = st.sampled_from(("high", "normal", "low"))
@@ -19,7 +19,7 @@ PRIORITIES = st.sampled_from(("high", "normal", "low"))
 def _job(name: str, number: int, urgent: bool = False) -> Task:
     key = f"{name}{number}"
     waits = WorkState.WAITING
-    return Task(Kind.DELIVER, name, key, waits, 0, urgent=urgent, due_at=float(number))
+    return Task(WorkKind.DELIVER, name, key, waits, 0, urgent=urgent, due_at=float(number))
 
 
 @given(

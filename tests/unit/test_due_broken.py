@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from node.model.states import WorkState
-from node.model.work import Kind, Task, TaskKey
+from node.model.work import Task, TaskKey, WorkKind
 from node.pipeline.due import UNBEGUN_S, DueWork, Handler, in_turn
 from node.store.catalog import Catalog
 from node.store.deliveries.orders import CANCEL
@@ -18,7 +18,7 @@ from tests.due_time import Moment
 from tests.store_rows import stored
 
 Workflow = Callable[..., Any]
-KEY = TaskKey(Kind.REPORT, "SCANNER", "2.25.1")
+KEY = TaskKey(WorkKind.REPORT, "SCANNER", "2.25.1")
 
 
 class SharedJobs:
@@ -76,7 +76,7 @@ class Process:
         self.did: list[str] = []
         self.engine = shared.process()
         self.due = DueWork(self.engine, catalog.work, holder, lambda: self.seconds)
-        self.due.add([Handler(Kind.REPORT, at_once, self.do, self.bury, in_turn())])
+        self.due.add([Handler(WorkKind.REPORT, at_once, self.do, self.bury, in_turn())])
 
     def do(self, task: Task) -> None:
         """Do it."""
@@ -108,10 +108,10 @@ def test_two_workers_on_one_pipeline_keep_their_places(empty_catalog: Catalog) -
     shared = SharedJobs()
     a = Process(empty_catalog, shared, "a", at_once=2)
     b = Process(empty_catalog, shared, "b", at_once=2)
-    keys = [TaskKey(Kind.REPORT, "SCANNER", f"2.25.{number}") for number in range(8)]
+    keys = [TaskKey(WorkKind.REPORT, "SCANNER", f"2.25.{number}") for number in range(8)]
     _add(empty_catalog, *keys)
     for _ in range(8):
-        a.due.look(Kind.REPORT)
+        a.due.look(WorkKind.REPORT)
         b.run()
         a.run()
     assert sorted(a.did + b.did) == [key.key for key in keys]
@@ -124,7 +124,7 @@ def test_a_catalog_that_was_put_back_counts_anew_and_nothing_waits(
     process = Process(empty_catalog, SharedJobs(), "a", at_once=1)
     for _ in range(2):
         _add(empty_catalog, KEY)
-        process.due.look(Kind.REPORT)
+        process.due.look(WorkKind.REPORT)
         assert process.run() == 1
         with empty_catalog.write() as connection:
             connection.execute(sa.delete(work))
@@ -136,9 +136,9 @@ def test_what_cannot_be_buried_does_not_hold_up_the_others(empty_catalog: Catalo
     """It is logged, and seen to again at the next look."""
     process = Process(empty_catalog, SharedJobs(), "a", at_once=2)
     _add(empty_catalog, KEY)
-    (task,) = empty_catalog.work.claim(Kind.REPORT, lambda w: w.first("SCANNER", 1), "z")
+    (task,) = empty_catalog.work.claim(WorkKind.REPORT, lambda w: w.first("SCANNER", 1), "z")
     assert empty_catalog.work.die(task.of, task.serial, "odd")
-    other = TaskKey(Kind.REPORT, "OTHER", "2.25.2")
+    other = TaskKey(WorkKind.REPORT, "OTHER", "2.25.2")
     _add(empty_catalog, other)
 
     def fails(_: Task) -> None:
@@ -146,8 +146,8 @@ def test_what_cannot_be_buried_does_not_hold_up_the_others(empty_catalog: Catalo
 
     process.due = DueWork(process.engine, empty_catalog.work, "a", lambda: 0.0)
     process.engine.workflows.clear()
-    process.due.add([Handler(Kind.REPORT, 2, process.do, fails, in_turn())])
-    process.due.look(Kind.REPORT)
+    process.due.add([Handler(WorkKind.REPORT, 2, process.do, fails, in_turn())])
+    process.due.look(WorkKind.REPORT)
     process.run()
     assert process.did == [other.key]
     left = empty_catalog.work.task(KEY)
@@ -162,13 +162,13 @@ def test_a_job_that_ended_while_others_were_resumed_leaves_its_place(
     _add(empty_catalog, KEY)
     shared = SharedJobs()
     killed = Process(empty_catalog, shared, "a", at_once=1)
-    killed.due.look(Kind.REPORT)
+    killed.due.look(WorkKind.REPORT)
     again = Process(empty_catalog, shared, "a", at_once=1)
     again.due.resume(lambda: assert_ran(again))
     assert again.did == [KEY.key]
-    other = TaskKey(Kind.REPORT, "OTHER", "2.25.2")
+    other = TaskKey(WorkKind.REPORT, "OTHER", "2.25.2")
     _add(empty_catalog, other)
-    again.due.look(Kind.REPORT)
+    again.due.look(WorkKind.REPORT)
     again.run()
     assert again.did == [KEY.key, other.key]
 
@@ -177,7 +177,7 @@ def test_a_resumed_job_that_runs_for_long_keeps_its_claim(empty_catalog: Catalog
     """It began before the rows were looked at; it is no job that never began."""
     _add(empty_catalog, KEY)
     shared = SharedJobs()
-    Process(empty_catalog, shared, "a", at_once=1).due.look(Kind.REPORT)
+    Process(empty_catalog, shared, "a", at_once=1).due.look(WorkKind.REPORT)
     again = Process(empty_catalog, shared, "a", at_once=1)
     began, ends = threading.Event(), threading.Event()
 
@@ -188,7 +188,7 @@ def test_a_resumed_job_that_runs_for_long_keeps_its_claim(empty_catalog: Catalog
 
     again.due = DueWork(again.engine, empty_catalog.work, "a", lambda: again.seconds)
     again.engine.workflows.clear()
-    again.due.add([Handler(Kind.REPORT, 1, slow, again.bury, in_turn())])
+    again.due.add([Handler(WorkKind.REPORT, 1, slow, again.bury, in_turn())])
     thread = threading.Thread(target=again.run)
 
     def launch() -> None:
@@ -199,16 +199,16 @@ def test_a_resumed_job_that_runs_for_long_keeps_its_claim(empty_catalog: Catalog
         again.due.resume(launch)
         assert began.wait(60)
         again.seconds += UNBEGUN_S + 1
-        other = TaskKey(Kind.REPORT, "OTHER", "2.25.2")
+        other = TaskKey(WorkKind.REPORT, "OTHER", "2.25.2")
         _add(empty_catalog, other)
-        again.due.look(Kind.REPORT)
+        again.due.look(WorkKind.REPORT)
         waits = empty_catalog.work.task(other)
         assert waits is not None
         assert waits.state is WorkState.WAITING  # its place is taken
     finally:
         ends.set()
         thread.join()
-    again.due.look(Kind.REPORT)
+    again.due.look(WorkKind.REPORT)
     waits = empty_catalog.work.task(other)
     assert waits is not None
     assert waits.state is WorkState.CLAIMED
@@ -244,7 +244,7 @@ def test_what_is_asked_for_while_its_batch_is_cancelled_is_due(
         "cancelled": 1,
         "pending": 1,
     }
-    task = empty_catalog.work.task(TaskKey(Kind.DELIVER, "pacs", "b"))
+    task = empty_catalog.work.task(TaskKey(WorkKind.DELIVER, "pacs", "b"))
     assert task is not None
     assert task.state is WorkState.WAITING
 
@@ -253,19 +253,19 @@ def test_what_is_written_after_the_clock_was_set_forward_is_not_moved(
     empty_catalog: Catalog, moment: Moment
 ) -> None:
     """Due by the new clock, before any look has found that it was set: a day too late."""
-    early, late = KEY, TaskKey(Kind.REPORT, "SCANNER", "2.25.2")
+    early, late = KEY, TaskKey(WorkKind.REPORT, "SCANNER", "2.25.2")
     process = Process(empty_catalog, SharedJobs(), "a", at_once=1)
-    process.due.look(Kind.REPORT)
+    process.due.look(WorkKind.REPORT)
     with empty_catalog.write() as connection:
         empty_catalog.work.add(connection, early, wait_s=60.0)
     moment.now += 86400.0
     with empty_catalog.write() as connection:
         empty_catalog.work.add(connection, late, wait_s=60.0)
     moment.now += 0.5
-    process.due.look(Kind.REPORT)
+    process.due.look(WorkKind.REPORT)
     waits = {
         task.key: task.due_at - moment.now
-        for task in empty_catalog.work.open(Kind.REPORT, "SCANNER")
+        for task in empty_catalog.work.open(WorkKind.REPORT, "SCANNER")
     }
     assert waits[early.key] == pytest.approx(60.0, abs=1.0)
     assert waits[late.key] == pytest.approx(60.0, abs=1.0)

@@ -14,9 +14,9 @@ from node.model.keys import HeldRevision, RevisionKey
 from node.model.records import Hold
 from node.model.states import RevisionState
 from node.model.work import (
-    Kind,
     SegmentationPlan,
     Task,
+    WorkKind,
     recognition_of,
     segmentation_of,
 )
@@ -49,14 +49,14 @@ def held(catalog: Catalog) -> Callable[[], None]:
     return lambda: catalog.quarantine.start_again(one, 202.0)
 
 
-def at_work(catalog: Catalog, kind: Kind) -> Task:
+def at_work(catalog: Catalog, kind: WorkKind) -> Task:
     """Return the claim of the first revision's recognition or segmentation."""
     settled(catalog)
-    task = task_claimed(catalog, Kind.RECOGNISE)
-    if kind is Kind.RECOGNISE:
+    task = task_claimed(catalog, WorkKind.RECOGNISE)
+    if kind is WorkKind.RECOGNISE:
         return task
     assert catalog.revisions.end(task, ROUTED)
-    return task_claimed(catalog, Kind.SEGMENT)
+    return task_claimed(catalog, WorkKind.SEGMENT)
 
 
 def together(*each: Callable[[], object]) -> list[BaseException]:
@@ -79,15 +79,15 @@ def together(*each: Callable[[], object]) -> list[BaseException]:
     return raised
 
 
-@pytest.mark.parametrize("kind", [Kind.RECOGNISE, Kind.SEGMENT])
+@pytest.mark.parametrize("kind", [WorkKind.RECOGNISE, WorkKind.SEGMENT])
 @pytest.mark.parametrize("first", ["end", "replay", "both"])
 def test_a_replay_while_a_job_ends_begins_anew_whichever_comes_first(
-    empty_catalog: Catalog, kind: Kind, first: str
+    empty_catalog: Catalog, kind: WorkKind, first: str
 ) -> None:
     """The new round is at its beginning, and nothing of the old one is due or claimed."""
     task = at_work(empty_catalog, kind)
     replay = held(empty_catalog)
-    ending = ROUTED if kind is Kind.RECOGNISE else DONE
+    ending = ROUTED if kind is WorkKind.RECOGNISE else DONE
 
     def end() -> None:
         empty_catalog.revisions.end(task, ending)
@@ -99,14 +99,14 @@ def test_a_replay_while_a_job_ends_begins_anew_whichever_comes_first(
     (row,) = empty_catalog.revisions.of_series(SERIES)
     assert row.state is RevisionState.COMPLETE
     assert revisions_due(empty_catalog) == [(SERIES, 1)]
-    assert empty_catalog.work.open(Kind.SEGMENT, "") == []
-    again = task_claimed(empty_catalog, Kind.RECOGNISE)
+    assert empty_catalog.work.open(WorkKind.SEGMENT, "") == []
+    again = task_claimed(empty_catalog, WorkKind.RECOGNISE)
     assert again.of != task.of or again.serial > task.serial
 
 
-@pytest.mark.parametrize("kind", [Kind.RECOGNISE, Kind.SEGMENT])
+@pytest.mark.parametrize("kind", [WorkKind.RECOGNISE, WorkKind.SEGMENT])
 def test_a_reprocess_while_a_job_is_at_work_changes_nothing(
-    empty_catalog: Catalog, kind: Kind
+    empty_catalog: Catalog, kind: WorkKind
 ) -> None:
     """It is judged by the rules of today anyway; its end is told as if nobody had asked."""
     task = at_work(empty_catalog, kind)
@@ -119,22 +119,22 @@ def test_a_reprocess_while_a_job_is_at_work_changes_nothing(
     assert empty_catalog.revisions.end(task, DONE)
     (candidate,) = empty_catalog.revisions.candidates(SERIES)
     assert empty_catalog.quarantine.begin_round(candidate, True, 203.0)
-    assert task_claimed(empty_catalog, Kind.RECOGNISE).key == task.key
+    assert task_claimed(empty_catalog, WorkKind.RECOGNISE).key == task.key
 
 
 def test_a_new_revision_is_work_of_its_own(empty_catalog: Catalog) -> None:
     """While the one before is at work: neither waits for the other, or ends it."""
-    first = at_work(empty_catalog, Kind.SEGMENT)
+    first = at_work(empty_catalog, WorkKind.SEGMENT)
     empty_catalog.studies.record(stored(2, at=110.0), 110.0)
     assert empty_catalog.revisions.settle(SERIES, {}, 111.0) == 2
 
-    second = task_claimed(empty_catalog, Kind.RECOGNISE)
+    second = task_claimed(empty_catalog, WorkKind.RECOGNISE)
     assert RevisionKey.parse(second.key) == RevisionKey(SERIES, 2)
     assert empty_catalog.revisions.end(second, ROUTED)
     assert empty_catalog.revisions.end(first, DONE)
 
     assert [one.state for one in empty_catalog.revisions.of_series(SERIES)] == ["done", "queued"]
-    assert task_claimed(empty_catalog, Kind.SEGMENT).key == second.key
+    assert task_claimed(empty_catalog, WorkKind.SEGMENT).key == second.key
 
 
 @pytest.mark.parametrize("at", ["settled", "add"])
@@ -164,7 +164,7 @@ def test_a_round_has_its_work_or_is_not_begun(
     empty_catalog: Catalog, monkeypatch: pytest.MonkeyPatch, round_of: str
 ) -> None:
     """An order that was killed half-way was not given."""
-    task = at_work(empty_catalog, Kind.RECOGNISE)
+    task = at_work(empty_catalog, WorkKind.RECOGNISE)
     assert empty_catalog.revisions.end(
         task, Ending(RevisionState.UNUSABLE, "x", FailureKind.MIXED)
     )
@@ -195,7 +195,7 @@ def test_the_end_of_a_recognition_is_one_with_the_segmentation_that_follows(
     empty_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed between them, the recognition is still ours to end."""
-    task = at_work(empty_catalog, Kind.RECOGNISE)
+    task = at_work(empty_catalog, WorkKind.RECOGNISE)
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -209,7 +209,7 @@ def test_the_end_of_a_recognition_is_one_with_the_segmentation_that_follows(
     assert row.state is RevisionState.COMPLETE
 
     assert empty_catalog.revisions.end(task, ROUTED)
-    assert task_claimed(empty_catalog, Kind.SEGMENT).key == task.key
+    assert task_claimed(empty_catalog, WorkKind.SEGMENT).key == task.key
 
 
 def test_so_many_are_at_work_and_die_so_often(catalog: Catalog) -> None:
@@ -220,8 +220,8 @@ def test_so_many_are_at_work_and_die_so_often(catalog: Catalog) -> None:
     recognise = workflows.recognition(HandEngine(), stages, dead)
     segment = workflows.segmentation(HandEngine(), stages, dead)
 
-    assert (recognise.kind, recognise.at_once, recognise.lives) == (Kind.RECOGNISE, 2, 3)
-    assert (segment.kind, segment.at_once, segment.lives) == (Kind.SEGMENT, 1, 10)
+    assert (recognise.kind, recognise.at_once, recognise.lives) == (WorkKind.RECOGNISE, 2, 3)
+    assert (segment.kind, segment.at_once, segment.lives) == (WorkKind.SEGMENT, 1, 10)
 
 
 class Worker:
@@ -229,14 +229,14 @@ class Worker:
 
     def __init__(self, url: str, moment: Moment, name: str) -> None:
         self.catalog = Catalog(url, moment)
-        self.did: list[tuple[Kind, str]] = []
-        self.most: Counter[Kind] = Counter()
+        self.did: list[tuple[WorkKind, str]] = []
+        self.most: Counter[WorkKind] = Counter()
         self.due = DueWork(InlineJobs(), self.catalog.work, name)
         nobody = self.nobody
         self.due.add(
             [
-                Handler(Kind.RECOGNISE, 2, self._ending(ROUTED), nobody, in_turn()),
-                Handler(Kind.SEGMENT, 1, self._ending(DONE), nobody, in_turn()),
+                Handler(WorkKind.RECOGNISE, 2, self._ending(ROUTED), nobody, in_turn()),
+                Handler(WorkKind.SEGMENT, 1, self._ending(DONE), nobody, in_turn()),
             ]
         )
 
@@ -254,7 +254,7 @@ class Worker:
     def run(self, count: int) -> None:
         """Look until all of it is through."""
         for _ in range(4000):
-            for kind in (Kind.RECOGNISE, Kind.SEGMENT):
+            for kind in (WorkKind.RECOGNISE, WorkKind.SEGMENT):
                 self.due.look(kind)
             found = [one.standing for one in self.catalog.revisions.candidates(STUDY)]
             if found.count("through") == count:
@@ -284,7 +284,7 @@ def test_what_cannot_be_buried_is_tried_again_after_a_while(
     catalog: Catalog, moment: Moment
 ) -> None:
     """Not twice a second with a line of the log each time; its cause may have passed by then."""
-    task = at_work(catalog, Kind.RECOGNISE)
+    task = at_work(catalog, WorkKind.RECOGNISE)
     assert catalog.work.die(task.of, task.serial, "odd")
     tried: list[Task] = []
 
@@ -295,14 +295,14 @@ def test_what_cannot_be_buried_is_tried_again_after_a_while(
         assert catalog.revisions.end(dead, DONE)
 
     due = DueWork(InlineJobs(), catalog.work, "a")
-    due.add([Handler(Kind.RECOGNISE, 2, lambda _: None, fails_once, in_turn())])
+    due.add([Handler(WorkKind.RECOGNISE, 2, lambda _: None, fails_once, in_turn())])
     clocked = _Clocked(catalog, moment)
     for _ in range(10):
-        due.look(Kind.RECOGNISE)
+        due.look(WorkKind.RECOGNISE)
         pass_time(clocked, 0.5)
     assert len(tried) == 1
     pass_time(clocked, UNBURIED_S)
-    due.look(Kind.RECOGNISE)
+    due.look(WorkKind.RECOGNISE)
 
     assert len(tried) == 2
     assert revisions_due(catalog) == []

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from node.model.commitment import Failed, Reference, Remedied
 from node.model.records import Delivery
 from node.model.states import DeliveryState
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.store.catalog import Catalog
 from node.store.deliveries.orders import REPLAY_DELIVERED
 from node.store.deliveries.scope import Scope
@@ -66,7 +66,7 @@ def test_a_request_holds_what_was_delivered_once(catalog: Catalog) -> None:
     """The second look finds nothing left to ask for; a known id is not begun twice."""
     assert catalog.requests.open("pacs", T1, 1000, 103.0, 203.0) == 3
     assert catalog.requests.open("pacs", T2, 1000, 103.0, 203.0) == 0
-    assert [one.key for one in catalog.work.open(Kind.ASK, "pacs")] == [T1]
+    assert [one.key for one in catalog.work.open(WorkKind.ASK, "pacs")] == [T1]
 
     first, second = catalog.requests.begin(T1), catalog.requests.begin(T1)
 

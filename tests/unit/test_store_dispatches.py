@@ -13,7 +13,7 @@ from alembic.config import Config
 
 from node.model.records import Circuit, Outlet
 from node.model.states import CircuitState, DeliveryState
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.store.catalog import Catalog
 from node.store.deliveries.orders import CANCEL, PAUSE, REPLAY, REPLAY_DELIVERED, RESUME
 from node.store.deliveries.scope import Scope
@@ -48,7 +48,7 @@ def test_a_batch_is_due_once_and_its_job_has_a_number(catalog: Catalog) -> None:
     assert catalog.work.later(task, 30.0, attempts=1, reason="busy")
     assert catalog.work.begin(task.of, task.serial, 3) is None
     assert not catalog.work.later(task, 999.0, attempts=9)
-    (again,) = catalog.work.open(Kind.DELIVER, "pacs")
+    (again,) = catalog.work.open(WorkKind.DELIVER, "pacs")
     assert (again.attempts, again.due_at) == (1, 130.0)
 
 
@@ -73,7 +73,7 @@ def test_a_batch_with_something_pending_is_not_closed(catalog: Catalog) -> None:
     assert not catalog.deliveries.end_batch(task)
     catalog.deliveries.put_outcome(UIDS[1], "pacs", DeliveryState.DELIVERED, "", 105.0)
     assert catalog.deliveries.end_batch(task)
-    assert catalog.work.open(Kind.DELIVER, "pacs") == []
+    assert catalog.work.open(WorkKind.DELIVER, "pacs") == []
 
 
 def test_what_is_cancelled_on_the_line_is_over(catalog: Catalog) -> None:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from node.deliver import breaker
 from node.model.records import Circuit
 from node.model.states import CircuitState, WorkState
-from node.model.work import Kind, Task, TaskKey
+from node.model.work import Task, TaskKey, WorkKind
 from node.store.catalog import Catalog
 from node.store.waiting import Waiting
 from tests.due_time import Moment, note_looks
 
-PROBE = TaskKey(Kind.PROBE, "pacs", "")
+PROBE = TaskKey(WorkKind.PROBE, "pacs", "")
 failed = partial(breaker.failed, reason="nobody there", break_after=2)
 away = partial(breaker.probe_failed, reason="still nobody")
 
@@ -43,7 +43,7 @@ def _claimed(catalog: Catalog) -> list[Task]:
     def all_due(waiting: Waiting) -> list[Task]:
         return [task for lane in waiting.lanes() for task in waiting.first(lane, 9)]
 
-    return catalog.work.claim(Kind.PROBE, all_due, "a")
+    return catalog.work.claim(WorkKind.PROBE, all_due, "a")
 
 
 def _pass(catalog: Catalog, moment: Moment, seconds: float) -> None:
@@ -168,7 +168,7 @@ def test_whatever_happens_an_open_circuit_has_its_probe(
     }
     for step in steps:
         do[step]()
-        waits = catalog.work.open(Kind.PROBE, "pacs")
+        waits = catalog.work.open(WorkKind.PROBE, "pacs")
         assert bool(waits) is (outlets.get("pacs").circuit.state is CircuitState.OPEN)
         for probe in waits:
             assert probe.due_at <= moment.now + breaker.LONGEST_PROBE_S

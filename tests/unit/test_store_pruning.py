@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from node.model.commitment import Reference, Remedied
 from node.model.states import CommitmentState, DeliveryState
-from node.model.work import Kind, Task
+from node.model.work import Task, WorkKind
 from node.store import pruning, tables
 from node.store.catalog import Catalog
 from node.store.commitments import requests
@@ -170,7 +170,7 @@ def test_turns_of_batches_that_are_through_go_and_a_replay_makes_new_ones(
     catalog.studies.record(stored(8), OLD)
     catalog.deliveries.add("waits", "pacs", [uid(8)], OLD)
 
-    assert catalog.work.prune([Kind.DELIVER], BEFORE) == 6
+    assert catalog.work.prune([WorkKind.DELIVER], BEFORE) == 6
 
     assert _ids(catalog, tables.work.c.key) == ["b6", "waits"]
     moment.now += 1

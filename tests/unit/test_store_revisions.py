@@ -12,7 +12,7 @@ from node.model.failures import FailureKind, HoldKind
 from node.model.keys import HeldRevision
 from node.model.records import Delivery, Finding, Hold
 from node.model.states import DeliveryState, Origin, RevisionState
-from node.model.work import Kind, SegmentationPlan
+from node.model.work import SegmentationPlan, WorkKind
 from node.store.catalog import Catalog
 from node.store.studies.revisions import Ending
 from node.views.studies import page_of_studies
@@ -121,34 +121,34 @@ def test_a_revision_is_recognised_and_segmented_once(catalog: Catalog) -> None:
     catalog.revisions.settle(SERIES, {}, 201.0)
     assert revisions_due(catalog) == [(SERIES, 1)]
 
-    recognition = task_claimed(catalog, Kind.RECOGNISE)
+    recognition = task_claimed(catalog, WorkKind.RECOGNISE)
     plan = SegmentationPlan(("pacs", "archive"), ("pacs",))
     routed = Ending(RevisionState.QUEUED, "no rule", segmentation=plan)
     assert [catalog.revisions.end(recognition, routed) for _ in range(2)] == [True, False]
     assert revisions_due(catalog) == []
 
-    segmentation = task_claimed(catalog, Kind.SEGMENT)
+    segmentation = task_claimed(catalog, WorkKind.SEGMENT)
     assert SegmentationPlan.from_json(segmentation.detail) == plan
     ending = Ending(RevisionState.UNUSABLE, "no pixels", FailureKind.SEGMENTATION)
     assert [catalog.revisions.end(segmentation, ending) for _ in range(2)] == [True, False]
     assert not catalog.revisions.end(recognition, routed)
     (summary,) = catalog.studies.series_of(STUDY)
     assert (summary.state, summary.reason) == ("unusable", "no pixels")
-    assert catalog.work.open(Kind.SEGMENT, "") == []
+    assert catalog.work.open(WorkKind.SEGMENT, "") == []
 
 
-@pytest.mark.parametrize("at_work", [Kind.RECOGNISE, Kind.SEGMENT])
+@pytest.mark.parametrize("at_work", [WorkKind.RECOGNISE, WorkKind.SEGMENT])
 @pytest.mark.parametrize("dead", [False, True])
 def test_whoever_is_at_a_revision_that_is_run_again_is_stale(
-    catalog: Catalog, at_work: Kind, dead: bool
+    catalog: Catalog, at_work: WorkKind, dead: bool
 ) -> None:
     """What it says of its end changes nothing; and the new round begins at the beginning."""
     catalog.revisions.settle(SERIES, {}, 200.0)
-    stale = task_claimed(catalog, Kind.RECOGNISE)
+    stale = task_claimed(catalog, WorkKind.RECOGNISE)
     routed = Ending(RevisionState.QUEUED, segmentation=SegmentationPlan(("pacs",)))
-    if at_work is Kind.SEGMENT:
+    if at_work is WorkKind.SEGMENT:
         assert catalog.revisions.end(stale, routed)
-        stale = task_claimed(catalog, Kind.SEGMENT)
+        stale = task_claimed(catalog, WorkKind.SEGMENT)
     if dead:
         assert catalog.work.die(stale.of, stale.serial, "killed")
     catalog.quarantine.hold(Hold(HoldKind.MIXED, STUDY, SERIES, HeldRevision(1), "x"), 201.0)
@@ -160,21 +160,21 @@ def test_whoever_is_at_a_revision_that_is_run_again_is_stale(
     assert not catalog.work.die(stale.of, stale.serial, "killed")
     (row,) = catalog.revisions.of_series(SERIES)
     assert row.state is RevisionState.COMPLETE
-    assert catalog.work.open(Kind.SEGMENT, "") == []
-    again = task_claimed(catalog, Kind.RECOGNISE)
+    assert catalog.work.open(WorkKind.SEGMENT, "") == []
+    again = task_claimed(catalog, WorkKind.RECOGNISE)
     assert (again.attempts, again.begins, again.reason, again.detail) == (0, 0, "", {})
     assert catalog.revisions.end(again, routed)
-    assert task_claimed(catalog, Kind.SEGMENT).serial > (
-        stale.serial if at_work is Kind.SEGMENT else 0
+    assert task_claimed(catalog, WorkKind.SEGMENT).serial > (
+        stale.serial if at_work is WorkKind.SEGMENT else 0
     )
 
 
 def test_what_was_noted_of_a_death_is_not_that_of_the_next_round(catalog: Catalog) -> None:
     """Else a series whose first recognition died would never be recognised again."""
     catalog.revisions.settle(SERIES, {}, 200.0)
-    first = task_claimed(catalog, Kind.RECOGNISE)
+    first = task_claimed(catalog, WorkKind.RECOGNISE)
     assert catalog.work.later(first, 0.0, attempts=1, reason="died", detail={"died": {}})
-    assert task_claimed(catalog, Kind.RECOGNISE).detail == {"died": {}}
+    assert task_claimed(catalog, WorkKind.RECOGNISE).detail == {"died": {}}
     second = catalog.work.task(first.of)
     assert second is not None
     assert catalog.revisions.end(second, Ending(RevisionState.UNUSABLE, "died"))
@@ -182,7 +182,7 @@ def test_what_was_noted_of_a_death_is_not_that_of_the_next_round(catalog: Catalo
     (one,) = catalog.revisions.candidates(SERIES)
     assert catalog.quarantine.begin_round(one, False, 202.0)
 
-    assert task_claimed(catalog, Kind.RECOGNISE).detail == {}
+    assert task_claimed(catalog, WorkKind.RECOGNISE).detail == {}
 
 
 def test_studies_come_with_the_latest_first(catalog: Catalog) -> None:

@@ -6,7 +6,7 @@ from node.model.failures import HoldKind
 from node.model.keys import HeldRevision
 from node.model.records import Hold
 from node.model.states import DeliveryState, HoldState, RevisionState
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.receive.tally import MOST, AssociationTally
 from node.store.catalog import Catalog
 from node.store.studies.revisions import Ending
@@ -32,14 +32,14 @@ def test_each_round_of_quarantine_and_of_reprocessing_is_a_job_of_its_own(
         (one,) = through.revisions.candidates(SERIES)
         assert through.quarantine.begin_round(one, again, 200.0)
         assert through.revisions.is_sent_again(SERIES, 1) is again
-        first = task_claimed(through, Kind.RECOGNISE)
+        first = task_claimed(through, WorkKind.RECOGNISE)
         assert through.revisions.end(first, Ending(RevisionState.UNUSABLE, "recognition died"))
         through.quarantine.hold(
             Hold(HoldKind.RECOGNITION, STUDY, SERIES, HeldRevision(1), "x"), 201.0
         )
         (held,) = through.quarantine.held()
         through.quarantine.start_again(held, 202.0)
-        second = task_claimed(through, Kind.RECOGNISE)
+        second = task_claimed(through, WorkKind.RECOGNISE)
         assert through.revisions.end(second, Ending(RevisionState.DONE))
         seen += [first.job, second.job]
 

@@ -20,7 +20,7 @@ from node.model.states import (
     PromiseState,
     RevisionState,
 )
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.store.catalog import Catalog
 from node.store.database import migrations
 from tests.due_time import revisions_due
@@ -234,7 +234,7 @@ def test_a_circuit_stays_in_its_state(old: Old, state: str) -> None:
     assert found.paused
     is_open = CircuitState.CLOSED if state == "closed" else CircuitState.OPEN
     assert (found.circuit.state, found.circuit.failures) == (is_open, 5)
-    assert len(catalog.work.open(Kind.PROBE, "pacs")) == (state != "closed")
+    assert len(catalog.work.open(WorkKind.PROBE, "pacs")) == (state != "closed")
     assert isinstance(found.circuit, Circuit)
     catalog.close()
 

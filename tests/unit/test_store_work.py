@@ -11,14 +11,14 @@ import pytest
 import sqlalchemy as sa
 
 from node.model.states import WorkState
-from node.model.work import Kind, Task, TaskKey
+from node.model.work import Task, TaskKey, WorkKind
 from node.store.catalog import Catalog
 from node.store.due_clock import DueClock
 from node.store.waiting import Waiting
 from node.store.work import LEASE_S, Work
 from tests.peers import ROOT
 
-KEY = TaskKey(Kind.REPORT, "SCANNER", "2.25.1")
+KEY = TaskKey(WorkKind.REPORT, "SCANNER", "2.25.1")
 
 
 class Time:
@@ -58,7 +58,7 @@ def everything(waiting: Waiting) -> list[Task]:
 
 def claimed(work: Work, holder: str = "a") -> list[Task]:
     """Claim all that is due."""
-    return work.claim(Kind.REPORT, everything, holder)
+    return work.claim(WorkKind.REPORT, everything, holder)
 
 
 def live_on(work: Work, time: Time, seconds: float, holder: str, *held: Task) -> list[Task]:
@@ -67,15 +67,15 @@ def live_on(work: Work, time: Time, seconds: float, holder: str, *held: Task) ->
     for _ in range(int(seconds / 10)):
         time.now += 10
         mine = {one.of: one.serial for one in (*held, *given)}
-        given += work.claim(Kind.REPORT, everything, holder, mine)
+        given += work.claim(WorkKind.REPORT, everything, holder, mine)
     return given
 
 
 def test_what_is_due_is_claimed_once(empty_catalog: Catalog, work: Work, time: Time) -> None:
     """In the order of its lanes and its times; what is not due waits."""
-    other = TaskKey(Kind.REPORT, "A", "2")
+    other = TaskKey(WorkKind.REPORT, "A", "2")
     add(empty_catalog, work, KEY, other)
-    add(empty_catalog, work, TaskKey(Kind.REPORT, "A", "1"), wait_s=1.0)
+    add(empty_catalog, work, TaskKey(WorkKind.REPORT, "A", "1"), wait_s=1.0)
 
     assert [(one.of, one.serial) for one in claimed(work)] == [(other, 1), (KEY, 1)]
     assert claimed(work, "b") == []
@@ -89,7 +89,7 @@ def test_the_urgent_come_first_and_alone_where_only_they_may(
     """A window holds up all others."""
     with empty_catalog.write() as connection:
         for number in range(4):
-            key = TaskKey(Kind.REPORT, "A", str(number))
+            key = TaskKey(WorkKind.REPORT, "A", str(number))
             work.add(connection, key, urgent=number in (1, 3))
 
     def urgent(waiting: Waiting) -> list[Task]:
@@ -99,29 +99,29 @@ def test_the_urgent_come_first_and_alone_where_only_they_may(
         return waiting.first("A", 3)
 
     with empty_catalog.read() as connection:
-        assert [one.key for one in two(Waiting(connection, Kind.REPORT, time.now))] == [
+        assert [one.key for one in two(Waiting(connection, WorkKind.REPORT, time.now))] == [
             "1", "3", "0",
         ]  # fmt: skip
-    assert [one.key for one in work.claim(Kind.REPORT, urgent, "a")] == ["1", "3"]
+    assert [one.key for one in work.claim(WorkKind.REPORT, urgent, "a")] == ["1", "3"]
 
 
 def test_who_chooses_sees_what_is_claimed_in_each_lane(empty_catalog: Catalog, work: Work) -> None:
     """So that a destination keeps its connections, whoever claims."""
-    add(empty_catalog, work, *[TaskKey(Kind.REPORT, "A", str(n)) for n in range(3)])
+    add(empty_catalog, work, *[TaskKey(WorkKind.REPORT, "A", str(n)) for n in range(3)])
     seen: list[dict[str, int]] = []
 
     def one_each(waiting: Waiting) -> Sequence[Task]:
         seen.append(waiting.claimed())
         return [] if waiting.claimed() else waiting.first("A", 1)
 
-    assert len(work.claim(Kind.REPORT, one_each, "a")) == 1
-    assert work.claim(Kind.REPORT, one_each, "b") == []
+    assert len(work.claim(WorkKind.REPORT, one_each, "a")) == 1
+    assert work.claim(WorkKind.REPORT, one_each, "b") == []
     assert seen == [{}, {"A": 1}]
 
 
 def test_many_threads_claim_nothing_twice(empty_catalog: Catalog, work: Work) -> None:
     """And nothing is left over."""
-    keys = [TaskKey(Kind.REPORT, f"lane {n % 3}", str(n)) for n in range(60)]
+    keys = [TaskKey(WorkKind.REPORT, f"lane {n % 3}", str(n)) for n in range(60)]
     add(empty_catalog, work, *keys)
     given: list[Task] = []
 
@@ -129,7 +129,7 @@ def test_many_threads_claim_nothing_twice(empty_catalog: Catalog, work: Work) ->
         return [one for lane in waiting.lanes() for one in waiting.first(lane, 2)]
 
     def takes(name: str) -> None:
-        while found := work.claim(Kind.REPORT, some, name):
+        while found := work.claim(WorkKind.REPORT, some, name):
             given.extend(found)
 
     threads = [threading.Thread(target=takes, args=(str(n),)) for n in range(8)]
@@ -143,7 +143,7 @@ def test_many_threads_claim_nothing_twice(empty_catalog: Catalog, work: Work) ->
 
 CLAIMER = """
 import sys, threading
-from node.model.work import Kind
+from node.model.work import WorkKind
 from node.store.catalog import Catalog
 from node.store.due_clock import DueClock
 from node.store.work import Work
@@ -154,7 +154,7 @@ def some(waiting):
     return [one for lane in waiting.lanes() for one in waiting.first(lane, 1)]
 print("ready", flush=True)
 sys.stdin.readline()
-while found := work.claim(Kind.REPORT, some, sys.argv[2]):
+while found := work.claim(WorkKind.REPORT, some, sys.argv[2]):
     for one in found:
         print(one.key, flush=True)
 catalog.close()
@@ -163,7 +163,7 @@ catalog.close()
 
 def test_two_processes_claim_nothing_twice(empty_catalog: Catalog, work: Work) -> None:
     """As two workers do, on either database."""
-    keys = [TaskKey(Kind.REPORT, f"lane {n % 2}", str(n)) for n in range(60)]
+    keys = [TaskKey(WorkKind.REPORT, f"lane {n % 2}", str(n)) for n in range(60)]
     add(empty_catalog, work, *keys)
     processes = [
         subprocess.Popen(
@@ -252,7 +252,7 @@ def test_what_kills_its_process_each_time_is_dead(
     assert work.begin(KEY, task.serial, lives=3) is not None
     assert work.begin(KEY, task.serial, lives=3) is None  # resumed once more
 
-    (dead,) = work.dead(Kind.REPORT)
+    (dead,) = work.dead(WorkKind.REPORT)
     assert (dead.of, dead.reason) == (KEY, "its process died 3 times")
     assert claimed(work) == []
     assert work.later(dead, 5.0, attempts=1, reason=dead.reason)
@@ -267,24 +267,24 @@ def test_what_raised_is_dead_with_its_reason(empty_catalog: Catalog, work: Work)
     (task,) = claimed(work)
     assert work.die(KEY, task.serial, "ValueError at node.x:1")
 
-    (dead,) = work.dead(Kind.REPORT)
+    (dead,) = work.dead(WorkKind.REPORT)
     assert dead.reason == "ValueError at node.x:1"
     assert work.done(dead)
-    assert work.dead(Kind.REPORT) == []
+    assert work.dead(WorkKind.REPORT) == []
 
 
 def test_a_process_that_starts_again_goes_on_with_what_it_was_at(
     empty_catalog: Catalog, work: Work, time: Time
 ) -> None:
     """Under its name, however long it was down; not with what others are at."""
-    add(empty_catalog, work, KEY, TaskKey(Kind.REPORT, "B", "1"))
+    add(empty_catalog, work, KEY, TaskKey(WorkKind.REPORT, "B", "1"))
     mine, _ = claimed(work, "a")
     time.now += 86400
 
-    (resumed,) = work.resume("a", [Kind.REPORT])[:1]
+    (resumed,) = work.resume("a", [WorkKind.REPORT])[:1]
 
     assert resumed.serial == mine.serial
-    assert work.resume("b", [Kind.REPORT]) == []
+    assert work.resume("b", [WorkKind.REPORT]) == []
     assert claimed(work, "a") == []
     assert work.begin(resumed.of, resumed.serial, lives=3) is not None
 
@@ -322,10 +322,10 @@ def test_what_a_process_gives_up_is_due_for_others(empty_catalog: Catalog, work:
     """At its end, or at the start of its successor; what others are at stays theirs."""
     with empty_catalog.write() as connection:
         mine = work.claim_at_once(connection, KEY, "receiver")
-    add(empty_catalog, work, TaskKey(Kind.REPORT, "B", "1"))
+    add(empty_catalog, work, TaskKey(WorkKind.REPORT, "B", "1"))
     (other,) = claimed(work, "b")
 
-    assert work.give_up("receiver", [Kind.REPORT]) == 1
+    assert work.give_up("receiver", [WorkKind.REPORT]) == 1
     assert [one.of for one in claimed(work, "b")] == [KEY]
     assert not work.done(mine)
     assert work.done(other)
@@ -333,10 +333,10 @@ def test_what_a_process_gives_up_is_due_for_others(empty_catalog: Catalog, work:
 
 def test_a_lane_that_is_away_is_put_off(empty_catalog: Catalog, work: Work, time: Time) -> None:
     """All that is due in it waits as if it had been tried; other lanes do not."""
-    mine = [TaskKey(Kind.REPORT, "A", str(n)) for n in range(3)]
-    add(empty_catalog, work, *mine, TaskKey(Kind.REPORT, "B", "1"))
+    mine = [TaskKey(WorkKind.REPORT, "A", str(n)) for n in range(3)]
+    add(empty_catalog, work, *mine, TaskKey(WorkKind.REPORT, "B", "1"))
 
-    work.put_off(Kind.REPORT, "A", lambda attempts: 10.0 * attempts, "nobody there")
+    work.put_off(WorkKind.REPORT, "A", lambda attempts: 10.0 * attempts, "nobody there")
 
     assert [one.lane for one in claimed(work)] == ["B"]
     time.now += 10
@@ -349,12 +349,12 @@ def test_a_clock_that_is_set_moves_what_is_due(
 ) -> None:
     """Half a minute is half a minute, whatever the clock says then."""
     add(empty_catalog, work, KEY, wait_s=30)
-    (task,) = work.open(Kind.REPORT, "SCANNER")
+    (task,) = work.open(WorkKind.REPORT, "SCANNER")
     assert claimed(work) == []
     time.now += seconds
 
     assert claimed(work) == []
-    (moved,) = work.open(Kind.REPORT, "SCANNER")
+    (moved,) = work.open(WorkKind.REPORT, "SCANNER")
     assert moved.due_at == task.due_at + seconds
     assert [one.of for one in live_on(work, time, 30, "a")] == [KEY]
 
@@ -367,7 +367,7 @@ def test_time_that_passed_while_nobody_ran_has_passed(
     assert claimed(work) == []
     time.now += 86400
 
-    work.resume("a", [Kind.REPORT])
+    work.resume("a", [WorkKind.REPORT])
     assert [one.of for one in claimed(work)] == [KEY]
 
 
@@ -379,7 +379,7 @@ def test_a_clock_set_back_while_nobody_ran_delays_nothing(
     assert claimed(work) == []
     time.now -= 1e8
 
-    work.resume("a", [Kind.REPORT])
+    work.resume("a", [WorkKind.REPORT])
     assert claimed(work) == []
     assert [one.of for one in live_on(work, time, 30, "a")] == [KEY]
 

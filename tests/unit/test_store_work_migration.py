@@ -9,7 +9,7 @@ from alembic import command
 
 from node.model.records import Circuit, Outlet
 from node.model.states import CircuitState, PromiseState, WorkState
-from node.model.work import Kind, Task, TaskKey
+from node.model.work import Task, TaskKey, WorkKind
 from node.store.catalog import Catalog
 from node.store.database import migrations
 from node.store.tables import commitment_request
@@ -51,12 +51,12 @@ def test_reports_that_were_owed_are_work(empty_database: str) -> None:
 
     catalog = migrated(empty_database)
 
-    owed = catalog.work.open(Kind.REPORT, "SCANNER")
+    owed = catalog.work.open(WorkKind.REPORT, "SCANNER")
     assert [(one.key, one.attempts, one.due_at, one.reason) for one in owed] == [
         ("2.25.0", 0, 50.0, "nobody there"), ("2.25.3", 3, 53.0, "nobody there"),
     ]  # fmt: skip
     assert {one.state for one in owed} == {WorkState.WAITING}
-    assert catalog.work.task(TaskKey(Kind.REPORT, "SCANNER", "2.25.1")) is None
+    assert catalog.work.task(TaskKey(WorkKind.REPORT, "SCANNER", "2.25.1")) is None
     parked = catalog.promises.get("2.25.2", "SCANNER")
     assert parked is not None
     assert (parked.state, parked.reason) == (PromiseState.PARKED, "nobody there")
@@ -77,7 +77,7 @@ def test_requests_that_were_not_made_yet_are_work(empty_database: str) -> None:
 
     catalog = migrated(empty_database)
 
-    due = catalog.work.open(Kind.ASK, "pacs")
+    due = catalog.work.open(WorkKind.ASK, "pacs")
     assert [(one.key, one.due_at) for one in due] == [("2.25.0", 50.0), ("2.25.1", 51.0)]
     assert [catalog.requests.begin(one.key) for one in due] == [[], []]
     with catalog.engine.connect() as connection:
@@ -99,13 +99,13 @@ def test_batches_go_on_where_they_were(empty_database: str) -> None:
 
     catalog = migrated(empty_database)
 
-    found = catalog.work.open(Kind.DELIVER, "pacs")
+    found = catalog.work.open(WorkKind.DELIVER, "pacs")
     assert [(one.key, one.attempts, one.urgent, one.due_at) for one in found] == [
         ("source/1.2.1/1", 1, True, 51.0), ("source/1.2.0/1", 0, False, 500.0),
     ]  # fmt: skip
     assert {one.state for one in found} == {WorkState.WAITING}
     assert catalog.work.begin(found[0].of, 3, 3) is None  # the job of the version before
-    through = catalog.work.task(TaskKey(Kind.DELIVER, "pacs", "source/1.2.2/1"))
+    through = catalog.work.task(TaskKey(WorkKind.DELIVER, "pacs", "source/1.2.2/1"))
     assert through is not None
     assert through.state is WorkState.DONE
     catalog.close()
@@ -127,8 +127,8 @@ def test_circuits_that_were_open_are_probed(empty_database: str) -> None:
 
     found = [task for name in ("closed", "open", "probing") for task in _probes(catalog, name)]
     assert [(one.of, one.due_at, one.state) for one in found] == [
-        (TaskKey(Kind.PROBE, "open", ""), 500.0, WorkState.WAITING),
-        (TaskKey(Kind.PROBE, "probing", ""), 50.0, WorkState.WAITING),
+        (TaskKey(WorkKind.PROBE, "open", ""), 500.0, WorkState.WAITING),
+        (TaskKey(WorkKind.PROBE, "probing", ""), 50.0, WorkState.WAITING),
     ]
     opened = Circuit(CircuitState.OPEN, 5, 2, "nobody there")
     assert catalog.outlets.all() == {
@@ -140,7 +140,7 @@ def test_circuits_that_were_open_are_probed(empty_database: str) -> None:
 
 
 def _probes(catalog: Catalog, destination: str) -> list[Task]:
-    return catalog.work.open(Kind.PROBE, destination)
+    return catalog.work.open(WorkKind.PROBE, destination)
 
 
 def test_series_go_on_where_they_were(empty_database: str) -> None:
@@ -158,12 +158,12 @@ def test_series_go_on_where_they_were(empty_database: str) -> None:
 
     catalog = migrated(empty_database)
 
-    due = catalog.work.open(Kind.RECOGNISE, "")
+    due = catalog.work.open(WorkKind.RECOGNISE, "")
     assert [(one.key, one.due_at) for one in due[:2]] == [("1.2.1/11", 89.0), ("1.2.0/10", 90.0)]
     assert due[2].key == "1.2.4/14"
     assert due[2].due_at <= time.time()
     assert {(one.state, one.detail == {}) for one in due} == {(WorkState.WAITING, True)}
-    assert catalog.work.open(Kind.SEGMENT, "") == []
+    assert catalog.work.open(WorkKind.SEGMENT, "") == []
     found = [catalog.revisions.of_series(f"1.2.{n}")[0].state for n in range(len(states))]
     assert found == list(states)
     catalog.close()
@@ -184,12 +184,12 @@ def test_what_jobs_of_the_version_before_had_claimed_is_due_at_once(empty_databa
 
     catalog = migrated(empty_database)
 
-    found = catalog.work.open(Kind.DELIVER, "pacs")
+    found = catalog.work.open(WorkKind.DELIVER, "pacs")
     assert [(one.key, one.state, one.serial, one.due_at) for one in found] == [
         ("source/1.2.0/1", WorkState.WAITING, 3, 50.0),
         ("source/1.2.1/1", WorkState.WAITING, 4, 51.0),
         ("source/1.2.2/1", WorkState.DEAD, 3, 52.0),
     ]
-    assert catalog.work.resume("host:worker", list(Kind)) == []
+    assert catalog.work.resume("host:worker", list(WorkKind)) == []
     assert catalog.work.begin(found[1].of, 3, 3) is None
     catalog.close()

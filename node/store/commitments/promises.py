@@ -16,7 +16,7 @@ from node.model.states import (
     Move,
     PromiseState,
 )
-from node.model.work import Kind, Task, TaskKey
+from node.model.work import Task, TaskKey, WorkKind
 from node.store.database import Database
 from node.store.ledger import Ledger
 from node.store.pruning import Spent, prune
@@ -87,7 +87,7 @@ class Promises:
                 return None
             asked = self._database.insert(commitment_promise).values(**key, wanted=listed, **owed)
             connection.execute(asked.on_conflict_do_update(index_elements=list(key), set_=owed))
-            of = TaskKey(Kind.REPORT, calling_ae, transaction_uid)
+            of = TaskKey(WorkKind.REPORT, calling_ae, transaction_uid)
             return self._work.claim_at_once(connection, of, holder, FIRST_REPORT_S)
 
     def get(self, transaction_uid: str, calling_ae: str) -> Promise | None:

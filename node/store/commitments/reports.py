@@ -9,7 +9,7 @@ from node.model.commitment import Decide, Failed, Reference
 from node.model.events import EventKind, LedgerEvent
 from node.model.keys import Batch, BatchKind
 from node.model.states import CommitmentState
-from node.model.work import Kind, TaskKey
+from node.model.work import TaskKey, WorkKind
 from node.store.commitments.requests import Requests
 from node.store.database import Database
 from node.store.deliveries.commitment import (
@@ -150,7 +150,7 @@ class CommitmentAnswers:
             park_uncommitted(connection, destination, [uid], then.reason, now)
         elif then.then == "send":
             batch = Batch(BatchKind.AGAIN, transaction_uid, row.commitment_attempts)
-            turn = TaskKey(Kind.DELIVER, destination, str(batch))
+            turn = TaskKey(WorkKind.DELIVER, destination, str(batch))
             send_again(connection, uid, destination, batch, then.reason, now)
             self._work.add(connection, turn, wait_s=then.wait_s)
         else:

@@ -16,7 +16,7 @@ from node.model.states import (
     Move,
     RequestState,
 )
-from node.model.work import Kind, TaskKey
+from node.model.work import TaskKey, WorkKind
 from node.store.database import Database
 from node.store.deliveries.commitment import ask_again, mark_asked, park_uncommitted
 from node.store.ledger import Ledger
@@ -110,7 +110,7 @@ class Requests:
                 ],
             )
             mark_asked(connection, destination, uids, transaction_uid, due_at)
-            self._work.add(connection, TaskKey(Kind.ASK, destination, transaction_uid))
+            self._work.add(connection, TaskKey(WorkKind.ASK, destination, transaction_uid))
         return len(uids)
 
     def give_up(self, destination: str, attempts: int, reason: str, now: float) -> int:

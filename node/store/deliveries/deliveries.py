@@ -17,7 +17,7 @@ from node.model.states import (
     Move,
     WorkState,
 )
-from node.model.work import Kind, Task, TaskKey
+from node.model.work import Task, TaskKey, WorkKind
 from node.store.database import Database
 from node.store.deliveries.scope import Scope, within
 from node.store.ledger import Ledger
@@ -77,7 +77,7 @@ class Deliveries:
             }
             for uid in sorted(sop_instance_uids)
         ]
-        turn = TaskKey(Kind.DELIVER, destination, batch)
+        turn = TaskKey(WorkKind.DELIVER, destination, batch)
         asked_for = (
             self._database.insert(delivery)
             .on_conflict_do_nothing()
@@ -96,7 +96,7 @@ class Deliveries:
         copy, a hand, a version before this one.
         """
         turn = sa.exists().where(
-            work.c.kind == Kind.DELIVER,
+            work.c.kind == WorkKind.DELIVER,
             work.c.lane == delivery.c.destination,
             work.c.key == delivery.c.batch,
             work.c.state != WorkState.DONE,
@@ -109,7 +109,7 @@ class Deliveries:
         with self._database.write() as connection:
             found = connection.execute(orphans).all()
             for destination, batch in found:
-                self._work.add(connection, TaskKey(Kind.DELIVER, destination, batch))
+                self._work.add(connection, TaskKey(WorkKind.DELIVER, destination, batch))
         return len(found)
 
     def end_batch(self, task: Task) -> bool:

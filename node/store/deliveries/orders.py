@@ -22,7 +22,7 @@ from node.model.states import (
     DeliveryState,
     Move,
 )
-from node.model.work import Kind, TaskKey
+from node.model.work import TaskKey, WorkKind
 from node.store.database import Database
 from node.store.deliveries.deliveries import Deliveries, is_anything_pending
 from node.store.deliveries.scope import Scope, within
@@ -175,7 +175,7 @@ class Orders:
                 self._make_due(connection, rows, anew=order.attempts_anew)
             else:
                 for destination, batch in _batches(rows):
-                    turn = TaskKey(Kind.DELIVER, destination, batch)
+                    turn = TaskKey(WorkKind.DELIVER, destination, batch)
                     # First: who makes something pending waits, and then makes it due again.
                     self._work.lock(connection, turn)
                     if not is_anything_pending(connection, destination, batch):
@@ -188,7 +188,7 @@ class Orders:
     ) -> Counter[str]:
         due: Counter[str] = Counter()
         for destination, batch in _batches(rows):
-            turn = TaskKey(Kind.DELIVER, destination, batch)
+            turn = TaskKey(WorkKind.DELIVER, destination, batch)
             due[destination] += self._work.hasten(connection, turn, anew=anew)
         return due
 

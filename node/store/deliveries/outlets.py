@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from node.model.records import Circuit, Outlet
 from node.model.states import CircuitState
-from node.model.work import Kind, Task, TaskKey
+from node.model.work import Task, TaskKey, WorkKind
 from node.store.database import Database
 from node.store.tables import outlet
 from node.store.work import Work
@@ -125,7 +125,7 @@ class Outlets:
 
 
 def _probe(destination: str) -> TaskKey:
-    return TaskKey(Kind.PROBE, destination, "")
+    return TaskKey(WorkKind.PROBE, destination, "")
 
 
 def _changed(

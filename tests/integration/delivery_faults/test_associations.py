@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from node.deliver.turns import Terms
-from node.model.work import Kind
+from node.model.work import WorkKind
 from tests.delivery_desk import MakeDesk
 from tests.fault_peer import ABORT, FaultPeer, hangs_up_in_negotiation
 from tests.node_process import wait_for
@@ -24,7 +24,7 @@ def test_down_and_then_up(peer: FaultPeer, make_desk: MakeDesk) -> None:
     assert desk.states() == ["pending"] * 3
     assert "no connection" in desk.reasons()[0]
     assert [one.attempts for one in desk.rows(uids)] == [0, 0, 0]
-    (job,) = desk.catalog.work.open(Kind.DELIVER, "pacs")
+    (job,) = desk.catalog.work.open(WorkKind.DELIVER, "pacs")
     assert (job.attempts, job.due_at) == (1, desk.now + 30.0)
     desk.check()
     assert desk.look() == 0
@@ -119,7 +119,7 @@ def test_associations_are_several_and_bounded(peer: FaultPeer, make_desk: MakeDe
     peer.script = _held_until(lambda p: p.at_once == 3 or len(desk.ran) > 3)
     peer.start()
 
-    while desk.catalog.work.open(Kind.DELIVER, "pacs"):
+    while desk.catalog.work.open(WorkKind.DELIVER, "pacs"):
         desk.look_in_parallel()
 
     assert desk.states() == ["delivered"] * 16

@@ -4,7 +4,7 @@ import pytest
 
 from node.deliver.attempts import Retries
 from node.deliver.turns import Terms
-from node.model.work import Kind, TaskKey
+from node.model.work import TaskKey, WorkKind
 from node.store.deliveries.orders import REPLAY
 from node.store.deliveries.scope import Scope
 from node.store.work import LEASE_S
@@ -25,15 +25,15 @@ def test_the_circuit_opens_and_a_c_echo_closes_it(peer: FaultPeer, make_desk: Ma
         desk.look()
 
     assert desk.catalog.outlets.get("pacs").circuit.state == "open"
-    tried = [job.attempts for job in desk.catalog.work.open(Kind.DELIVER, "pacs")]
+    tried = [job.attempts for job in desk.catalog.work.open(WorkKind.DELIVER, "pacs")]
     assert sorted(tried) == [0] * 7 + [1] * 3
     desk.check()
     for _ in range(20):  # asked again and again; no batch is charged for it
         desk.now = desk.probe_at
         desk.look()
-    assert sorted(job.attempts for job in desk.catalog.work.open(Kind.DELIVER, "pacs")) == sorted(
-        tried
-    )
+    assert sorted(
+        job.attempts for job in desk.catalog.work.open(WorkKind.DELIVER, "pacs")
+    ) == sorted(tried)
     assert sum(name.startswith("probe/") for name in desk.ran) == 20
 
     peer.start()
@@ -58,7 +58,7 @@ def test_a_peer_that_answers_and_stores_nothing_is_asked_ever_less(
     for _ in range(60):
         if desk.look() == 0:
             circuit = desk.catalog.outlets.get("pacs").circuit
-            jobs = desk.catalog.work.open(Kind.DELIVER, "pacs")
+            jobs = desk.catalog.work.open(WorkKind.DELIVER, "pacs")
             if circuit.state == "open":
                 waits.append(desk.probe_at - desk.now)
             desk.now = desk.probe_at if circuit.state == "open" else min(j.due_at for j in jobs)
@@ -90,7 +90,7 @@ def test_a_probe_that_died_is_a_failed_one_and_another_follows(
     _opened(desk)
     desk.now = desk.probe_at
     desk.look(run=False)
-    (probe,) = desk.catalog.work.open(Kind.PROBE, "pacs")
+    (probe,) = desk.catalog.work.open(WorkKind.PROBE, "pacs")
     assert probe.state == "claimed"
     desk.jobs.clear()
     if end == "raised":
@@ -171,7 +171,7 @@ def test_a_job_that_runs_twice_sends_once(peer: FaultPeer, make_desk: MakeDesk) 
 
     job()
     job()
-    assert desk.catalog.work.begin(TaskKey(Kind.DELIVER, "pacs", "b"), 7, 3) is None
+    assert desk.catalog.work.begin(TaskKey(WorkKind.DELIVER, "pacs", "b"), 7, 3) is None
 
     assert sorted(peer.asked) == uids
     assert desk.states() == ["delivered"] * 3
@@ -189,7 +189,7 @@ def test_a_job_that_does_not_come_back_is_looked_for(
     desk = make_desk()
     desk.add("b", 2)
     desk.look(run=False)
-    (task,) = desk.catalog.work.open(Kind.DELIVER, "pacs")
+    (task,) = desk.catalog.work.open(WorkKind.DELIVER, "pacs")
     if end == "lost":
         desk.jobs.clear()
         desk.restart()
@@ -200,7 +200,7 @@ def test_a_job_that_does_not_come_back_is_looked_for(
         desk.now += 2
         desk.look(run=False)
 
-    (job,) = desk.catalog.work.open(Kind.DELIVER, "pacs")
+    (job,) = desk.catalog.work.open(WorkKind.DELIVER, "pacs")
     assert (job.attempts if job.state == "waiting" else None) == attempts
     if attempts == 1:
         assert "delivery died: ERROR: poison" in desk.reasons()[0]

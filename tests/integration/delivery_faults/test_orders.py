@@ -9,7 +9,7 @@ from node.deliver.expedite import expedite
 from node.deliver.turns import Terms, window_of
 from node.model.records import Circuit
 from node.model.states import CircuitState
-from node.model.work import Kind, Task
+from node.model.work import Task, WorkKind
 from node.store.deliveries.orders import CANCEL, PAUSE, REPLAY, RESUME
 from node.store.deliveries.scope import Scope
 from tests.delivery_desk import MakeDesk
@@ -79,7 +79,7 @@ def test_paused_holds_everything_and_costs_no_attempt(
     for _ in range(5):
         desk.now += 86400
         assert desk.look() == 0
-    assert [job.attempts for job in desk.catalog.work.open(Kind.DELIVER, "pacs")] == [0]
+    assert [job.attempts for job in desk.catalog.work.open(WorkKind.DELIVER, "pacs")] == [0]
 
     desk.catalog.outlets.set_paused("pacs", False, desk.now)
     desk.go_on()
@@ -105,7 +105,7 @@ def test_what_is_held_after_its_job_was_queued_is_not_even_called(
     desk.look()
 
     assert peer.associations == 0
-    (job,) = desk.catalog.work.open(Kind.DELIVER, "pacs")
+    (job,) = desk.catalog.work.open(WorkKind.DELIVER, "pacs")
     assert (job.state, job.attempts) == ("waiting", 0)
     desk.catalog.outlets.set_paused("pacs", False, desk.now)
     desk.go_on()
@@ -145,7 +145,7 @@ def test_outside_its_window_only_what_is_urgent_goes(peer: FaultPeer, make_desk:
     desk.local = time(22)
     desk.go_on()
     assert desk.states(routine) == ["delivered", "delivered", "pending", "pending"]
-    assert [job.attempts for job in desk.catalog.work.open(Kind.DELIVER, "pacs")] == [0]
+    assert [job.attempts for job in desk.catalog.work.open(WorkKind.DELIVER, "pacs")] == [0]
 
     desk.local = time(23)
     desk.go_on()
@@ -213,7 +213,7 @@ def test_replayed_while_it_is_given_up_is_tried_at_once(
     monkeypatch.setattr(deliveries, "end_batch", end_batch)
     if dead:
         desk.look(run=False)
-        (task,) = desk.catalog.work.open(Kind.DELIVER, "pacs")
+        (task,) = desk.catalog.work.open(WorkKind.DELIVER, "pacs")
         assert desk.catalog.work.die(task.of, task.serial, "odd")
         desk.jobs.clear()
     desk.look()
