@@ -20,13 +20,18 @@ values*    ``windowed``: grey levels of one window, no Hounsfield units
 liver*     ``none``: no liver in view; ``unfit``: the liver network does not learn from it
 =========  ============================================================================
 
-One patient stands on one side: whoever fills `use` sees to it.
+One patient stands on one side: whoever fills `use` sees to it. A scan that was left out when the
+shipped weights were made (same id and source in ``weights/split.json``) counts as ``test`` where
+its row says ``train``: the figures of those weights are measured on it.
 """
 
 import csv
+import functools
 import hashlib
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, TypeVar, get_args
 
@@ -78,7 +83,22 @@ def read_manifest(folder: Path) -> list[Scan]:
         If a cell holds a word that its column does not know.
     """
     with (folder / MANIFEST).open(newline="", encoding="utf-8") as file:
-        return [scan_of(row) for row in csv.DictReader(file)]
+        scans = [scan_of(row) for row in csv.DictReader(file)]
+    kept = _left_out()
+    return [
+        replace(scan, role="test") if (scan.name, scan.source) in kept else scan for scan in scans
+    ]
+
+
+@functools.cache
+def _left_out() -> frozenset[tuple[str, str]]:
+    """Return id and source of each scan that the shipped weights are judged by."""
+    recorded = resources.files("radnet.weights") / "split.json"
+    return frozenset(
+        (row["id"], row["source"])
+        for row in json.loads(recorded.read_text(encoding="utf-8"))
+        if row["role"] == "test"
+    )
 
 
 def scan_of(row: dict[str, str]) -> Scan:

@@ -128,3 +128,32 @@ def test_the_shipped_weights_split_is_what_their_columns_say(real_scans: Path) -
     assert {one["id"]: roles[one["id"]] for one in recorded} == {
         one["id"]: one["role"] for one in recorded
     }
+
+
+@pytest.mark.real_data
+def test_who_was_left_out_stays_left_out_without_completion(real_data: Path) -> None:
+    """A folder as it came must not teach what the shipped weights are judged by."""
+    recorded = json.loads((SHIPPED / "split.json").read_text(encoding="utf-8"))
+    left_out = {row["id"] for row in recorded if row["role"] == "test"}
+    learned = {scan.name for scan in read_manifest(real_data) if scan.role == "train"}
+
+    assert left_out
+    assert not learned & left_out
+
+
+def test_a_scan_of_the_same_name_from_elsewhere_is_learned_from(folder: Path) -> None:
+    """Left out is a scan of one source, not whoever bears its name."""
+    recorded = json.loads((SHIPPED / "split.json").read_text(encoding="utf-8"))
+    name, source = next((row["id"], row["source"]) for row in recorded if row["role"] == "test")
+    manifest = folder / "MANIFEST.csv"
+    head, *_, row = manifest.read_text(encoding="utf-8").splitlines()
+    cells = dict(zip(head.split(","), row.split(","), strict=True)) | {"id": name, "use": "train"}
+
+    def role(origin: str) -> str:
+        cells["source"] = origin
+        manifest.write_text(f"{head}\n{','.join(cells.values())}\n", encoding="utf-8")
+        (scan,) = read_manifest(folder)
+        return scan.role
+
+    assert role("somebody else") == "train"
+    assert role(source) == "test"
