@@ -7,8 +7,6 @@ MINUTES ?= 10
 SEED ?= 10000
 ASSOCIATIONS ?= 10000
 BIN = $(VENV)/bin
-# What runs the networks is made once, for all that is started here.
-export RADNET_MODELS ?= $(abspath $(VENV))/models
 INSTALLED = $(VENV)/.installed
 
 RUNS ?= 3

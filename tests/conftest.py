@@ -2,7 +2,6 @@
 
 import errno
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
@@ -24,9 +23,6 @@ from tests.peers import (
     tool,
 )
 from tests.store_rows import catalog_on
-
-# Models are made once for the environment, as `make` has it: a minute of work that is no test's.
-os.environ.setdefault("RADNET_MODELS", str(Path(sys.prefix) / "models"))
 
 # A busy machine is slow to draw its first example; that is no fault of what is tested.
 hypothesis.settings.register_profile(

@@ -56,7 +56,8 @@ def models(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Make and check what runs the networks, so that the worker's next start need not wait for it.
 
     It is made once for each weights file, and again when OpenVINO is upgraded, and kept in the
-    data folder, or in the folder that RADNET_MODELS names.
+    virtual environment if it may be written to, else in the data folder; RADNET_MODELS names
+    another folder.
 
     Exit status 1: weights cannot be used, or it cannot be made or kept.
     """

@@ -17,7 +17,8 @@ def models(
     """Make and check what runs the networks, so that the first scan need not wait for it.
 
     It is made once for each weights file, and again when OpenVINO is upgraded, and kept in the
-    folder that RADNET_MODELS names, else among the user's caches.
+    folder that RADNET_MODELS names, else in the virtual environment if it may be written to, else
+    among the user's caches.
     """
     from radnet.inference.classifier import Classifier as Network
     from radnet.inference.kept import model_folder

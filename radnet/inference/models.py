@@ -108,9 +108,13 @@ def _serve(
         remarks.append(f"{path.name}: served in f32, for {refusal}")
         hint, refusal = "f32", model.refusals["f32"]
     if not refusal:
-        run = OpenVinoRuntime(read_model(model.description, model.constants), hint)
-        return Served(run, weights.record, weights.digest, tuple(remarks))
-    if hint != "f32":
+        try:
+            run = OpenVinoRuntime(read_model(model.description, model.constants), hint)
+        except RuntimeError as error:  # OpenVINO's, such as a processor that was told to be less
+            refusal = f"it does not run here: {_last_line(str(error))}"
+        else:
+            return Served(run, weights.record, weights.digest, tuple(remarks))
+    if precision == "bf16":
         raise GateRefusedError(f"{path.name}: {refusal}")
     from radnet.inference import conversion
 
@@ -133,6 +137,8 @@ def _loaded(
     folder: Path, making: Making, path: Path, model: kept.Wanted, precision: Hardware
 ) -> kept.Kept:
     """Return the model of a weights file; made first where there is none."""
+    if (found := kept.find_installed(model, precision)) is not None:
+        return found
     kept.made_ready(folder)
     found = kept.find(folder, model, precision)
     if found is None:
@@ -180,8 +186,8 @@ def make(
             raise refused
         if status != 0:
             raise RadnetError(
-                f"{path.name}: the process that makes its model ended with status {status}"
-                f"{_last_line(complaints)}"
+                f"{path.name}: the process that makes its model ended with status {status}: "
+                f"{_complaint(complaints)}"
             )
 
 
@@ -202,8 +208,13 @@ def _followed(process: subprocess.Popen[str], task: Task, making: Making) -> Rad
     return refused
 
 
-def _last_line(file: IO[bytes]) -> str:
-    """Return the last line of a file, with a colon before it; '' where there is none."""
+def _complaint(file: IO[bytes]) -> str:
+    """Return the last line of what a process wrote to its stderr."""
     file.seek(0)
-    lines = file.read().decode(errors="replace").strip().splitlines()
-    return f": {lines[-1]}" if lines else ""
+    return _last_line(file.read().decode(errors="replace")) or "it said nothing"
+
+
+def _last_line(text: str) -> str:
+    """Return the last line of a text; '' where there is none."""
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""

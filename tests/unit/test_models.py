@@ -443,8 +443,99 @@ def test_models_lie_where_the_environment_says_or_among_the_users_caches(
     """A node keeps its own in its data folder."""
     monkeypatch.delenv(kept.VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
 
     assert kept.model_folder() == tmp_path / "radnet-node" / "models"
     assert kept.model_folder(tmp_path / "data") == tmp_path / "data"
     monkeypatch.setenv(kept.VARIABLE, str(tmp_path / "named"))
     assert kept.model_folder(tmp_path / "data") == tmp_path / "named"
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the root of a virtual environment that seems to be ours."""
+    root = tmp_path / "environment"
+    root.mkdir()
+    monkeypatch.delenv(kept.VARIABLE, raising=False)
+    monkeypatch.setattr(sys, "prefix", str(root))
+    return root
+
+
+def test_who_installs_and_runs_makes_models_once_for_all_data_folders(
+    environment: Path, tmp_path: Path, made: list[tuple[str, ...]]
+) -> None:
+    """The second node on a machine starts as fast as the first after its making."""
+    weights = small_weights(tmp_path / "w.safetensors")
+
+    for node in ("first", "second"):
+        models.server(kept.model_folder(tmp_path / node))("classifier", weights, "f32")
+
+    assert len(made) == 1
+    assert list((environment / kept.INSTALLED).glob("classifier-*"))
+    assert not (tmp_path / "first").exists()
+
+
+def test_who_may_not_write_there_takes_what_is_there_and_makes_the_rest_in_the_own_folder(
+    environment: Path,
+    tmp_path: Path,
+    made: list[tuple[str, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A service beside an environment of root's."""
+    weights = small_weights(tmp_path / "w.safetensors")
+    models.server(environment / kept.INSTALLED)("classifier", weights, "f32")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    own = tmp_path / "node" / "models"
+    assert kept.model_folder(own) == own
+
+    models.server(own)("classifier", weights, "f32")
+    assert len(made) == 1
+    models.server(own)("classifier", small_weights(tmp_path / "b.safetensors", seed=1), "f32")
+
+    assert len(made) == 2
+    assert len(list(own.glob("classifier-*"))) == 1
+
+
+def test_what_others_may_have_put_into_the_environment_is_not_run(
+    environment: Path, tmp_path: Path, made: list[tuple[str, ...]]
+) -> None:
+    """As in a folder of one's own."""
+    weights = small_weights(tmp_path / "w.safetensors")
+    models.server(environment / kept.INSTALLED)("classifier", weights, "f32")
+    (environment / kept.INSTALLED).chmod(0o777)
+
+    models.server(tmp_path / "own")("classifier", weights, "f32")
+
+    assert len(made) == 2
+
+
+def test_a_named_folder_counts_alone(
+    environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the environment's and the caller's."""
+    monkeypatch.setenv(kept.VARIABLE, str(tmp_path / "named"))
+
+    assert environment.is_dir()
+    assert kept.model_folder(tmp_path / "own") == tmp_path / "named"
+    assert kept.installed() is None
+
+
+def test_torch_serves_where_openvino_cannot_run_what_was_made(
+    tmp_path: Path, made: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slower, and told: a node that does not start sends nothing."""
+    weights, serve = small_weights(tmp_path / "w.safetensors"), models.server(tmp_path / "models")
+    serve("classifier", weights, "f32")
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("Exception from core.cpp:\nno primitive for MaxPool\n\n")
+
+    monkeypatch.setattr(models, "OpenVinoRuntime", broken)
+    served = serve("classifier", weights, "auto")
+
+    (remark,) = served.remarks
+    assert "served by torch" in remark
+    assert "no primitive for MaxPool" in remark
+    assert made
+    (stack,) = noise("classifier", 1, lambda: None)
+    assert served.run(stack)
