@@ -19,6 +19,7 @@ from node.errors import DeliveryError
 from node.identity import derived_uid
 from node.model.commitment import Reference
 from node.model.records import Outlet
+from node.model.states import CircuitState
 from node.model.work import Task
 from node.store.catalog import Catalog
 
@@ -79,7 +80,7 @@ class CommitmentRequests:
         outlets = self._catalog.outlets.all()
         for destination, committing in self._destinations.items():
             outlet = outlets.get(destination, Outlet())
-            if outlet.paused or outlet.circuit.state != "closed":
+            if outlet.paused or outlet.circuit.state != CircuitState.CLOSED:
                 continue
             while self._opened(destination, committing) == INSTANCES_PER_REQUEST:
                 pass

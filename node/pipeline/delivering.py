@@ -25,7 +25,7 @@ from node.deliver.destination import (
 )
 from node.deliver.turns import Terms, held_because, is_open
 from node.model.records import StoredInstance
-from node.model.states import DeliveryState
+from node.model.states import CircuitState, DeliveryState
 from node.model.work import Task
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
@@ -167,7 +167,7 @@ class Delivering:
             )
             wait_s = partial(breaker.probe_wait_s, random=self.random)
             after = self.catalog.outlets.change_circuit(destination, change, now, wait_s)
-            if after.state == "open":
+            if after.state == CircuitState.OPEN:
                 log.warning("circuit open", destination=destination, because=after.reason)
 
     def _is_tagged(self, target: Destination, job: Task) -> bool:

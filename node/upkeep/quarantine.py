@@ -252,7 +252,7 @@ class Quarantine:
 
 
 def _require_held(held: Held) -> None:
-    if held.state != "held":
+    if held.state != HoldState.HELD:
         raise DecisionError(
             f"{held.hold.id} is {held.state} already; `radnode quarantine list` shows what is held"
         )

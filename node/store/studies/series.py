@@ -277,7 +277,7 @@ _UNSETTLED = (
     .select_from(series)
     .join(instance, instance.c.series_instance_uid == series.c.series_instance_uid)
     .outerjoin(association, association.c.id == instance.c.association_id)
-    .where(series.c.unsettled, instance.c.revision.is_(None), instance.c.origin == "received")
+    .where(series.c.unsettled, instance.c.revision.is_(None), instance.c.origin == Origin.RECEIVED)
     .group_by(
         series.c.series_instance_uid,
         series.c.study_instance_uid,
