@@ -108,7 +108,7 @@ POINTS: Final = (
     Point(32, "work", "a file removed, not noted", "after",
           f"{_FILES}.remove", 20),
     Point(33, "work", "work claimed, its job not queued", "before",
-          "node.pipeline.due:DueWork._queue", 5),
+          "node.pipeline.due:DueWork._enqueue", 5),
     Point(34, "work", "job begun, nothing done", "after",
           f"{_ROWS}.work:Work.begin", 5),
     Point(35, "work", "batch through, its job not ended", "after",
