@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 shown = Console(stderr=True)
 WRITTEN = (".nii", ".nii.gz")
 
-Scan = Annotated[Path, typer.Argument(exists=True, help="NIfTI, a DICOM folder or file.")]
+Scan = Annotated[
+    Path, typer.Argument(exists=True, help="NIfTI, NRRD, MetaImage, a DICOM folder or file.")
+]
 Series = Annotated[
     str | None, typer.Option(help="Series Instance UID, where a folder holds several.")
 ]
@@ -48,7 +50,8 @@ def say(text: str, style: str | None = None) -> None:
 def classify(  # noqa: PLR0913 (typer wants one parameter per option)
     scan: Scan,
     modality: Annotated[
-        str | None, typer.Option(help="Of a NIfTI file: CT or MR; else as its voxels look.")
+        str | None,
+        typer.Option(help="Of a file other than DICOM: CT or MR; else as its voxels look."),
     ] = None,
     unknown_below: Annotated[float, typer.Option(min=0, max=1, help="Less sure: unknown.")] = 0.6,
     series: Series = None,

@@ -1,4 +1,4 @@
-"""One scan on disk, DICOM or NIfTI: what its header says, and its voxels on demand."""
+"""One scan on disk, DICOM or another format: what its header says, and its voxels on demand."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +13,10 @@ from radnet.labels.evidence import SeriesLabels
 from radnet.labels.facts import HeaderFacts
 from radnet.labels.header import own_rules, read_header, text_of
 from radnet.labels.judge import judge
+from radnet.volume.file_axes import as_taken
 from radnet.volume.folder import choose_series
 from radnet.volume.headers import CT_CLASSES
+from radnet.volume.itk_file import is_itk_file, read_itk_file
 from radnet.volume.nifti import Nifti, is_nifti, read_nifti_file, refuse_uncertain, write_mask
 from radnet.volume.selection import pick_recognisable
 from radnet.volume.series import read_headers, read_volume
@@ -53,14 +55,14 @@ def read_scan_file(
     series: str | None = None,
     orientation: str | None = None,
 ) -> ScanFile:
-    """Return the scan in a NIfTI file, a DICOM file or a folder with one DICOM series.
+    """Return the scan in a NIfTI, NRRD, MetaImage or DICOM file, or of a folder's DICOM series.
 
     Parameters
     ----------
     path : Path
         A file or a folder.
     modality
-        That of a NIfTI file, which does not tell; None: as its voxels look.
+        That of a file other than DICOM, which does not tell; None: as its voxels look.
     series
         Series Instance UID, where a folder holds several.
     orientation
@@ -78,6 +80,8 @@ def read_scan_file(
     """
     if is_nifti(path):
         return _of_nifti(path, read_nifti_file(path, orientation), modality)
+    if is_itk_file(path) and path.is_file():
+        return _of_itk_file(read_itk_file(path), modality)
     chosen = choose_series(path, series)
     headers = read_headers(chosen.paths)
     picked = pick_recognisable(chosen.paths, headers)
@@ -93,21 +97,13 @@ def read_scan_file(
 
 
 def _of_nifti(path: Path, scan: Nifti, modality: str | None) -> ScanFile:
-    doubt = not_hounsfield(scan.volume.array)
-    remarks: list[str] = []
-    if modality is None:
-        kind = "MR" if doubt else "CT"
-        like = "not those of a CT" if doubt else "those of a CT"
-        remarks.append(f"taken for {kind}, for its values are {like}; --modality says otherwise")
-    else:
-        kind = modality.upper()
+    kind, remarks, doubt = _taken_for(scan.volume, modality)
     if scan.conflict:
         remarks.append(
             f"{scan.conflict}; taken as its sform says, --orientation qform says otherwise"
         )
     elif not scan.oriented:
         remarks.append("the file does not say how the patient lies in it; its plane is not known")
-    told = "" if modality is None and doubt else kind  # what is no CT may be anything
 
     def volume() -> hd.Volume:
         refuse_uncertain(scan, path.name)
@@ -115,13 +111,42 @@ def _of_nifti(path: Path, scan: Nifti, modality: str | None) -> ScanFile:
 
     return ScanFile(
         kind,
-        _geometry(scan.volume, told, oriented=scan.oriented),
+        _geometry(scan.volume, _sure(kind, modality, doubt), oriented=scan.oriented),
         volume,
         lambda: scan.volume,
         lambda _, mask, out: scan.write_mask(mask, out),
         tuple(remarks),
         (doubt if kind == "CT" else "") or ("" if scan.sized else scan.conflict),
     )
+
+
+def _of_itk_file(stored: hd.Volume, modality: str | None) -> ScanFile:
+    turn = as_taken(stored)
+    volume = turn.there(stored)
+    kind, remarks, doubt = _taken_for(volume, modality)
+    return ScanFile(
+        kind,
+        _geometry(volume, _sure(kind, modality, doubt), oriented=True),
+        lambda: volume,
+        lambda: volume,
+        lambda _, mask, out: write_mask(stored, turn.back(mask), out),
+        tuple(remarks),
+        doubt if kind == "CT" else "",
+    )
+
+
+def _taken_for(volume: hd.Volume, modality: str | None) -> tuple[str, list[str], str]:
+    """Return the modality of a file that tells none, remarks, and why it can be no CT."""
+    doubt = not_hounsfield(volume.array)
+    if modality is not None:
+        return modality.upper(), [], doubt
+    kind = "MR" if doubt else "CT"
+    like = "not those of a CT" if doubt else "those of a CT"
+    return kind, [f"taken for {kind}, for its values are {like}; --modality says otherwise"], doubt
+
+
+def _sure(kind: str, modality: str | None, doubt: str) -> str:
+    return "" if modality is None and doubt else kind  # what is no CT may be anything
 
 
 def _geometry(volume: hd.Volume, modality: str, *, oriented: bool) -> SeriesLabels:

@@ -25,6 +25,8 @@ EMPTY: Final = Format("empty file (0 bytes)", "it was not copied whole: copy it 
 MAC: Final = Format("note of a Mac's Finder", "it holds no image; the file without ._ does")
 TO_NIFTI: Final = "save it as NIfTI (.nii.gz), with 3D Slicer or SimpleITK, and give that"
 ALONE: Final = "give the file itself, not its folder"
+NRRD_FILE: Final = Format("NRRD file", f"{ALONE}, by a name that ends with .nrrd or .nhdr")
+META_IMAGE: Final = Format("MetaImage file", f"{ALONE}, by a name that ends with .mha or .mhd")
 IMAGE_PAIR: Final = Format("NIfTI pair (.hdr and .img)", ALONE)
 ONE_NIFTI: Final = Format("NIfTI file", ALONE)
 ANALYZE_75: Final = Format(
@@ -36,9 +38,9 @@ UNKNOWN: Final = Format("file that is no DICOM")
 # magic at the start of a file, lower case, to what it is
 MAGIC: Final[dict[bytes, Format]] = {
     b"\x00\x05\x16\x07": MAC,
-    b"nrrd0": Format("NRRD file", TO_NIFTI),
-    b"objecttype": Format("MetaImage file", TO_NIFTI),
-    b"ndims": Format("MetaImage file", TO_NIFTI),
+    b"nrrd0": NRRD_FILE,
+    b"objecttype": META_IMAGE,
+    b"ndims": META_IMAGE,
     b"pk\x03\x04": Format("ZIP archive", "unpack it and give the folder"),
     b"7z\xbc\xaf": Format("7z archive", "unpack it and give the folder"),
     b"%pdf": Format("PDF", "it is no image series"),
@@ -53,9 +55,9 @@ MAGIC: Final[dict[bytes, Format]] = {
 ENDINGS: Final[dict[str, Format]] = {
     ".mgz": Format("FreeSurfer volume (MGH)", "convert it: mri_convert FILE FILE.nii.gz"),
     ".mgh": Format("FreeSurfer volume (MGH)", "convert it: mri_convert FILE FILE.nii.gz"),
-    ".nhdr": Format("NRRD file", TO_NIFTI),
-    ".mhd": Format("MetaImage file", TO_NIFTI),
-    ".mha": Format("MetaImage file", TO_NIFTI),
+    ".nhdr": NRRD_FILE,
+    ".mhd": META_IMAGE,
+    ".mha": META_IMAGE,
     ".mnc": Format("MINC file", "convert it: mnc2nii FILE FILE.nii"),
     ".tar": Format("TAR archive", "unpack it and give the folder"),
     ".gz": Format("compressed file", "unpack it first"),

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radnet.errors import GeometryError, UnusableVolumeError, UsageError
-from radnet.volume.axes import ACQUIRED, DIRECTIONS, Turn, nearest, turn_to
+from radnet.volume.axes import DIRECTIONS, Turn
+from radnet.volume.file_axes import as_taken, refuse_no_place, stored_volume
 from radnet.volume.formats import NIFTI, is_pair
 from radnet.volume.forms import FORMS, Placed, placed
 from radnet.volume.geometry import SIDEWAYS_MM
@@ -20,7 +21,6 @@ from radnet.volume.size import refuse_too_large
 
 RAS_TO_LPS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
 CHUNK: Final = 1 << 24
-COARSER: Final = 1.25  # than both others: the axis along which the slices were taken
 # everything of a header that says where the voxels lie
 PLACE: Final = (
     "pixdim", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x",
@@ -168,14 +168,9 @@ def read_nifti_file(path: Path, orientation: str | None = None) -> Nifti:
     if array.ndim != 3:
         raise UnusableVolumeError(f"{name}: {array.ndim} dimensions; expected 3")
     place = _told(place, name, orientation)
-    affine = place.affine
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
-        raise UnusableVolumeError(f"{name}: its affine is singular; expected mm")
-    lps = (RAS_TO_LPS @ affine)[:, [2, 1, 0, 3]]
-    upright, sideways = _perpendicular(lps, array.shape[::-1])
-    stored = hd.Volume(array.transpose(2, 1, 0), affine=upright, coordinate_system="PATIENT")
-    plane = nearest(upright)[2 - _slice_axis(affine, slices)]
-    turn = turn_to(upright, ACQUIRED[plane])
+    refuse_no_place(name, place.affine)
+    stored, sideways = stored_volume(array, RAS_TO_LPS @ place.affine)
+    turn = as_taken(stored, slices)
     oriented = place.told and place.directions
     return Nifti(turn.there(stored), oriented, sideways, image, turn, place.conflict, place.sizes)
 
@@ -226,18 +221,6 @@ def refuse_uncertain(scan: Nifti, name: str) -> None:
         )
 
 
-def _slice_axis(affine: NDArray[np.float64], told: int | None) -> int:
-    """Return the axis along which slices were taken: much coarser, or told, or the last.
-
-    Programs reorder the axes of a file to suit themselves; a coronal scan stays one.
-    """
-    steps = np.linalg.norm(affine[:3, :3], axis=0)
-    coarse = int(steps.argmax())
-    if steps[coarse] > COARSER * np.delete(steps, coarse).max():
-        return coarse
-    return 2 if told is None else int(told)
-
-
 def _placed(affine: NDArray[np.float64], orientation: str) -> NDArray[np.float64]:
     """Return a RAS affine with the steps of `affine` and axes that point to `orientation`."""
     letters = orientation.upper().replace("S", "H").replace("I", "F")
@@ -252,25 +235,6 @@ def _placed(affine: NDArray[np.float64], orientation: str) -> NDArray[np.float64
     for column, (axis, sign) in enumerate(ways):
         placed[axis, column] = sign * np.linalg.norm(affine[:3, column])
     return np.asarray(RAS_TO_LPS @ placed)
-
-
-def _perpendicular(
-    affine: NDArray[np.float64], shape: tuple[int, ...]
-) -> tuple[NDArray[np.float64], float]:
-    """Return the nearest affine of perpendicular axes about the same centre, and how far it is.
-
-    Headers hold directions to a few digits, so that a right angle is one only nearly.
-    """
-    steps = np.linalg.norm(affine[:3, :3], axis=0)
-    left, _, right = np.linalg.svd(affine[:3, :3] / steps)
-    upright = affine.copy()
-    turned = (left @ right) * steps
-    if np.abs(turned - affine[:3, :3]).max() > 1e-9:
-        upright[:3, :3] = turned
-    middle = (np.array(shape) - 1) / 2
-    upright[:3, 3] += (affine - upright)[:3, :3] @ middle
-    corner = np.abs((affine - upright)[:3, :3]) @ middle
-    return upright, float(np.linalg.norm(corner))
 
 
 def _refuse_altered(path: Path) -> None:

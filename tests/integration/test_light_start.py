@@ -12,7 +12,7 @@ import pytest
 from radnet.datasets.liver_cases import phantom_case
 from tests.node_process import models_made
 
-HEAVY = {"torch", "monai", "torchvision", "torchmetrics", "matplotlib"}
+HEAVY = {"torch", "monai", "torchvision", "torchmetrics", "matplotlib", "SimpleITK"}
 TOLD = """
 import json, sys
 from resource import RUSAGE_SELF, getrusage
