@@ -40,7 +40,7 @@ LARGEST: Final = 8  # bytes of one number
 MATRIX: Final = ("transformmatrix", "rotation", "orientation")  # MetaIO reads each of them
 OFFSET: Final = ("offset", "position", "origin")
 VECTOR: Final = re.compile(r"\(([^()]*)\)")
-META_LINE: Final = re.compile(r"([A-Za-z]\w*)\s*=\s*(.*)")
+META_LINE: Final = re.compile(r"([^\s=:]+)\s*=\s*(.*)")  # such as 0008|0060 = CT, of a converter
 SAVE: Final = "Save it again with 3D Slicer or SimpleITK"
 WHOLE: Final = "it was not copied whole, or is damaged: copy it again"
 
@@ -92,14 +92,17 @@ def read_itk_header(path: Path) -> ItkHeader:
 def _nrrd(path: Path, head: bytes) -> ItkHeader:
     """Return the fields of a NRRD header, their names in lower case without blanks."""
     if not re.match(rb"NRRD000[1-5]\r?\n", head):
-        raise UnusableVolumeError(f"no NRRD file: starts with {head[:8]!r}; expected NRRD0004")
+        raise UnusableVolumeError(f"no NRRD file: does not start with NRRD0004; {WHOLE}")
     fields: dict[str, str] = {}
     end = re.search(rb"\n\r?\n", head)
-    for line in _lines(head[: end.start() if end else len(head)].rstrip(b"\r\n"))[1:]:
+    lines = _lines(head[: end.start() if end else len(head)].rstrip(b"\r\n"))
+    for number, line in enumerate(lines[1:], start=2):
         if line.startswith("#") or re.match(r"[^:]*:=", line):
             continue
         name, colon, value = line.partition(":")
-        _add(fields, "".join(name.split()).lower(), value, found=bool(colon))
+        _add(fields, number, "".join(name.split()).lower() if colon else None, value)
+        if fields.get("datafile", "").upper().startswith("LIST"):
+            break  # names of files follow
     detached = fields.get("datafile")
     if detached is not None:
         return ItkHeader(path.name, fields, _named(path, detached), 0)
@@ -114,11 +117,10 @@ def _meta(path: Path, head: bytes) -> ItkHeader:
     if end is None:
         raise UnusableVolumeError(f"a MetaImage header without ElementDataFile; {WHOLE}")
     fields: dict[str, str] = {}
-    for line in _lines(head[: end.end()]):
+    for number, line in enumerate(_lines(head[: end.end()]), start=1):
         if line:
             found = META_LINE.fullmatch(line)
-            _add(fields, found[1].lower() if found else line, found[2] if found else "",
-                 found=found is not None)  # fmt: skip
+            _add(fields, number, found[1].lower() if found else None, found[2] if found else "")
     name = fields["elementdatafile"]
     if name.upper() == "LOCAL":
         return ItkHeader(path.name, fields, path, end.end())
@@ -132,10 +134,11 @@ def _lines(head: bytes) -> list[str]:
     return lines
 
 
-def _add(fields: dict[str, str], name: str, value: str, *, found: bool) -> None:
-    if not found or name in fields:
-        what = "twice" if found else "which is no field"
-        raise UnusableVolumeError(f"its header holds {name[:40]!r} {what}; {WHOLE}")
+def _add(fields: dict[str, str], number: int, name: str | None, value: str) -> None:
+    """Keep a field; messages do not quote a line, which may name a patient."""
+    if name is None or name in fields:
+        what = "is no field" if name is None else "gives a field for the second time"
+        raise UnusableVolumeError(f"line {number} of its header {what}; {WHOLE}")
     fields[name] = value.strip()
 
 
@@ -296,6 +299,6 @@ def _millimetres(name: str, units: list[str]) -> None:
 
 def _unplaced(name: str, found: str | None, expected: str) -> None:
     raise GeometryError(
-        f"does not say how the patient lies in it: {name} {found or 'is not there'}; "
+        f"does not say how the patient lies in it: {name} {(found or 'is not there')[:60]}; "
         f"expected {expected}. {SAVE}, from a file that says it"
     )
