@@ -311,3 +311,4 @@ def work(settings: Settings, stop: threading.Event) -> None:
         log.info("worker ready")
         stop.wait()
     engine.close()
+    worker.due.close()

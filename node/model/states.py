@@ -1,7 +1,9 @@
 """Every state of a row, and every move from one to another. Rows change by these moves alone.
 
 Whoever writes a state asks for a `Move`, whose UPDATE changes only rows that stand where the move
-begins; where that is every state there is, it needs no condition.
+begins; where that is every state there is, or the row was read and locked in the same transaction,
+it needs no condition. A `CommitmentState` is empty before anything is asked, and again where its
+delivery moves away from what was asked about.
 """
 
 from collections.abc import Collection

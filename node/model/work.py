@@ -54,7 +54,8 @@ class Task:
     attempts : int
         How many have failed: the longer is the wait for the next.
     begins : int
-        How often this attempt has begun: all but one died with their process.
+        How often this attempt has begun, but for what ended because its process was told to: all
+        but one died with their process.
     due_at : float
         Seconds since the epoch, by the database's clock.
     since : float

@@ -162,6 +162,13 @@ class DueWork:
         for task in left:
             self._enqueue(task)
 
+    def close(self) -> None:
+        """Let what is begun not count as a death: this process ends because it was told to.
+
+        The caller has closed the engine, so that nothing begins afterwards.
+        """
+        self._work.end_in_order(self._holder)
+
     def look(self, kind: WorkKind) -> float:
         """See to what died of a kind, and queue what is due and has its turn.
 

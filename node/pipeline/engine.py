@@ -1,10 +1,9 @@
 """The durable engine: the only file that knows DBOS.
 
-What DBOS needs to be safe on one machine with SQLite, and for how long we have known, is in
-`DECISIONS.md`: our connection factory (write-ahead log, full fsync, a clock with
-milliseconds), an executor id that is stable and never used by two live processes (held by a
-file lock), a pinned application version, JSON in the database, and polling no faster than
-twice a second.
+What DBOS needs to be safe on one machine with SQLite is in `DECISIONS.md`: our connection factory
+(write-ahead log, full fsync, a clock with milliseconds), an executor id that is stable and never
+used by two live processes (held by a file lock), a pinned application version, JSON in the
+database, and polling no faster than twice a second.
 """
 
 import asyncio

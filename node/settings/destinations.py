@@ -1,8 +1,8 @@
 """The kinds of destinations: what a `[[destinations]]` entry says of each.
 
 A new kind is an entry here and in `Destination`, a file of its own in `node/deliver` that sends
-(the protocol is in `destination.py`), and the case in `node/deliver/build.py` that leads from the
-one to the other.
+(the protocol is in `destination.py`), the case in `node/deliver/build.py` that leads from the one
+to the other, and how an audit message names it (`place_of` in `node/audit/reporting.py`).
 """
 
 from datetime import datetime

@@ -246,6 +246,18 @@ class Work:
             )
             return [task_of(row) for row in connection.execute(renewed)]
 
+    def end_in_order(self, holder: str) -> None:
+        """Note that the process of this name ends because it was told to.
+
+        What it has begun goes on at its next start, or elsewhere when the lease is over, and this
+        begin is not counted: it has killed nobody.
+        """
+        begun = (work.c.holder == holder, work.c.state == WorkState.CLAIMED, work.c.begins > 0)
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(work).where(_in_order(*begun)).values(begins=work.c.begins - 1)
+            )
+
     def give_up(self, holder: str, kinds: Collection[WorkKind]) -> int:
         """Let wait again what a process of this name was at, for others; return how much.
 

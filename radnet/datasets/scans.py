@@ -15,7 +15,8 @@ sequence   class of `radnet.labels.vocabulary`; so are plane and contrast
 coverage   regions, by semicolons; ``elsewhere``: the scan shows none of the nine
 note       free text; tells of the agent where `contrast` is empty
 source     who published it, under which `licence`
-use        ``train``; ``test``: left out, but with ``--every-scan``; ``test only``: always
+use        ``train``; ``test``: left out, but of a liver with ``--every-scan``; ``test only``:
+           always
 values*    ``windowed``: grey levels of one window, no Hounsfield units
 liver*     ``none``: no liver in view; ``unfit``: the liver network does not learn from it
 =========  ============================================================================

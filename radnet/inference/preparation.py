@@ -204,7 +204,7 @@ def scaled(array: Array, modality: str) -> Array:
 
 
 def empty_value(modality: str) -> float:
-    """Return what a place beyond the scan has on the classifier's grid: air of a CT, nothing.
+    """Return what a place beyond the scan has in the classifier's input: air of a CT, nothing.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def empty_value(modality: str) -> float:
     Returns
     -------
     float
-        In HU where it is CT.
+        On the scale of that input; -1 is air of a CT.
     """
     return -1.0 if modality == "CT" else 0.0
 

@@ -73,6 +73,10 @@ class TrainingRequest:
         """
         if self.data and self.manifest is not None:
             raise UsageError("--data and --manifest exclude each other")
+        if self.every_scan and self.task is TrainingTask.CLASSIFIER:
+            raise UsageError(
+                "--every-scan is for the liver; the classifier leaves scans out always"
+            )
         for path in (*self.data, self.manifest, self.start):
             if path is not None and not path.exists():
                 raise UsageError(f"{path}: no such file or folder")

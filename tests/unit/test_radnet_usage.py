@@ -92,3 +92,13 @@ def test_weights_that_are_begun_from_and_written_do_not_tell_trainings_apart(
 
     assert sources(weights) == begun
     assert sources(other) != begun
+
+
+def test_a_classifier_that_is_to_learn_from_every_scan_is_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would not, and its record would say that it had."""
+    out = str(tmp_path / "w.safetensors")
+    assert status(monkeypatch, "train", "classifier", "--every-scan", "--out", out) == 2
+
+    assert "--every-scan is for the liver" in " ".join(capsys.readouterr().err.split())

@@ -426,3 +426,18 @@ def _now(work: Work) -> Task:
     task = work.task(KEY)
     assert task is not None
     return task
+
+
+def test_an_end_in_good_order_is_no_death(empty_catalog: Catalog, work: Work) -> None:
+    """Ten updates during a long segmentation are not the segmentation's fault; kills are."""
+    add(empty_catalog, work, KEY)
+    (task,) = claimed(work)
+    for _ in range(10):
+        assert work.begin(KEY, task.serial, lives=3) is not None
+        work.end_in_order("another")
+        work.end_in_order("a")
+    for _ in range(3):
+        assert work.begin(KEY, task.serial, lives=3) is not None
+    assert work.begin(KEY, task.serial, lives=3) is None
+    work.end_in_order("a")
+    assert [dead.reason for dead in work.dead(KEY.kind)] == ["its process died 3 times"]
