@@ -31,4 +31,4 @@ def write(folder: Path) -> Iterator[Path]:
 
 if __name__ == "__main__":
     for written in write(Path(sys.argv[1])):
-        Console().print(str(written))
+        Console().print(str(written), soft_wrap=True)
