@@ -2,16 +2,18 @@
 
 import base64
 import math
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from statistics import mean, median
 
 from matplotlib.figure import Figure
 
+from radnet.evaluation.render import render
 from radnet.evaluation.scorecard import BINS, POSTER, Line, calibration, confusion, scorecard
 from radnet.evaluation.scoring import About, ScanReport
 from radnet.evaluation.witnesses import WITNESS_HEAD, remark, witness_rows
+from radnet.inference.fusion import CLASS_HEADS
 from radnet.labels.vocabulary import HEADS
 
 CLASSES = (
@@ -21,11 +23,13 @@ CLASSES = (
 LIVERS = ("liver of", "Dice", "HD95 mm", "liver mL", "said mL", "error mL")
 RELIABILITY = ("said with", "answers", "mean %", "right %")
 MAKERS = ("manufacturer", "scans", "sequence", "plane", "contrast", "coverage exact")
-STYLE = (
-    "body{font:15px sans-serif;max-width:60em;margin:2em auto}table{border-collapse:collapse}"
-    "td,th{padding:.2em .8em;border-bottom:1px solid #ddd;text-align:right}"
-    "td:first-child,th:first-child{text-align:left}"
-)
+HEADINGS = {
+    "classes": CLASSES,
+    "livers": LIVERS,
+    "reliability": RELIABILITY,
+    "makers": MAKERS,
+    "witnesses": WITNESS_HEAD,
+}  # as the template names them
 
 
 def percent(share: float) -> str:
@@ -75,44 +79,34 @@ def cells(line: Line) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class Matrix:
+    """What was said of one head, how often, for each true class."""
+
+    head: str
+    names: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[int]]]
+
+
 def page(found: Sequence[ScanReport], lines: Sequence[Line], about: About) -> str:
     """Return the report of an evaluation as HTML."""
     error, bins = calibration(found)
-    parts = [
-        f"<h1>3D-RADNet evaluation</h1><p>{escape(about.text)}</p>",
-        "".join(f"<p>Refused, not scored: {escape(why)}</p>" for why in about.refused),
-        _table(
-            CLASSES,
-            (cells(line) for line in lines),
-        ),
-        f"<h2>Calibration</h2><p>Expected calibration error {percent(error)} %</p>",
-        f'<img alt="reliability" src="data:image/png;base64,{_reliability(bins)}">',
-        _table(RELIABILITY, reliability_rows(bins)),
-        "<h2>Confusion</h2>",
-        "<p>Rows: what is true. Columns: what was said.</p>",
-        *(_matrix(head, confusion(found, head)) for head in ("sequence", "plane", "contrast")),
-        "<h2>Wrong answers</h2>",
-        _table(("scan", "head", "truth", "said", "probability"), wrong_rows(found)),
-        "<h2>By manufacturer</h2><p>Right %, 95 % interval (scans judged).</p>",
-        _table(MAKERS, maker_rows(found)),
-        *_witnesses(found, about),
-        "<h2>Liver</h2>",
-        _table(LIVERS, liver_rows(found)),
-        f"<p>{escape(liver_remark(found))}</p>",
-    ]  # fmt: skip
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>3D-RADNet evaluation</title>'
-        f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>"
+    return render(
+        "evaluation.html",
+        about=about,
+        heads=HEADINGS,
+        classes=[cells(line) for line in lines],
+        error=percent(error),
+        diagram=_reliability(bins),
+        reliability=reliability_rows(bins),
+        matrices=[_matrix(found, head) for head in CLASS_HEADS],
+        wrong=wrong_rows(found),
+        makers=maker_rows(found),
+        witnesses=[] if about.labels_from_headers else witness_rows(found),
+        witness_remark=remark(found, about),
+        livers=liver_rows(found),
+        liver_remark=liver_remark(found),
     )
-
-
-def _witnesses(found: Sequence[ScanReport], about: About) -> list[str]:
-    rows = [] if about.labels_from_headers else witness_rows(found)
-    told = remark(found, about)
-    if not told:
-        return []
-    table = _table(WITNESS_HEAD, rows) if rows else ""
-    return [f"<h2>Header and pixels</h2>{table}<p>{escape(told)}</p>"]
 
 
 def wrong_rows(found: Sequence[ScanReport]) -> list[tuple[str, str, str, str, str]]:
@@ -128,7 +122,7 @@ def wrong_rows(found: Sequence[ScanReport]) -> list[tuple[str, str, str, str, st
 def confusion_rows(found: Sequence[ScanReport]) -> list[tuple[str, str]]:
     """Return for each true class of each head what was said of its scans, how often."""
     rows = []
-    for head in ("sequence", "plane", "contrast"):
+    for head in CLASS_HEADS:
         counts = confusion(found, head)
         for truth in dict.fromkeys(str(label) for label in HEADS[head]):
             said = sorted((-n, name) for (true, name), n in counts.items() if true == truth)
@@ -231,30 +225,12 @@ def _share(line: Line | None) -> str:
     return f"{percent(line.accuracy)}, {between(line.low, line.high)} ({line.judged})"
 
 
-def _matrix(head: str, counts: dict[tuple[str, str], int]) -> str:
-    """Return one confusion matrix; the deeper the blue, the larger the share of its row."""
-    names = list(dict.fromkeys(str(label) for label in HEADS[head]))
-    names = [name for name in names if any(name in pair for pair in counts)]
-    rows = []
-    for truth in names:
-        of_row = [counts.get((truth, said), 0) for said in names]
-        shades = "".join(_shaded(count, max(1, sum(of_row))) for count in of_row)
-        rows.append(f"<tr><td>{escape(truth)}</td>{shades}</tr>")
-    top = "".join(f"<th>{escape(name)}</th>" for name in names)
-    return f"<h3>{escape(head)}</h3><table><tr><th></th>{top}</tr>{''.join(rows)}</table>"
-
-
-def _shaded(count: int, total: int) -> str:
-    blue = f"background:rgba(70,130,180,{count / total:.2f})"
-    return f'<td style="{blue}">{count or ""}</td>'
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table><tr>{top}</tr>{body}</table>"
+def _matrix(found: Sequence[ScanReport], head: str) -> Matrix:
+    counts = confusion(found, head)
+    names = [str(label) for label in HEADS[head]]
+    names = [name for name in dict.fromkeys(names) if any(name in pair for pair in counts)]
+    rows = [(truth, [counts.get((truth, said), 0) for said in names]) for truth in names]
+    return Matrix(head, names, rows)
 
 
 def _reliability(bins: Sequence[tuple[float, float, int]]) -> str:

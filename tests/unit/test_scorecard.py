@@ -12,6 +12,7 @@ from radnet.evaluation.report_page import cells, maker_rows, page
 from radnet.evaluation.scorecard import calibration, interval, scorecard
 from radnet.evaluation.scoring import (
     About,
+    HeadVerdict,
     LiverScore,
     ScanReport,
     compared,
@@ -113,6 +114,24 @@ def test_a_page_shows_makers_confusion_and_the_poster() -> None:
     assert "<script" not in html
     assert 'rgba(70,130,180,0.50)">1' in html  # one of two coronal ones was called sagittal
     assert "<td>coronal</td><td>sagittal</td><td>0.45</td>" in html  # and is among the wrong
+
+
+def test_no_text_of_a_page_is_markup() -> None:
+    """Scans, makers, labels and reasons come from files that anybody may have written."""
+    text = '\'"><script>alert(1)</script><i title="&amp;">'
+    wrong = report(Plane.SAGITTAL, Plane.AXIAL, 0.95, vendor=text)
+    judged = [HeadVerdict("plane", truth=text, said=text + ".", probability=0.95)]
+    liver = LiverScore(0.9, 1000, 900, 3.0)
+    scan = replace(wrong.scan, name=text)
+    found = [replace(wrong, scan=scan, verdicts=[*wrong.verdicts, *judged], liver=liver)]
+
+    html = page(found, scorecard(found), About(text, refused=(text,)))
+
+    assert "<script" not in html
+    assert "<i" not in html.replace("<img", "")
+    assert (
+        html.count("&lt;script&gt;alert(1)&lt;/script&gt;&lt;i title=&#34;&amp;amp;&#34;&gt;") == 8
+    )
 
 
 def test_the_posters_samples_are_those_of_the_class() -> None:
