@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
-from node.segment.edition import Edition
+from node.derived.edition import Edition
 
 SERIES = "1.2.826.0.1.3680043.8.498.1.2"
 STUDY = "1.2.826.0.1.3680043.8.498.1"

@@ -19,6 +19,7 @@ from node.classify.tags import tags
 from node.classify.weights import with_weights
 from node.deliver.destination import TaggingDestination
 from node.deliver.origin import NO_ORIGINS, Origins
+from node.derived.edition import Edition
 from node.errors import (
     CertificateError,
     PermanentDeliveryError,
@@ -43,7 +44,6 @@ from node.pipeline.own_output import (
 from node.pipeline.patients import hold_others, mixed_study
 from node.pipeline.sending import Sending, a_slice_first, once_more
 from node.route.rules import CompiledRules, Decision
-from node.segment.edition import Edition
 from node.segment.liver import LiverModel, LiverResult, segment_liver
 from node.segment.model import LIVER
 from node.store.catalog import Catalog

@@ -9,10 +9,10 @@ from typing import Any
 import structlog
 from pydicom import Dataset, dcmwrite
 
+from node.derived.edition import Edition
 from node.identity import derived_uid
 from node.segment import report, seg
 from node.segment.certificate import certify
-from node.segment.edition import Edition
 from node.segment.model import LiverModel, MaskLike
 from node.segment.source import read_source, voxel_ml
 from radnet.volume.headers import quiet_headers

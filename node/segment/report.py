@@ -12,12 +12,13 @@ import highdicom as hd
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
+from node.derived.belonging import MAKER, finish, series_number
+from node.derived.edition import Edition
 from node.identity import DEVICE_SERIAL_NUMBER, MANUFACTURER, MODEL_NAME, derived_uid
 from node.model.findings import MILLILITRE, PRESENCE, PRESENCE_CODES, VOLUME, Presence
-from node.segment.edition import Edition
 from node.segment.model import LiverModel
 from node.segment.seg import ALGORITHM, object_uid, tracking_uid
-from node.segment.source import MAKER, SourceSeries, finish, series_number
+from node.segment.source import SourceSeries
 from radnet.volume.headers import quiet_headers
 
 KIND: Final = "liver report"
@@ -64,7 +65,7 @@ def build_report(
             evidence=evidence,
             content=content,
             series_instance_uid=derived_uid(*source.names, KIND),
-            series_number=series_number(source, 2),
+            series_number=series_number(source.original, 2),
             sop_instance_uid=object_uid(source, model, edition, KIND),
             instance_number=edition.revision,
             is_complete=True,
@@ -74,7 +75,7 @@ def build_report(
             series_description="Liver volume (3D-RADNet)",
             **MAKER,
         )
-    finish(report, source, edition)
+    finish(report, source.original, edition)
     return report
 
 

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.sr.codedict import codes
 
+from node.derived.belonging import MAKER, finish, series_number
+from node.derived.edition import Edition
 from node.identity import derived_uid
-from node.segment.edition import Edition
 from node.segment.model import LiverModel
-from node.segment.source import MAKER, SourceSeries, finish, series_number
+from node.segment.source import SourceSeries
 from radnet.volume.headers import MULTI_FRAME, quiet_headers
 
 ALGORITHM: Final = "3D-RADNet"
@@ -64,7 +65,7 @@ def build_segmentation(
             segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
             segment_descriptions=[_description(source, model)],
             series_instance_uid=derived_uid(*source.names, KIND),
-            series_number=series_number(source, 1),
+            series_number=series_number(source.original, 1),
             sop_instance_uid=object_uid(source, model, edition, KIND),
             instance_number=edition.revision,
             content_label="LIVER",
@@ -72,7 +73,7 @@ def build_segmentation(
             series_description="Liver segmentation (3D-RADNet)",
             **MAKER,
         )
-    finish(segmentation, source, edition)
+    finish(segmentation, source.original, edition)
     organization = derived_uid(segmentation.SOPInstanceUID, "dimensions")
     segmentation.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
     for dimension in segmentation.DimensionIndexSequence:

@@ -1,85 +1,27 @@
-"""The series a result is made from, and what a result inherits from it."""
+"""The series a result is made from."""
 
 from collections.abc import Sequence
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final
 
 import highdicom as hd
 import numpy as np
 from pydicom import Dataset
-from pydicom.config import RAISE
-from pydicom.datadict import dictionary_VR
-from pydicom.multival import MultiValue
-from pydicom.valuerep import validate_value
 
+from node.derived.belonging import PATIENT_AND_STUDY, is_valid
 from node.errors import UnusableSeriesError
-from node.identity import (
-    DEVICE_SERIAL_NUMBER,
-    IMPLEMENTATION_CLASS_UID,
-    IMPLEMENTATION_VERSION_NAME,
-    MANUFACTURER,
-    MODEL_NAME,
-    SOFTWARE_VERSION,
-    contributing_equipment,
-    derived_uid,
-)
-from node.segment.edition import Edition, date_result
+from node.identity import derived_uid
 from radnet.volume.geometry import slice_order
-from radnet.volume.headers import MULTI_FRAME, quiet_headers, read_file, series_name
+from radnet.volume.headers import MULTI_FRAME, read_file, series_name
 from radnet.volume.selection import pick
 from radnet.volume.series import read_headers, read_volume
 
-UTF8: Final = "ISO_IR 192"
-SEXES: Final = ("M", "F", "O")
-# PS3.3 C.7.1.1, C.7.2.1 and C.7.2.2: type 2, always written, as they came where they came well
-PATIENT_AND_STUDY: Final = (
-    "PatientID",
-    "PatientName",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-)
-# type 3 of the same modules, copied where the source has a value
-INHERITED: Final = (
-    "IssuerOfPatientID",
-    "PatientAge",
-    "PatientSize",
-    "PatientWeight",
-    "StudyDescription",
-)
-DEIDENTIFIED: Final = (
-    "PatientIdentityRemoved",
-    "DeidentificationMethod",
-    "DeidentificationMethodCodeSequence",
-)
 # acquisition, relationship, image and functional groups: where slices lie and what they hold
 NEEDED_GROUPS: Final = frozenset({0x0018, 0x0020, 0x0028, 0x5200})
 NEEDED_KEYWORDS: Final = frozenset({"SOPClassUID", "SOPInstanceUID", "Modality", "ImageType"})
-CHECKED_VRS: Final = frozenset({"AS", "CS", "DA", "DS", "TM"})
 PLACEHOLDER_NAME: Final = "SOURCE^"  # highdicom quotes the name in a warning: give it no name
-
-
-class Maker(TypedDict):
-    """Who made an object, by the names of highdicom's arguments."""
-
-    manufacturer: str
-    manufacturer_model_name: str
-    software_versions: str
-    device_serial_number: str
-
-
-MAKER: Final = Maker(
-    manufacturer=MANUFACTURER,
-    manufacturer_model_name=MODEL_NAME,
-    software_versions=SOFTWARE_VERSION,
-    device_serial_number=DEVICE_SERIAL_NUMBER,
-)
 
 
 @dataclass(frozen=True)
@@ -92,8 +34,7 @@ class SourceSeries:
         CT in HU, [slice, row, column].
     headers
         Headers in the order of the volume's slices (one for a multi-frame instance), of no other
-        image, complete
-        enough for highdicom, with a placeholder in place of the patient.
+        image, complete enough for highdicom, with a placeholder in place of the patient.
     original
         The first header as it came.
     """
@@ -163,7 +104,7 @@ def _share_geometry(headers: Sequence[Dataset], spacing: float) -> None:
     for header in headers:
         header.ImageOrientationPatient = list(headers[0].ImageOrientationPatient)
         header.PixelSpacing = list(headers[0].PixelSpacing)
-        header.SliceThickness = thickness if _valid("DS", thickness) else f"{spacing:.6g}"
+        header.SliceThickness = thickness if is_valid("DS", thickness) else f"{spacing:.6g}"
         header.SpacingBetweenSlices = f"{spacing:.6g}"
 
 
@@ -187,74 +128,6 @@ def _for_highdicom(header: Dataset, frame: str) -> Dataset:
     part.PatientName = PLACEHOLDER_NAME
     part.FrameOfReferenceUID = frame
     return part
-
-
-def finish(result: Dataset, source: SourceSeries, edition: Edition) -> None:
-    """Give a result its patient, study, dates and maker; in place.
-
-    Parameters
-    ----------
-    result
-        A dataset built by highdicom from `source.headers`.
-    source
-        Whose patient and study it belongs to.
-    edition
-        When it was made.
-    """
-    result.SpecificCharacterSet = UTF8
-    with quiet_headers():
-        _belong(result, source.original)
-        date_result(result, edition, source.original)
-    result.ContributingEquipmentSequence = [contributing_equipment()]
-    result.file_meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
-    result.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-
-
-def _belong(result: Dataset, original: Dataset) -> None:
-    """Write the patient and study of `original` into `result`, leaving odd values out."""
-    for keyword in PATIENT_AND_STUDY:
-        if keyword in result:
-            del result[keyword]  # highdicom shares the element with the header it came from
-        setattr(result, keyword, _plain(original, keyword))
-    if result.PatientSex not in SEXES:
-        result.PatientSex = None
-    for keyword in filter(original.get, INHERITED):
-        setattr(result, keyword, _plain(original, keyword))
-    if original.get("PatientIdentityRemoved") == "YES":
-        for element in (original[keyword] for keyword in DEIDENTIFIED if original.get(keyword)):
-            result[element.tag] = deepcopy(element)
-
-
-def _plain(header: Dataset, keyword: str) -> str | None:
-    """Return an attribute as text, so that it is encoded anew in our character set.
-
-    A date, number or code that its VR forbids is left out: it says nothing. A name or an
-    identifier is carried as it is: without it the result would belong to someone else.
-    """
-    value = header.get(keyword)
-    if value is None:
-        return None
-    text = "\\".join(map(str, value)) if isinstance(value, MultiValue) else str(value)
-    vr = dictionary_VR(keyword)
-    return None if vr in CHECKED_VRS and not _valid(vr, text) else text or None
-
-
-def _valid(vr: str, text: str) -> bool:
-    """Tell whether `text` is a value that this VR allows (PS3.5 Section 6.2)."""
-    try:
-        validate_value(vr, text, RAISE)
-    except ValueError:
-        return False
-    return True
-
-
-def series_number(source: SourceSeries, offset: int) -> int:
-    """Return a Series Number beside the source's own: 4 gives 401, 402, ...
-
-    A number that is missing or odd counts as 0.
-    """
-    number = str(source.original.get("SeriesNumber"))
-    return (int(number) if number.isdecimal() and len(number) <= 7 else 0) * 100 + offset
 
 
 def voxel_ml(volume: hd.Volume) -> float:

@@ -13,10 +13,10 @@ from pydicom.dataelem import DataElement
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from node.derived.edition import Edition
 from node.errors import UnusableSeriesError
 from node.identity import derived_uid, is_own_output
 from node.model.findings import FINDINGS, FindingName, Presence
-from node.segment.edition import Edition
 from node.segment.liver import LiverResult, encode, segment_liver
 from radnet.volume.series import read_volume
 from tests.made_ct import (

@@ -1,0 +1,1 @@
+"""What is the same of every object that the node makes: whose it is, its dates, its maker."""
