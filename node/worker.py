@@ -244,7 +244,7 @@ def build(
     probing = Probing(catalog, delivering.destinations, outside.clock, outside.random)
     dispatcher = Dispatcher(catalog, delivering.terms, outside.local_time)
     committed = _commitments(settings, storage, outside)
-    due = DueWork(engine, catalog.work, name, outside.monotonic)
+    due = DueWork(engine, catalog.claims, name, outside.monotonic)
     giving_up = GivingUp(catalog, files)
     due.add([workflows.recognition(engine, stages, giving_up)])
     due.add([workflows.segmentation(engine, stages, giving_up)])

@@ -8,7 +8,7 @@ from node.model.keys import RevisionKey
 from node.model.work import Task, WorkKind
 from node.store.catalog import Catalog
 from node.store.tables import due_clock
-from node.store.waiting import Waiting
+from node.store.work.waiting import Waiting
 
 
 class Moment:
@@ -68,7 +68,7 @@ def batch_claimed(catalog: Catalog, destination: str, batch: str) -> Task:
     def this(waiting: Waiting) -> list[Task]:
         return [one for one in waiting.first(destination, 1000) if one.key == batch]
 
-    (task,) = catalog.work.claim(WorkKind.DELIVER, this, "worker")
+    (task,) = catalog.claims.claim(WorkKind.DELIVER, this, "worker")
     return task
 
 
@@ -78,7 +78,7 @@ def task_claimed(catalog: Catalog, kind: WorkKind, series: str = "") -> Task:
     def this(waiting: Waiting) -> list[Task]:
         return [task for task in waiting.first("", 1000) if task.key.startswith(series)]
 
-    (task,) = catalog.work.claim(kind, this, "test")
+    (task,) = catalog.claims.claim(kind, this, "test")
     return task
 
 

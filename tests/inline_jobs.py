@@ -12,7 +12,7 @@ from node.pipeline.engine import Engine, Queue
 from node.pipeline.owed import OwedReports
 from node.pipeline.ticker import Ticker
 from node.settings.trust import Source
-from node.store.work import Work
+from node.store.work.claims import Claims
 from tests.receiver import Node, running_receiver
 
 Workflow = Callable[..., Any]
@@ -101,9 +101,9 @@ class HandEngine(Engine):
 
 
 @contextmanager
-def doing(work: Work, *handlers: Handler) -> Iterator[DueWork]:
+def doing(claims: Claims, *handlers: Handler) -> Iterator[DueWork]:
     """Do what is due, in a thread that looks all the time."""
-    due = DueWork(InlineJobs(), work, "worker")
+    due = DueWork(InlineJobs(), claims, "worker")
     due.add(handlers)
     due.resume()
 
@@ -122,5 +122,5 @@ def reporting_receiver(folder: Path, *sources: Source) -> Iterator[Node]:
     with running_receiver(folder, sources=sources) as node:
         owed = OwedReports(node.catalog, node.files, listed, lambda: node.now, lambda: 0.5)
         report = Handler(WorkKind.REPORT, 4, owed.report, owed.bury, in_turn(per_lane=1))
-        with doing(node.catalog.work, report):
+        with doing(node.catalog.claims, report):
             yield node

@@ -10,7 +10,7 @@ from node.deliver.turns import Terms, chosen, held_because
 from node.model.records import Outlet
 from node.model.work import Task
 from node.store.catalog import Catalog
-from node.store.waiting import Waiting
+from node.store.work.waiting import Waiting
 
 log = structlog.get_logger()
 

@@ -26,8 +26,8 @@ import structlog
 from node.errors import StoreError, frames_of, reason_of
 from node.model.work import Task, TaskKey, WorkKind
 from node.pipeline.engine import ENDS, KNOWN, RECOVERY_ATTEMPTS, Queue, Workflow
-from node.store.waiting import Waiting
-from node.store.work import Work
+from node.store.work.claims import Claims
+from node.store.work.waiting import Waiting
 
 log = structlog.get_logger()
 
@@ -104,12 +104,12 @@ class DueWork:
     def __init__(
         self,
         engine: Jobs,
-        work: Work,
+        claims: Claims,
         holder: str,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
-        self._work = work
+        self._claims = claims
         self._holder = holder
         self._monotonic = monotonic
         self._handlers: dict[WorkKind, Handler] = {}
@@ -155,7 +155,7 @@ class DueWork:
         launch : callable
             Launches the engine, which begins at once to resume jobs: they find themselves held.
         """
-        left = self._work.resume(self._holder, self.kinds)
+        left = self._claims.resume(self._holder, self.kinds)
         for task in left:
             self._hold(task)
         launch()
@@ -167,7 +167,7 @@ class DueWork:
 
         The caller has closed the engine, so that nothing begins afterwards.
         """
-        self._work.end_in_order(self._holder)
+        self._claims.end_in_order(self._holder)
 
     def look(self, kind: WorkKind) -> float:
         """See to what died of a kind, and queue what is due and has its turn.
@@ -184,15 +184,15 @@ class DueWork:
             If the rows cannot be read or changed; the next look goes on.
         """
         handler = self._handlers[kind]
-        for dead in self._work.dead(kind):
+        for dead in self._claims.dead(kind):
             log.error("a job died", kind=kind, lane=dead.lane, because=dead.reason)
             self._bury(handler, dead)
         held = self._held()
         room = handler.at_once - sum(of.kind == kind for of in held)
-        for task in self._work.claim(kind, partial(_chosen, handler, room), self._holder, held):
+        for task in self._claims.claim(kind, partial(_chosen, handler, room), self._holder, held):
             self._hold(task)
             self._enqueue(task)
-        return self._work.next_due_s(kind)
+        return self._claims.next_due_s(kind)
 
     def _bury(self, handler: Handler, dead: Task) -> None:
         """See to what died; where nobody foresaw how that fails, later, and to the others now."""
@@ -205,7 +205,7 @@ class DueWork:
                 "a dead job was not seen to",
                 kind=dead.kind, lane=dead.lane, because=reason_of(error), frames=frames_of(error),
             )  # fmt: skip
-            self._work.put_off_burial(dead, UNBURIED_S)
+            self._claims.put_off_burial(dead, UNBURIED_S)
 
     def _hold(self, task: Task) -> None:
         with self._noting:
@@ -233,7 +233,7 @@ class DueWork:
         """Make one attempt: the body of a job."""
         of = TaskKey(handler.kind, lane, key)
         try:
-            task = self._work.begin(of, serial, handler.lives)
+            task = self._claims.begin(of, serial, handler.lives)
             if task is None:
                 return
             with self._noting:
@@ -242,7 +242,7 @@ class DueWork:
         except (StoreError, *ENDS):  # nothing can be said in rows now: its lease ends
             raise
         except BaseException as error:
-            self._work.die(of, serial, _reason(error))
+            self._claims.die(of, serial, _reason(error))
             raise
         finally:
             self._release(of, serial)

@@ -12,7 +12,7 @@ from node.errors import DeliveryError
 from node.model.records import Circuit, Outlet
 from node.model.work import Task
 from node.store.catalog import Catalog
-from node.store.waiting import Waiting
+from node.store.work.waiting import Waiting
 
 log = structlog.get_logger()
 

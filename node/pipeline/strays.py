@@ -8,7 +8,7 @@ import structlog
 from node.model.states import WorkState
 from node.model.work import TaskKey, WorkKind
 from node.pipeline.engine import StandingJob
-from node.store.work import Work
+from node.store.work.work import Work
 
 log = structlog.get_logger()
 

@@ -104,7 +104,7 @@ class CommitmentScp:
             log.error("commitment not reported", because=str(error))  # noqa: TRY400
 
     def _let_go(self) -> None:
-        self._catalog.work.give_up(self._holder, [WorkKind.REPORT])
+        self._catalog.claims.give_up(self._holder, [WorkKind.REPORT])
 
     def _requested(self, event: Event) -> tuple[int, None]:
         """Answer an N-ACTION (PS3.4 Section J.3.2)."""

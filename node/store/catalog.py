@@ -12,7 +12,6 @@ from node.store.deliveries import commitment
 from node.store.deliveries.deliveries import Deliveries
 from node.store.deliveries.orders import Orders
 from node.store.deliveries.outlets import Outlets
-from node.store.due_clock import DueClock
 from node.store.ledger import Ledger
 from node.store.outbox import Outbox
 from node.store.quarantine import Holds, Owners
@@ -24,7 +23,10 @@ from node.store.studies.revisions import Revisions
 from node.store.studies.series import Studies
 from node.store.studies.snapshots import Snapshots
 from node.store.unheld import Unheld
-from node.store.work import Work
+from node.store.work.claims import Claims
+from node.store.work.due_clock import DueClock
+from node.store.work.leases import Leases
+from node.store.work.work import Work
 
 
 class Catalog(Database):
@@ -49,8 +51,8 @@ class Catalog(Database):
 
     Attributes
     ----------
-    work : Work
-        What is due: ``work``, and ``due_clock``.
+    work, claims : Work, Claims
+        What is due, and which process is at it: ``work``, and ``due_clock``.
     ledger : Ledger
         What happened, as a chain: table ``ledger``.
     access : AccessLog
@@ -73,7 +75,9 @@ class Catalog(Database):
 
     def __init__(self, url: str, clock: Callable[[], float] | None = None) -> None:
         super().__init__(url)
-        self.work = Work(self, DueClock(clock), [commitment.move_due_times])
+        due_clock = DueClock(clock)
+        self.work = Work(self, due_clock)
+        self.claims = Claims(self, due_clock, Leases(due_clock, [commitment.move_due_times]))
         self.ledger = Ledger(self)
         self.access = AccessLog(self)
         self.outbox = Outbox(self, self.access)
@@ -83,7 +87,7 @@ class Catalog(Database):
         self.orders = Orders(self, self.ledger, self.deliveries, self.work)
         self.requests = Requests(self, self.ledger, self.work)
         self.reports = CommitmentAnswers(self, self.ledger, self.requests, self.work)
-        self.promises = Promises(self, self.ledger, self.work)
+        self.promises = Promises(self, self.ledger, self.work, self.claims)
         self.instances = Instances(self)
         self.studies = Studies(self, self.ledger, self.instances, self.deliveries)
         self.revisions = Revisions(self, self.ledger, self.instances, self.studies, self.work)

@@ -172,7 +172,7 @@ def test_what_is_on_the_line_is_not_disturbed(catalog: Catalog, config: str) -> 
     task = batch_claimed(catalog, "pacs", "b")
 
     assert "3 instance(s) pending, 0 batch(es) due now" in _said(config, "now", "pacs")
-    assert catalog.work.begin(task.of, task.serial, 1) is not None
+    assert catalog.claims.begin(task.of, task.serial, 1) is not None
 
 
 @pytest.mark.parametrize(

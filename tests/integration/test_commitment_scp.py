@@ -224,7 +224,7 @@ def test_the_new_association_is_over_tls_where_the_source_listens_so(
         with reporting_receiver(tmp_path / "node", source) as node:
             wanted = stored(node, scanner)
             node.catalog.promises.promise(TRANSACTION, "SCANNER", wanted, "gone", node.now)
-            node.catalog.work.give_up("gone", [WorkKind.REPORT])
+            node.catalog.claims.give_up("gone", [WorkKind.REPORT])
             heard(scanner)
 
     assert list(scanner.heard[0][1].committed) == wanted

@@ -57,7 +57,7 @@ class Node:
             {"pacs": Committing(peer, TIMEOUT_S, wait_s)},
             lambda: 0.5,
         )
-        self.due = DueWork(InlineJobs(), self.catalog.work, "worker")
+        self.due = DueWork(InlineJobs(), self.catalog.claims, "worker")
         self.due.add([self.handler(self.commitments.ask)])
 
     def handler(self, ask: Callable[[Task], None]) -> Handler:
@@ -342,7 +342,7 @@ def test_the_durable_engine_asks_by_itself(tmp_path: Path, peer: CommitmentPeer)
     peer.then = commit_all
     node = Node(tmp_path, peer.port, wait_s=30.0)
     engine = Engine(f"sqlite:///{tmp_path / 'pipeline.sqlite'}", "test:worker")
-    due = DueWork(engine, node.catalog.work, "test:worker")
+    due = DueWork(engine, node.catalog.claims, "test:worker")
     due.add([node.handler(engine.step(node.commitments.ask, "ask"))])
     engine.launch(due.queues)
     try:

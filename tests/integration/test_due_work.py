@@ -15,7 +15,7 @@ from node.model.work import Task, TaskKey, WorkKind
 from node.pipeline.due import DueWork, Handler, in_turn
 from node.pipeline.engine import Engine
 from node.store.catalog import Catalog
-from node.store.work import LEASE_S
+from node.store.work.leases import LEASE_S
 from tests.lives import life
 from tests.node_process import wait_for
 
@@ -31,7 +31,7 @@ class Worker:
         self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}", lambda: self.now)
         self.catalog.upgrade()
         self.buried: list[str] = []
-        self.due = DueWork(engine, self.catalog.work, "a", lambda: self.now)
+        self.due = DueWork(engine, self.catalog.claims, "a", lambda: self.now)
         step = engine.step(do, "do")
         self.due.add([Handler(WorkKind.REPORT, 2, step, self._bury, in_turn(1))])
         self.due.resume(lambda: engine.launch(self.due.queues))
@@ -209,7 +209,7 @@ def _live(folder: Path, where: str) -> None:
     catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
     catalog.upgrade()
     engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "a")
-    due = DueWork(engine, catalog.work, "a")
+    due = DueWork(engine, catalog.claims, "a")
 
     def passing(place: str) -> None:
         if where == place:

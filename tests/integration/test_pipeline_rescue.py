@@ -19,7 +19,7 @@ from tests.node_process import wait_for
 
 def died(bench: Bench, task: Task, reason: str) -> None:
     """Let the job of a task have died, and let somebody look."""
-    assert bench.catalog.work.die(task.of, task.serial, reason)
+    assert bench.catalog.claims.die(task.of, task.serial, reason)
     bench.worker.due.look(task.kind)
 
 
@@ -121,7 +121,7 @@ def test_an_earlier_rounds_death_removes_nothing_of_the_present_one(
     coming = recorded[0].with_name("2.25.1.dcm")
     coming.write_bytes(b"its row comes in a moment")
     first = bench.segmentation("pacs")
-    seen = bench.catalog.work.dead
+    seen = bench.catalog.claims.dead
 
     def run_again(kind: WorkKind) -> list[Task]:
         dead = seen(kind)
@@ -134,7 +134,7 @@ def test_an_earlier_rounds_death_removes_nothing_of_the_present_one(
         monkeypatch.setattr(bench.catalog.work, "dead", run_again)
     else:
         bench.segmentation("pacs")
-    bench.catalog.work.die(first.of, first.serial, "killed")
+    bench.catalog.claims.die(first.of, first.serial, "killed")
     bench.worker.due.look(WorkKind.SEGMENT)
 
     assert coming.exists()
@@ -196,4 +196,4 @@ def test_what_was_begun_is_not_begun_twice(bench: Bench) -> None:
         found = bench.catalog.work.task(task.of)
         assert found is not None
         assert (found.state, found.serial) == (state, task.serial)
-        bench.catalog.work.die(task.of, task.serial, "killed")
+        bench.catalog.claims.die(task.of, task.serial, "killed")

@@ -165,7 +165,7 @@ def test_a_segmentation_that_died_in_vain_is_not_declared_dead_again_after_a_rep
     recognition = bench.take_in(*slices(*range(6)))
     bench.stages.route(recognition, bench.stages.classify(SERIES, 1))
     dead = task_claimed(bench.catalog, WorkKind.SEGMENT)
-    bench.catalog.work.die(dead.of, dead.serial, "its process died 10 times")
+    bench.catalog.claims.die(dead.of, dead.serial, "its process died 10 times")
     bench.worker.due.look(WorkKind.SEGMENT)
     quarantine.look()
 
@@ -174,7 +174,7 @@ def test_a_segmentation_that_died_in_vain_is_not_declared_dead_again_after_a_rep
     bench.stages.route(again, bench.stages.classify(SERIES, 1))
     bench.stages.segment(task_claimed(bench.catalog, WorkKind.SEGMENT))
     assert bench.ends("done")()
-    assert not bench.catalog.work.die(dead.of, dead.serial, "its process died 10 times")
+    assert not bench.catalog.claims.die(dead.of, dead.serial, "its process died 10 times")
     bench.worker.due.look(WorkKind.SEGMENT)
 
     assert bench.ends("done")()

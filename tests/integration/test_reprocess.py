@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from node.cli import radnode
 from node.route.rules import compile_rules
 from node.settings import Rule
-from node.store.due_clock import DueClock
+from node.store.work.due_clock import DueClock
 from node.upkeep.quarantine import Quarantine
 from tests.bench import RULES, Bench, slices
 from tests.due_time import revisions_due

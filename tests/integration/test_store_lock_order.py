@@ -23,8 +23,8 @@ from node.store.catalog import Catalog
 from node.store.deliveries.orders import CANCEL, REPLAY, REPLAY_DELIVERED
 from node.store.deliveries.scope import Scope
 from node.store.studies.revisions import Candidate
-from node.store.waiting import Waiting
-from node.store.work import LEASE_S
+from node.store.work.leases import LEASE_S
+from node.store.work.waiting import Waiting
 from node.upkeep.quarantine import wanted
 from tests.due_time import Moment
 from tests.peers import RunningPostgresql
@@ -159,7 +159,7 @@ def _claims(catalog: Catalog) -> dict[TaskKey, int]:
     with early.write() as connection:
         connection.exec_driver_sql("UPDATE work SET due_at = 0, changed_at = 0")
         connection.exec_driver_sql("DELETE FROM due_clock")
-    given = early.work.claim(WorkKind.DELIVER, three, "a")
+    given = early.claims.claim(WorkKind.DELIVER, three, "a")
     early.close()
     with catalog.write() as connection:
         connection.exec_driver_sql("UPDATE due_clock SET seen_at = 990")
@@ -178,7 +178,7 @@ def _held(catalog: Catalog) -> None:
 def _opened(catalog: Catalog) -> None:
     failed = partial(breaker.failed, reason="nobody there", break_after=1)
     catalog.outlets.change_circuit("pacs", failed, 100.0)
-    catalog.work.claim(WorkKind.PROBE, lambda w: w.first("pacs", 1), "a")
+    catalog.claims.claim(WorkKind.PROBE, lambda w: w.first("pacs", 1), "a")
 
 
 # -- what is done
@@ -186,7 +186,7 @@ def _opened(catalog: Catalog) -> None:
 
 def _look(catalog: Catalog) -> None:
     held = {TaskKey(WorkKind.DELIVER, "pacs", f"b{number}"): 1 for number in (2, 1)}
-    catalog.work.claim(WorkKind.DELIVER, lambda w: w.first("pacs", 9), "a", held)
+    catalog.claims.claim(WorkKind.DELIVER, lambda w: w.first("pacs", 9), "a", held)
 
 
 def _hasten(catalog: Catalog) -> None:
@@ -194,7 +194,7 @@ def _hasten(catalog: Catalog) -> None:
 
 
 def _give_up(catalog: Catalog) -> None:
-    catalog.work.give_up("a", [WorkKind.DELIVER])
+    catalog.claims.give_up("a", [WorkKind.DELIVER])
 
 
 def _take(catalog: Catalog) -> None:

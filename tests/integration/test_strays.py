@@ -48,14 +48,14 @@ def test_a_job_is_cancelled_when_its_claim_is_over(engine: Engine, catalog: Cata
     engine.launch([Queue(MINE, 1)])
     with catalog.write() as connection:
         catalog.work.add(connection, KEY)
-    (task,) = catalog.work.claim(WorkKind.REPORT, lambda w: w.first("SCANNER", 1), "gone:worker")
+    (task,) = catalog.claims.claim(WorkKind.REPORT, lambda w: w.first("SCANNER", 1), "gone:worker")
     engine.enqueue(GONE, task.job, report, KEY.lane, KEY.key, task.serial)
     strays = Strays(engine, catalog.work)
 
     strays.look()
     assert [job.workflow_id for job in engine.standing_elsewhere()] == [task.job]
 
-    assert catalog.work.give_up("gone:worker", [WorkKind.REPORT]) == 1
+    assert catalog.claims.give_up("gone:worker", [WorkKind.REPORT]) == 1
     strays.look()
     assert engine.standing_elsewhere() == []
 

@@ -83,7 +83,7 @@ def _work_on(catalog: Catalog, folder: Path, port: int) -> None:
     owed = OwedReports(
         catalog, InstanceFiles(folder), {"SCANNER": peer}, lambda: 200.0, lambda: 0.5
     )
-    due = DueWork(InlineJobs(), catalog.work, "worker")
+    due = DueWork(InlineJobs(), catalog.claims, "worker")
     due.add([Handler(WorkKind.REPORT, 4, owed.report, owed.bury, in_turn(per_lane=1))])
     for _ in range(20):
         due.look(WorkKind.REPORT)

@@ -75,7 +75,7 @@ class Process:
         self.catalog = catalog
         self.did: list[str] = []
         self.engine = shared.process()
-        self.due = DueWork(self.engine, catalog.work, holder, lambda: self.seconds)
+        self.due = DueWork(self.engine, catalog.claims, holder, lambda: self.seconds)
         self.due.add([Handler(WorkKind.REPORT, at_once, self.do, self.bury, in_turn())])
 
     def do(self, task: Task) -> None:
@@ -136,15 +136,15 @@ def test_what_cannot_be_buried_does_not_hold_up_the_others(empty_catalog: Catalo
     """It is logged, and seen to again at the next look."""
     process = Process(empty_catalog, SharedJobs(), "a", at_once=2)
     _add(empty_catalog, KEY)
-    (task,) = empty_catalog.work.claim(WorkKind.REPORT, lambda w: w.first("SCANNER", 1), "z")
-    assert empty_catalog.work.die(task.of, task.serial, "odd")
+    (task,) = empty_catalog.claims.claim(WorkKind.REPORT, lambda w: w.first("SCANNER", 1), "z")
+    assert empty_catalog.claims.die(task.of, task.serial, "odd")
     other = TaskKey(WorkKind.REPORT, "OTHER", "2.25.2")
     _add(empty_catalog, other)
 
     def fails(_: Task) -> None:
         raise ValueError("nobody foresaw this")
 
-    process.due = DueWork(process.engine, empty_catalog.work, "a", lambda: 0.0)
+    process.due = DueWork(process.engine, empty_catalog.claims, "a", lambda: 0.0)
     process.engine.workflows.clear()
     process.due.add([Handler(WorkKind.REPORT, 2, process.do, fails, in_turn())])
     process.due.look(WorkKind.REPORT)
@@ -186,7 +186,7 @@ def test_a_resumed_job_that_runs_for_long_keeps_its_claim(empty_catalog: Catalog
         assert ends.wait(60)
         empty_catalog.work.done(task)
 
-    again.due = DueWork(again.engine, empty_catalog.work, "a", lambda: again.seconds)
+    again.due = DueWork(again.engine, empty_catalog.claims, "a", lambda: again.seconds)
     again.engine.workflows.clear()
     again.due.add([Handler(WorkKind.REPORT, 1, slow, again.bury, in_turn())])
     thread = threading.Thread(target=again.run)

@@ -28,7 +28,7 @@ def asked(empty_catalog: Catalog, moment: Moment) -> Catalog:
 
 
 def _look(catalog: Catalog) -> None:
-    catalog.work.claim(WorkKind.DELIVER, lambda _: [], "a")
+    catalog.claims.claim(WorkKind.DELIVER, lambda _: [], "a")
 
 
 def _is_asked_again_at(catalog: Catalog, moment: Moment, due_at: float) -> None:
@@ -54,7 +54,7 @@ def test_a_clock_that_was_set_back_while_nobody_ran_asks_in_time(
 ) -> None:
     """Found at the next start."""
     moment.now -= HOUR
-    asked.work.resume("a", list(WorkKind))
+    asked.claims.resume("a", list(WorkKind))
     _look(asked)
 
     _is_asked_again_at(asked, moment, 1e6 - HOUR + 600.0)
@@ -63,7 +63,7 @@ def test_a_clock_that_was_set_back_while_nobody_ran_asks_in_time(
 def test_a_day_in_which_nobody_ran_has_passed(asked: Catalog, moment: Moment) -> None:
     """What was to be asked in ten minutes is asked at the start."""
     moment.now += DAY
-    asked.work.resume("a", list(WorkKind))
+    asked.claims.resume("a", list(WorkKind))
     _look(asked)
 
     now = asked.work.now()

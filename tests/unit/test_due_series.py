@@ -231,7 +231,7 @@ class Worker:
         self.catalog = Catalog(url, moment)
         self.did: list[tuple[WorkKind, str]] = []
         self.most: Counter[WorkKind] = Counter()
-        self.due = DueWork(InlineJobs(), self.catalog.work, name)
+        self.due = DueWork(InlineJobs(), self.catalog.claims, name)
         nobody = self.nobody
         self.due.add(
             [
@@ -285,7 +285,7 @@ def test_what_cannot_be_buried_is_tried_again_after_a_while(
 ) -> None:
     """Not twice a second with a line of the log each time; its cause may have passed by then."""
     task = at_work(catalog, WorkKind.RECOGNISE)
-    assert catalog.work.die(task.of, task.serial, "odd")
+    assert catalog.claims.die(task.of, task.serial, "odd")
     tried: list[Task] = []
 
     def fails_once(dead: Task) -> None:
@@ -294,7 +294,7 @@ def test_what_cannot_be_buried_is_tried_again_after_a_while(
             raise ValueError("nobody foresaw this")
         assert catalog.revisions.end(dead, DONE)
 
-    due = DueWork(InlineJobs(), catalog.work, "a")
+    due = DueWork(InlineJobs(), catalog.claims, "a")
     due.add([Handler(WorkKind.RECOGNISE, 2, lambda _: None, fails_once, in_turn())])
     clocked = _Clocked(catalog, moment)
     for _ in range(10):

@@ -46,7 +46,7 @@ def test_a_batch_is_due_once_and_its_job_has_a_number(catalog: Catalog) -> None:
 
     assert destinations_due(catalog, 200.0) == []
     assert catalog.work.later(task, 30.0, attempts=1, reason="busy")
-    assert catalog.work.begin(task.of, task.serial, 3) is None
+    assert catalog.claims.begin(task.of, task.serial, 3) is None
     assert not catalog.work.later(task, 999.0, attempts=9)
     (again,) = catalog.work.open(WorkKind.DELIVER, "pacs")
     assert (again.attempts, again.due_at) == (1, 130.0)

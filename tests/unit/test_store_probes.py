@@ -12,7 +12,7 @@ from node.model.records import Circuit
 from node.model.states import CircuitState, WorkState
 from node.model.work import Task, TaskKey, WorkKind
 from node.store.catalog import Catalog
-from node.store.waiting import Waiting
+from node.store.work.waiting import Waiting
 from tests.due_time import Moment, note_looks
 
 PROBE = TaskKey(WorkKind.PROBE, "pacs", "")
@@ -43,7 +43,7 @@ def _claimed(catalog: Catalog) -> list[Task]:
     def all_due(waiting: Waiting) -> list[Task]:
         return [task for lane in waiting.lanes() for task in waiting.first(lane, 9)]
 
-    return catalog.work.claim(WorkKind.PROBE, all_due, "a")
+    return catalog.claims.claim(WorkKind.PROBE, all_due, "a")
 
 
 def _pass(catalog: Catalog, moment: Moment, seconds: float) -> None:
@@ -120,7 +120,7 @@ def test_now_sends_a_second_probe_and_the_first_does_no_harm(
     before = empty_catalog.outlets.get("pacs")
     empty_catalog.outlets.end_probe(first, news, 100.0, _wait_s)
     assert empty_catalog.outlets.get("pacs") == before
-    assert empty_catalog.work.begin(PROBE, second.serial, 3) is not None
+    assert empty_catalog.claims.begin(PROBE, second.serial, 3) is not None
     empty_catalog.outlets.end_probe(second, away, 100.0, _wait_s)
     assert _probe(empty_catalog).due_at == moment.now + 30  # as if it had just opened
 

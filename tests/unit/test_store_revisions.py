@@ -150,14 +150,14 @@ def test_whoever_is_at_a_revision_that_is_run_again_is_stale(
         assert catalog.revisions.end(stale, routed)
         stale = task_claimed(catalog, WorkKind.SEGMENT)
     if dead:
-        assert catalog.work.die(stale.of, stale.serial, "killed")
+        assert catalog.claims.die(stale.of, stale.serial, "killed")
     catalog.quarantine.hold(Hold(HoldKind.MIXED, STUDY, SERIES, HeldRevision(1), "x"), 201.0)
     (held,) = catalog.quarantine.held()
 
     catalog.quarantine.start_again(held, 202.0)
 
     assert not catalog.revisions.end(stale, Ending(RevisionState.DONE))
-    assert not catalog.work.die(stale.of, stale.serial, "killed")
+    assert not catalog.claims.die(stale.of, stale.serial, "killed")
     (row,) = catalog.revisions.of_series(SERIES)
     assert row.state is RevisionState.COMPLETE
     assert catalog.work.open(WorkKind.SEGMENT, "") == []

@@ -104,7 +104,7 @@ def test_batches_go_on_where_they_were(empty_database: str) -> None:
         ("source/1.2.1/1", 1, True, 51.0), ("source/1.2.0/1", 0, False, 500.0),
     ]  # fmt: skip
     assert {one.state for one in found} == {WorkState.WAITING}
-    assert catalog.work.begin(found[0].of, 3, 3) is None  # the job of the version before
+    assert catalog.claims.begin(found[0].of, 3, 3) is None  # the job of the version before
     through = catalog.work.task(TaskKey(WorkKind.DELIVER, "pacs", "source/1.2.2/1"))
     assert through is not None
     assert through.state is WorkState.DONE
@@ -190,6 +190,6 @@ def test_what_jobs_of_the_version_before_had_claimed_is_due_at_once(empty_databa
         ("source/1.2.1/1", WorkState.WAITING, 4, 51.0),
         ("source/1.2.2/1", WorkState.DEAD, 3, 52.0),
     ]
-    assert catalog.work.resume("host:worker", list(WorkKind)) == []
-    assert catalog.work.begin(found[1].of, 3, 3) is None
+    assert catalog.claims.resume("host:worker", list(WorkKind)) == []
+    assert catalog.claims.begin(found[1].of, 3, 3) is None
     catalog.close()

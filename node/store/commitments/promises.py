@@ -21,7 +21,8 @@ from node.store.database import Database
 from node.store.ledger import Ledger
 from node.store.pruning import Spent, prune
 from node.store.tables import commitment_promise
-from node.store.work import Work
+from node.store.work.claims import Claims
+from node.store.work.work import Work
 
 FIRST_REPORT_S: Final = 600.0
 """How long the process that was asked may take to report, with all files to be read before."""
@@ -45,14 +46,15 @@ class Promises:
     ----------
     database : Database
         Where the rows are.
-    ledger, work
+    ledger, work, claims
         Owners of what is written together with it.
     """
 
-    def __init__(self, database: Database, ledger: Ledger, work: Work) -> None:
+    def __init__(self, database: Database, ledger: Ledger, work: Work, claims: Claims) -> None:
         self._database = database
         self._ledger = ledger
         self._work = work
+        self._claims = claims
 
     def promise(
         self,
@@ -88,7 +90,7 @@ class Promises:
             asked = self._database.insert(commitment_promise).values(**key, wanted=listed, **owed)
             connection.execute(asked.on_conflict_do_update(index_elements=list(key), set_=owed))
             of = TaskKey(WorkKind.REPORT, calling_ae, transaction_uid)
-            return self._work.claim_at_once(connection, of, holder, FIRST_REPORT_S)
+            return self._claims.claim_at_once(connection, of, holder, FIRST_REPORT_S)
 
     def get(self, transaction_uid: str, calling_ae: str) -> Promise | None:
         """Return one request.

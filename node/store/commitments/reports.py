@@ -20,7 +20,7 @@ from node.store.deliveries.commitment import (
 )
 from node.store.ledger import Ledger
 from node.store.tables import commitment_part, commitment_request, delivery, instance
-from node.store.work import Work
+from node.store.work.work import Work
 
 
 class CommitmentAnswers:

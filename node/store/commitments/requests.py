@@ -23,7 +23,7 @@ from node.store.ledger import Ledger
 from node.store.pruning import Spent, prune
 from node.store.rows import instance_columns, instance_of
 from node.store.tables import commitment_part, commitment_request, delivery, instance
-from node.store.work import Work
+from node.store.work.work import Work
 
 REQUESTS_AT_ONCE: Final = 5
 """That are removed in one transaction; each may have a thousand parts, which go with it."""

@@ -23,7 +23,7 @@ from node.store.deliveries.scope import Scope, within
 from node.store.ledger import Ledger
 from node.store.rows import columns, instance_columns, instance_of, record
 from node.store.tables import delivery, instance, outlet, work
-from node.store.work import Work
+from node.store.work.work import Work
 
 _OUTCOMES: Final[dict[DeliveryState, tuple[Move[DeliveryState], EventKind]]] = {
     DeliveryState.DELIVERED: (DELIVERY_TAKEN, EventKind.SENT),

@@ -28,7 +28,7 @@ from node.store.deliveries.deliveries import Deliveries, is_anything_pending
 from node.store.deliveries.scope import Scope, within
 from node.store.ledger import Ledger
 from node.store.tables import delivery, instance
-from node.store.work import Work
+from node.store.work.work import Work
 
 _Row: TypeAlias = sa.Row[*tuple[Any, ...]]
 _Bound: TypeAlias = sa.Tuple

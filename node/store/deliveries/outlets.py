@@ -15,7 +15,7 @@ from node.model.states import CircuitState
 from node.model.work import Task, TaskKey, WorkKind
 from node.store.database import Database
 from node.store.tables import outlet
-from node.store.work import Work
+from node.store.work.work import Work
 
 Change = Callable[[Circuit], Circuit]
 """Makes the next circuit of one; pure, see `node.deliver.breaker`."""

@@ -25,7 +25,7 @@ from node.store.ledger import Ledger
 from node.store.studies.instances import Instances
 from node.store.studies.series import Studies
 from node.store.tables import revision, series
-from node.store.work import Work
+from node.store.work.work import Work
 
 Standing = Literal["through", "in work", "coming in", "deleted"]
 """Only what is through can be run again."""

@@ -110,11 +110,11 @@ POINTS: Final = (
     Point(33, "work", "work claimed, its job not queued", "before",
           "node.pipeline.due:DueWork._enqueue", 5),
     Point(34, "work", "job begun, nothing done", "after",
-          f"{_ROWS}.work:Work.begin", 5),
+          f"{_ROWS}.work.claims:Claims.begin", 5),
     Point(35, "work", "batch through, its job not ended", "after",
           f"{_ROWS}.deliveries.deliveries:Deliveries.end_batch", 2),
     Point(36, "work", "recognised, not routed", "before",
           "node.pipeline.stages:Stages.route", 2),
     Point(37, "work", "work noted as done, nothing committed", "after",
-          f"{_ROWS}.work:Work.done_in", 5),
+          f"{_ROWS}.work.work:Work.done_in", 5),
 )  # fmt: skip

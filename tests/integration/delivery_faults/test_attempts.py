@@ -7,7 +7,7 @@ from node.deliver.turns import Terms
 from node.model.work import TaskKey, WorkKind
 from node.store.deliveries.orders import REPLAY
 from node.store.deliveries.scope import Scope
-from node.store.work import LEASE_S
+from node.store.work.leases import LEASE_S
 from tests.delivery_desk import Desk, MakeDesk
 from tests.fault_peer import FaultPeer
 from tests.inline_jobs import HandEngine
@@ -95,7 +95,7 @@ def test_a_probe_that_died_is_a_failed_one_and_another_follows(
     desk.jobs.clear()
     if end == "raised":
         openings = desk.catalog.outlets.get("pacs").circuit.openings
-        assert desk.catalog.work.die(probe.of, probe.serial, "ERROR: poison")
+        assert desk.catalog.claims.die(probe.of, probe.serial, "ERROR: poison")
         desk.look()
         circuit = desk.catalog.outlets.get("pacs").circuit
         assert (circuit.openings, circuit.reason) == (
@@ -171,7 +171,7 @@ def test_a_job_that_runs_twice_sends_once(peer: FaultPeer, make_desk: MakeDesk) 
 
     job()
     job()
-    assert desk.catalog.work.begin(TaskKey(WorkKind.DELIVER, "pacs", "b"), 7, 3) is None
+    assert desk.catalog.claims.begin(TaskKey(WorkKind.DELIVER, "pacs", "b"), 7, 3) is None
 
     assert sorted(peer.asked) == uids
     assert desk.states() == ["delivered"] * 3
@@ -195,7 +195,7 @@ def test_a_job_that_does_not_come_back_is_looked_for(
         desk.restart()
     elif end == "dead":
         desk.jobs.clear()
-        desk.catalog.work.die(task.of, task.serial, "ERROR: poison")
+        desk.catalog.claims.die(task.of, task.serial, "ERROR: poison")
     for _ in range(7):
         desk.now += 2
         desk.look(run=False)

@@ -214,7 +214,7 @@ def test_replayed_while_it_is_given_up_is_tried_at_once(
     if dead:
         desk.look(run=False)
         (task,) = desk.catalog.work.open(WorkKind.DELIVER, "pacs")
-        assert desk.catalog.work.die(task.of, task.serial, "odd")
+        assert desk.catalog.claims.die(task.of, task.serial, "odd")
         desk.jobs.clear()
     desk.look()
     desk.look()

@@ -1,13 +1,14 @@
 """Rows of work that is due, read as what comes next."""
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
 from node.model.states import AT_WORK, WorkState
 from node.model.work import Task, WorkKind
 from node.store.tables import work
+from node.store.work.tasks import COLUMNS, task_of
 
 _LANE: Final = sa.select(sa.func.min(work.c.lane)).where(
     work.c.kind == sa.bindparam("kind"), work.c.state == WorkState.WAITING
@@ -19,39 +20,6 @@ _NEXT_DUE: Final = sa.select(sa.func.min(work.c.due_at)).where(
     work.c.urgent == sa.bindparam("urgent"),
 )
 _LANE_AFTER: Final = _LANE.where(work.c.lane > sa.bindparam("after"))
-
-COLUMNS: Final = (
-    work.c.kind,
-    work.c.lane,
-    work.c.key,
-    work.c.state,
-    work.c.serial,
-    work.c.attempts,
-    work.c.begins,
-    work.c.urgent,
-    work.c.due_at,
-    work.c.changed_at,
-    work.c.reason,
-    work.c.detail,
-)
-
-
-def task_of(row: Any) -> Task:
-    """Return what a row of these columns says."""
-    return Task(
-        kind=WorkKind(row.kind),
-        lane=row.lane,
-        key=row.key,
-        state=WorkState(row.state),
-        serial=row.serial,
-        attempts=row.attempts,
-        begins=row.begins,
-        urgent=row.urgent,
-        due_at=row.due_at,
-        since=row.changed_at,
-        reason=row.reason,
-        detail=row.detail,
-    )
 
 
 class Waiting:
