@@ -69,12 +69,13 @@ def _rows(record: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
         yes, no = row["covered"], row["not_covered"]
         count = yes["of"] + no["of"]
         right = round(yes["right"] * yes["of"]) + round(no["right"] * no["of"])
+        patients = max(yes.get("patients", count), no.get("patients", count))
         yield (
             name,
             {
                 "answered": yes["answered"] + no["answered"],
                 "right": right / max(1, count),
-                "at_least": at_least(right, count),
+                "at_least": at_least(right / max(1, count) * patients, patients),
                 "of": count,
             },
         )

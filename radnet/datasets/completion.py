@@ -9,7 +9,7 @@ from radnet.datasets.scans import MANIFEST, scan_of
 from radnet.errors import DataError, UsageError
 from radnet.harvest.label_scan import publish
 
-MORE: Final = ("values", "liver")  # columns that a manifest may lack
+MORE: Final = ("values", "liver", "patient")  # columns that a manifest may lack
 
 
 def complete(folder: Path, additions: Path, out: Path) -> int:

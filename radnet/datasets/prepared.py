@@ -174,6 +174,7 @@ class Archive:
             one.spacing_mm,
             scan,
             slices,
+            row.patient,
         )
 
     def truths(self) -> dict[str, NDArray[np.float32]]:

@@ -44,6 +44,7 @@ class Sample:
     spacing_mm: float
     scan: NDArray[np.float32]  # (9,)
     slices: NDArray[np.float32]  # (slice, 9)
+    patient: str = ""  # a digest; '': the only sample of its patient
 
 
 @dataclass(frozen=True)

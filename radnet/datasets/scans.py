@@ -19,6 +19,8 @@ use        ``train``; ``test``: left out, but of a liver with ``--every-scan``; 
            always
 values*    ``windowed``: grey levels of one window, no Hounsfield units
 liver*     ``none``: no liver in view; ``unfit``: the liver network does not learn from it
+patient*   the same word for all scans of one patient; else DICOM says it, and of other files
+           each is its own patient
 =========  ============================================================================
 
 One patient stands on one side: whoever fills `use` sees to it. A scan that was left out when the
@@ -73,6 +75,7 @@ class Scan:
     test_only: bool = False  # never to be learned from, whatever is asked for
     windowed: bool = False  # grey levels of one window: they tell little of Hounsfield units
     liver: Liver = ""
+    patient: str = ""  # what the manifest calls the patient
 
 
 def read_manifest(folder: Path) -> list[Scan]:
@@ -130,6 +133,7 @@ def scan_of(row: dict[str, str]) -> Scan:
             use == "test only",
             values == "windowed",
             _word(row, "liver", get_args(Liver)),
+            row.get("patient") or "",
         )
     except ValueError as error:
         raise DataError(f"{MANIFEST}: {row['id']}: {error}") from error

@@ -2,10 +2,11 @@
 
 Temperature per head (Guo et al. 2017), thresholds with a stated coverage, and the directions that
 the features of known scans span (see `radnet.inference.strangeness`). Whatever is chosen is chosen
-on every second of the held-out scans and stated on the others, which had no say in it.
+on every second of the held-out patients and stated on the others, who had no say in it.
 """
 
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.stats import beta
 from torch.nn import functional
 
 from radnet.datasets.samples import SampleBatch, known
+from radnet.evaluation.intervals import Patients, patients_of
 from radnet.inference.strangeness import outside
 from radnet.labels.vocabulary import Region
 from radnet.network.heads import Heads
@@ -73,10 +75,17 @@ def temperatures(heads: Heads, truth: SampleBatch) -> dict[str, float]:
     return found
 
 
-def halves(
-    heads: Heads, truth: SampleBatch
-) -> tuple[tuple[Heads, SampleBatch], tuple[Heads, SampleBatch]]:
-    """Return every second scan, to choose on, and the others, to state on.
+@dataclass(frozen=True)
+class Half:
+    """The scans of every second patient, or of the others."""
+
+    heads: Heads
+    truth: SampleBatch
+    patients: Patients
+
+
+def halves(heads: Heads, truth: SampleBatch, patients: Sequence[str] = ()) -> tuple[Half, Half]:
+    """Return the scans of every second patient, to choose on, and the others, to state on.
 
     Parameters
     ----------
@@ -84,26 +93,38 @@ def halves(
         Logits of N scans.
     truth : SampleBatch
         Of the same scans.
+    patients : sequence of str
+        Whose each scan is; '' or empty: every scan is the only one of its patient.
 
     Returns
     -------
-    tuple
-        Heads and truth of the one half, and of the other.
+    tuple of Half
     """
-    return _part(heads, truth, 0), _part(heads, truth, 1)
+    whose = patients_of(patients or [""] * len(heads.sequence))
+    first = whose.of % 2 == 0
+    return _half(heads, truth, whose, first), _half(heads, truth, whose, ~first)
 
 
-def _part(heads: Heads, truth: SampleBatch, first: int) -> tuple[Heads, SampleBatch]:
-    said = Heads(*(getattr(heads, one.name)[first::2] for one in fields(Heads)))
-    return said, SampleBatch(*(getattr(truth, one.name)[first::2] for one in fields(SampleBatch)))
+def _half(heads: Heads, truth: SampleBatch, whose: Patients, part: NDArray[np.bool_]) -> Half:
+    mine = torch.from_numpy(part)
+    return Half(
+        Heads(*(getattr(heads, one.name)[mine] for one in fields(Heads))),
+        SampleBatch(*(_rows(getattr(truth, one.name), mine) for one in fields(SampleBatch))),
+        Patients(whose.of[part], whose.count),
+    )
 
 
-def at_least(right: int, answered: int) -> float:
+def _rows(values: torch.Tensor, mine: torch.Tensor) -> torch.Tensor:
+    """Return the rows of a half; what was not kept (stack, cells) has none."""
+    return values[mine] if len(values) else values
+
+
+def at_least(right: float, answered: int) -> float:
     """Return the share that `right` of `answered` prove with `SURE` (Clopper-Pearson).
 
     Parameters
     ----------
-    right : int
+    right : float
         Answers that were right.
     answered : int
         Answers in all; not less.
@@ -116,21 +137,32 @@ def at_least(right: int, answered: int) -> float:
     return float(beta.ppf(1 - SURE, right, answered - right + 1)) if right else 0.0
 
 
-def stated(right: NDArray[np.bool_], known: int) -> dict[str, float]:
+def stated(right: NDArray[np.bool_], whose: NDArray[np.int64], known: int) -> dict[str, float]:
     """Return what answers were worth that the scans had no say in.
+
+    Parameters
+    ----------
+    right
+        (N,) of the answers.
+    whose
+        (N,) number of the patient of each.
+    known
+        Truths that could have been answered.
 
     Returns
     -------
     dict
         ``answered``, the share of the `known` truths that got an answer; ``right``, the share of
-        the answers that are; ``at_least``, its lower bound; ``of``, how many answers there were.
+        the answers that are; ``at_least``, what it is 95 % sure to be at least, counted as one
+        answer a patient; ``of`` and ``patients``, how many there were.
     """
-    count, good = len(right), int(right.sum())
+    share, patients = float(right.mean()) if len(right) else 0.0, len(set(whose))
     return {
-        "answered": round(count / max(1, known), 4),
-        "right": round(good / max(1, count), 4),
-        "at_least": round(at_least(good, count), 4),
-        "of": count,
+        "answered": round(len(right) / max(1, known), 4),
+        "right": round(share, 4),
+        "at_least": round(at_least(share * patients, patients), 4),
+        "of": len(right),
+        "patients": patients,
     }
 
 
@@ -152,7 +184,7 @@ def threshold(sure: NDArray[np.float64], right: NDArray[np.bool_], wanted: float
 
 
 def abstention(
-    heads: Heads, truth: SampleBatch, heat: dict[str, float], wanted: float = WANTED
+    heads: Heads, truth: SampleBatch, heat: dict[str, float], patients: Sequence[str] = ()
 ) -> dict[str, dict[str, float]]:
     """Return per head from which probability on its answers are right often enough.
 
@@ -164,8 +196,8 @@ def abstention(
         Of the same scans.
     heat : dict of str to float
         As `temperatures` returns them.
-    wanted : float
-        Share of the answers that has to be right.
+    patients : sequence of str
+        Whose each scan is; '' or empty: every scan is the only one of its patient.
 
     Returns
     -------
@@ -173,31 +205,29 @@ def abstention(
         Head to ``above``, the least such probability, and what `stated` returns. Where no
         probability is enough, ``above`` is 1 and nothing is answered.
     """
-    chosen, others = (_answers(*part, heat) for part in halves(heads, truth))
+    chosen, others = halves(heads, truth, patients)
     found = {}
     for name in CLASS_HEADS:
-        above = threshold(*chosen[name], wanted)
-        sure, right = others[name]
+        sure, right, _ = _answers(chosen, name, heat[name])
+        above = threshold(sure, right, WANTED)
+        sure, right, whose = _answers(others, name, heat[name])
         answered = (sure >= above) & (above < 1)
-        found[name] = {"above": above} | stated(right[answered], len(right))
+        found[name] = {"above": above} | stated(right[answered], whose[answered], len(right))
     return found
 
 
 def _answers(
-    heads: Heads, truth: SampleBatch, heat: dict[str, float]
-) -> dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]:
-    """Return per head how sure it is of what it says, and whether that is right."""
-    found = {}
-    for name in CLASS_HEADS:
-        logits, target = getattr(heads, name), getattr(truth, name)
-        logits, target = logits[target >= 0] / heat[name], target[target >= 0]
-        sure, said = logits.double().softmax(dim=1).max(dim=1)
-        found[name] = sure.numpy(), (said == target).numpy()
-    return found
+    half: Half, name: str, heat: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+    """Return how sure a head is of what it says, whether that is right, and whose scan it is."""
+    logits, target = getattr(half.heads, name), getattr(half.truth, name)
+    sure, said = (logits[target >= 0] / heat).double().softmax(dim=1).max(dim=1)
+    right = said == target[target >= 0]
+    return sure.numpy(), right.numpy(), half.patients.of[(target >= 0).numpy()]
 
 
 def coverage(
-    heads: Heads, truth: SampleBatch, heat: dict[str, float], wanted: float = WANTED
+    heads: Heads, truth: SampleBatch, heat: dict[str, float], patients: Sequence[str] = ()
 ) -> dict[str, dict[str, Any]]:
     """Return per region from where it is covered, up to where it is not; between: unknown.
 
@@ -209,8 +239,8 @@ def coverage(
         Of the same scans.
     heat : dict of str to float
         As `temperatures` returns them.
-    wanted : float
-        Share of the answers that has to be right.
+    patients : sequence of str
+        Whose each scan is; '' or empty: every scan is the only one of its patient.
 
     Returns
     -------
@@ -218,47 +248,54 @@ def coverage(
         Region to ``above`` and ``below``, probabilities, and under ``covered`` and
         ``not_covered`` what `stated` returns of either answer.
     """
-    (said, known), (others, known_others) = halves(heads, truth)
+    chosen, others = halves(heads, truth, patients)
     found: dict[str, dict[str, Any]] = {}
     for index, region in enumerate(Region):
-        p, there = _region(said, known, index, heat["coverage"])
-        above = max(threshold(p, there, wanted), EVEN)
-        below = min(1 - threshold(1 - p, ~there, wanted), 1 - EVEN)
-        p, there = _region(others, known_others, index, heat["coverage"])
+        p, there, _ = _region(chosen, index, heat["coverage"])
+        above = max(threshold(p, there, WANTED), EVEN)
+        below = min(1 - threshold(1 - p, ~there, WANTED), 1 - EVEN)
+        p, there, whose = _region(others, index, heat["coverage"])
         yes, no = (p >= above) & (above < 1), (p <= below) & (below > 0)
         found[region.value] = {
             "above": above,
             "below": round(below, 6),
-            "covered": stated(there[yes], len(p)),
-            "not_covered": stated(~there[no], len(p)),
+            "covered": stated(there[yes], whose[yes], len(p)),
+            "not_covered": stated(~there[no], whose[no], len(p)),
         }
     return found
 
 
 def _region(
-    heads: Heads, truth: SampleBatch, index: int, heat: float
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    seen = truth.scan[:, index] >= 0
-    p = torch.sigmoid(heads.cells[seen, 0, index].double() / heat)
-    return p.numpy(), (truth.scan[seen, index] > 0.5).numpy()
+    half: Half, index: int, heat: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+    seen = half.truth.scan[:, index] >= 0
+    p = torch.sigmoid(half.heads.cells[seen, 0, index].double() / heat)
+    there = half.truth.scan[seen, index] > 0.5
+    return p.numpy(), there.numpy(), half.patients.of[seen.numpy()]
 
 
-def usual(features: torch.Tensor, real: torch.Tensor) -> dict[str, Any]:
+def usual(
+    features: torch.Tensor, real: torch.Tensor, patients: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return what known scans look like, for `radnet.inference.strangeness`.
 
     Parameters
     ----------
     features
-        (N, C) of held-out scans: every second gives the axes, the others the threshold.
+        (N, C) of held-out scans: those of every second patient give the axes, the others the
+        threshold.
     real
         (M, C) of further real scans, in the axes alone; M may be 0.
+    patients : sequence of str
+        Whose each scan is; '' or empty: every scan is the only one of its patient.
 
     Returns
     -------
     dict of str to Any
         Ready for JSON: axes, and the bound above which a scan is strange.
     """
-    rows = features[::2].double().numpy()
+    first = patients_of(patients or [""] * len(features)).of % 2 == 0
+    rows = features.double().numpy()[first]
     weight = np.full(len(rows), 1 / len(rows))
     if len(real):
         rows = np.concatenate([rows, real.double().numpy()])
@@ -268,13 +305,13 @@ def usual(features: torch.Tensor, real: torch.Tensor) -> dict[str, Any]:
     _, sizes, axes = np.linalg.svd(rows * np.sqrt(weight)[:, None], full_matrices=False)
     axes = axes[sizes > NOTHING * sizes[0]]  # the rest is spanned by no scan
     axes = np.round(axes[:AXES], 5)
-    others = np.sort(outside(features[1::2].numpy(), axes))
+    others = np.sort(outside(features.numpy()[~first], axes))
     last = min(len(others), int(np.ceil((len(others) + 1) * USUAL)))  # split conformal
     return {
         "axes": axes.tolist(),
         "above": round(float(others[last - 1]), 4),
         "share": USUAL,
-        "chosen_on": f"{len(features[::2])} held-out and {len(real)} real scans",
+        "chosen_on": f"{int(first.sum())} held-out and {len(real)} real scans",
         "stated_on": f"{len(others)} other held-out scans",
     }
 

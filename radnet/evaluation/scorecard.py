@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import torch
 from monai.metrics.rocauc import compute_roc_auc
 from numpy.typing import NDArray
 
+from radnet.evaluation.intervals import Patients, Right, auc_interval, interval, patients_of
 from radnet.evaluation.scoring import ScanReport
 from radnet.labels.vocabulary import Contrast, Plane, Region
 from radnet.labels.vocabulary import Sequence as Weighting
 
-DRAWS: Final = 1000
-LOW, HIGH = 2.5, 97.5  # percentiles of the bootstrap: a 95 % interval
 BINS: Final = 10
 POSTER: Final[dict[str, tuple[int | None, float | None, float | None]]] = {
     "CT": (None, 100.0, 100.0),
@@ -37,8 +36,6 @@ POSTER: Final[dict[str, tuple[int | None, float | None, float | None]]] = {
     "coverage exact": (316, 91.5, None),
 }  # samples, accuracy %, AUC %, as far as they could be read (field/model.md A3)
 
-Right = NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
 class Line:
@@ -49,7 +46,7 @@ class Line:
     samples
         Scans of the class; of a head, scans judged.
     accuracy, low, high
-        Share judged rightly (one class against the rest) and its 95 % bootstrap interval.
+        Share judged rightly (one class against the rest) and its 95 % interval, over patients.
     auc, auc_low, auc_high
         Area under the ROC curve and its interval; nan where only one kind of scan was judged.
     """
@@ -65,59 +62,29 @@ class Line:
     auc_high: float = float("nan")
 
 
-def interval(right: Right, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of a share, by bootstrap over scans.
+@dataclass(frozen=True)
+class _Judged:
+    """The scans whose truth in one head is known, and whose they are."""
 
-    Where all are right, or all wrong, a bootstrap knows no doubt: there the exact binomial bound
-    (Clopper and Pearson) stands, 54 to 100 % for six right of six.
-    """
-    if right.all() or not right.any():
-        bound = (1 - HIGH / 100) ** (1 / len(right))
-        return (bound, 1.0) if right.all() else (0.0, 1 - bound)
-    draws = np.random.default_rng(seed).integers(0, len(right), (DRAWS, len(right)))
-    shares = right[draws].mean(axis=1)
-    return float(np.percentile(shares, LOW)), float(np.percentile(shares, HIGH))
+    scans: Sequence[ScanReport]
+    patients: Patients
+
+    @classmethod
+    def of(cls, scans: Sequence[ScanReport]) -> Self:
+        return cls(scans, patients_of([one.patient for one in scans]))
 
 
-def auc_interval(truth: Right, scores: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of an area under the ROC curve, by bootstrap over scans.
-
-    Where the ranking is perfect, or perfectly wrong, a bootstrap knows no doubt: there the exact
-    bound of as many independent pairs as there are scans of the rarer kind stands.
-    """
-    rarer = int(min(truth.sum(), (~truth).sum()))
-    _, place = np.unique(scores, return_inverse=True)
-    rng = np.random.default_rng(seed)
-    areas = []
-    for _ in range(DRAWS):
-        drawn = rng.integers(0, len(truth), len(truth))
-        if truth[drawn].any() and not truth[drawn].all():
-            areas.append(_area(place[drawn], truth[drawn]))
-    low, high = float(np.percentile(areas, LOW)), float(np.percentile(areas, HIGH))
-    if low == high:
-        bound = (1 - HIGH / 100) ** (1 / rarer)
-        return (bound, 1.0) if high == 1 else (0.0, 1 - bound)
-    return low, high
-
-
-def _area(place: NDArray[np.int64], truth: Right) -> float:
-    """Return the share of pairs ranked rightly, ties counted half; `place` counts from 0."""
-    size = int(place.max()) + 1
-    yes = np.bincount(place[truth], minlength=size)
-    no = np.bincount(place[~truth], minlength=size)
-    below = np.cumsum(no) - no
-    return float((yes * (below + no / 2)).sum() / (yes.sum() * no.sum()))
-
-
-def _line(name: str, truth: Right, said: Right, scores: NDArray[np.float64] | None) -> Line:
+def _line(
+    name: str, judged: _Judged, truth: Right, said: Right, scores: NDArray[np.float64]
+) -> Line:
     right = truth == said
-    low, high = interval(right)
+    low, high = interval(right, judged.patients)
     line = Line(name, int(truth.sum()), len(truth), float(right.mean()), low, high)
-    if scores is None or truth.all() or not truth.any():
+    if truth.all() or not truth.any():
         return line
     pair = torch.from_numpy(scores), torch.from_numpy(truth.astype(np.int64))
     auc = float(compute_roc_auc(*pair))  # type: ignore[arg-type]
-    auc_low, auc_high = auc_interval(truth, scores)
+    auc_low, auc_high = auc_interval(truth, scores, judged.patients)
     return replace(line, auc=auc, auc_low=auc_low, auc_high=auc_high)
 
 
@@ -125,19 +92,19 @@ def scorecard(found: Sequence[ScanReport]) -> list[Line]:
     """Return the lines of the poster's first table, as far as the truth of the scans reaches."""
     lines: list[Line] = []
     for head, classes in (("sequence", Weighting), ("plane", Plane)):
-        judged = [one for one in found if getattr(one.scan, head) is not None]
-        if not judged:
+        judged = _Judged.of([one for one in found if getattr(one.scan, head) is not None])
+        if not judged.scans:
             continue
-        truth = [str(getattr(one.scan, head)) for one in judged]
-        said = [_top(getattr(one.prediction, head)) for one in judged]
+        truth = [str(getattr(one.scan, head)) for one in judged.scans]
+        said = [_top(getattr(one.prediction, head)) for one in judged.scans]
         for label in classes:
-            scores = np.array([getattr(one.prediction, head)[label] for one in judged])
+            scores = np.array([getattr(one.prediction, head)[label] for one in judged.scans])
             is_it, was_said = _are(truth, label), _are(said, label)
             if is_it.any() or was_said.any():
-                lines.append(_line(str(label), is_it, was_said, scores))
-        lines.append(_total(head, np.array(truth) == np.array(said)))
+                lines.append(_line(str(label), judged, is_it, was_said, scores))
+        lines.append(_total(head, judged, np.array(truth) == np.array(said)))
     lines += _contrast(found)
-    lines += _coverage([one for one in found if one.scan.coverage_whole])
+    lines += _coverage(_Judged.of([one for one in found if one.scan.coverage_whole]))
     return lines
 
 
@@ -149,30 +116,30 @@ def _are(names: list[str], label: str) -> Right:
     return np.array([name == label for name in names], bool)
 
 
-def _total(name: str, right: Right) -> Line:
-    low, high = interval(right)
+def _total(name: str, judged: _Judged, right: Right) -> Line:
+    low, high = interval(right, judged.patients)
     return Line(name, len(right), len(right), float(right.mean()), low, high)
 
 
 def _contrast(found: Sequence[ScanReport]) -> list[Line]:
-    judged = [one for one in found if one.scan.contrast is not None]
-    if not judged:
+    judged = _Judged.of([one for one in found if one.scan.contrast is not None])
+    if not judged.scans:
         return []
-    scores = np.array([one.prediction.contrast[Contrast.CONTRAST] for one in judged])
-    truth = _are([str(one.scan.contrast) for one in judged], Contrast.CONTRAST)
-    return [_line("contrast", truth, scores > 0.5, scores)]
+    scores = np.array([one.prediction.contrast[Contrast.CONTRAST] for one in judged.scans])
+    truth = _are([str(one.scan.contrast) for one in judged.scans], Contrast.CONTRAST)
+    return [_line("contrast", judged, truth, scores > 0.5, scores)]
 
 
-def _coverage(judged: Sequence[ScanReport]) -> list[Line]:
-    if not judged:
+def _coverage(judged: _Judged) -> list[Line]:
+    if not judged.scans:
         return []
-    lines, exact = [], np.ones(len(judged), bool)
+    lines, exact = [], np.ones(len(judged.scans), bool)
     for region in Region:
-        scores = np.array([one.prediction.coverage[region] for one in judged])
-        truth = np.array([region in one.scan.coverage for one in judged], bool)
+        scores = np.array([one.prediction.coverage[region] for one in judged.scans])
+        truth = np.array([region in one.scan.coverage for one in judged.scans], bool)
         exact &= truth == (scores > 0.5)
-        lines.append(_line(str(region), truth, scores > 0.5, scores))
-    return [*lines, _total("coverage exact", exact)]
+        lines.append(_line(str(region), judged, truth, scores > 0.5, scores))
+    return [*lines, _total("coverage exact", judged, exact)]
 
 
 def calibration(found: Sequence[ScanReport]) -> tuple[float, list[tuple[float, float, int]]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from radnet.datasets.liver_sets import lits_files, split
 from radnet.datasets.manifest import Row, Split, read_table
 from radnet.datasets.masks import mask_beside, mask_on
+from radnet.datasets.patients import patient_of
 from radnet.datasets.prepared import read_row
 from radnet.datasets.scans import Scan, digest, files, read_manifest
 from radnet.errors import DataError, UnusableVolumeError
@@ -65,6 +66,8 @@ class ScanReport:
 
     Attributes
     ----------
+    patient
+        A digest; '' where it is not known: then the scan is the only one of its patient.
     recognised
         What header and pixels say of a DICOM series, apart and together; None where the truth
         was read from the header, too.
@@ -75,6 +78,7 @@ class ScanReport:
     liver: LiverScore | None
     prediction: Prediction
     vendor: str = ""
+    patient: str = ""
     recognised: Recognised | None = None
 
 
@@ -191,8 +195,8 @@ def _folder_report(
         found = recognise_scan(source, UNKNOWN_BELOW, classifier)
         if found.prediction is None:
             raise UnusableVolumeError(found.unusable)
-        said = verdicts(scan, found.prediction)
-        return ScanReport(scan, said, None, found.prediction, _vendor(paths[0]), found)
+        said, patient = verdicts(scan, found.prediction), patient_of(scan, paths)
+        return ScanReport(scan, said, None, found.prediction, _vendor(paths[0]), patient, found)
     source = read_scan_file(paths[0], scan.modality)
     if source.doubt:
         raise UnusableVolumeError(source.doubt)
@@ -201,7 +205,8 @@ def _folder_report(
     if scan.kind == "liver pair" and is_stranger(scan, segmenter.record):
         volume = source.volume()
         score = liver_score(volume, mask_beside(volume, *paths), segmenter)
-    return ScanReport(scan, verdicts(scan, prediction), score, prediction)
+    said = verdicts(scan, prediction)
+    return ScanReport(scan, said, score, prediction, patient=patient_of(scan, paths))
 
 
 def is_stranger(scan: Scan, record: Mapping[str, Any]) -> bool:
@@ -269,7 +274,8 @@ def _row_report(row: Row, classifier: Classifier, segmenter: LiverSegmenter) -> 
     score = None
     if row.mask and row.modality == "CT":
         score = liver_score(volume, mask_on(volume, row.mask), segmenter)
-    return ScanReport(scan, verdicts(scan, prediction), score, prediction, row.manufacturer)
+    said = verdicts(scan, prediction)
+    return ScanReport(scan, said, score, prediction, row.manufacturer, row.patient)
 
 
 def _vendor(path: Path) -> str:

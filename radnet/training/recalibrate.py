@@ -41,16 +41,18 @@ def calibrated(
     enough = len(validation) >= ENOUGH
     held_out = validation if enough else phantoms
     heads, truth, features = classify.look(net, held_out)
-    heat = calibration.temperatures(*calibration.halves(heads, truth)[0])
+    patients = [one.patient for one in held_out]
+    chosen, _ = calibration.halves(heads, truth, patients)
+    heat = calibration.temperatures(chosen.heads, chosen.truth)
     found = calibration.scores(heads, truth)
     real = [*learned, *(() if enough else validation)]
     known = classify.look(net, real)[2] if real else features[:0]
     kind = "validation series" if enough else "held-out phantoms"
     return {
         "temperature": heat,
-        "abstention": calibration.abstention(heads, truth, heat),
-        "coverage": calibration.coverage(heads, truth, heat),
-        "usual": calibration.usual(features, known),
+        "abstention": calibration.abstention(heads, truth, heat, patients),
+        "coverage": calibration.coverage(heads, truth, heat, patients),
+        "usual": calibration.usual(features, known, patients),
         "held_out": {name: round(value, 4) for name, value in found.items()},
         "calibrated_on": f"{len(held_out)} {kind}; chosen on one half, stated on the other",
     }

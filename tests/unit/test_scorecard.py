@@ -9,7 +9,7 @@ import pytest
 from radnet.datasets.scans import Scan
 from radnet.evaluation.report_card import tables
 from radnet.evaluation.report_page import cells, maker_rows, page
-from radnet.evaluation.scorecard import calibration, interval, scorecard
+from radnet.evaluation.scorecard import calibration, scorecard
 from radnet.evaluation.scoring import (
     About,
     HeadVerdict,
@@ -82,24 +82,23 @@ def test_no_figure_is_told_of_a_scan_that_was_learned_from(
     assert is_stranger(scan, {"left_out": left_out}) is stranger
 
 
-def test_few_scans_that_are_all_right_still_leave_a_doubt() -> None:
-    """A bootstrap of six right answers knows no other; the exact bound does."""
-    low, high = interval(np.ones(6, bool))
-
-    assert low == pytest.approx(0.541, abs=1e-3)
-    assert high == 1
-    assert interval(np.zeros(6, bool))[1] == pytest.approx(0.459, abs=1e-3)
-    low, high = interval(np.arange(400) < 340)
-    assert low == pytest.approx(0.815, abs=0.01)
-    assert high == pytest.approx(0.885, abs=0.01)
-
-
 def test_calibration_compares_what_was_said_with_what_was_right() -> None:
     """Ten answers at 0.7 that are all right are 0.3 off."""
     error, bins = calibration([report(Plane.AXIAL, Plane.AXIAL, 0.95) for _ in range(10)])
 
     assert error == pytest.approx((0.05 + 0.1 + 0.3) / 3, abs=1e-6)
     assert sum(count for *_, count in bins) == 30
+
+
+def test_series_of_one_patient_are_one_patient_s_word() -> None:
+    """Ten scans right of two patients are no ten answers: the interval stays wide."""
+    apart = {line.name: line for line in scorecard([*FOUND[:7], *FOUND[:3]])}
+    two = [replace(one, patient=f"p{n % 2}") for n, one in enumerate([*FOUND[:7], *FOUND[:3]])]
+    together = {line.name: line for line in scorecard(two)}
+
+    assert together["plane"].judged == apart["plane"].judged == 10
+    assert apart["plane"].low == pytest.approx(0.025 ** (1 / 10))
+    assert together["plane"].low == pytest.approx(0.025 ** (1 / 2))
 
 
 def test_a_page_shows_makers_confusion_and_the_poster() -> None:
