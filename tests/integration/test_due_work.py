@@ -245,7 +245,7 @@ def _spoil(where: str, engine: Engine, catalog: Catalog, *, launched: bool) -> N
     """Let the process end in a method of the node's own; what is claimed at first must pass."""
     queue = engine.enqueue
     spoilt: dict[tuple[str, bool], tuple[object, str, Callable[..., object]]] = {
-        ("unbegun", False): (catalog.work, "begin", _die),
+        ("unbegun", False): (catalog.claims, "begin", _die),
         ("claimed", True): (engine, "enqueue", _die),
         ("queued", True): (engine, "enqueue", lambda *job: _die(queue(*job))),
     }

@@ -131,7 +131,7 @@ def test_an_earlier_rounds_death_removes_nothing_of_the_present_one(
         return dead
 
     if again == "after":  # the look has read it, and somebody else was faster
-        monkeypatch.setattr(bench.catalog.work, "dead", run_again)
+        monkeypatch.setattr(bench.catalog.claims, "dead", run_again)
     else:
         bench.segmentation("pacs")
     bench.catalog.claims.die(first.of, first.serial, "killed")
