@@ -28,7 +28,7 @@ def augmented(sample: Sample, rng: np.random.Generator) -> Sample:
     if rng.random() < 0.5:
         image = _turned(image, sample.empty, rng)
     image, slices = mirrored(image, slices, rng)
-    image, slices, scan = _cut(image, slices, sample.scan, rng)
+    image, slices, scan = _cut(image, slices, sample, rng)
     if rng.random() < 0.15:
         image = narrowed(image, sample.empty, rng)
     if rng.random() < 0.2:
@@ -74,11 +74,17 @@ def mirrored(
 def _cut(
     image: Image,
     slices: NDArray[np.float32],
-    scan: NDArray[np.float32],
+    sample: Sample,
     rng: np.random.Generator,
 ) -> tuple[Image, NDArray[np.float32], NDArray[np.float32]]:
-    """Take some slices of a long stack; a region that is no longer there for sure is unknown."""
-    longest = LONGEST if rng.random() < 0.7 else int(rng.integers(24, LONGEST))
+    """Take some slices of a long stack; a region that is no longer there for sure is unknown.
+
+    A stack stays whole where its slices do not say which of them show a region: the truth of a
+    series is one of all of them (multiple-instance learning over the cells of the stack).
+    """
+    scan, longest = sample.scan, sample.longest
+    if longest == LONGEST and rng.random() >= 0.7:
+        longest = int(rng.integers(24, LONGEST))
     if image.shape[0] <= longest:
         return image, slices, scan
     at = int(rng.integers(image.shape[0] - longest + 1))

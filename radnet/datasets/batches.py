@@ -39,8 +39,9 @@ class HeldSamples:
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         self._samples = samples
-        depths = (sample.image.shape[0] for sample in samples)
-        self.lengths = np.array([batch_length(depth) for depth in depths], np.int64)
+        self.lengths = np.array(
+            [batch_length(sample.image.shape[0], sample.longest) for sample in samples], np.int64
+        )
         self.weights = np.ones(len(samples))
 
     def __getitem__(self, index: int) -> Sample:
@@ -48,9 +49,14 @@ class HeldSamples:
         return self._samples[index]
 
 
-def batch_length(slices: int) -> int:
-    """Return how long a stack of `slices` is once it is cut and padded."""
-    return padded_slices(min(slices, LONGEST))
+def batch_length(slices: int, longest: int = LONGEST) -> int:
+    """Return how long a stack of `slices` is once it is cut to `longest` and padded."""
+    return padded_slices(min(slices, longest))
+
+
+def batch_size(size: int, length: int) -> int:
+    """Return how many stacks of `length` slices cost no more than `size` of the usual length."""
+    return max(1, min(size, size * LONGEST // length))
 
 
 def batches(
@@ -64,7 +70,8 @@ def batches(
 ) -> Iterator[SampleBatch]:
     """Yield batches for ever, of samples of like length; about `real_share` are real.
 
-    Batch number i depends on `seed` and i alone; `first` is the number to begin with.
+    Batch number i depends on `seed` and i alone; `first` is the number to begin with. Stacks that
+    stay whole are long: fewer of them make a batch, so that a step takes no longer.
     """
     for number in count(first):
         rng = np.random.default_rng([seed, number])
@@ -73,7 +80,7 @@ def batches(
         )
         lead = _drawn(real if use_real else phantoms, None, 1, rng)
         length = int((real if use_real else phantoms).lengths[lead[0]])
-        from_real = rng.random(size) < real_share
+        from_real = rng.random(batch_size(size, length)) < real_share
         chosen = [
             *_near(phantoms, real, length, int((~from_real).sum()), rng),
             *_near(real, phantoms, length, int(from_real.sum()), rng),

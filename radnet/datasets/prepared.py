@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from radnet.datasets.batches import batch_length
 from radnet.datasets.manifest import Row
 from radnet.datasets.reading import read_files
-from radnet.datasets.samples import Sample
+from radnet.datasets.samples import LONGEST, WHOLE, Sample
 from radnet.datasets.seen import UNKNOWN
 from radnet.errors import DataError, UnusableVolumeError
 from radnet.harvest.label_scan import publish
@@ -149,7 +149,9 @@ class Archive:
 
     def __init__(self, series: Sequence[Prepared]) -> None:
         self._series = series
-        self.lengths = np.array([batch_length(one.depth) for one in series], np.int64)
+        self.lengths = np.array(
+            [batch_length(one.depth, _longest(one.row)) for one in series], np.int64
+        )
         sizes = Counter(one.row.collection for one in series)
         self.weights = np.array([sizes[one.row.collection] ** -0.5 for one in series])
 
@@ -187,6 +189,11 @@ class Archive:
             "contrast": np.array([_index(Contrast, row.contrast) for row in rows], np.float32),
             "scan": np.array(regions, np.float32).reshape(-1, len(Region)),
         }
+
+
+def _longest(row: Row) -> int:
+    """Return what `Sample.longest` of the series is; a table does not say where a region lies."""
+    return WHOLE if row.coverage else LONGEST
 
 
 def _regions(coverage: frozenset[Region] | None) -> list[float]:

@@ -26,7 +26,8 @@ from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 from radnet.phantom.acquisition import take
 from radnet.phantom.protocols import random_scan
 
-LONGEST: Final = 64  # slices of a training stack
+LONGEST: Final = 64  # slices of a stack that may be cut
+WHOLE: Final = 256  # slices, a metre: a longer stack is cut, whatever is lost of its truth
 FEW: Final = 16  # phantoms that are drawn before another process has started
 CHUNK: Final = 16  # phantoms that a process draws at a time
 COVERED, NOT_COVERED = 0.5, 0.2  # shares of a region's height; between them: unknown
@@ -46,6 +47,29 @@ class Sample:
     slices: NDArray[np.float32]  # (slice, 9)
     patient: str = ""  # a digest; '': the only sample of its patient
 
+    @property
+    def longest(self) -> int:
+        """Return how many slices of it are shown at a time.
+
+        Its series covers a region, and nobody knows in which slices: then a part of it may not
+        show the region, and all of it does.
+        """
+        return LONGEST if located(self.scan, self.slices) else WHOLE
+
+
+def located(scan: NDArray[np.float32], slices: NDArray[np.float32]) -> bool:
+    """Tell whether the slices say where every region lies that the scan covers.
+
+    Parameters
+    ----------
+    scan
+        (9,) what is true of the scan: 1, 0 or UNKNOWN.
+    slices
+        (slice, 9) the same of each slice.
+    """
+    of_covered = slices[:, scan == 1]
+    return bool(((of_covered == 1).any(axis=0) | (of_covered != UNKNOWN).all(axis=0)).all())
+
 
 @dataclass(frozen=True)
 class SampleBatch:
@@ -58,6 +82,7 @@ class SampleBatch:
     log_spacing: Tensor
     scan: Tensor  # (B, 9)
     cells: Tensor  # (B, Z / 8, 9)
+    shown: Tensor  # (B,) cells that show the scan; what follows is padding
 
 
 def phantom_sample(seed: int) -> Sample:
@@ -177,4 +202,5 @@ def collate(samples: list[Sample]) -> SampleBatch:
         torch.tensor([float(np.log(max(sample.spacing_mm, 0.5))) for sample in samples]),
         torch.from_numpy(np.stack([sample.scan for sample in samples])),
         torch.from_numpy(np.where(unknown, UNKNOWN, verdict).astype(np.float32)),
+        whole([-(-sample.image.shape[0] // CELL_SLICES) for sample in samples]),
     )

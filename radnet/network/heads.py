@@ -23,20 +23,26 @@ class Heads:
     cells: Tensor  # (B, Z / 8, 9) coverage of each slab of eight slices
 
 
-def scan_coverage(cells: Tensor) -> Tensor:
+def scan_coverage(cells: Tensor, shown: Tensor) -> Tensor:
     """Return the coverage logits of the scan, (B, 9), from those of its cells: the maximum.
+
+    What lies behind the end of a stack, where a longer one stands beside it, is not the scan:
+    what is served (`radnet.inference.classifier`) is the maximum over the cells that show it.
 
     Parameters
     ----------
     cells : Tensor
         (B, cells, 9) logits.
+    shown : Tensor
+        (B,) how many of them show the scan; at least 1.
 
     Returns
     -------
     Tensor
         (B, 9) logits, in the order of `radnet.labels.vocabulary.Region`.
     """
-    return cells.amax(dim=1)
+    beyond = torch.arange(cells.shape[1], device=cells.device) >= shown[:, None]
+    return cells.masked_fill(beyond[..., None], float("-inf")).amax(dim=1)
 
 
 class RadNet(nn.Module):

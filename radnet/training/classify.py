@@ -70,7 +70,7 @@ def masked_loss(heads: Heads, batch: SampleBatch, weigh: Balance = EVEN) -> Tens
         reduction="none", label_smoothing=0.05,
     )  # fmt: skip
     scan = functional.binary_cross_entropy_with_logits(
-        scan_coverage(heads.cells), batch.scan.clamp(min=0), reduction="none",
+        scan_coverage(heads.cells, batch.shown), batch.scan.clamp(min=0), reduction="none",
         pos_weight=weigh.covered,
     )  # fmt: skip
     cells = functional.binary_cross_entropy_with_logits(
@@ -124,7 +124,7 @@ def look(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads, Sa
         batch = collate([sample])
         scan, cells, seen = described(batch.stack.to(device))
         heads = split(scan.cpu(), cells.cpu())
-        said.append((heads, scan_coverage(heads.cells)))
+        said.append((heads, scan_coverage(heads.cells, batch.shown)))
         features.append(seen.cpu())
         truth.append(batch)
     heads = Heads(
@@ -142,6 +142,7 @@ def look(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads, Sa
         torch.cat([b.log_spacing for b in truth]),
         torch.cat([b.scan for b in truth]),
         torch.zeros(0),
+        torch.cat([b.shown for b in truth]),
     )
     return heads, batch, torch.cat(features)
 

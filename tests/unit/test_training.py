@@ -205,8 +205,9 @@ def test_temperature_cools_an_overconfident_head() -> None:
     heads = Heads(torch.zeros(500, 7), logits, torch.zeros(500, 2), truth.float(), flat)
     unknown = torch.full((500,), UNKNOWN)
     batch = SampleBatch(
-        torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(500, 9), flat
-    )
+        torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(500, 9), flat,
+        torch.ones(500),
+    )  # fmt: skip
 
     assert calibration.temperatures(heads, batch)["plane"] > 2
 
@@ -218,7 +219,7 @@ def test_a_head_of_which_nothing_is_known_is_left_as_it_is() -> None:
     heads = Heads(sequence, plane, contrast, torch.zeros(20), torch.randn(20, 1, 9))
     batch = SampleBatch(
         torch.zeros(0), unknown, unknown, unknown, torch.zeros(20), torch.full((20, 9), -1.0),
-        torch.zeros(0),
+        torch.zeros(0), torch.ones(20),
     )  # fmt: skip
 
     found = calibration.temperatures(heads, batch)
@@ -244,8 +245,9 @@ def test_abstention_keeps_what_is_right_often_enough() -> None:
     unknown = torch.full((100,), UNKNOWN)
     heads = Heads(torch.zeros(100, 7), sure, torch.zeros(100, 2), truth.float(), flat)
     batch = SampleBatch(
-        torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(100, 9), flat
-    )
+        torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(100, 9), flat,
+        torch.ones(100),
+    )  # fmt: skip
 
     found = calibration.abstention(
         heads, batch, dict.fromkeys(("sequence", "plane", "contrast"), 1.0)
@@ -266,8 +268,9 @@ def test_a_threshold_is_stated_on_scans_that_had_no_say_in_it() -> None:
     flat = torch.zeros(100, 1, 9)
     heads = Heads(torch.zeros(100, 7), sure, torch.zeros(100, 2), truth.float(), flat)
     batch = SampleBatch(
-        torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(100, 9), torch.zeros(0)
-    )
+        torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(100, 9),
+        torch.zeros(0), torch.ones(100),
+    )  # fmt: skip
 
     found = calibration.abstention(
         heads, batch, dict.fromkeys(("sequence", "plane", "contrast"), 1.0)
@@ -285,7 +288,14 @@ def test_a_head_of_which_nothing_is_known_has_no_score() -> None:
     cells = torch.ones(4, 1, 9)
     heads = Heads(torch.zeros(4, 7), torch.eye(4)[:, :3], torch.zeros(4, 2), torch.zeros(4), cells)
     batch = SampleBatch(
-        torch.zeros(0), unknown, plane, unknown, torch.zeros(4), scan, torch.zeros(0)
+        torch.zeros(0),
+        unknown,
+        plane,
+        unknown,
+        torch.zeros(4),
+        scan,
+        torch.zeros(0),
+        torch.ones(4),
     )
 
     found = calibration.scores(heads, batch)
@@ -304,7 +314,7 @@ def test_a_region_has_a_threshold_for_either_answer() -> None:
     cells, scan = logits[:, None, None].expand(-1, 1, 9), truth[:, None].expand(-1, 9)
     none = torch.zeros(160)
     heads = Heads(none[:, None], none[:, None], none[:, None], none, cells)
-    batch = SampleBatch(none, none, none, none, none, scan, none)
+    batch = SampleBatch(none, none, none, none, none, scan, none, none + 1)
 
     found = calibration.coverage(heads, batch, {"coverage": 1.0})["liver"]
 
