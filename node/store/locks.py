@@ -1,17 +1,17 @@
 """Locks between processes of one machine; the kernel frees them when their holder dies."""
 
-import fcntl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import structlog
+from filelock import FileLock, Timeout
 
 from node.errors import InUseError
 from node.store.files import InstanceFiles
-from node.store.private import opener, private_folder
+from node.store.private import FILE, private_folder
 
 log = structlog.get_logger()
 
@@ -35,23 +35,22 @@ def executor_lock(path: Path, stop: threading.Event | None = None) -> Iterator[b
     bool
         Whether the lock is held; False: `stop` was set first.
     """
-    stop = stop or threading.Event()
-    private_folder(path.parent)
-    with open(path, "w", opener=opener) as file:
-        held = _taken(file)
-        if not held:
+    lock = _lock(path)
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock.acquire(blocking=False))
+        except Timeout:
             log.info("waiting for another process to end", lock=path.name)
-        while not held and not stop.wait(_LOOK_S):
-            held = _taken(file)
-        yield held
+            over = stop.is_set if stop else None
+            with suppress(Timeout):
+                held.enter_context(lock.acquire(poll_interval=_LOOK_S, cancel_check=over))
+        yield lock.is_locked
 
 
-def _taken(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _lock(path: Path) -> FileLock:
+    """Return a lock of the kernel; where it has none, the library would leave a mark instead."""
+    private_folder(path.parent)
+    return FileLock(path, mode=FILE, fallback_to_soft=False)
 
 
 @contextmanager
@@ -68,10 +67,11 @@ def sole_lock(path: Path, message: str) -> Iterator[None]:
     InUseError
         If another process has it.
     """
-    private_folder(path.parent)
-    with open(path, "w", opener=opener) as file:
-        if not _taken(file):
-            raise InUseError(message)
+    try:
+        held = _lock(path).acquire(blocking=False)
+    except Timeout:
+        raise InUseError(message) from None
+    with held:
         yield
 
 

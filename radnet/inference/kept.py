@@ -6,7 +6,6 @@ not agree with them is as good as not there. It comes into being whole, by one r
 makes models holds the lock of the folder meanwhile.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -203,17 +202,6 @@ def find(folder: Path, model: Wanted, precision: Hardware) -> Kept | None:
     with suppress(OSError):  # it is another user's: no matter, and never removed by us
         os.utime(place / MADE)
     return Kept(description, constants, refusals) if precision in refusals else None
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder; wait for it."""
-    descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from radnet.errors import RadnetError, WeightsError
 from radnet.inference import kept
 from radnet.inference.conversion import converted, served_network, side_of
@@ -45,7 +47,7 @@ def make(folder: Path, weights: Path, model: kept.Wanted, precision: Hardware) -
     WeightsError
         If the weights cannot be used, or are not those that were wanted.
     """
-    with kept.locked(folder):
+    with FileLock(folder / kept.LOCK, mode=0o600, fallback_to_soft=False):
         if kept.find(folder, model, precision) is not None:
             return
         trained = load_weights(weights, model.task)
