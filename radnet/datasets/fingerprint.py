@@ -4,8 +4,11 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
+from radnet.datasets.lits import SPLIT
+
 SCANS: Final = ("MANIFEST.csv", "dicom/*/*.dcm", "liver/*.nii.gz", "nifti/*.nii.gz", "*.nii.gz")
 LITS: Final = ("volume-*", "segmentation-*")  # in any folder below
+TOLD: Final = ("MANIFEST.csv", SPLIT)  # files whose content counts
 KEPT: Final = 12  # characters of a digest
 
 
@@ -13,8 +16,8 @@ def fingerprint(source: Path) -> str:
     """Return what tells a file or a set of scans from others.
 
     Of a file, its content. Of a folder, how many files its layout names, and a digest of their
-    names and sizes: a set may hold hundreds of GB. Of its MANIFEST.csv the content counts. The set
-    may have moved elsewhere in the meantime.
+    names and sizes: a set may hold hundreds of GB. Of its MANIFEST.csv or frozen split the
+    content counts. The set may have moved elsewhere in the meantime.
     """
     if source.is_file():
         return hashlib.sha256(source.read_bytes()).hexdigest()[:KEPT]
@@ -23,6 +26,7 @@ def fingerprint(source: Path) -> str:
     total = hashlib.sha256()
     for path in files:
         total.update(f"{path.relative_to(source)} {path.stat().st_size}\n".encode())
-        if path.name == "MANIFEST.csv":
+    for path in (source / name for name in TOLD):
+        if path.is_file():
             total.update(path.read_bytes())
     return f"{len(files)} files, {total.hexdigest()[:KEPT]}"

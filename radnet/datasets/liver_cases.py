@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from radnet.datasets.bowel import gas_pockets
 from radnet.datasets.masks import mask_beside
+from radnet.datasets.patients import patient_of
 from radnet.datasets.reading import read_placed
 from radnet.datasets.scans import Scan, files, read_manifest, read_scan
 from radnet.errors import DataError
@@ -52,6 +53,7 @@ class Case:
     gas: NDArray[np.int32]  # number of the pocket of bowel gas; 0: none
     enhanced: float  # median HU of the liver; nan without one
     phantom: bool
+    patient: str = ""  # a digest; '': the only case of its patient
 
 
 def make_case(
@@ -175,7 +177,8 @@ def pair_case(folder: Path, scan: Scan) -> Case:
     UnusableVolumeError
         If they cannot be read, or the mask does not lie in the CT.
     """
-    return case_of_files(scan.name, *files(folder, scan))
+    paths = files(folder, scan)
+    return replace(case_of_files(scan.name, *paths), patient=patient_of(scan, paths))
 
 
 def case_of_files(name: str, ct: Path, mask: Path) -> Case:
@@ -205,9 +208,11 @@ def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:
             cases.append(pair_case(folder, scan))
         elif drawn.is_file():
             with resources.as_file(drawn) as path:
-                cases.append(drawn_case(scan.name, read_scan(folder, scan), path))
+                case = drawn_case(scan.name, read_scan(folder, scan), path)
+            cases.append(replace(case, patient=patient_of(scan, files(folder, scan))))
         elif scan.liver == "none":
             image = read_scan(folder, scan)
             none = np.zeros(image.shape, np.float32)
-            cases.append(make_case(scan.name, image, none, phantom=False))
+            case = make_case(scan.name, image, none, phantom=False)
+            cases.append(replace(case, patient=patient_of(scan, files(folder, scan))))
     return cases

@@ -40,11 +40,12 @@ def patient_of(scan: Scan, paths: Sequence[Path]) -> str:
     Returns
     -------
     str
-        A digest of what the row says, else of what DICOM says; any other scan is its own patient.
+        A digest of what the row says, else of what DICOM says; '' of any other scan: it counts as
+        the only one of its patient.
     """
     if scan.patient:
         return patient_key(scan.patient)
     if scan.kind == "dicom" and paths:
         header = read_file(paths[0], pixels=False)
         return patient_key(str(header.get("PatientID") or header.get("StudyInstanceUID") or ""))
-    return patient_key(f"{scan.source}/{scan.name}")
+    return ""

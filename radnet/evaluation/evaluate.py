@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from radnet.datasets.liver_sets import lits_files
+from radnet.datasets.lits import lits_volumes
 from radnet.errors import DataError, UsageError
 from radnet.evaluation import scoring
 from radnet.evaluation.report_card import tables
@@ -60,7 +60,7 @@ class EvaluationRequest:
             raise UsageError("expected either --data or --manifest")
         for folder in self.data:
             if not (folder / "MANIFEST.csv").is_file():
-                lits_files(folder)  # or the reason why it holds none
+                lits_volumes(folder)  # or the reason why it holds none
         for path in (self.split, self.html, self.card):
             _refuse_output(path)
 

@@ -10,7 +10,7 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
-from radnet.datasets.liver_sets import lits_files, split
+from radnet.datasets.lits import LitsVolume, lits_volumes
 from radnet.datasets.manifest import Row, Split, read_table
 from radnet.datasets.masks import mask_beside, mask_on
 from radnet.datasets.patients import patient_of
@@ -154,15 +154,13 @@ def _scans(folder: Path) -> list[tuple[Scan, list[Path]]]:
     """Return the scans of a folder, each with its files: of a MANIFEST.csv, or in LiTS layout."""
     if (folder / "MANIFEST.csv").is_file():
         return [(scan, files(folder, scan)) for scan in read_manifest(folder)]
-    pairs = lits_files(folder)
-    _, held_out = split(pairs)
-    return [(_lits_scan(pair[0].name, pair in held_out), [*pair]) for pair in pairs]
+    return [(_lits_scan(one), [one.ct, one.mask]) for one in lits_volumes(folder)]
 
 
-def _lits_scan(name: str, held_out: bool) -> Scan:
+def _lits_scan(volume: LitsVolume) -> Scan:
     """Return what the layout tells of a volume: a CT that shows a liver."""
     return Scan(
-        name,
+        volume.ct.name,
         "liver pair",
         "CT",
         Weighting.CT,
@@ -172,7 +170,8 @@ def _lits_scan(name: str, held_out: bool) -> Scan:
         coverage_whole=False,
         source="",
         licence="",
-        role="test" if held_out else "train",
+        role=volume.side,
+        patient=volume.named,
     )
 
 

@@ -2,8 +2,8 @@
 
 A set is a folder in the layout of LiTS (``volume-N.nii[.gz]``, ``segmentation-N.nii[.gz]``, in
 which 1 is liver and 2 tumour, which lies in the liver), or one with a ``MANIFEST.csv``, or the
-Parquet file of a manifest with masks, or none: then phantoms. A quarter of the patients, or those
-of the manifest's test side, is held out of every arm.
+Parquet file of a manifest with masks, or none: then phantoms. Held out of every arm are the scans
+of the role or side ``test``; of phantoms every fourth.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,9 +17,9 @@ import torch
 
 from radnet.datasets.liver_cases import Case, liver_phantoms, pair_case
 from radnet.datasets.liver_patches import PATCH, Patches, patches
-from radnet.datasets.liver_sets import PARQUET, lits_cases, split, table_cases
+from radnet.datasets.liver_sets import PARQUET, lits_sides, table_cases
 from radnet.datasets.scans import read_manifest
-from radnet.errors import UsageError
+from radnet.errors import DataError, UsageError
 from radnet.evaluation.liver_score import Score, score
 from radnet.inference.preparation import Array
 from radnet.network.build import liver_network
@@ -32,6 +32,7 @@ from radnet.training import transfer
 from radnet.training.arithmetic import of_this_machine
 
 PHANTOM_SEED: Final = 40_000_000
+HELD_OUT: Final = 4  # every fourth phantom
 
 
 @dataclass(frozen=True)
@@ -187,39 +188,51 @@ def run(
     return Experiment(tuple(rows), len(cases[1]), of_this_machine().precision)
 
 
-def cases_of(data: Path | None, budget: TrainingBudget) -> list[Case]:
-    """Return the cases of a set, or phantoms with a liver.
+def sides(data: Path | None, budget: TrainingBudget) -> tuple[list[Case], list[Case]]:
+    """Return the cases to train on and those held out, each patient on one side.
 
     Raises
     ------
+    DataError
+        If the folder holds neither layout, a volume has no segmentation, or a side is empty.
     UnusableVolumeError
-        If the folder holds neither layout, or a volume without its segmentation.
+        If a scan cannot be read.
     """
-    if data is None:
-        return liver_phantoms(budget.phantoms, PHANTOM_SEED)
-    if (data / "MANIFEST.csv").is_file():
-        return list(_manifest_cases(data))
-    return lits_cases(data)
-
-
-def _manifest_cases(data: Path) -> Iterator[Case]:
-    for scan in read_manifest(data):
-        if scan.kind == "liver pair" and not scan.test_only:
-            yield pair_case(data, scan)
-
-
-def sides(data: Path | None, budget: TrainingBudget) -> tuple[list[Case], list[Case]]:
-    """Return the cases to train on and those held out: a manifest says, else every fourth."""
-    if data is not None and data.suffix == PARQUET:
-        learn, held_out = table_cases(data, "train"), table_cases(data, "test")
-    else:
-        learn, held_out = split(cases_of(data, budget))
+    learn, held_out = _sides(data, budget)
+    if not (learn and held_out):
+        raise DataError(
+            f"{data or 'phantoms'}: {len(learn)} cases to learn from, {len(held_out)} held out; "
+            "expected one of each at the least"
+        )
     if not budget.slices:
         return learn, held_out
     return (
         [about_its_liver(case, budget.slices) for case in learn],
         [about_its_liver(case, budget.slices) for case in held_out],
     )
+
+
+def _sides(data: Path | None, budget: TrainingBudget) -> tuple[list[Case], list[Case]]:
+    if data is None:
+        drawn = liver_phantoms(budget.phantoms, PHANTOM_SEED)
+        last = range(HELD_OUT - 1, len(drawn), HELD_OUT) or range(len(drawn) - 1, len(drawn))
+        return (
+            [case for number, case in enumerate(drawn) if number not in last],
+            [drawn[number] for number in last],
+        )
+    if data.suffix == PARQUET:
+        return table_cases(data, "train"), table_cases(data, "test")
+    if (data / "MANIFEST.csv").is_file():
+        pairs = [
+            scan
+            for scan in read_manifest(data)
+            if scan.kind == "liver pair" and scan.liver != "unfit"
+        ]
+        return (
+            [pair_case(data, scan) for scan in pairs if scan.role == "train"],
+            [pair_case(data, scan) for scan in pairs if scan.role == "test"],
+        )
+    return lits_sides(data)
 
 
 def about_its_liver(case: Case, slices: int) -> Case:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from radnet.datasets.fingerprint import fingerprint
+from radnet.datasets.lits import lits_volumes
 from radnet.errors import DataError, UsageError
 
 
@@ -69,7 +70,7 @@ class TrainingRequest:
         UsageError
             If what excludes each other is given, a path is missing or `out` cannot be a file.
         DataError
-            If a folder for the classifier has no manifest.
+            If a folder for the classifier has no manifest, or one for the liver no layout.
         """
         if self.data and self.manifest is not None:
             raise UsageError("--data and --manifest exclude each other")
@@ -82,9 +83,15 @@ class TrainingRequest:
                 raise UsageError(f"{path}: no such file or folder")
         if self.out.is_dir() or not self.out.parent.is_dir():
             raise UsageError(f"{self.out}: expected the name of a file in a folder that is there")
-        for folder in self.data if self.task is TrainingTask.CLASSIFIER else ():
+        for folder in self.data:
             if not (folder / "MANIFEST.csv").is_file():
-                raise DataError(f"{folder} holds no MANIFEST.csv; see radnet/datasets/scans.py")
+                self._refuse_other_layouts(folder)
+
+    def _refuse_other_layouts(self, folder: Path) -> None:
+        if self.task is TrainingTask.CLASSIFIER:
+            raise DataError(f"{folder} holds no MANIFEST.csv; see radnet/datasets/scans.py")
+        if not self.every_scan:
+            lits_volumes(folder)  # its sides are kept from here on
 
     def sources(self) -> dict[str, str]:
         """Return what tells this training's data and first weights from others', by option."""

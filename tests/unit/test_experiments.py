@@ -11,6 +11,7 @@ from rich.console import Console
 
 from radnet.cli.experiment import PRESET, chosen, further_table, poster_table
 from radnet.datasets.liver_cases import LEAST_ML, VOXEL_ML, Case
+from radnet.errors import DataError
 from radnet.evaluation.liver_score import Score
 from radnet.training import experiments, transfer
 from radnet.training.experiments import FRACTION, FREEZE, POSTER, ArmScores, Poster
@@ -97,10 +98,10 @@ def test_seeds_are_told_apart() -> None:
 
 def test_phantoms_to_measure_on_show_a_liver() -> None:
     """A held-out phantom with 12 mL of liver at its edge measures nothing."""
-    cases = experiments.cases_of(None, experiments.TrainingBudget(phantoms=2))
+    learn, held_out = experiments.sides(None, experiments.TrainingBudget(phantoms=2))
 
-    assert len(cases) == 2
-    for case in cases:
+    assert (len(learn), len(held_out)) == (1, 1)
+    for case in (*learn, *held_out):
         assert float(case.liver.sum()) * VOXEL_ML >= LEAST_ML
 
 
@@ -113,6 +114,26 @@ def a_case(name: str) -> Case:
     """Return a case of which only the name matters."""
     empty = np.zeros((1, 1, 1), np.float32)
     return Case(name, empty, empty, empty > 0, empty.astype(np.int32), math.nan, phantom=True)
+
+
+def test_an_experiment_keeps_to_the_roles_of_a_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every fourth pair was held out, whatever its role: the encoder had learned from some."""
+    head = "id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use,liver"
+    uses = ("train", "train", "test", "train", "test only", "train")
+    rows = [f"p{n},liver pair,2,CT,CT,axial,,liver,,S,CC0,{use}," for n, use in enumerate(uses)]
+    unfit = "thin,liver pair,2,CT,CT,axial,,liver,,S,CC0,train,unfit"
+    (tmp_path / "MANIFEST.csv").write_text("\n".join([head, *rows, unfit]) + "\n")
+    monkeypatch.setattr(experiments, "pair_case", lambda _folder, scan: a_case(scan.name))
+
+    learn, held_out = experiments.sides(tmp_path, experiments.TrainingBudget())
+
+    assert [case.name for case in learn] == ["p0", "p1", "p3", "p5"]
+    assert [case.name for case in held_out] == ["p2", "p4"]
+    (tmp_path / "MANIFEST.csv").write_text("\n".join([head, *rows[:2]]) + "\n")
+    with pytest.raises(DataError, match="2 cases to learn from, 0 held out"):
+        experiments.sides(tmp_path, experiments.TrainingBudget())
 
 
 def test_arms_are_run_by_name_in_the_tables_order() -> None:
@@ -179,7 +200,6 @@ def test_only_a_quick_trial_cuts_its_cases(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(experiments, "liver_phantoms", lambda count, _seed: [case] * count)
 
     for budget, depth in ((experiments.QUICK, 48), (experiments.TrainingBudget(phantoms=4), 60)):
-        monkeypatch.setattr(experiments, "split", lambda cases: (cases[:1], cases[1:]))
         learn, held_out = experiments.sides(None, budget)
         assert {len(one.liver) for one in (*learn, *held_out)} == {depth}
         assert len(learn) + len(held_out) == budget.phantoms

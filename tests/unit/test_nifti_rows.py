@@ -13,7 +13,7 @@ from radnet.datasets.scans import files, read_manifest
 from radnet.errors import DataError, UnusableVolumeError
 from radnet.evaluation.scoring import split_record
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
-from radnet.training.experiments import QUICK, cases_of
+from radnet.training.experiments import QUICK, sides
 from tests.made_volume import write_nifti, write_series
 
 HEAD = "id,kind,files,modality,sequence,plane,contrast,coverage,note,source,licence,use"
@@ -62,12 +62,16 @@ def test_without_a_mask_it_is_no_liver(tmp_path: Path) -> None:
     write_nifti(tmp_path / "nifti" / "head.nii.gz", "RAH")
     write_nifti(tmp_path / "liver" / "x_ct.nii.gz", "LPH")
     write_nifti(tmp_path / "liver" / "x_liver.nii.gz", "RAF", mask="L")
-    manifest(tmp_path, MR, "x,liver pair,2,CT,CT,axial,,liver,,made,CC0,train")
+    write_nifti(tmp_path / "liver" / "y_ct.nii.gz", "LPH")
+    write_nifti(tmp_path / "liver" / "y_liver.nii.gz", "RAF", mask="L")
+    pair = "{},liver pair,2,CT,CT,axial,,liver,,made,CC0,{}"
+    manifest(tmp_path, MR, pair.format("x", "train"), pair.format("y", "test"))
 
     (case,) = real_cases(tmp_path, frozenset({"train"}))
-    (tried,) = cases_of(tmp_path, QUICK)
+    (tried,), (held_out,) = sides(tmp_path, QUICK)
 
     assert case.name == tried.name == "x"
+    assert held_out.name == "y"
     assert np.array_equal(case.liver, tried.liver)
 
 

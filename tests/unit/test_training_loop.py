@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import nibabel as nib
@@ -15,6 +15,7 @@ from radnet.datasets.batches import HeldSamples, batches
 from radnet.datasets.fingerprint import fingerprint
 from radnet.datasets.liver_cases import VOXEL_ML, Case, phantom_case
 from radnet.datasets.liver_patches import Patches
+from radnet.datasets.liver_sets import lits_sides
 from radnet.datasets.samples import Sample, SampleBatch, phantom_sample
 from radnet.errors import DataError, UnusableVolumeError, WeightsError
 from radnet.inference.preparation import PREPARED
@@ -183,7 +184,7 @@ def test_frozen_parts_do_not_drift() -> None:
 
 def test_lits_layout_is_read_with_its_tumours(tmp_path: Path) -> None:
     """The tumour lies in the liver and counts to it."""
-    cases = experiments.cases_of(lits(tmp_path, 3), experiments.QUICK)
+    cases = [*chain(*lits_sides(lits(tmp_path, 3)))]
 
     assert len(cases) == 3
     assert cases[0].liver.max() == 1
@@ -200,12 +201,12 @@ def test_a_mask_of_another_shape_is_refused(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(cut, mask.affine), file)  # type: ignore[attr-defined]
 
     with pytest.raises(DataError, match=r"segmentation-1\.nii\.gz"):
-        experiments.cases_of(tmp_path, experiments.QUICK)
+        lits_sides(tmp_path)
 
 
 def test_a_mask_lies_where_its_affine_says(tmp_path: Path) -> None:
     """Turned, it is turned back; taken voxel by voxel it was a liver on the other side."""
-    before = experiments.cases_of(lits(tmp_path, 2), experiments.QUICK)[1]
+    before = lits_sides(lits(tmp_path, 2))[1][0]
     file = tmp_path / "segmentation-1.nii.gz"
     mask = nib.load(file)
     turned = np.asarray(mask.dataobj)[::-1]  # type: ignore[attr-defined]
@@ -213,7 +214,7 @@ def test_a_mask_lies_where_its_affine_says(tmp_path: Path) -> None:
     affine[:3, 3] = (mask.affine @ [len(turned) - 1, 0, 0, 1])[:3]  # type: ignore[attr-defined]
     nib.save(nib.Nifti1Image(turned, affine), file)
 
-    case = experiments.cases_of(tmp_path, experiments.QUICK)[1]
+    case = lits_sides(tmp_path)[1][0]
 
     assert np.abs(case.liver - before.liver).max() < 0.01
 
@@ -232,7 +233,7 @@ def test_a_damaged_file_of_a_set_is_named(tmp_path: Path, name: str, damage: str
         nib.save(nib.Nifti1Image(array, np.diag([-4.0, -4.0, 4.0, 1.0])), file)
 
     with pytest.raises(UnusableVolumeError, match=name):
-        experiments.cases_of(tmp_path, experiments.QUICK)
+        lits_sides(tmp_path)
 
 
 def test_sets_of_both_layouts_are_learned_from_together(
@@ -267,7 +268,7 @@ def test_sets_of_both_layouts_are_learned_from_together(
 
 
 def test_what_judges_a_training_is_not_learned_from(tmp_path: Path) -> None:
-    """Every fourth case of a set; with `--every-scan` none is left to judge by."""
+    """The held-out patients of a set; with `--every-scan` none is left to judge by."""
     data = [lits(tmp_path, 5)]
 
     learn, judge = liver_sets.learn_and_judge(data, frozenset({"train"}))
@@ -284,31 +285,20 @@ def test_missing_segmentation_is_told(tmp_path: Path) -> None:
     (lits(tmp_path, 1) / "segmentation-0.nii.gz").unlink()
 
     with pytest.raises(DataError, match=r"segmentation-0\.nii\.gz"):
-        experiments.cases_of(tmp_path, experiments.QUICK)
+        lits_sides(tmp_path)
 
 
 def test_folder_of_neither_layout_is_told(tmp_path: Path) -> None:
     """The two layouts are named."""
     with pytest.raises(DataError, match="volume-N"):
-        experiments.cases_of(tmp_path, experiments.QUICK)
-
-
-def test_held_out_cases_are_never_trained_on(tmp_path: Path) -> None:
-    """Every fourth case, and at least one."""
-    cases = experiments.cases_of(lits(tmp_path, 5), experiments.QUICK)
-    learn, held_out = liver_sets.split(cases)
-
-    assert len(held_out) == 1
-    assert not {case.name for case in learn} & {case.name for case in held_out}
-    with pytest.raises(DataError, match="1 cases"):
-        liver_sets.split(cases[:1])
+        lits_sides(tmp_path)
 
 
 def test_arm_trains_and_scores(tmp_path: Path) -> None:
     """One arm of the poster's table on a set in LiTS layout."""
     classifier = tmp_path / "c.safetensors"
     save_weights(classifier, RadNet(SMALL), {"task": "classifier", "preset": SMALL.name})
-    cases = liver_sets.split(experiments.cases_of(lits(tmp_path, 3), experiments.QUICK))
+    cases = lits_sides(lits(tmp_path, 3))
     ticks: list[float] = []
     budget = replace(experiments.QUICK, preset=SMALL.name)
 
