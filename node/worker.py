@@ -112,7 +112,7 @@ class Worker:
     def launch(self) -> None:
         """Start the engine, and go on with what a worker of this name was at when it ended."""
         self.dispatcher.adopt()
-        self.due.resume(lambda: self.engine.launch(self.due.queues))
+        self.due.resume(self.engine.launch)
 
     def forget(self) -> None:
         """Remove jobs of the engine that ended long ago."""

@@ -1,14 +1,15 @@
 """Engines without a database: one runs each job at once, one when a test says so."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from node.deliver.build import peer_of
 from node.model.work import WorkKind
 from node.pipeline.due import DueWork, Handler, in_turn
-from node.pipeline.engine import Engine, Queue
+from node.pipeline.engine import Engine
 from node.pipeline.owed import OwedReports
 from node.pipeline.ticker import Ticker
 from node.settings.trust import Source
@@ -30,11 +31,10 @@ class InlineJobs:
         assert lives
         return lambda function: function
 
-    def enqueue(self, queue: str, workflow_id: str, workflow: Workflow, *arguments: Any) -> None:
+    def start(self, job: str, workflow: Workflow, *arguments: Any) -> None:
         """Run a job; what it raises, its row tells."""
-        assert queue
-        if workflow_id not in self.ran:
-            self.ran.add(workflow_id)
+        if job not in self.ran:
+            self.ran.add(job)
             with suppress(Exception):
                 workflow(*arguments)
 
@@ -45,9 +45,9 @@ class HandEngine(Engine):
     Attributes
     ----------
     jobs : dict
-        By id, in the order in which they were queued.
+        By name, in the order in which they were started.
     ran : list[str]
-        Ids of jobs that a test ran.
+        Names of jobs that a test ran.
     """
 
     def __init__(self, executor_id: str = "worker") -> None:
@@ -67,31 +67,16 @@ class HandEngine(Engine):
         assert longest_s
         return function
 
-    def launch(self, queues: list[Queue]) -> None:
+    def launch(self) -> None:
         """Do nothing of itself."""
-        assert queues
 
-    def enqueue(
-        self,
-        queue: str,
-        workflow_id: str,
-        workflow: Workflow,
-        *arguments: Any,
-        key: str | None = None,
-    ) -> None:
-        """Keep a job; what it raises when it runs, the row of work that was due tells."""
-        assert key is None
-        told = suppress(Exception) if queue in list(WorkKind) else nullcontext()
-
-        def run() -> None:
-            with told:
-                workflow(*arguments)
-
-        if workflow_id not in self.ran:
-            self.jobs[workflow_id] = run
+    def start(self, job: str, workflow: Workflow, *arguments: Any) -> None:
+        """Keep a job."""
+        if job not in self.ran:
+            self.jobs[job] = partial(workflow, *arguments)
 
     def run_all(self) -> None:
-        """Run what is queued."""
+        """Run what was started."""
         for name in list(self.jobs):
             self.ran.append(name)
             self.jobs.pop(name)()
@@ -105,7 +90,7 @@ def doing(claims: Claims, *handlers: Handler) -> Iterator[DueWork]:
     """Do what is due, in a thread that looks all the time."""
     due = DueWork(InlineJobs(), claims, "worker")
     due.add(handlers)
-    due.resume()
+    due.resume(lambda: None)
 
     def look() -> None:
         for kind in due.kinds:

@@ -1,13 +1,14 @@
 """Does the work that is due: claims it in rows, runs it as jobs of the engine, sees to what died.
 
-The same for every kind. The id of a job is made of the claim, so that queuing it twice does
-nothing; its first act is to ask whether the claim still holds. What is killed between two steps:
+The same for every kind. A job is started as soon as its task is claimed: how many of a kind run at
+once is decided there. Its id is made of the claim, so that starting it twice does nothing; its
+first act is to ask whether the claim still holds. What is killed between two steps:
 
 =========================================  ====================================================
 between                                    goes on because
 =========================================  ====================================================
-claim, and its job queued                  a restart queues what it had claimed
-job queued, begun, at work                 the engine resumes it at a restart
+claim, and its job started                 a restart starts what it had claimed
+job started, begun, at work                the engine resumes it at a restart
 its effect, and the row that says so       it is done again: every step may run twice
 the row, and the end of its job            the resumed job is stale, and does nothing
 any two, and the machine is gone           its lease ends; another process claims it
@@ -25,14 +26,15 @@ import structlog
 
 from node.errors import StoreError, frames_of, reason_of
 from node.model.work import Task, TaskKey, WorkKind
-from node.pipeline.engine import ENDS, KNOWN, RECOVERY_ATTEMPTS, Queue, Workflow
+from node.pipeline.engine import ENDS, KNOWN, RECOVERY_ATTEMPTS, Workflow
 from node.store.work.claims import Claims
 from node.store.work.waiting import Waiting
 
 log = structlog.get_logger()
 
-UNBEGUN_S: Final = 600.0
-"""A job that has not begun by then is not ours any more: its lease ends."""
+UNBEGUN_S: Final = 60.0
+"""A job that has not begun by then is not ours any more: its lease ends. What is started begins at
+once; but what the engine was to resume may be lost, or be at work in another process."""
 
 UNBURIED_S: Final = 60.0
 """So long does a death wait whose burial failed: its cause may pass, and each try is logged."""
@@ -51,10 +53,8 @@ class Jobs(Protocol):
     def workflow(self, name: str, lives: int) -> Callable[[Workflow], Workflow]:
         """Register a durable workflow, resumed after so many deaths of the process at most."""
 
-    def enqueue(
-        self, queue: str, workflow_id: str, workflow: Workflow, *arguments: object
-    ) -> None:
-        """Put a job on a queue; a known id is left as it is."""
+    def start(self, job: str, workflow: Workflow, *arguments: object) -> None:
+        """Run a job at once, in a thread of its own; one that is known is left as it is."""
 
 
 @dataclass(frozen=True)
@@ -133,21 +133,7 @@ class DueWork:
         """What this process does."""
         return list(self._handlers)
 
-    @property
-    def queues(self) -> list[Queue]:
-        """The queue of the engine that is needed, for this process alone.
-
-        Were it shared, another worker would take the job, and its place here would stay filled.
-        One for all kinds, for each is looked at twice a second; how many of a kind run at once is
-        seen to when they are claimed, and all of them together have their places in it.
-        """
-        return [Queue(self._queue, sum(handler.at_once for handler in self._handlers.values()))]
-
-    @property
-    def _queue(self) -> str:
-        return f"work@{self._holder}"
-
-    def resume(self, launch: Callable[[], None] = lambda: None) -> None:
+    def resume(self, launch: Callable[[], None]) -> None:
         """Go on with what a process of this name was at when it ended; once, at the start.
 
         Parameters
@@ -160,7 +146,7 @@ class DueWork:
             self._hold(task)
         launch()
         for task in left:
-            self._enqueue(task)
+            self._start(task)
 
     def close(self) -> None:
         """Let what is begun not count as a death: this process ends because it was told to.
@@ -170,7 +156,7 @@ class DueWork:
         self._claims.end_in_order(self._holder)
 
     def look(self, kind: WorkKind) -> float:
-        """See to what died of a kind, and queue what is due and has its turn.
+        """See to what died of a kind, and start what is due and has its turn.
 
         Returns
         -------
@@ -191,7 +177,7 @@ class DueWork:
         room = handler.at_once - sum(of.kind == kind for of in held)
         for task in self._claims.claim(kind, partial(_chosen, handler, room), self._holder, held):
             self._hold(task)
-            self._enqueue(task)
+            self._start(task)
         return self._claims.next_due_s(kind)
 
     def _bury(self, handler: Handler, dead: Task) -> None:
@@ -211,11 +197,10 @@ class DueWork:
         with self._noting:
             self._holds[task.of] = _Hold(task.serial, self._monotonic())
 
-    def _enqueue(self, task: Task) -> None:
+    def _start(self, task: Task) -> None:
+        job = self._jobs[task.kind]
         try:
-            self._engine.enqueue(
-                self._queue, task.job, self._jobs[task.kind], task.lane, task.key, task.serial
-            )
+            self._engine.start(task.job, job, task.lane, task.key, task.serial)
         except BaseException:
             self._release(task.of, task.serial)  # else its lease would be kept up for ever
             raise

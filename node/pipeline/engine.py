@@ -2,8 +2,8 @@
 
 What DBOS needs to be safe on one machine with SQLite is in `DECISIONS.md`: our connection factory
 (write-ahead log, full fsync, a clock with milliseconds), an executor id that is stable and never
-used by two live processes (held by a file lock), a pinned application version, JSON in the
-database, and polling no faster than twice a second.
+used by two live processes (held by a file lock), a pinned application version, and JSON in the
+database. A job is started directly: it waits on no queue, for it was claimed when its turn came.
 """
 
 import asyncio
@@ -32,11 +32,13 @@ from node.store.looking import look_at_pipeline
 from node.store.private import private_database
 from radnet.errors import RadnetError
 
-APPLICATION_VERSION: Final = "pipeline-2"
+APPLICATION_VERSION: Final = "pipeline-3"
 """To be raised where a workflow or its arguments change: jobs of another one are never resumed.
-What they were at is due in the catalog, by whose migration their claims end."""
-OLDER_VERSIONS: Final = ["pipeline-1"]
-POLLING_S: Final = 0.5
+What they were at stands in the catalog as claimed, and is begun anew at the next start: the ids of
+jobs tell their version, so that no job of an older one stands for it."""
+OLDER_VERSIONS: Final = ["pipeline-1", "pipeline-2"]
+CLOSED_WITHIN_S: Final = 0.5
+"""So long the end of an engine may wait for DBOS's listener to messages, of which we send none."""
 RECOVERY_ATTEMPTS: Final = 3
 LIVE_STATES: Final = ["PENDING", "ENQUEUED", "DELAYED"]
 ENDED_STATES: Final = ["SUCCESS", "CANCELLED", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
@@ -65,14 +67,6 @@ class DurableConnection(sqlite3.Connection):
         )
         self.execute("PRAGMA journal_mode=WAL")
         self.execute("PRAGMA synchronous=FULL")
-
-
-@dataclass(frozen=True)
-class Queue:
-    """A queue and how many of its jobs run at once here."""
-
-    name: str
-    at_once: int
 
 
 @dataclass(frozen=True)
@@ -123,7 +117,9 @@ def _unquoting(function: Workflow) -> Workflow:
 
 
 class Engine:
-    """Durable workflows with named queues; one engine a process.
+    """Durable workflows, each in a thread of its own from its start; one engine a process.
+
+    How many run at once is for the caller to see to.
 
     Parameters
     ----------
@@ -140,7 +136,6 @@ class Engine:
 
     def __init__(self, url: str, executor_id: str) -> None:
         self.executor_id = executor_id
-        self._queues: frozenset[str] = frozenset()
         look_at_pipeline(url)
         config: DBOSConfig = {
             "name": "radnet-node",
@@ -149,7 +144,7 @@ class Engine:
             "application_version": APPLICATION_VERSION,
             "serializer": DBOSPortableJSONSerializer(),
             "log_level": "ERROR",
-            "notification_listener_polling_interval_sec": POLLING_S,
+            "notification_listener_polling_interval_sec": CLOSED_WITHIN_S,
         }
         if url.startswith("sqlite"):
             private_database(Path(make_url(url).database or ""))
@@ -199,40 +194,39 @@ class Engine:
 
         return run
 
-    def launch(self, queues: list[Queue]) -> None:
-        """Start the queues and resume what this executor left unfinished."""
-        self._queues = frozenset(queue.name for queue in queues)
-        DBOS.listen_queues([queue.name for queue in queues])
+    def launch(self) -> None:
+        """Resume what this executor left unfinished; from now on jobs can be started."""
+        DBOS.listen_queues([])  # but for DBOS's own, by which it resumes jobs
         DBOS.launch()
-        for queue in queues:
-            DBOS.register_queue(
-                queue.name,
-                worker_concurrency=queue.at_once,
-                polling_interval_sec=POLLING_S,
-            )
 
-    def enqueue(self, queue: str, workflow_id: str, workflow: Workflow, *arguments: Any) -> None:
-        """Put a job on a queue; a known `workflow_id` is left as it is."""
-        with SetWorkflowID(workflow_id):
-            DBOS.enqueue_workflow(queue, workflow, *arguments)
+    def start(self, job: str, workflow: Workflow, *arguments: Any) -> None:
+        """Run a job at once, in a thread of its own; one that is known is left as it is.
+
+        Known is also what ended, and what this executor was at when it was killed: that is
+        resumed by `launch`.
+
+        Parameters
+        ----------
+        job
+            Its name, of which its id is made.
+        """
+        with SetWorkflowID(f"{APPLICATION_VERSION}/{job}"):
+            DBOS.start_workflow(workflow, *arguments)
 
     def standing_elsewhere(self) -> list[StandingJob]:
-        """Return the jobs on queues of other processes that have not ended; at most 200."""
+        """Return the jobs of other processes that have not ended; at most 200."""
         found = DBOS.list_workflows(
-            status=list(LIVE_STATES),
-            app_version=APPLICATION_VERSION,
-            queues_only=True,
-            load_output=False,
+            status=list(LIVE_STATES), app_version=APPLICATION_VERSION, load_output=False
         )
         elsewhere = [
             StandingJob(job.workflow_id, job.name, tuple(job.input["args"]) if job.input else ())
             for job in found
-            if job.queue_name not in self._queues
+            if job.executor_id != self.executor_id
         ]
         return elsewhere[:FORGOTTEN_AT_ONCE]
 
     def cancel(self, workflow_id: str) -> None:
-        """End a job that stands on a queue; who is at it notices at its next step."""
+        """End a job; who is at it notices at its next step."""
         DBOS.cancel_workflow(workflow_id)
 
     def forget(self, before: float) -> int:
@@ -260,5 +254,5 @@ class Engine:
         return len(over)
 
     def close(self) -> None:
-        """Stop taking jobs; running ones are resumed by the next start."""
+        """Start no more jobs; running ones are resumed by the next launch."""
         DBOS.destroy(destroy_registry=True)

@@ -1,4 +1,4 @@
-"""Jobs that stand in the engine for ever, since the process whose queue they are on is gone."""
+"""Jobs that stand in the engine for ever, since the process that began them is gone."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,10 +17,10 @@ class StandingJobs(Protocol):
     """What is needed of the engine."""
 
     def standing_elsewhere(self) -> list[StandingJob]:
-        """Return the jobs on queues of other processes that have not ended."""
+        """Return the jobs of other processes that have not ended."""
 
     def cancel(self, workflow_id: str) -> None:
-        """End a job that stands on a queue."""
+        """End a job."""
 
 
 @dataclass(frozen=True)

@@ -344,7 +344,7 @@ def test_the_durable_engine_asks_by_itself(tmp_path: Path, peer: CommitmentPeer)
     engine = Engine(f"sqlite:///{tmp_path / 'pipeline.sqlite'}", "test:worker")
     due = DueWork(engine, node.catalog.claims, "test:worker")
     due.add([node.handler(engine.step(node.commitments.ask, "ask"))])
-    engine.launch(due.queues)
+    engine.launch()
     try:
         node.commitments.tick()
         due.look(WorkKind.ASK)

@@ -34,7 +34,7 @@ class Worker:
         self.due = DueWork(engine, self.catalog.claims, "a", lambda: self.now)
         step = engine.step(do, "do")
         self.due.add([Handler(WorkKind.REPORT, 2, step, self._bury, in_turn(1))])
-        self.due.resume(lambda: engine.launch(self.due.queues))
+        self.due.resume(engine.launch)
 
     def _bury(self, task: Task) -> None:
         self.buried.append(task.reason)
@@ -180,7 +180,7 @@ def test_a_database_that_is_gone_for_a_while_is_no_death(make: MakeWorker) -> No
     assert worker.buried == []
 
 
-def test_what_could_not_be_queued_is_queued_by_a_later_look(
+def test_what_could_not_be_started_is_started_by_a_later_look(
     make: MakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pipeline's database is locked: the claim ends with its lease."""
@@ -191,7 +191,7 @@ def test_what_could_not_be_queued_is_queued_by_a_later_look(
         raise StoreError("locked")
 
     with monkeypatch.context() as patch:
-        patch.setattr(worker.engine, "enqueue", locked)
+        patch.setattr(worker.engine, "start", locked)
         with pytest.raises(StoreError):
             worker.look()
     for _ in range(int(LEASE_S / 10) + 1):
@@ -229,11 +229,10 @@ def _live(folder: Path, where: str) -> None:
 
     due.add([Handler(WorkKind.REPORT, 1, engine.step(do, "do"), bury, in_turn(1))])
     _spoil(where, engine, catalog, launched=False)
-    engine.launch(due.queues)
     if catalog.work.task(KEY) is None:
         with catalog.write() as connection:
             catalog.work.add(connection, KEY)
-    due.resume()
+    due.resume(engine.launch)
     _spoil(where, engine, catalog, launched=True)
     while _unfinished(catalog):
         due.look(WorkKind.REPORT)
@@ -243,11 +242,11 @@ def _live(folder: Path, where: str) -> None:
 
 def _spoil(where: str, engine: Engine, catalog: Catalog, *, launched: bool) -> None:
     """Let the process end in a method of the node's own; what is claimed at first must pass."""
-    queue = engine.enqueue
+    start = engine.start
     spoilt: dict[tuple[str, bool], tuple[object, str, Callable[..., object]]] = {
         ("unbegun", False): (catalog.claims, "begin", _die),
-        ("claimed", True): (engine, "enqueue", _die),
-        ("queued", True): (engine, "enqueue", lambda *job: _die(queue(*job))),
+        ("claimed", True): (engine, "start", _die),
+        ("started", True): (engine, "start", lambda *job: _die(start(*job))),
     }
     if (where, launched) in spoilt:
         setattr(*spoilt[where, launched])
@@ -262,7 +261,7 @@ def _lives(folder: Path, *where: str) -> list[int]:
     return [life(_live, folder, at) for at in where]
 
 
-@pytest.mark.parametrize("where", ["claimed", "queued", "begun", "effect", "row"])
+@pytest.mark.parametrize("where", ["claimed", "started", "begun", "effect", "row"])
 def test_what_is_killed_between_any_two_steps_is_done(tmp_path: Path, where: str) -> None:
     """Soon after the restart, without the end of a lease; twice only where nobody can know."""
     assert _lives(tmp_path, where, "nowhere") == [-signal.SIGKILL, 0]
@@ -291,7 +290,7 @@ def test_deaths_before_its_begin_are_not_those_of_a_job(tmp_path: Path) -> None:
 def test_what_is_not_begun_for_long_is_given_up(make: MakeWorker) -> None:
     """A job that the engine has lost must not be held for ever."""
     worker = make(lambda task: _do_nothing_else(worker, task))
-    worker.engine.enqueue = lambda *_: None  # type: ignore[method-assign]
+    worker.engine.start = lambda *_: None  # type: ignore[method-assign]
     worker.add(KEY)
     worker.look()
     for _ in range(70):

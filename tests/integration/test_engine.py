@@ -1,4 +1,4 @@
-"""The durable engine on SQLite and on PostgreSQL: once, in order, and dead jobs are seen."""
+"""The durable engine on SQLite and on PostgreSQL: once, at once, and dead jobs are seen."""
 
 import re
 import signal
@@ -11,23 +11,29 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from dbos import DBOS, SetEnqueueOptions
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
 from node.errors import UnusableSeriesError
-from node.pipeline.engine import ENDED_STATES, LIVE_STATES, OLDER_VERSIONS, Engine, Queue
+from node.pipeline.engine import (
+    APPLICATION_VERSION,
+    ENDED_STATES,
+    LIVE_STATES,
+    OLDER_VERSIONS,
+    Engine,
+)
 from tests.node_process import wait_for
 from tests.peers import running_postgresql
 
 
 def status(job: str) -> str:
     """Return what became of a job, in the engine's words; '' of one that it does not know."""
-    found = DBOS.get_workflow_status(job)
+    found = DBOS.get_workflow_status(f"{APPLICATION_VERSION}/{job}")
     return "" if found is None else str(found.status)
 
 
 def error(job: str) -> str:
     """Return why a job is dead, as the engine keeps it."""
-    found = DBOS.get_workflow_status(job)
+    found = DBOS.get_workflow_status(f"{APPLICATION_VERSION}/{job}")
     assert found is not None
     return f"{found.status}: {found.error}"
 
@@ -50,37 +56,63 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
 
 
 def test_a_known_id_runs_once(engine: Engine) -> None:
-    """Deterministic ids make every enqueue safe to repeat."""
+    """Deterministic ids make every start safe to repeat: amid the job, and after its end."""
     ran: list[str] = []
-    step = engine.step(ran.append, "note")
+    begun, hold = threading.Event(), threading.Event()
+
+    def note(word: str) -> None:
+        ran.append(word)
+        begun.set()
+        hold.wait(60)
+
+    step = engine.step(note, "note")
 
     @engine.workflow("job")
     def job(word: str) -> None:
         step(word)
 
-    engine.launch([Queue("jobs", 1)])
-    for _ in range(3):
-        engine.enqueue("jobs", "job/1", job, "one")
-    engine.enqueue("jobs", "job/2", job, "two")
+    engine.launch()
+    engine.start("job/1", job, "one")
+    assert begun.wait(60)
+    engine.start("job/1", job, "one")
+    hold.set()
+    wait_for(ended("job/1"), "its end", patience_s=60)
+    engine.start("job/1", job, "one")
+    engine.start("job/2", job, "two")
 
-    wait_for(lambda: "two" in ran, "both jobs", patience_s=60)
+    wait_for(ended("job/2"), "the other", patience_s=60)
     assert ran == ["one", "two"]
 
 
-def test_jobs_run_in_the_order_they_came(engine: Engine) -> None:
-    """DBOS's own SQLite clock counts whole seconds and loses this."""
-    ran: list[int] = []
+def test_a_job_waits_for_no_other(engine: Engine) -> None:
+    """Who starts it has seen to how many there are; none of them stands behind another."""
+    together = threading.Barrier(17)
 
-    @engine.workflow("count")
-    def count(number: int) -> None:
-        ran.append(number)
+    @engine.workflow("meets")
+    def meets(number: int) -> None:
+        assert number in range(16)
+        together.wait(60)
 
-    engine.launch([Queue("jobs", 1)])
-    for number in range(12):
-        engine.enqueue("jobs", f"count/{number}", count, number)
+    engine.launch()
+    for number in range(16):
+        engine.start(f"meets/{number}", meets, number)
 
-    wait_for(lambda: len(ran) == 12, "twelve jobs", patience_s=60)
-    assert ran == list(range(12))
+    together.wait(60)
+
+
+def test_jobs_are_dated_finer_than_by_a_second(engine: Engine) -> None:
+    """DBOS's own SQLite clock counts whole seconds."""
+
+    @engine.workflow("nothing")
+    def nothing() -> None:
+        pass
+
+    engine.launch()
+    for number in range(4):
+        engine.start(f"nothing/{number}", nothing)
+    found = DBOS.list_workflows(load_input=False, load_output=False)
+
+    assert any((job.created_at or 0) % 1000 for job in found)
 
 
 def test_a_job_that_raises_is_dead_with_its_reason(engine: Engine) -> None:
@@ -90,8 +122,8 @@ def test_a_job_that_raises_is_dead_with_its_reason(engine: Engine) -> None:
     def broken(uid: str, revision: int) -> None:
         raise UnusableSeriesError(f"cannot do {uid} {revision}")
 
-    engine.launch([Queue("jobs", 1)])
-    engine.enqueue("jobs", "broken/1", broken, "1.2.3", 4)
+    engine.launch()
+    engine.start("broken/1", broken, "1.2.3", 4)
 
     wait_for(ended("broken/1"), "the dead job", patience_s=60)
     assert error("broken/1") == "ERROR: cannot do 1.2.3 4"
@@ -102,8 +134,8 @@ class _Panic(BaseException):
 
 
 @pytest.mark.parametrize("where", ["step", "workflow"])
-def test_a_panic_ends_its_job_and_frees_its_slot(engine: Engine, where: str) -> None:
-    """DBOS lets a BaseException pass: the job stayed PENDING, and nobody else had a turn."""
+def test_a_panic_ends_its_job(engine: Engine, where: str) -> None:
+    """DBOS lets a BaseException pass: the job stayed PENDING, and was run at every start."""
 
     def panic() -> None:
         raise _Panic("called `Option::unwrap()` on a `None` value")
@@ -111,33 +143,29 @@ def test_a_panic_ends_its_job_and_frees_its_slot(engine: Engine, where: str) -> 
     step = engine.step(panic, "panic")
 
     @engine.workflow("panics")
-    def panics(good: bool) -> None:
-        if not good:
-            (step if where == "step" else panic)()
+    def panics() -> None:
+        (step if where == "step" else panic)()
 
-    engine.launch([Queue("jobs", 1)])
-    engine.enqueue("jobs", "bad", panics, False)
-    engine.enqueue("jobs", "good", panics, True)
+    engine.launch()
+    engine.start("bad", panics)
 
-    wait_for(lambda: status("good") == "SUCCESS", "the next job", patience_s=60)
+    wait_for(ended("bad"), "the end", patience_s=60)
     assert "ERROR: _Panic" in error("bad")
 
 
 def test_a_job_that_holds_its_slot_too_long_is_given_up(engine: Engine) -> None:
-    """Its reason stands where others stand; the next job has the slot."""
+    """Its reason stands where others stand."""
     hold = threading.Event()
     step = engine.step(hold.wait, "holding on", longest_s=0.2)
 
     @engine.workflow("holds")
-    def holds(good: bool) -> None:
-        if not good:
-            step()
+    def holds() -> None:
+        step()
 
-    engine.launch([Queue("jobs", 1)])
-    engine.enqueue("jobs", "bad", holds, False)
-    engine.enqueue("jobs", "good", holds, True)
+    engine.launch()
+    engine.start("bad", holds)
 
-    wait_for(lambda: status("good") == "SUCCESS", "the next job", patience_s=60)
+    wait_for(ended("bad"), "the end", patience_s=60)
     hold.set()
     assert "holding on held its slot for more than 0.2 s" in error("bad")
 
@@ -157,21 +185,21 @@ def test_a_cancelled_job_stays_cancelled(engine: Engine) -> None:
         step()
         step()
 
-    engine.launch([Queue("jobs", 1)])
-    engine.enqueue("jobs", "cancelled", waits)
+    engine.launch()
+    engine.start("cancelled", waits)
     assert begun.wait(60)
-    DBOS.cancel_workflow("cancelled")
+    engine.cancel(f"{APPLICATION_VERSION}/cancelled")
     hold.set()
-    engine.enqueue("jobs", "cancelled too", waits)
+    engine.start("another", waits)
 
-    wait_for(lambda: status("cancelled too") == "SUCCESS", "the next job", patience_s=60)
+    wait_for(lambda: status("another") == "SUCCESS", "another job", patience_s=60)
     assert status("cancelled") == "CANCELLED"
 
 
 HOLDER = """
 import os, pathlib, sys, threading
 from dbos import DBOS
-from node.pipeline.engine import Engine, Queue
+from node.pipeline.engine import APPLICATION_VERSION, Engine
 
 folder = pathlib.Path(sys.argv[1])
 engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "test:worker")
@@ -187,12 +215,12 @@ step = engine.step(hold, "hold", 0.2)
 def holder():
     step()
 
-engine.launch([Queue("jobs", 1)])
+engine.launch()
 if sys.argv[2] == "first":
-    engine.enqueue("jobs", "holder/1", holder)
-while DBOS.get_workflow_status("holder/1").status != "ERROR":
+    engine.start("holder/1", holder)
+while DBOS.get_workflow_status(APPLICATION_VERSION + "/holder/1").status != "ERROR":
     threading.Event().wait(0.1)
-print(DBOS.get_workflow_status("holder/1").error)
+print(DBOS.get_workflow_status(APPLICATION_VERSION + "/holder/1").error)
 engine.close()
 """
 
@@ -230,8 +258,8 @@ def test_the_text_of_an_unforeseen_error_is_kept_nowhere(
     def broken() -> None:
         (step if where == "step" else measure)()
 
-    engine.launch([Queue("jobs", 1)])
-    engine.enqueue("jobs", "broken/1", broken)
+    engine.launch()
+    engine.start("broken/1", broken)
 
     wait_for(ended("broken/1"), "the dead job", patience_s=60)
     assert re.fullmatch(r"ERROR: ValueError at node\.pipeline\.engine:\d+", error("broken/1"))
@@ -243,7 +271,7 @@ def test_the_text_of_an_unforeseen_error_is_kept_nowhere(
 
 
 def test_only_old_jobs_that_have_ended_are_forgotten(engine: Engine) -> None:
-    """A database that keeps every job for ever is a disk that fills; a waiting one is work."""
+    """A database that keeps every job for ever is a disk that fills; one that runs is work."""
     hold = threading.Event()
 
     @engine.workflow("work")
@@ -253,9 +281,10 @@ def test_only_old_jobs_that_have_ended_are_forgotten(engine: Engine) -> None:
         if kind == "runs":
             hold.wait(60)
 
-    engine.launch([Queue("jobs", 1)])
-    for kind in ("ends", "dies", "runs", "waits"):
-        engine.enqueue("jobs", kind, work, kind)
+    engine.launch()
+    for kind in ("ends", "dies", "runs"):
+        engine.start(kind, work, kind)
+    wait_for(ended("ends"), "the end", patience_s=60)
     wait_for(ended("dies"), "the dead job", patience_s=60)
     now = time.time()
 
@@ -264,9 +293,9 @@ def test_only_old_jobs_that_have_ended_are_forgotten(engine: Engine) -> None:
     assert engine.forget(now + 3600) == 2
     assert engine.forget(now + 3600) == 0
     assert status("dies") == ""
-    assert {status("runs"), status("waits")} <= set(LIVE_STATES)
+    assert status("runs") in LIVE_STATES
     hold.set()
-    wait_for(lambda: status("waits") == "SUCCESS", "the end", patience_s=60)
+    wait_for(lambda: status("runs") == "SUCCESS", "the end", patience_s=60)
 
 
 def test_old_jobs_of_an_older_version_are_forgotten_whatever_they_are_at(engine: Engine) -> None:
@@ -276,11 +305,14 @@ def test_old_jobs_of_an_older_version_are_forgotten_whatever_they_are_at(engine:
     def work() -> None:
         pass
 
-    engine.launch([Queue("jobs", 1)])
+    engine.launch()
     for version in OLDER_VERSIONS:
-        with SetEnqueueOptions(app_version=version):
-            engine.enqueue("jobs", version, work)
-    engine.enqueue("jobs", "mine", work)
+        with (
+            SetEnqueueOptions(app_version=version),
+            SetWorkflowID(f"{APPLICATION_VERSION}/{version}"),
+        ):
+            DBOS.enqueue_workflow("work@gone", work)
+    engine.start("mine", work)
     wait_for(lambda: status("mine") == "SUCCESS", "a job of this version", patience_s=60)
     now = time.time()
 
@@ -333,7 +365,7 @@ def _holders(lock: Path) -> list[int]:
 KILLER = """
 import os, pathlib, sys, threading
 from dbos import DBOS
-from node.pipeline.engine import Engine, Queue
+from node.pipeline.engine import APPLICATION_VERSION, Engine
 
 folder = pathlib.Path(sys.argv[1])
 engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "test:worker")
@@ -344,9 +376,10 @@ def killer():
         file.write("x")
     os.kill(os.getpid(), 9)
 
-engine.launch([Queue("jobs", 1)])
-engine.enqueue("jobs", "killer/1", killer)
-while DBOS.get_workflow_status("killer/1").status != "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
+engine.launch()
+engine.start("killer/1", killer)
+job = APPLICATION_VERSION + "/killer/1"
+while DBOS.get_workflow_status(job).status != "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
     threading.Event().wait(0.1)
 engine.close()
 """
@@ -366,7 +399,7 @@ def test_a_job_that_kills_its_process_is_dead_after_its_lives(lives: int, tmp_pa
 
 MOVED = """
 import os, pathlib, sys, threading
-from node.pipeline.engine import Engine, Queue
+from node.pipeline.engine import Engine
 from node.store.files import InstanceFiles
 from node.store.locks import executor_id
 
@@ -381,9 +414,9 @@ def moved():
         os.kill(os.getpid(), 9)
     done.set()
 
-engine.launch([Queue("jobs", 1)])
+engine.launch()
 if sys.argv[2] == "first":
-    engine.enqueue("jobs", "moved/1", moved)
+    engine.start("moved/1", moved)
 finished = done.wait(60)
 engine.close()
 sys.exit(0 if finished else 1)

@@ -1,4 +1,4 @@
-"""A series in flight under the version before is neither left standing nor sent twice."""
+"""A series in flight under an older version is neither left standing nor sent twice."""
 
 import shutil
 from collections import Counter
@@ -9,12 +9,13 @@ from typing import Final
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from dbos import DBOS
+from dbos import DBOS, SetWorkflowID
 from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
 
-from node.model.work import WorkKind
-from node.pipeline.engine import LIVE_STATES, OLDER_VERSIONS, Engine, Queue
+from node.model.keys import RevisionKey
+from node.model.work import WorkKind, recognition_of
+from node.pipeline.engine import LIVE_STATES, Engine
 from node.store.database import migrations
 from tests.bench import Bench, slices
 from tests.due_time import task_claimed
@@ -23,6 +24,7 @@ from tests.node_process import wait_for
 
 BEFORE: Final = "0019"
 NAME: Final = "test:worker"
+RECOGNITION: Final = recognition_of(RevisionKey(SERIES, 1))
 
 
 def catalog_before(old: Path, new: Path, state: str) -> None:
@@ -49,18 +51,28 @@ def catalog_before(old: Path, new: Path, state: str) -> None:
     there.dispose()
 
 
-def jobs_before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the jobs of the version before into the pipeline's database, as they were."""
+def queued_before(
+    folder: Path, version: str, job: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put a job on its queue in the pipeline's database, as an older version did.
+
+    Parameters
+    ----------
+    job
+        Its workflow, queue and id.
+    """
+    name, queue, workflow_id = job
     with monkeypatch.context() as patch:
-        patch.setattr("node.pipeline.engine.APPLICATION_VERSION", OLDER_VERSIONS[-1])
+        patch.setattr("node.pipeline.engine.APPLICATION_VERSION", version)
         engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", NAME)
 
-        def never(uid: str, revision: int, died: str, again: int) -> None:
-            raise AssertionError(f"run: {uid} {revision} {died} {again}")
+        def never(*arguments: object) -> None:
+            raise AssertionError(f"run: {arguments}")
 
-        series = engine.workflow("series")(never)
-        engine.launch([Queue("other", 1)])
-        engine.enqueue("series", f"series/{SERIES}/1", series, SERIES, 1, "", 0)
+        workflow = engine.workflow(name)(never)
+        engine.launch()
+        with SetWorkflowID(workflow_id):
+            DBOS.enqueue_workflow(queue, workflow, "of no matter")
         engine.close()
 
 
@@ -107,7 +119,8 @@ def test_what_was_in_flight_is_gone_on_with(
     def as_before(folder: Path) -> None:
         before.close()
         catalog_before(old, folder, state)
-        jobs_before(folder, monkeypatch)
+        job = ("series", "series", f"series/{SERIES}/1")
+        queued_before(folder, "pipeline-1", job, monkeypatch)
 
     bench = make_bench(new, as_before)
     bench.now += 3
@@ -125,3 +138,32 @@ def test_what_was_in_flight_is_gone_on_with(
     assert {"liver", "liver_volume_ml"} <= {one.name for one in known}
     (left,) = DBOS.list_workflows(status=list(LIVE_STATES))
     assert left.workflow_id == f"series/{SERIES}/1"  # of the version before; forgotten in its time
+
+
+@pytest.mark.parametrize("stood", ["queued", "nowhere"])
+def test_what_pipeline_2_had_claimed_is_begun_anew_at_the_start(
+    tmp_path: Path,
+    make_bench: Callable[..., Bench],
+    monkeypatch: pytest.MonkeyPatch,
+    stood: str,
+) -> None:
+    """At once, not when its lease is over: its job stands on a queue that nobody listens to."""
+    before = make_bench(tmp_path / "node")
+    before.take_in(*slices(*range(6)))
+    with before.catalog.write() as connection:
+        before.catalog.work.restart(connection, RECOGNITION)
+    (task,) = before.catalog.claims.claim(WorkKind.RECOGNISE, lambda w: w.first("", 1), NAME)
+    job = (task.kind, f"work@{NAME}", task.job)
+
+    def as_before(folder: Path) -> None:
+        before.close()
+        if stood == "queued":
+            queued_before(folder, "pipeline-2", job, monkeypatch)
+
+    bench = make_bench(tmp_path / "node", as_before)
+
+    wait_for(bench.ends("done"), "the end", 60)
+    wait_for(lambda: len(bench.pacs.sent) == 8, "images and results", 60)
+    assert {str(ds.SOPInstanceUID) for ds in before.pacs.sent} == set()
+    left = DBOS.list_workflows(status=list(LIVE_STATES), app_version="pipeline-2")
+    assert [one.workflow_id for one in left] == ([task.job] if stood == "queued" else [])

@@ -25,19 +25,20 @@ class SharedJobs:
     """Stands for the engine of several processes, which share one database."""
 
     def __init__(self) -> None:
-        self.queued: list[tuple[str, str, tuple[Any, ...]]] = []
+        self.unfinished: list[tuple[str, tuple[Any, ...]]] = []
         self.known: set[str] = set()
 
-    def process(self) -> "OneProcess":
-        """Return the engine of one more process."""
-        return OneProcess(self)
+    def process(self, executor: str) -> "OneProcess":
+        """Return the engine of one more process, or of the same one, started again."""
+        return OneProcess(self, executor)
 
 
 class OneProcess:
     """The engine as one process has it."""
 
-    def __init__(self, shared: SharedJobs) -> None:
+    def __init__(self, shared: SharedJobs, executor: str) -> None:
         self.shared = shared
+        self.executor = executor
         self.workflows: list[Workflow] = []
 
     def workflow(self, name: str, lives: int) -> Callable[[Workflow], Workflow]:
@@ -51,18 +52,18 @@ class OneProcess:
 
         return kept
 
-    def enqueue(self, queue: str, workflow_id: str, workflow: Workflow, *arguments: Any) -> None:
-        """Put a job on a queue; a known id is left as it is."""
+    def start(self, job: str, workflow: Workflow, *arguments: Any) -> None:
+        """Keep a job until the test runs it; one that is known is left as it is."""
         assert workflow in self.workflows
-        if workflow_id not in self.shared.known:
-            self.shared.known.add(workflow_id)
-            self.shared.queued.append((queue, workflow_id, arguments))
+        if job not in self.shared.known:
+            self.shared.known.add(job)
+            self.shared.unfinished.append((self.executor, arguments))
 
-    def run(self, queues: set[str]) -> int:
-        """Run all jobs of some queues; return how many."""
-        mine = [job for job in self.shared.queued if job[0] in queues]
-        self.shared.queued = [job for job in self.shared.queued if job[0] not in queues]
-        for _, _, arguments in mine:
+    def run(self, executor: str = "") -> int:
+        """Run all jobs that an executor, or this one, has not ended; return how many."""
+        mine = [job for job in self.shared.unfinished if job[0] == (executor or self.executor)]
+        self.shared.unfinished = [job for job in self.shared.unfinished if job not in mine]
+        for _, arguments in mine:
             self.workflows[0](*arguments)
         return len(mine)
 
@@ -74,7 +75,7 @@ class Process:
         self.seconds = 0.0
         self.catalog = catalog
         self.did: list[str] = []
-        self.engine = shared.process()
+        self.engine = shared.process(holder)
         self.due = DueWork(self.engine, catalog.claims, holder, lambda: self.seconds)
         self.due.add([Handler(WorkKind.REPORT, at_once, self.do, self.bury, in_turn())])
 
@@ -88,8 +89,8 @@ class Process:
         self.catalog.work.done(task)
 
     def run(self) -> int:
-        """Run what is queued for this process."""
-        return self.engine.run({queue.name for queue in self.due.queues})
+        """Run what this process has started."""
+        return self.engine.run()
 
 
 def assert_ran(process: Process) -> None:
@@ -171,6 +172,27 @@ def test_a_job_that_ended_while_others_were_resumed_leaves_its_place(
     again.due.look(WorkKind.REPORT)
     again.run()
     assert again.did == [KEY.key, other.key]
+
+
+def test_a_job_that_another_process_resumed_leaves_its_place_after_a_while(
+    empty_catalog: Catalog,
+) -> None:
+    """The engine's queue of what is to be resumed is shared by all who use its database."""
+    _add(empty_catalog, KEY)
+    shared = SharedJobs()
+    Process(empty_catalog, shared, "a", at_once=1).due.look(WorkKind.REPORT)
+    again = Process(empty_catalog, shared, "a", at_once=1)
+    another = Process(empty_catalog, shared, "b", at_once=1)
+    again.due.resume(lambda: None)
+    another.engine.run("a")
+    assert (another.did, again.run()) == ([KEY.key], 0)
+    _add(empty_catalog, other := TaskKey(WorkKind.REPORT, "OTHER", "2.25.2"))
+    again.due.look(WorkKind.REPORT)
+    assert again.run() == 0
+    again.seconds += UNBEGUN_S + 1
+    again.due.look(WorkKind.REPORT)
+    assert again.run() == 1
+    assert again.did == [other.key]
 
 
 def test_a_resumed_job_that_runs_for_long_keeps_its_claim(empty_catalog: Catalog) -> None:

@@ -29,7 +29,7 @@ EXCEPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "_write_all": "the same",
         "_sync_and_close": "the same",
         "_AcceptorDimse": "the same",
-        "_enqueue": "the same",
+        "_start": "the same",
     },
     "tests/mutants/children.py": {
         "_exit": "os documents it: a forked child of pytest must not run pytest's own end",

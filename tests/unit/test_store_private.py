@@ -214,7 +214,7 @@ def test_a_pipeline_that_cannot_be_used_is_told_in_words(url: str | None, tmp_pa
 def test_the_pipelines_database_is_our_own(tmp_path: Path) -> None:
     """Arguments of jobs name studies."""
     engine = Engine(f"sqlite:///{tmp_path / 'pipeline.sqlite'}", "host:worker")
-    engine.launch([])
+    engine.launch()
     engine.close()
 
     assert {one.name for one in tmp_path.iterdir()} >= {"pipeline.sqlite"}
