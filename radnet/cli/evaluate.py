@@ -110,10 +110,11 @@ def _print(found: "Sequence[ScanReport]", lines: "Sequence[Line]", about: "About
     for table in (heads, makers, _wrong(found), _witnesses(found, about), _livers(found)):
         if table.row_count:
             plain.print(table)
+    for told in (*about.excluded[:MOST], *about.remarks):
+        plain.print(escape(told), style="yellow")
     plain.print(f"expected calibration error: {percent(calibration(found)[0])} %")
-    for told in (remark(found, about), liver_remark(found)):
-        if told:
-            plain.print(told)
+    for told in filter(None, (remark(found, about), liver_remark(found))):
+        plain.print(told)
 
 
 def _wrong(found: "Sequence[ScanReport]") -> Table:

@@ -20,7 +20,15 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from radnet.cli.trained import tell_classifier, tell_liver
-from radnet.training.report import Began, Preparing, SeriesCounted, Stepped, TrainingEvent, Unheard
+from radnet.training.report import (
+    Began,
+    LearnedBefore,
+    Preparing,
+    SeriesCounted,
+    Stepped,
+    TrainingEvent,
+    Unheard,
+)
 from radnet.training.request import TrainingRequest, TrainingTask
 
 shown = Console(stderr=True)
@@ -121,6 +129,10 @@ class TrainingDisplay:
             case SeriesCounted():
                 self._end()
                 self._list(event)
+            case LearnedBefore(known, scans):
+                self._end()
+                told = f"{known:,} of {scans:,} scans to judge by are left out: --start learned"
+                self._console.print(f"{told} from them, or from their patients", style="yellow")
             case Unheard(calls, reason):
                 self._end()
                 self._console.print(f"MLflow did not hear {calls} calls: {reason}", style="yellow")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radnet.datasets.bowel import gas_pockets
+from radnet.datasets.learned import voxel_digest
 from radnet.datasets.masks import mask_beside
 from radnet.datasets.patients import patient_of
 from radnet.datasets.reading import read_placed
@@ -54,6 +55,7 @@ class Case:
     enhanced: float  # median HU of the liver; nan without one
     phantom: bool
     patient: str = ""  # a digest; '': the only case of its patient
+    content: str = ""  # a digest of the voxels; '' of a phantom
 
 
 def make_case(
@@ -82,7 +84,8 @@ def make_case(
     gas = np.zeros(scanned.shape, np.int32)
     if not phantom:  # whose bowels hold none
         gas = gas_pockets(np.where(scanned, grid.array, np.float32(AIR_HU)))
-    return Case(name, grid.array, liver, scanned, gas, median, phantom)
+    content = "" if phantom else voxel_digest(image)
+    return Case(name, grid.array, liver, scanned, gas, median, phantom, content=content)
 
 
 def drawn_case(name: str, image: hd.Volume, drawn: Path) -> Case:

@@ -9,20 +9,21 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
 from radnet.datasets.batches import batch_length
+from radnet.datasets.learned import voxel_digest
 from radnet.datasets.manifest import Row
 from radnet.datasets.reading import read_files
 from radnet.datasets.samples import LONGEST, WHOLE, Sample
@@ -52,6 +53,12 @@ class Prepared:
     path: Path
     depth: int
     spacing_mm: float
+    content: str = ""  # digest of its voxels
+
+    @property
+    def patient(self) -> str:
+        """Return the digest of who it is of."""
+        return self.row.patient
 
 
 @dataclass(frozen=True)
@@ -115,8 +122,8 @@ def _prepared(cache: Path, row: Row) -> Prepared | Unusable:
         found = json.loads(told.read_text(encoding="utf-8"))
         if "reason" in found:
             return Unusable(row, str(found["reason"]))
-        if path.is_file():
-            return Prepared(row, path, int(found["depth"]), float(found["spacing_mm"]))
+        if path.is_file() and "content" in found:
+            return _of(row, path, found)
     try:
         volume = read_row(row)
         seen = classifier_input(volume, row.modality)
@@ -126,9 +133,18 @@ def _prepared(cache: Path, row: Row) -> Prepared | Unusable:
     with path.with_suffix(".partial").open("wb") as file:
         np.save(file, seen.array[: seen.depth].astype(np.float16))
     publish(path.with_suffix(".partial"), path)
-    spacing_mm = volume.spacing[0]
-    _write(told, json.dumps({"depth": seen.depth, "spacing_mm": spacing_mm}).encode())
-    return Prepared(row, path, seen.depth, spacing_mm)
+    found = {
+        "depth": seen.depth,
+        "spacing_mm": volume.spacing[0],
+        "content": voxel_digest(volume),
+    }
+    _write(told, json.dumps(found).encode())
+    return _of(row, path, found)
+
+
+def _of(row: Row, path: Path, found: Mapping[str, Any]) -> Prepared:
+    depth, spacing_mm = int(found["depth"]), float(found["spacing_mm"])
+    return Prepared(row, path, depth, spacing_mm, str(found["content"]))
 
 
 def _key(row: Row) -> str:
@@ -148,7 +164,7 @@ class Archive:
     """Prepared series as a pool of batches: mapped from disk, no collection dominates."""
 
     def __init__(self, series: Sequence[Prepared]) -> None:
-        self._series = series
+        self.series = series
         self.lengths = np.array(
             [batch_length(one.depth, _longest(one.row)) for one in series], np.int64
         )
@@ -157,11 +173,11 @@ class Archive:
 
     def __len__(self) -> int:
         """Return how many series there are."""
-        return len(self._series)
+        return len(self.series)
 
     def __getitem__(self, index: int) -> Sample:
         """Return one series with its labels; slices are known only to miss a region."""
-        one = self._series[index]
+        one = self.series[index]
         image = np.load(one.path, mmap_mode="r")
         row = one.row
         scan = np.array(_regions(row.coverage), np.float32)
@@ -177,11 +193,12 @@ class Archive:
             scan,
             slices,
             row.patient,
+            one.content,
         )
 
     def truths(self) -> dict[str, NDArray[np.float32]]:
         """Return the labels of every series as `Sample` numbers them, without their arrays."""
-        rows = [one.row for one in self._series]
+        rows = [one.row for one in self.series]
         regions = [_regions(row.coverage) for row in rows]
         return {
             "sequence": np.array([_index(Weighting, row.sequence) for row in rows], np.float32),

@@ -12,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from radnet.datasets.learned import voxel_digest
 from radnet.datasets.masks import mask_beside
+from radnet.datasets.patients import patient_of
 from radnet.datasets.scans import Scan, files, read_manifest, read_scan
 from radnet.datasets.seen import UNKNOWN, Seen, covered, read_seen
 from radnet.inference.preparation import (
@@ -46,6 +48,7 @@ class Sample:
     scan: NDArray[np.float32]  # (9,)
     slices: NDArray[np.float32]  # (slice, 9)
     patient: str = ""  # a digest; '': the only sample of its patient
+    content: str = ""  # a digest of the voxels; '' of a phantom
 
     @property
     def longest(self) -> int:
@@ -151,6 +154,8 @@ def real_sample(folder: Path, scan: Scan, seen: Seen | None = None) -> Sample:
         spacing_mm,
         labels,
         slices,
+        patient_of(scan, files(folder, scan)),
+        voxel_digest(volume),
     )
 
 

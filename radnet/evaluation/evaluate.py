@@ -1,19 +1,22 @@
 """One evaluation from its request to its figures, and the files that were asked for."""
 
+import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from radnet.datasets.lits import lits_volumes
 from radnet.errors import DataError, UsageError
 from radnet.evaluation import scoring
+from radnet.evaluation.intervals import patients_of
 from radnet.evaluation.report_card import tables
 from radnet.evaluation.report_page import page
 from radnet.evaluation.scorecard import Line, scorecard
 from radnet.evaluation.scoring import About, ScanReport
+from radnet.evaluation.strangers import other_manifest, strangers
 from radnet.inference.classifier import Classifier
 from radnet.inference.conversion import unkept
 from radnet.inference.segmenter import LiverSegmenter
@@ -147,11 +150,14 @@ def evaluate(request: EvaluationRequest, report: Callable[[EvaluationEvent], Non
     judged = request.liver or shipped(LEFT_OUT)
     segmenter = LiverSegmenter.load(judged, classifier, "auto", unkept)
     report(Loaded(segmenter.record.get("left_out") is not False))
+    who = strangers(
+        request.classifier or shipped("classifier"), classifier.record, judged, segmenter.record
+    )
     refused: list[str] = []
     source = (
-        scoring.table_reports(request.manifest, classifier, segmenter, refused)
+        scoring.table_reports(request.manifest, classifier, segmenter, refused, who)
         if request.manifest
-        else scoring.reports(request.data, classifier, segmenter, refused)
+        else scoring.reports(request.data, classifier, segmenter, refused, who)
     )
     found = []
     for number, one in enumerate(source.reports, start=1):
@@ -160,16 +166,32 @@ def evaluate(request: EvaluationRequest, report: Callable[[EvaluationEvent], Non
         report(Scored(number, source.count))
     report(Refused(tuple(refused)))
     if not found:
-        raise DataError(f"{request.name}: no scan to judge")
+        reason = f" but {len(who.excluded)} that was learned from" if who.excluded else ""
+        raise DataError(f"{request.name}: no scan to judge{reason}")
+    people = patients_of([one.patient for one in found]).count
+    records = (("classifier", classifier.record), ("liver", segmenter.record))
     about = About(
         f"{classifier.name} {classifier.digest[:12]}, {segmenter.name} {segmenter.digest[:12]} "
-        f"on {len(found)} scans of {request.name}; {len(refused)} more refused",
+        f"on {len(found)} scans of {request.name} ({people} patients); {len(refused)} more "
+        f"refused, {len(who.excluded)} not scored because they were learned from",
         tuple(refused),
+        tuple(who.excluded),
+        (*who.remarks(), *_other_manifests(request.manifest, records)),
         labels_from_headers=request.manifest is not None,
     )
     evaluation = Evaluation(found, scorecard(found), about)
     _write(request, evaluation)
     return evaluation
+
+
+def _other_manifests(
+    manifest: Path | None, records: Sequence[tuple[str, Mapping[str, Any]]]
+) -> list[str]:
+    if manifest is None:
+        return []
+    digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    told = [other_manifest(network, record, digest) for network, record in records]
+    return [one for one in told if one]
 
 
 def _write(request: EvaluationRequest, found: Evaluation) -> None:

@@ -28,6 +28,10 @@ def tables(found: Sequence[ScanReport], lines: Sequence[Line], about: About) -> 
     parts = [f"<!-- made by `radnet evaluate --card`: {about.text} -->"]
     if about.refused:
         parts.append("Refused, not scored:\n\n" + "\n".join(f"* {why}" for why in about.refused))
+    if about.excluded:
+        told = "\n".join(f"* {why}" for why in about.excluded)
+        parts.append(f"Not scored, because it was learned from:\n\n{told}")
+    parts += about.remarks
     parts += [
         _table(CLASSES[:OURS], [cells(line)[:OURS] for line in lines]),
         f"Expected calibration error of the class heads: {percent(error)} %.",

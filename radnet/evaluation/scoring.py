@@ -10,14 +10,16 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
+from radnet.datasets.learned import voxel_digest
 from radnet.datasets.lits import LitsVolume, lits_volumes
-from radnet.datasets.manifest import Row, Split, read_table
+from radnet.datasets.manifest import Row, read_table
 from radnet.datasets.masks import mask_beside, mask_on
 from radnet.datasets.patients import patient_of
 from radnet.datasets.prepared import read_row
 from radnet.datasets.scans import Scan, digest, files, read_manifest
 from radnet.errors import DataError, UnusableVolumeError
 from radnet.evaluation.liver_score import compare
+from radnet.evaluation.strangers import Strangers
 from radnet.harvest.label_scan import manufacturer
 from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.recognise import Recognised, recognise_scan
@@ -88,12 +90,18 @@ class About:
 
     Attributes
     ----------
+    excluded
+        Scans, and livers, that were not scored because they had been learned from.
+    remarks
+        What else a reader must know of the weights and these scans.
     labels_from_headers
         Whether the truth was read from headers, as that of a manifest is.
     """
 
     text: str
     refused: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     labels_from_headers: bool = False
 
 
@@ -125,14 +133,31 @@ class Judged:
     reports: Iterator[ScanReport | None]
 
 
+@dataclass(frozen=True)
+class Networks:
+    """What is judged, and what it learned from."""
+
+    classifier: Classifier
+    segmenter: LiverSegmenter
+    strangers: Strangers
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a scan lies: its data folder, and its files."""
+
+    folder: Path
+    files: list[Path]
+
+
 def reports(
     folders: Sequence[Path],
     classifier: Classifier,
     segmenter: LiverSegmenter,
     unusable: list[str],
-    role: str = "test",
+    strangers: Strangers,
 ) -> Judged:
-    """Return a report of every scan of `role`, in the order of the folders and manifests.
+    """Return a report of every left-out scan, in the order of the folders and manifests.
 
     DICOM is read as it is when served: what the node refuses is no part of the figures.
 
@@ -140,12 +165,15 @@ def reports(
     ----------
     unusable
         Which scan could not be judged, and why, is added here.
+    strangers : Strangers
+        Who was learned from is not scored, and is noted there.
     """
+    networks = Networks(classifier, segmenter, strangers)
     work = [
-        (scan.name, partial(_folder_report, one, scan, paths, classifier, segmenter))
+        (scan.name, partial(_folder_report, Place(one, paths), scan, networks))
         for one in folders
         for scan, paths in _scans(one)
-        if scan.role == role
+        if scan.role == "test"
     ]
     return Judged(len(work), _each(work, unusable))
 
@@ -176,7 +204,7 @@ def _lits_scan(volume: LitsVolume) -> Scan:
 
 
 def _each(
-    work: Sequence[tuple[str, Callable[[], ScanReport]]], unusable: list[str]
+    work: Sequence[tuple[str, Callable[[], ScanReport | None]]], unusable: list[str]
 ) -> Iterator[ScanReport | None]:
     for name, judge in work:
         try:
@@ -186,26 +214,33 @@ def _each(
             yield None
 
 
-def _folder_report(
-    folder: Path, scan: Scan, paths: list[Path], classifier: Classifier, segmenter: LiverSegmenter
-) -> ScanReport:
+def _folder_report(place: Place, scan: Scan, networks: Networks) -> ScanReport | None:
+    patient = patient_of(scan, place.files)
     if scan.kind == "dicom":
-        source = read_scan_file(folder / "dicom" / scan.name)
-        found = recognise_scan(source, UNKNOWN_BELOW, classifier)
+        source = read_scan_file(place.folder / "dicom" / scan.name)
+        found = recognise_scan(source, UNKNOWN_BELOW, networks.classifier)
         if found.prediction is None:
             raise UnusableVolumeError(found.unusable)
-        said, patient = verdicts(scan, found.prediction), patient_of(scan, paths)
-        return ScanReport(scan, said, None, found.prediction, _vendor(paths[0]), patient, found)
-    source = read_scan_file(paths[0], scan.modality)
+        if networks.strangers.known("classifier", scan.name, voxel_digest(source.seen()), patient):
+            return None
+        said, vendor = verdicts(scan, found.prediction), _vendor(place.files[0])
+        return ScanReport(scan, said, None, found.prediction, vendor, patient, found)
+    source = read_scan_file(place.files[0], scan.modality)
     if source.doubt:
         raise UnusableVolumeError(source.doubt)
-    prediction = classifier.classify(source.seen(), scan.modality)
+    content = voxel_digest(source.seen())
+    if networks.strangers.known("classifier", scan.name, content, patient):
+        return None
+    prediction = networks.classifier.classify(source.seen(), scan.modality)
     score = None
-    if scan.kind == "liver pair" and is_stranger(scan, segmenter.record):
+    if (
+        scan.kind == "liver pair"
+        and is_stranger(scan, networks.segmenter.record)
+        and not networks.strangers.known("liver", scan.name, content, patient)
+    ):
         volume = source.volume()
-        score = liver_score(volume, mask_beside(volume, *paths), segmenter)
-    said = verdicts(scan, prediction)
-    return ScanReport(scan, said, score, prediction, patient=patient_of(scan, paths))
+        score = liver_score(volume, mask_beside(volume, *place.files), networks.segmenter)
+    return ScanReport(scan, verdicts(scan, prediction), score, prediction, patient=patient)
 
 
 def is_stranger(scan: Scan, record: Mapping[str, Any]) -> bool:
@@ -238,24 +273,30 @@ def table_reports(
     classifier: Classifier,
     segmenter: LiverSegmenter,
     unusable: list[str],
-    side: Split = "test",
+    strangers: Strangers,
 ) -> Judged:
-    """Return a report of every series on one side of a Parquet manifest.
+    """Return a report of every series on the test side of a Parquet manifest.
 
     Parameters
     ----------
     unusable
         Why a series could not be judged is added here.
+    strangers : Strangers
+        Who was learned from is not scored, and is noted there.
     """
+    networks = Networks(classifier, segmenter, strangers)
     work = [
-        (row.series_instance_uid, partial(_row_report, row, classifier, segmenter))
-        for row in read_table(manifest, side)
+        (row.series_instance_uid, partial(_row_report, row, networks))
+        for row in read_table(manifest, "test")
     ]
     return Judged(len(work), _each(work, unusable))
 
 
-def _row_report(row: Row, classifier: Classifier, segmenter: LiverSegmenter) -> ScanReport:
+def _row_report(row: Row, networks: Networks) -> ScanReport | None:
     volume = read_row(row)
+    seen = (row.series_instance_uid, voxel_digest(volume), row.patient)
+    if networks.strangers.known("classifier", *seen):
+        return None
     scan = Scan(
         row.series_instance_uid,
         "liver pair" if row.mask else "dicom",
@@ -269,10 +310,10 @@ def _row_report(row: Row, classifier: Classifier, segmenter: LiverSegmenter) -> 
         row.licence,
         "test",
     )
-    prediction = classifier.classify(volume, row.modality)
+    prediction = networks.classifier.classify(volume, row.modality)
     score = None
-    if row.mask and row.modality == "CT":
-        score = liver_score(volume, mask_on(volume, row.mask), segmenter)
+    if row.mask and row.modality == "CT" and not networks.strangers.known("liver", *seen):
+        score = liver_score(volume, mask_on(volume, row.mask), networks.segmenter)
     said = verdicts(scan, prediction)
     return ScanReport(scan, said, score, prediction, row.manufacturer, row.patient)
 

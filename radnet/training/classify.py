@@ -1,6 +1,6 @@
 """Train the classifier; reads from top to bottom."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,6 @@ from radnet.datasets.samples import (
     collate,
     known,
     phantom_samples,
-    real_samples,
 )
 from radnet.network.build import classifier_network
 from radnet.network.heads import Heads, RadNet, WithFeatures, scan_coverage, split
@@ -150,8 +149,7 @@ def look(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads, Sa
 def start(
     plan: Plan,
     weights: Path | None = None,
-    data: Sequence[Path] = (),
-    archive: Pool | None = None,
+    real: Pool | None = None,
 ) -> tuple[RadNet | RadNet2020, Batches]:
     """Return the network and its endless batches of phantoms and real scans.
 
@@ -159,10 +157,8 @@ def start(
     ----------
     weights
         A classifier to go on from, or MedicalNet's encoder (``.pth``); a fresh network without.
-    data
-        Folders of a handful of real scans, kept in memory.
-    archive
-        Prepared series of a manifest, instead of `data`.
+    real
+        A handful of real scans in memory, or prepared series of a manifest.
 
     Raises
     ------
@@ -177,8 +173,8 @@ def start(
         fill(net, load_weights(weights, "classifier"), weights.name)
     seed = here().seed(plan.seed)
     phantoms = HeldSamples(phantom_samples(plan.phantoms, seed=1_000_000 * (seed + 1)))
-    real = archive or HeldSamples(real_samples(data))
-    share = ARCHIVE_SHARE if archive else REAL_SHARE
+    real = real or HeldSamples([])
+    share = REAL_SHARE if isinstance(real, HeldSamples) else ARCHIVE_SHARE
 
     def following(first: int) -> Iterator[SampleBatch]:
         return ahead(batches(phantoms, real, plan.batch, seed, first=first, real_share=share))

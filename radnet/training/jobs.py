@@ -4,12 +4,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from torch import nn
 
 from radnet.datasets import liver_sets
 from radnet.datasets.balance import EVEN, balance
+from radnet.datasets.batches import HeldSamples
+from radnet.datasets.learned import Known, Learned, learned_by
 from radnet.datasets.liver_cases import liver_phantoms
 from radnet.datasets.manifest import read_table
 from radnet.datasets.prepared import Archive, prepare
@@ -22,11 +24,12 @@ from radnet.inference.preparation import (
     LIVER_SPACING_MM,
     LIVER_WINDOW,
 )
+from radnet.network.weights_file import read_weights_file, task_of
 from radnet.training import classify, transfer
 from radnet.training.loop import Progress
 from radnet.training.ranks import here, wait_for_all
 from radnet.training.recalibrate import calibrated
-from radnet.training.report import Began, Preparing, Report, SeriesCounted, Stage
+from radnet.training.report import Began, LearnedBefore, Preparing, Report, SeriesCounted, Stage
 from radnet.training.request import TrainingRequest, TrainingTask
 
 MOST_JUDGED: Final = 500  # validation series that are kept in memory
@@ -36,6 +39,7 @@ GLANCE: Final = 24  # held-out samples that are looked at while training
 WATCHED: Final = ("sequence", "plane", "contrast", "coverage exact")  # drawn over the steps
 
 Scores = dict[str, float]
+S = TypeVar("S", bound=Known)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Job:
         What the weights say of themselves before it.
     glance
         Returns a few scores of `net` on held-out scans, while training.
+    learned
+        Which scans it learns from, or is calibrated on.
     judging, judge
         What comes last: returns the part of the record that tells what `net` is worth, and
         scores.
@@ -61,6 +67,7 @@ class Job:
     steps: Iterator[Progress]
     record: dict[str, Any]
     glance: Callable[[], Scores]
+    learned: Learned
     judging: Stage
     judge: Callable[[], tuple[dict[str, Any], Scores]]
 
@@ -73,8 +80,11 @@ def classifier_job(request: TrainingRequest, report: Report, first: bool) -> Job
         plan = replace(plan, phantoms=request.phantoms, held_out=max(8, request.phantoms // 4))
     record = request.record() | {"spacing_mm": CLASSIFIER_SPACING_MM, "temperature": {}}
     archive, validation = _archive(request.manifest, report) if request.manifest else (None, [])
+    before = begun_from(request.start, "classifier")
+    validation = unknown_to(before, validation, report)
     report(Began(Stage.READING))
-    net, batches = classify.start(plan, request.start, request.data, archive)
+    real = [] if archive else real_samples(request.data)
+    net, batches = classify.start(plan, request.start, archive or HeldSamples(real))
     held_out = classify.held_out_phantoms(plan) if first else []
     weigh = balance(archive.truths()) if archive else EVEN
     seen = (validation or held_out)[:GLANCE]
@@ -83,12 +93,12 @@ def classifier_job(request: TrainingRequest, report: Report, first: bool) -> Job
         return _heads(calibration.scores(*classify.predict(net, seen)))
 
     def judge() -> tuple[dict[str, Any], Scores]:
-        learned = [] if archive else real_samples(request.data)
-        found = calibrated(net, held_out, validation, learned)
+        found = calibrated(net, held_out, validation, real)
         return found, _heads(found["held_out"])
 
     steps = classify.train(net, batches, plan, request.checkpoint, weigh)
-    return Job(net, steps, record, glance, Stage.CALIBRATING, judge)
+    learned = before.beside(archive.series if archive else real).beside(validation)
+    return Job(net, steps, record, glance, learned, Stage.CALIBRATING, judge)
 
 
 def _archive(manifest: Path, report: Report) -> tuple[Archive, Sequence[Sample]]:
@@ -133,6 +143,8 @@ def liver_job(request: TrainingRequest, report: Report, _first: bool) -> Job:
     sets = (request.manifest,) if request.manifest else request.data
     learn, left_out = liver_sets.learn_and_judge(sets, plan.roles)
     net, batches = transfer.start(plan, learn, request.start)
+    before = begun_from(request.start, "classifier", "liver")
+    left_out = unknown_to(before, left_out, report)
     held_out = left_out or liver_phantoms(max(1, plan.phantoms // JUDGED), HELD_OUT_SEED)
     patches = liver_score.fixed_patches(held_out)
 
@@ -145,7 +157,27 @@ def liver_job(request: TrainingRequest, report: Report, _first: bool) -> Job:
         return {"held_out": found, "judged_on": judged_on}, {"Dice": found.get("dice", math.nan)}
 
     steps = transfer.train(net, batches, plan, request.checkpoint)
-    return Job(net, steps, record, glance, Stage.SCORING, judge)
+    return Job(net, steps, record, glance, before.beside(learn), Stage.SCORING, judge)
+
+
+def begun_from(start: Path | None, *tasks: str) -> Learned:
+    """Return what the weights to begin with learned from; all others' scans are untold."""
+    if start is None:
+        return Learned()
+    task = task_of(start)
+    if task in tasks:
+        found = learned_by(start, read_weights_file(start, task).record)
+        if found is not None:
+            return found
+    return Learned(untold=(start.name,))
+
+
+def unknown_to(before: Learned, scans: Sequence[S], report: Report) -> list[S]:
+    """Return the scans that are strangers to the weights to begin with; tell of the others."""
+    strange = [one for one in scans if not before.why(one.content, one.patient)]
+    if len(strange) < len(scans):
+        report(LearnedBefore(len(scans) - len(strange), len(scans)))
+    return strange
 
 
 JOBS: Final[Mapping[TrainingTask, Callable[[TrainingRequest, Report, bool], Job]]] = {

@@ -53,7 +53,15 @@ class Unheard:
     reason: str
 
 
-TrainingEvent = Began | Preparing | SeriesCounted | Stepped | Unheard
+@dataclass(frozen=True)
+class LearnedBefore:
+    """How many scans to judge by the weights to begin with learned from, of how many."""
+
+    known: int
+    scans: int
+
+
+TrainingEvent = Began | Preparing | SeriesCounted | LearnedBefore | Stepped | Unheard
 Report = Callable[[TrainingEvent], None]
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from radnet.datasets.learned import DIGEST, keep_learned
 from radnet.errors import RadnetError
 from radnet.network.weights import save_weights
 from radnet.training.jobs import JOBS, Job
@@ -85,7 +86,8 @@ def _kept(request: TrainingRequest, job: Job, report: Report) -> Trained:
             journal.write()
         report(Began(job.judging))
         found, scores = job.judge()
-        record = job.record | found | steps
+        record = job.record | found | steps | {DIGEST: job.learned.digest()}
+        keep_learned(request.out, job.learned)
         save_weights(request.out, job.net, record)
         journal.scores(steps["steps"], scores)
     request.checkpoint.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from radnet.datasets.learned import learned_by
 from radnet.errors import DataError, RadnetError, UsageError
 from radnet.network.presets import PRESETS
 from radnet.network.weights import load_weights
@@ -50,6 +51,9 @@ def test_a_training_reports_and_prints_nothing(
     kept = load_weights(trained.out, "liver").record
     assert kept["steps"] == trained.record["steps"] == 2
     assert kept["judged_on"] == "left-out scans"
+    learned = learned_by(trained.out, kept)
+    assert learned
+    assert len(learned.scans) == 3
     assert kept["held_out"] == trained.record["held_out"]
     assert trained.first
     assert not request_.checkpoint.exists()

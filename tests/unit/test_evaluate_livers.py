@@ -9,10 +9,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from radnet.datasets.learned import Learned, voxel_digest
 from radnet.datasets.liver_cases import real_cases
+from radnet.datasets.patients import patient_key
+from radnet.datasets.reading import read_placed
 from radnet.errors import DataError
 from radnet.evaluation.scorecard import scorecard
 from radnet.evaluation.scoring import ScanReport, reports, split_record
+from radnet.evaluation.strangers import Strangers
 from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.segmenter import LiverMask, LiverSegmenter
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
@@ -45,11 +49,14 @@ class Sure:
         return LiverMask(np.asarray(volume.array) > 30, (0, 1), 0.9)
 
 
-def judged(folder: Path, *, left_out: bool = True) -> tuple[list[ScanReport], list[str]]:
+def judged(
+    folder: Path, who: Strangers | None = None, *, left_out: bool = True
+) -> tuple[list[ScanReport], list[str]]:
     """Return the reports of `folder`, and what was refused."""
     refused: list[str] = []
     sure = Sure(left_out=left_out)
-    found = reports([folder], cast("Classifier", sure), cast("LiverSegmenter", sure), refused)
+    networks = cast("Classifier", sure), cast("LiverSegmenter", sure)
+    found = reports([folder], *networks, refused, who or Strangers())
     return [one for one in found.reports if one is not None], refused
 
 
@@ -146,6 +153,43 @@ def test_no_liver_is_scored_with_weights_that_learned_from_it(tmp_path: Path) ->
     found, _ = judged(lits(tmp_path, 4), left_out=False)
 
     assert [one.liver for one in found] == [None]
+
+
+def test_a_scan_that_the_weights_learned_from_is_not_scored(tmp_path: Path) -> None:
+    """It was, without a word; under another name, stored the other way round, it is the same."""
+    folder = lits(tmp_path / "set", 8)
+    stored = nib.Nifti1Image.from_filename(folder / "volume-3.nii.gz")
+    turned = np.array(stored.affine) @ np.diag([-1.0, 1, 1, 1])
+    turned[:3, 3] = (stored.affine @ [stored.shape[0] - 1, 0, 0, 1])[:3]
+    copy = tmp_path / "copy.nii"
+    nib.save(nib.Nifti1Image(np.asarray(stored.dataobj)[::-1], turned), copy)
+    known = Learned(frozenset({voxel_digest(read_placed(copy))}))
+
+    by_classifier, by_liver = Strangers(classifier=known), Strangers(liver=known)
+    (other,), refused = judged(folder, by_classifier)
+    first, second = judged(folder, by_liver)[0]
+
+    assert (other.scan.name, refused) == ("volume-7.nii.gz", [])
+    assert by_classifier.excluded == [
+        "volume-3.nii.gz: scan not scored, the classifier learned from these very voxels"
+    ]
+    assert (first.liver, bool(first.verdicts)) == (None, True)
+    assert second.liver is not None
+    assert by_liver.excluded == [
+        "volume-3.nii.gz: liver not scored, the liver learned from these very voxels"
+    ]
+
+
+def test_nor_is_another_scan_of_a_patient_it_learned_from(tmp_path: Path) -> None:
+    """Who it is of stands in the frozen split of the folder."""
+    folder = lits(tmp_path, 8)
+    (folder / "split.csv").write_text("volume,patient,side\nvolume-3,anna,test\n")
+    who = Strangers(classifier=Learned(patients=frozenset({patient_key("anna")})))
+
+    found, _ = judged(folder, who)
+
+    assert [one.scan.name for one in found] == ["volume-7.nii.gz"]
+    assert "learned from its patient" in who.excluded[0]
 
 
 def test_a_segmentation_of_another_scan_is_refused_by_name(tmp_path: Path) -> None:

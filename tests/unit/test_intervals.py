@@ -93,7 +93,14 @@ def scans(count: int) -> tuple[Heads, SampleBatch]:
     none, cells = torch.full((count,), -1), torch.zeros(count, 1, 9)
     heads = Heads(torch.zeros(count, 7), sure, torch.zeros(count, 2), none.float(), cells)
     return heads, SampleBatch(
-        torch.zeros(0), none, truth, none, none.float(), torch.zeros(count, 9), torch.zeros(0)
+        torch.zeros(0),
+        none,
+        truth,
+        none,
+        none.float(),
+        torch.zeros(count, 9),
+        torch.zeros(0),
+        torch.zeros(0),
     )
 
 

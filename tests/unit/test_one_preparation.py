@@ -24,6 +24,7 @@ from radnet.datasets.prepared import Archive, prepare
 from radnet.datasets.samples import Sample, collate, real_sample
 from radnet.datasets.scans import read_manifest
 from radnet.evaluation import scoring
+from radnet.evaluation.strangers import Strangers
 from radnet.inference.classifier import Classifier
 from radnet.inference.preparation import (
     CLASSIFIER_SPACING_MM,
@@ -169,7 +170,7 @@ def served(paths: list[Path]) -> Array:
 def scored(folder: Path) -> Array:
     """Return what `radnet evaluate --data` shows the network."""
     spy, refused = Spy(), list[str]()
-    found = scoring.reports([folder], classifier(spy), SpySegmenter(), refused)
+    found = scoring.reports([folder], classifier(spy), SpySegmenter(), refused, Strangers())
     assert (len(list(found.reports)), refused) == (1, [])
     return spy.last()
 
@@ -177,7 +178,7 @@ def scored(folder: Path) -> Array:
 def scored_row(manifest: Path) -> Array:
     """Return what `radnet evaluate --manifest` shows the network."""
     spy, refused = Spy(), list[str]()
-    found = scoring.table_reports(manifest, classifier(spy), SpySegmenter(), refused)
+    found = scoring.table_reports(manifest, classifier(spy), SpySegmenter(), refused, Strangers())
     assert (len(list(found.reports)), refused) == (1, [])
     return spy.last()
 
@@ -258,7 +259,7 @@ def test_the_liver_network_learns_what_it_is_shown(letters: str, tmp_path: Path)
     (case,) = real_cases(tmp_path, frozenset({"train"}))
     (tmp_path / "MANIFEST.csv").write_text(f"{HEAD}\n{row}test only\n", encoding="utf-8")
     scoring_spy, serving_spy = SpySegmenter(), SpySegmenter()
-    list(scoring.reports([tmp_path], classifier(Spy()), scoring_spy, []).reports)
+    list(scoring.reports([tmp_path], classifier(Spy()), scoring_spy, [], Strangers()).reports)
     serving_spy.segment(read_scan_file(ct, "CT").volume())
 
     assert case.hounsfield.tobytes() == serving_spy.seen[0].tobytes()

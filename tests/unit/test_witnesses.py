@@ -13,6 +13,7 @@ from radnet.evaluation.report_card import tables
 from radnet.evaluation.report_page import page
 from radnet.evaluation.scorecard import scorecard
 from radnet.evaluation.scoring import About, ScanReport, reports
+from radnet.evaluation.strangers import Strangers
 from radnet.evaluation.witnesses import coverage_right, remark, tallies, witness_rows
 from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.fusion import fuse_witnesses
@@ -98,7 +99,7 @@ def judged(folder: Path) -> tuple[list[ScanReport], list[str], Stub]:
     """Return the reports of `folder`, what was refused, and the classifier."""
     stub, refused = Stub(), list[str]()
     given = cast("Classifier", stub), cast("LiverSegmenter", None)
-    found = reports([folder], *given, refused)
+    found = reports([folder], *given, refused, Strangers())
     assert found.count == 2
     return [one for one in found.reports if one is not None], refused, stub
 
