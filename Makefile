@@ -56,8 +56,8 @@ soak: $(INSTALLED)
 peers:
 	bash .ci/peers.sh
 
-pacs: peers
-	bash orthanc/start.sh
+pacs: peers $(INSTALLED)
+	VENV=$(VENV) bash orthanc/start.sh
 
 references: $(INSTALLED)
 	$(BIN)/python -m node.cli.references deploy

@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
-# Install the peers of the tests on Debian or Ubuntu: dcmtk, dicom3tools, PostgreSQL, and an
-# Orthanc 1.12 in .peers/orthanc. Orthanc is unpacked into a folder of its own (nothing of it is installed on the
-# host), because Debian 12 has 1.10, which knows no labels. Quick when everything is there.
+# Install the peers of the tests on Debian or Ubuntu: dcmtk, dicom3tools, PostgreSQL, Chromium, an
+# Orthanc 1.12 in .peers/orthanc and an OHIF 3.12 in .peers/ohif. Orthanc is unpacked into a folder
+# of its own (nothing of it is installed on the host), because Debian 12 has 1.10, which knows no
+# labels. Quick when everything is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly orthanc_release=trixie
 readonly orthanc_packages=(orthanc orthanc-dicomweb orthanc-gdcm libc6)
-readonly host_packages=(dcmtk dicom3tools postgresql)
+readonly host_packages=(dcmtk dicom3tools postgresql chromium)
 readonly keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 readonly prefix="$PWD/.peers/orthanc"
+# 3.13.2 shows a segmentation garbled where rows x columns is no multiple of 8.
+readonly ohif_release=3.12.10
+readonly ohif_sha512=d24b85eba32af5cf5d303fbe6d4b138ccac9a57270699873f41e2e4b6e380dac008d2913c0860553dde9c4fb915108b16918bb4001e517715ed6ab9d06566b98
+readonly ohif="$PWD/.peers/ohif"
 
 say() { echo "peers: $*" >&2; }
 
@@ -103,6 +108,34 @@ install_orthanc() {
     mv "$work/new" "$prefix"
 }
 
+# The package holds the site as it is served; a third of it is for what nobody opens here:
+# neural networks in the page, microscopy, maps of its sources.
+install_ohif() {
+    if [[ -r $ohif/release && $(<"$ohif/release") == "$ohif_release" ]]; then
+        say "OHIF: there"
+        return
+    fi
+    if ! command -v npm >/dev/null; then
+        say "installing npm, which fetches OHIF"
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get -qq -y install --no-install-recommends npm >/dev/null
+    fi
+    say "fetching OHIF $ohif_release"
+    local work archive
+    mkdir -p .peers
+    work="$(mktemp -d "$PWD/.peers/fetch.XXXXXX")"
+    trap 'rm -rf "$work"' RETURN
+    archive="$work/$(cd "$work" && npm pack --silent "@ohif/app@$ohif_release")"
+    echo "$ohif_sha512  $archive" | sha512sum --check --quiet
+    tar --extract --gzip --file "$archive" --directory "$work" \
+        --exclude='*.map' --exclude='package/dist/ort' \
+        --exclude='package/dist/dicom-microscopy-viewer' package/dist
+    echo "$ohif_release" >"$work/package/dist/release"
+    rm -rf "$ohif"
+    mv "$work/package/dist" "$ohif"
+}
+
 install_host_packages
 install_orthanc
+install_ohif
 say "$("$prefix/orthanc" --version 2>/dev/null | head -n 1)"

@@ -1,0 +1,60 @@
+// Settings of OHIF 3.12 on the PACS beside radnet-node; read by its index.html as they stand.
+// The data source is on the page's own origin: orthanc/viewer.py serves both.
+(() => {
+  let hanging; // the module below, once it is read
+
+  window.config = {
+    name: 'radnet-node',
+    routerBasename: null,
+    showStudyList: true,
+    maxNumberOfWebWorkers: 2,
+    showWarningMessageForCrossOrigin: false,
+    showCPUFallbackMessage: false,
+    showLoadingIndicator: true,
+    strictZSpacingForVolumeViewport: true,
+    investigationalUseDialog: { option: 'never' },
+    disableConfirmationPrompts: true, // else a segmentation asks "open?" before it is shown
+    maxNumRequests: { interaction: 20, thumbnail: 5, prefetch: 10 },
+    modes: [],
+    customizationService: {},
+    extensions: [
+      {
+        id: '@radnet/hanging',
+        async preRegistration() {
+          hanging = await import('/radnet/hanging.js');
+        },
+        getHangingProtocolModule: ({ servicesManager }) => hanging.protocols(servicesManager),
+      },
+    ],
+    modesConfiguration: {
+      '@ohif/mode-longitudinal': {
+        // Of several OHIF takes the first that fits the study; 'default' fits every study.
+        hangingProtocol: { $set: ['@radnet/liver', 'default'] },
+      },
+    },
+    defaultDataSourceName: 'pacs',
+    dataSources: [
+      {
+        namespace: '@ohif/extension-default.dataSourcesModule.dicomweb',
+        sourceName: 'pacs',
+        configuration: {
+          friendlyName: 'PACS beside radnet-node',
+          name: 'pacs',
+          qidoRoot: '/dicom-web',
+          wadoRoot: '/dicom-web',
+          wadoUriRoot: '/wado',
+          imageRendering: 'wadors',
+          thumbnailRendering: 'wadors',
+          enableStudyLazyLoad: true,
+          qidoSupportsIncludeField: true,
+          supportsWildcard: true,
+          supportsFuzzyMatching: false,
+          supportsReject: false,
+          supportsStow: false, // one may look here; images come through the node
+          omitQuotationForMultipartRequest: true,
+          bulkDataURI: { enabled: true },
+        },
+      },
+    ],
+  };
+})();
