@@ -7,12 +7,16 @@ MINUTES ?= 10
 SEED ?= 10000
 ASSOCIATIONS ?= 10000
 BIN = $(VENV)/bin
+# Without byte code each of some hundred processes of the tests compiles the node anew.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALLED = $(VENV)/.installed
 
 RUNS ?= 3
 DATABASE ?= sqlite
 MUTANTS ?= 100
-WORKERS ?= 0
+# One process more for the tests than there are cores, for some wait for peers; each takes 1.5 GB.
+CORES = $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+WORKERS ?= $(shell echo $$(($(CORES) < 8 ? $(CORES) + 1 : 8)))
 TESTS ?=
 .PHONY: fuzz soak run test check peers pacs bench crash mutants picture references
 
@@ -29,7 +33,7 @@ $(INSTALLED): pyproject.toml
 run: $(INSTALLED)
 	RADNODE_LOG_LEVEL=warning $(BIN)/radnode demo $(if $(STUDY),'$(STUDY)') $(if $(ONCE),--once)
 
-# WORKERS=2 spreads the tests over processes, each with one thread for BLAS and torch.
+# WORKERS processes share the tests, each with one thread for BLAS and torch; WORKERS=0 is this one.
 test: $(INSTALLED)
 	$(if $(filter-out 0,$(WORKERS)),OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1) \
 		$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 25 $(TESTS)

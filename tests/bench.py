@@ -27,7 +27,6 @@ from node.receive.reception import Arrival, Reception
 from node.receive.spool import Intake, MemoryBudget
 from node.receive.statuses import StoreStatus
 from node.settings import FolderDestination, NodeSection, Rule, Settings
-from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 from node.store.paths import DERIVED
 from node.worker import Outside, build
@@ -35,6 +34,7 @@ from tests.due_time import Moment, note_looks, task_claimed
 from tests.made_ct import SERIES, STUDY, made_slice
 from tests.made_networks import AbdomenClassifier, SwitchableModel
 from tests.receiver import encoded
+from tests.store_rows import open_catalog
 
 RULES = (
     Rule(name="all", when="true", deliver=("pacs",)),
@@ -83,8 +83,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.moment = Moment(1000.0)
-        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}", self.moment)
-        self.catalog.upgrade()
+        self.catalog = open_catalog(f"sqlite:///{folder / 'catalog.sqlite'}", self.moment)
         self.files = InstanceFiles(folder)
         self.steadily = 0.0
         self.classifier = AbdomenClassifier()

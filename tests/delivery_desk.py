@@ -19,7 +19,6 @@ from node.model.work import WorkKind
 from node.networks import Networks
 from node.pipeline.engine import Engine
 from node.settings import FolderDestination, NodeSection, Settings
-from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 from node.worker import Outside, Worker, build
 from tests.due_time import Moment, note_looks
@@ -27,6 +26,7 @@ from tests.inline_jobs import HandEngine
 from tests.made_ct import MadeModel
 from tests.made_networks import NoClassifier
 from tests.outbound import STUDY, ct_slice, written
+from tests.store_rows import open_catalog
 
 Job = Callable[[], None]
 
@@ -54,8 +54,7 @@ class Desk:
     ) -> None:
         self.folder = folder
         self.moment = Moment(1000.0)
-        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}", self.moment)
-        self.catalog.upgrade()
+        self.catalog = open_catalog(f"sqlite:///{folder / 'catalog.sqlite'}", self.moment)
         self.local = time(12)
         self.destinations = dict(destinations)
         self.terms = {name: (terms or {}).get(name, Terms()) for name in destinations}

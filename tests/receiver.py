@@ -20,9 +20,9 @@ from node.deliver.dimse import DimseSender
 from node.receive.storage_scp import StorageScp
 from node.settings import NodeSection, ReceiveSection, Settings
 from node.settings.tls import ClientTls
-from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 from node.wire.requestor import make_requestor
+from tests.store_rows import open_catalog
 
 
 class Node:
@@ -32,8 +32,7 @@ class Node:
         self, folder: Path, receive: ReceiveSection | None = None, **sections: Any
     ) -> None:
         self.now = 1000.0
-        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}", lambda: self.now)
-        self.catalog.upgrade()
+        self.catalog = open_catalog(f"sqlite:///{folder / 'catalog.sqlite'}", lambda: self.now)
         self.files = InstanceFiles(folder)
         self._shut = False
         section = NodeSection(ae_title="RADNODE", bind="127.0.0.1", port=0, data=folder)

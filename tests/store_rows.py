@@ -1,8 +1,12 @@
 """Rows for the tests of the catalog, and a catalog to put them in."""
 
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
+
+import sqlalchemy as sa
 
 from node.model.records import StoredInstance
 from node.model.states import Origin
@@ -45,11 +49,31 @@ def uid(number: int) -> str:
     return stored(number).sop_instance_uid
 
 
+@cache
+def _empty_tables() -> bytes:
+    """Return a SQLite file with tables and no rows; the steps from version to version are slow."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "catalog.sqlite"
+        with closing(Catalog(f"sqlite:///{path}")) as made:
+            made.upgrade()
+        return path.read_bytes()
+
+
+def open_catalog(url: str, clock: Callable[[], float] | None = None) -> Catalog:
+    """Open a catalog; where there is none yet, begin with empty tables."""
+    path = Path(sa.make_url(url).database or "")
+    is_new = url.startswith("sqlite") and not path.exists()
+    made = Catalog(url, clock)
+    if is_new:
+        path.write_bytes(_empty_tables())
+    made.upgrade()
+    return made
+
+
 @contextmanager
 def catalog_on(url: str, clock: Callable[[], float] | None = None) -> Iterator[Catalog]:
     """Give an empty catalog in a database that others use after it."""
-    made = Catalog(url, clock)
-    made.upgrade()
+    made = open_catalog(url, clock)
     yield made
     with made.engine.begin() as connection:
         for table in metadata.sorted_tables:

@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.errors import StoreError
-from node.identity import SOFTWARE_VERSION
 from node.store.database_identity import DatabaseIdentity, End
 from node.store.private import private_database
+from node.store.unusable import plain, unusable
+from node.store.versions import versions
 
 BUSY_TIMEOUT_S = 30.0  # receiver and workers share the file; a writer waits for its turn
 BRIEFLY_S = 5.0
@@ -66,17 +62,19 @@ class Database:
         StoreError
             If the database cannot be reached or changed, or is of a newer version.
         """
-        config = migrations()
         try:
             with self._writer.begin() as connection:
                 if connection.dialect.name == "postgresql":
                     # Another process may be at it, and take long.
                     connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-                versions(connection, config)
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-        except (SQLAlchemyError, CommandError) as error:
+                found, newest = versions(connection)
+                if found != newest:
+                    # Alembic takes half a second to import, and most starts have nothing to do.
+                    from node.store.upgrading import upgrade
+
+                    upgrade(connection)
+        except SQLAlchemyError as error:
             raise unusable(self.engine.url, error) from error
 
     def reserve_log(self) -> None:
@@ -167,56 +165,6 @@ class Database:
         if self.engine.dialect.name == "postgresql":
             return postgresql.insert(table)
         return sqlite.insert(table)
-
-
-def migrations() -> Config:
-    """Return where Alembic finds the steps from version to version."""
-    config = Config()
-    config.set_main_option("script_location", "node.store:migrations")
-    return config
-
-
-def versions(connection: sa.Connection, config: Config) -> tuple[str, str]:
-    """Return the version of the tables, '' where there are none, and the one we need.
-
-    Raises
-    ------
-    StoreError
-        If this program does not know the version: it would not know what the tables mean.
-    """
-    steps = ScriptDirectory.from_config(config)
-    newest = steps.get_current_head() or ""
-    found = MigrationContext.configure(connection).get_current_heads()
-    known = {step.revision for step in steps.walk_revisions()}
-    if unknown := ", ".join(sorted(set(found) - known)):
-        raise StoreError(
-            f"{_shown(connection.engine.url)} is of a newer version: found {unknown}, expected at "
-            f"most {newest}, which is that of radnode {SOFTWARE_VERSION}; start the newer radnode "
-            "again, or put back the back-up from before its first start"
-        )
-    return ", ".join(found), newest
-
-
-def unusable(url: sa.URL, error: Exception) -> StoreError:
-    """Return the error that says which database cannot be used, why, and what was expected."""
-    expected = (
-        "a SQLite file in a folder that this user may write"
-        if url.get_backend_name() == "sqlite"
-        else "a PostgreSQL server that answers: start it, or correct the URL in the settings"
-    )
-    why = plain(error) if isinstance(error, SQLAlchemyError) else str(error)
-    return StoreError(
-        f"{_shown(url)} cannot be used: {' '.join(why.split())}; expected {expected}"
-    )
-
-
-def _shown(url: sa.URL) -> str:
-    return url.render_as_string(hide_password=True)
-
-
-def plain(error: SQLAlchemyError) -> str:
-    """Return the driver's message without the statement, whose values may be long."""
-    return str(getattr(error, "orig", None) or type(error).__name__)
 
 
 def _engine(url: str) -> sa.Engine:

@@ -8,7 +8,8 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.store.database import migrations, unusable, versions
+from node.store.unusable import unusable
+from node.store.versions import versions
 
 TIMEOUT_S: Final = 5
 """For a server that does not answer at all."""
@@ -35,7 +36,7 @@ def look_at_catalog(url: str) -> str:
     with _looking(url) as connection:
         if connection is None:
             return "none yet; the first start makes it"
-        found, newest = versions(connection, migrations())
+        found, newest = versions(connection)
     if found == newest:
         return f"ok, version {found}"
     return f"ok, version {found or 'none'}; the next start brings it to {newest}"

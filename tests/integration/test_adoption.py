@@ -24,6 +24,7 @@ from tests.bench import Bench, slices
 from tests.made_ct import SERIES, STUDY
 from tests.node_process import wait_for
 from tests.receiver import Node, running_receiver, send
+from tests.store_rows import open_catalog
 
 runner = CliRunner()
 
@@ -44,8 +45,7 @@ def sent(node: Node, *indices: int) -> list[int]:
 
 def adopted(folder: Path) -> tuple[Catalog, Adopted]:
     """Open the catalog of a folder anew, and take in what it does not know."""
-    catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
-    catalog.upgrade()
+    catalog = open_catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
     return catalog, Adoption(catalog, InstanceFiles(folder), lambda: 5000.0).adopt()
 
 
@@ -200,8 +200,7 @@ def test_a_receiver_that_starts_beside_its_own_catalog_looks_at_no_file(tmp_path
         assert sent(node, 0) == [0]
         assert not is_another(node.catalog, node.files)
     empty = InstanceFiles(tmp_path / "new")
-    catalog = Catalog(f"sqlite:///{tmp_path / 'new.sqlite'}")
-    catalog.upgrade()
+    catalog = open_catalog(f"sqlite:///{tmp_path / 'new.sqlite'}")
     assert not is_another(catalog, empty)
     catalog.close()
 

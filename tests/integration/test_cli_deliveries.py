@@ -12,7 +12,7 @@ from node.model.states import CircuitState, DeliveryState
 from node.model.work import WorkKind
 from node.store.catalog import Catalog
 from tests.due_time import batch_claimed, batches_due
-from tests.store_rows import SERIES, STUDY, stored
+from tests.store_rows import SERIES, STUDY, open_catalog, stored
 
 runner = CliRunner()
 UIDS = [stored(number).sop_instance_uid for number in range(1, 4)]
@@ -35,8 +35,7 @@ def config(tmp_path: Path) -> str:
 def catalog(tmp_path: Path, config: str) -> Catalog:
     """Give the catalog of that node, with three instances due at both destinations."""
     (tmp_path / "data").mkdir()
-    made = Catalog(f"sqlite:///{(tmp_path / 'data' / 'catalog.sqlite').resolve()}")
-    made.upgrade()
+    made = open_catalog(f"sqlite:///{(tmp_path / 'data' / 'catalog.sqlite').resolve()}")
     for number in range(1, 4):
         made.studies.record(stored(number), 100.0)
     for destination in ("pacs", "archive"):

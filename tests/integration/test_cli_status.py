@@ -12,7 +12,7 @@ from node.model.headers import HeaderSnapshot
 from node.store.catalog import Catalog
 from node.views import studies
 from node.views.state import StudyState
-from tests.store_rows import stored
+from tests.store_rows import open_catalog, stored
 
 runner = CliRunner()
 NAMED = ("4711", "Meier^Eva", "19700131", "ACC-1")
@@ -24,8 +24,7 @@ def config(tmp_path: Path) -> str:
     path = tmp_path / "node.toml"
     path.write_text('[node]\ndata = "data"\n', encoding="utf-8")
     (tmp_path / "data").mkdir()
-    catalog = Catalog(f"sqlite:///{(tmp_path / 'data' / 'catalog.sqlite').resolve()}")
-    catalog.upgrade()
+    catalog = open_catalog(f"sqlite:///{(tmp_path / 'data' / 'catalog.sqlite').resolve()}")
     snapshot = HeaderSnapshot(
         patient_id="4711",
         patient_name="Meier^Eva",

@@ -20,7 +20,6 @@ from node.model.work import Task, TaskKey, WorkKind
 from node.pipeline.commitments import CommitmentRequests, Committing
 from node.pipeline.due import DueWork, Handler, in_turn
 from node.pipeline.engine import Engine
-from node.store.catalog import Catalog
 from tests.commitment_peer import (
     CommitmentPeer,
     Request,
@@ -32,7 +31,7 @@ from tests.due_time import batches_due, pass_time
 from tests.inline_jobs import InlineJobs
 from tests.node_process import wait_for
 from tests.peers import free_port
-from tests.store_rows import STUDY, stored
+from tests.store_rows import STUDY, open_catalog, stored
 
 TIMEOUT_S = 100.0
 
@@ -42,8 +41,7 @@ class Node:
 
     def __init__(self, folder: Path, port: int, wait_s: float) -> None:
         self.now = 1000.0
-        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}", lambda: self.now)
-        self.catalog.upgrade()
+        self.catalog = open_catalog(f"sqlite:///{folder / 'catalog.sqlite'}", lambda: self.now)
         for number in range(3):
             one = stored(number)
             self.catalog.studies.record(one, 100.0)

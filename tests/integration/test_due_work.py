@@ -18,6 +18,7 @@ from node.store.catalog import Catalog
 from node.store.work.leases import LEASE_S
 from tests.lives import life
 from tests.node_process import wait_for
+from tests.store_rows import open_catalog
 
 KEY = TaskKey(WorkKind.REPORT, "SCANNER", "2.25.1")
 
@@ -28,8 +29,7 @@ class Worker:
     def __init__(self, folder: Path, engine: Engine, do: Callable[[Task], None]) -> None:
         self.now = 1000.0
         self.engine = engine
-        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}", lambda: self.now)
-        self.catalog.upgrade()
+        self.catalog = open_catalog(f"sqlite:///{folder / 'catalog.sqlite'}", lambda: self.now)
         self.buried: list[str] = []
         self.due = DueWork(engine, self.catalog.claims, "a", lambda: self.now)
         step = engine.step(do, "do")
@@ -206,8 +206,7 @@ def _die(*_: object) -> None:
 
 def _live(folder: Path, where: str) -> None:
     """Do what is due, in a process of its own; kill it where the test says."""
-    catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
-    catalog.upgrade()
+    catalog = open_catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
     engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "a")
     due = DueWork(engine, catalog.claims, "a")
 

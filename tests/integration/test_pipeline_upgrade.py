@@ -16,7 +16,7 @@ from pydicom.uid import SegmentationStorage
 from node.model.keys import RevisionKey
 from node.model.work import WorkKind, recognition_of
 from node.pipeline.engine import LIVE_STATES, Engine
-from node.store.database import migrations
+from node.store.upgrading import migrations
 from tests.bench import Bench, slices
 from tests.due_time import task_claimed
 from tests.made_ct import SERIES

@@ -17,11 +17,11 @@ from node.settings import ReceiveSection
 from node.settings.tls import ClientTls
 from node.settings.trust import Source, TlsSection
 from node.store.access import LIMIT, OTHERS, Rejected
-from node.store.catalog import Catalog
 from tests.certificates import Authority
 from tests.node_process import wait_for
 from tests.outbound import ct_slice
 from tests.receiver import running_receiver, send, sender
+from tests.store_rows import open_catalog
 
 HERE = Source(ae_title="SCANNER", networks=(ip_network("127.0.0.0/8"),))
 ELSEWHERE = Source(ae_title="SCANNER", networks=(ip_network("10.0.0.0/8"),))
@@ -132,8 +132,7 @@ def test_a_gate_that_fails_stays_shut(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_flood_of_titles_does_not_fill_the_disk(tmp_path: Path) -> None:
     """Rows are bounded; what was there stays."""
-    catalog = Catalog(f"sqlite:///{tmp_path / 'c.sqlite'}")
-    catalog.upgrade()
+    catalog = open_catalog(f"sqlite:///{tmp_path / 'c.sqlite'}")
     for number in range(LIMIT + 5):
         catalog.access.note_rejection(Rejected(f"T{number}", "RADNODE", "192.0.2.1", "x"), number)
     rows = catalog.access.rejections()
@@ -148,8 +147,7 @@ def test_radnode_sources_shows_who_came_and_how_to_let_them_in(tmp_path: Path) -
     config = tmp_path / "node.toml"
     config.write_text('[node]\ndata = "data"\n[[sources]]\nae_title = "CT1"\n', encoding="utf-8")
     (tmp_path / "data").mkdir()
-    catalog = Catalog(f"sqlite:///{tmp_path / 'data' / 'catalog.sqlite'}")
-    catalog.upgrade()
+    catalog = open_catalog(f"sqlite:///{tmp_path / 'data' / 'catalog.sqlite'}")
     catalog.access.note_rejection(
         Rejected("MR[red]1", "RADNODE", "192.0.2.1", "not among the sources"), 1000.0
     )

@@ -21,6 +21,7 @@ from node.receive.commitment_scp import CommitmentScp
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 from tests.inline_jobs import InlineJobs
+from tests.store_rows import open_catalog
 
 WANTED = [Reference("1.2.840.10008.5.1.4.1.1.2", "1.2.3")]
 
@@ -61,8 +62,7 @@ def away() -> Iterator[Away]:
 @pytest.fixture
 def owing(tmp_path: Path) -> Iterator[Catalog]:
     """Give a catalog whose clock the test has."""
-    made = Catalog(f"sqlite:///{tmp_path / 'owing.sqlite'}", lambda: 200.0)
-    made.upgrade()
+    made = open_catalog(f"sqlite:///{tmp_path / 'owing.sqlite'}", lambda: 200.0)
     yield made
     made.close()
 

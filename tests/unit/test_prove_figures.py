@@ -13,14 +13,13 @@ from node.model.states import DeliveryState
 from node.store.catalog import Catalog
 from node.store.ledger import GENESIS
 from node.store.tables import ledger
-from tests.store_rows import SERIES, STUDY, stored, uid
+from tests.store_rows import SERIES, STUDY, open_catalog, stored, uid
 
 
 @pytest.fixture
 def entries(tmp_path: Path) -> list[Entry]:
     """Write the rows of two instances, one of them sent, into a data folder; return the ledger."""
-    made = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
-    made.upgrade()
+    made = open_catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
     made.studies.record(stored(1), 1_000_000_000.25)
     made.studies.record(stored(2), 1_000_000_001.0)
     made.deliveries.add("b", "pacs", [uid(1), uid(2)], 1_000_000_002.0)

@@ -19,7 +19,6 @@ from node.model.commitment import Reference, Remedied
 from node.model.failures import FailureKind
 from node.model.records import Held, StoredInstance
 from node.model.states import DeliveryState, HoldState, Origin, RevisionState
-from node.store.catalog import Catalog
 from node.store.deliveries.orders import CANCEL, REPLAY, Order
 from node.store.deliveries.scope import Scope
 from node.store.digests import data_set_sha256
@@ -28,6 +27,7 @@ from node.store.paths import Identity, apart
 from node.upkeep.quarantine import Quarantine
 from node.upkeep.retention import DAY_S, RetentionJob
 from tests.outbound import SERIES, STUDY, ct_slice, written
+from tests.store_rows import open_catalog
 
 SEG_SERIES = f"{SERIES[:50]}.9"
 
@@ -36,8 +36,7 @@ class Desk:
     """A catalog with files and a quarantine, without network and pipeline."""
 
     def __init__(self, folder: Path) -> None:
-        self.catalog = Catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
-        self.catalog.upgrade()
+        self.catalog = open_catalog(f"sqlite:///{folder / 'catalog.sqlite'}")
         self.files = InstanceFiles(folder)
         self.folder = folder
         self.now = 1000.0

@@ -20,7 +20,7 @@ from node.store.catalog import Catalog
 from node.views.destinations import Whereabouts
 from node.views.studies import page_of_studies
 from node.views.study import view_of_study
-from tests.store_rows import SERIES, STUDY, stored
+from tests.store_rows import SERIES, STUDY, open_catalog, stored
 
 ODD = "HTTP 500 [/b] [red]not found[0]"
 
@@ -28,8 +28,7 @@ ODD = "HTTP 500 [/b] [red]not found[0]"
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
     """Give a catalog in which everything has an odd reason."""
-    made = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
-    made.upgrade()
+    made = open_catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
     made.studies.record(stored(1), 1.0)
     made.revisions.settle(SERIES, {}, 1.0)
     made.revisions.finish(SERIES, 1, RevisionState.UNUSABLE, ODD)

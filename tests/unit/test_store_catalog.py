@@ -8,10 +8,13 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from node.errors import StoreError
 from node.store.catalog import Catalog
 from node.store.tables import metadata
+from node.store.upgrading import migrations
+from node.store.versions import known_versions
 from tests.store_rows import STUDY, stored
 
 
@@ -20,6 +23,14 @@ def test_migrations_make_what_the_code_expects(catalog: Catalog) -> None:
     with catalog.engine.connect() as connection:
         found = compare_metadata(MigrationContext.configure(connection), metadata)
     assert found == []
+
+
+def test_the_files_of_the_migrations_are_named_after_their_versions() -> None:
+    """Whether there is anything to do is told by their names alone."""
+    steps = ScriptDirectory.from_config(migrations())
+
+    assert tuple(step.revision for step in steps.walk_revisions())[::-1] == known_versions()
+    assert steps.get_heads() == [known_versions()[-1]]
 
 
 def test_upgrade_and_reserve_twice_is_once(catalog: Catalog) -> None:

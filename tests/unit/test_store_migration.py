@@ -9,9 +9,9 @@ from alembic.config import Config
 
 from node.model.records import Finding
 from node.store.catalog import Catalog
-from node.store.database import migrations
 from node.store.studies.findings import findings_sha256
 from node.store.tables import finding
+from node.store.upgrading import migrations
 from tests.store_rows import SERIES, STUDY
 
 BEFORE = "0011"

@@ -22,7 +22,7 @@ from node.model.states import (
 )
 from node.model.work import WorkKind
 from node.store.catalog import Catalog
-from node.store.database import migrations
+from node.store.upgrading import migrations
 from tests.due_time import revisions_due
 from tests.store_rows import SERIES, STUDY, uid
 

@@ -11,8 +11,8 @@ from node.model.records import Circuit, Outlet
 from node.model.states import CircuitState, PromiseState, WorkState
 from node.model.work import Task, TaskKey, WorkKind
 from node.store.catalog import Catalog
-from node.store.database import migrations
 from node.store.tables import commitment_request
+from node.store.upgrading import migrations
 
 
 def before(url: str, version: str, **rows: list[dict[str, Any]]) -> None:
