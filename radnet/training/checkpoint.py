@@ -8,7 +8,8 @@ from pickle import UnpicklingError
 from typing import Any, Final, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from radnet.errors import WeightsError
 from radnet.inference.preparation import PREPARED
@@ -65,6 +66,13 @@ class State:
         self.seconds = seconds
 
 
+def _moved(mean: Tensor, weights: Tensor, steps: Tensor | int) -> Tensor:
+    """Return the mean after another step; exact where nothing changed. A count has no mean."""
+    if not mean.is_floating_point():
+        return weights
+    return mean.lerp(weights, max(1 / AVERAGED_STEPS, 1 / (int(steps) + 1)))
+
+
 class Training:
     """Network, optimizer, the mean of the weights and where it all stands.
 
@@ -83,7 +91,7 @@ class Training:
         self._optimizer = optimizer
         self._plan = plan
         self._path = path
-        self._mean = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+        self._mean = AveragedModel(net, avg_fn=_moved, use_buffers=True)
         self.state = State()
 
     def resume(self) -> State:
@@ -109,9 +117,9 @@ class Training:
             self._refuse_other_sources(content.get("sources", untold))
             self._net.load_state_dict(content["net"])
             self._optimizer.load_state_dict(content["optimizer"])
-            for name, tensor in self._mean.items():
-                tensor.copy_(content["mean"][name])
+            self._mean.module.load_state_dict(content["mean"])
             self.state = State(**content["state"])
+            self._mean.n_averaged.fill_(self.state.step)
         except (*UNREADABLE, OSError) as error:
             raise WeightsError(
                 f"{self._path.name}: no checkpoint of this training ({error})"
@@ -120,12 +128,7 @@ class Training:
 
     def average(self) -> None:
         """Move the mean a little towards the weights; fast in the first steps."""
-        share = max(1 / AVERAGED_STEPS, 1 / (self.state.step + 1))
-        for name, tensor in self._net.state_dict().items():
-            if tensor.is_floating_point():
-                self._mean[name].lerp_(tensor.detach(), share)  # exact where nothing changed
-            else:
-                self._mean[name].copy_(tensor)
+        self._mean.update_parameters(self._net)
 
     def save(self) -> None:
         """Write the checkpoint; the file is whole and on disk, or is the one before."""
@@ -135,7 +138,7 @@ class Training:
         content = {
             "net": self._net.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "mean": self._mean,
+            "mean": self._mean.module.state_dict(),
             "state": asdict(self.state),
             "plan": self._identity(),
             "sources": dict(self._plan.sources),
@@ -148,7 +151,7 @@ class Training:
 
     def finish(self) -> None:
         """Put the mean of the last weights into the network."""
-        self._net.load_state_dict(self._mean)
+        self._net.load_state_dict(self._mean.module.state_dict())
 
     def _refuse_other_sources(self, found: Mapping[str, str]) -> None:
         """Refuse to go on with anything but what the training began with."""
