@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from radnet.training import arithmetic, ranks
 from radnet.training.arithmetic import Arithmetic
 from radnet.training.checkpoint import Plan, Training
-from radnet.training.soundness import finite
 
 Batch = TypeVar("Batch")
 WARM_UP: Final = 50  # steps
@@ -115,9 +114,8 @@ def _learned(net: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, rat
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    if not finite(net):
+    if not nn.utils.clip_grad_norm_(net.parameters(), LARGEST_GRADIENT).isfinite():
         return False
-    nn.utils.clip_grad_norm_(net.parameters(), LARGEST_GRADIENT)
     optimizer.step()
     return True
 

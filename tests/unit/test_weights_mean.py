@@ -90,3 +90,21 @@ def test_a_count_is_taken_as_it_is() -> None:
     _weights(net, 5)
 
     assert int(net.get_buffer("count")) == 5
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_step_whose_gradient_is_no_number_changes_no_weight(wrong: float) -> None:
+    """It is counted; the depth that torch gets wrong in bf16 is why there is a check."""
+    net = Counted()
+
+    def loss(net: nn.Module, batch: float, _half: bool) -> Tensor:
+        assert isinstance(net, Counted)
+        return (net.weight * batch).sum()
+
+    steps = optimise(net, lambda first: iter([1.0, wrong, 1.0][first:]), loss, Plan(3))
+    found = [(step.skipped, float(net.weight.detach())) for step in steps]
+
+    assert [skipped for skipped, _ in found] == [0, 1, 1]
+    (_, first), (_, second), (_, third) = found
+    assert first == second
+    assert third < second
