@@ -229,7 +229,7 @@ def _matrix(found: Sequence[ScanReport], head: str) -> Matrix:
     counts = confusion(found, head)
     names = [str(label) for label in HEADS[head]]
     names = [name for name in dict.fromkeys(names) if any(name in pair for pair in counts)]
-    rows = [(truth, [counts.get((truth, said), 0) for said in names]) for truth in names]
+    rows = [(truth, [counts[truth, said] for said in names]) for truth in names]
     return Matrix(head, names, rows)
 
 

@@ -1,5 +1,6 @@
 """The poster's first table for any scans: per class, with intervals, calibration and confusion."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -169,12 +170,7 @@ def calibration(found: Sequence[ScanReport]) -> tuple[float, list[tuple[float, f
     return sum(abs(p - share) * count for p, share, count in bins) / total, bins
 
 
-def confusion(found: Sequence[ScanReport], head: str) -> dict[tuple[str, str], int]:
+def confusion(found: Sequence[ScanReport], head: str) -> Counter[tuple[str, str]]:
     """Return how often each (truth, said) of a head occurred."""
-    counts: dict[tuple[str, str], int] = {}
-    for one in found:
-        for verdict in one.verdicts:
-            if verdict.head == head:
-                key = (verdict.truth, verdict.said)
-                counts[key] = counts.get(key, 0) + 1
-    return counts
+    verdicts = (verdict for one in found for verdict in one.verdicts)
+    return Counter((one.truth, one.said) for one in verdicts if one.head == head)
