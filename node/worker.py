@@ -20,7 +20,7 @@ from node.deliver.build import build as build_destination
 from node.deliver.build import peer_of, terms_of
 from node.deliver.destination import Destination
 from node.deliver.origin import Origins
-from node.networks import Networks, load
+from node.networks import ComingNetworks, NetworkLoader, Networks
 from node.pipeline import workflows
 from node.pipeline.commitments import CommitmentRequests, Committing
 from node.pipeline.delivering import Delivering
@@ -30,7 +30,7 @@ from node.pipeline.engine import Engine
 from node.pipeline.giving_up import GivingUp
 from node.pipeline.owed import OwedReports
 from node.pipeline.probing import Probing
-from node.pipeline.stages import Stages
+from node.pipeline.stages import ServedNetworks, Stages
 from node.pipeline.strays import Strays
 from node.pipeline.sweep import Sweep
 from node.pipeline.ticker import Job, Look, Ticker
@@ -133,12 +133,13 @@ class Worker:
         return [self.sweep.settle, *(partial(self.due.look, kind) for kind in self.due.kinds)]
 
 
-def _stages(settings: Settings, storage: Storage, networks: Networks, outside: Outside) -> Stages:
+def _stages(
+    settings: Settings, storage: Storage, networks: ServedNetworks, outside: Outside
+) -> Stages:
     return Stages(
         catalog=storage.catalog,
         files=storage.files,
-        classifier=networks.classifier,
-        liver=networks.liver,
+        networks=networks,
         rules=compile_rules(settings.rules),
         unknown_below=settings.models.unknown_below,
         clock=outside.clock,
@@ -226,7 +227,7 @@ def build(
     settings: Settings,
     storage: Storage,
     engine: Engine,
-    networks: Networks,
+    networks: ServedNetworks,
     outside: Outside = Outside(),
 ) -> Worker:
     """Wire a worker; its workflows stand on the engine, and nothing runs yet.
@@ -268,25 +269,10 @@ def build(
     )
 
 
-class _StoppedError(Exception):
-    """The worker is to end, while a model is being made."""
-
-
-def _told_until(stop: threading.Event) -> Making:
-    """Return what logs that a model is being made, and ends that when `stop` is set."""
-
-    def making(task: str, done: float) -> None:
-        if stop.is_set():
-            raise _StoppedError
-        if not done:
-            log.info("a model is made of the weights, once: a minute or two", network=task)
-
-    return making
-
-
 def work(settings: Settings, stop: threading.Event) -> None:
     """Run recognition, routing, segmentation and delivery until `stop` is set.
 
+    Recognition and segmentation begin when the networks are loaded; nothing else waits for them.
     The caller holds the lock of the worker's executor id (`node.store.locks`).
 
     Parameters
@@ -296,19 +282,22 @@ def work(settings: Settings, stop: threading.Event) -> None:
         Set: it ends in good order.
     """
     storage = open_storage(settings)
-    try:
-        networks = load(settings, _told_until(stop))
-    except _StoppedError:
-        return
     engine = Engine(settings.node.pipeline, executor_id(storage.files, socket.gethostname()))
-    worker = build(settings, storage, engine, networks)
-    worker.launch()
-    with (
-        audited(settings, storage.catalog, "worker"),
-        closing(Changes(storage.catalog)) as changes,
-        Ticker(worker.jobs(), worker.looks(), changes.happened),
-    ):
-        log.info("worker ready")
-        stop.wait()
-    engine.close()
-    worker.due.close()
+    with ComingNetworks(partial(_loaded, settings)) as networks:
+        worker = build(settings, storage, engine, networks)
+        worker.launch()
+        with (
+            audited(settings, storage.catalog, "worker"),
+            closing(Changes(storage.catalog)) as changes,
+            Ticker(worker.jobs(), worker.looks(), changes.happened),
+        ):
+            log.info("worker started")
+            stop.wait()
+        engine.close()
+        worker.due.close()
+
+
+def _loaded(settings: Settings, making: Making) -> Networks:
+    networks = NetworkLoader(settings, making).networks()
+    log.info("worker ready")
+    return networks

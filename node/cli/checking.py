@@ -62,7 +62,7 @@ def models(config: ConfigFile = DEFAULT_CONFIG) -> None:
     Exit status 1: weights cannot be used, or it cannot be made or kept.
     """
     from node import app
-    from node.networks import load
+    from node.networks import NetworkLoader
 
     with reported_errors():
         settings = usable(config)
@@ -72,7 +72,7 @@ def models(config: ConfigFile = DEFAULT_CONFIG) -> None:
             def making(task: str, done: float) -> None:
                 status.update(f"Making the {task}'s model of its weights, once: {done:.0%}")
 
-            networks = load(settings, making)
+            networks = NetworkLoader(settings, making).networks()
         for task, digest in (
             ("classifier", networks.classifier.digest), ("liver", networks.liver.digest),
         ):  # fmt: skip

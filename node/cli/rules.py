@@ -132,7 +132,7 @@ def _of_series(storage: "Storage", candidate: "Candidate") -> "Iterator[Tried]":
 
 def _of_file(path: Path, settings: "Settings", source: dict[str, str]) -> "Iterator[Tried]":
     """Yield what rules would see of a file, or of every series in a folder."""
-    from node.networks import load_classifier
+    from node.networks import NetworkLoader
     from node.pipeline.trying import facts_of_files, series_in
 
     found = series_in(path)
@@ -143,7 +143,7 @@ def _of_file(path: Path, settings: "Settings", source: dict[str, str]) -> "Itera
         def making(task: str, done: float) -> None:
             status.update(f"Making the {task}'s model of its weights, once: {done:.0%}")
 
-        classifier = load_classifier(settings, making)
+        classifier = NetworkLoader(settings, making).classifier()
     for uid, paths in found.items():
         with errors.status("Recognising"):
             facts = facts_of_files(paths, classifier, settings.models.unknown_below, source)

@@ -39,6 +39,9 @@ once; but what the engine was to resume may be lost, or be at work in another pr
 UNBURIED_S: Final = 60.0
 """So long does a death wait whose burial failed: its cause may pass, and each try is logged."""
 
+UNREADY_S: Final = 1.0
+"""How soon it is seen that jobs of a kind can begin."""
+
 UNCOUNTED: Final = 1_000_000
 """Deaths that the engine may count: the row counts those of its job, from its begin on. The engine
 counts a process that died at its start, too, and would then leave a claim that nobody is at."""
@@ -71,6 +74,8 @@ class Handler:
         Says what follows for a task that died: it is done, or tried later.
     lives : int
         Begun more often than this without an end, it is dead.
+    is_ready : callable
+        Tells whether jobs of the kind can begin; until then none is claimed.
     """
 
     kind: WorkKind
@@ -79,6 +84,7 @@ class Handler:
     bury: Callable[[Task], None]
     choose: Choose
     lives: int = RECOVERY_ATTEMPTS
+    is_ready: Callable[[], bool] = lambda: True
 
 
 @dataclass
@@ -141,6 +147,9 @@ class DueWork:
         launch : callable
             Launches the engine, which begins at once to resume jobs: they find themselves held.
         """
+        unready = [kind for kind in self.kinds if not self._handlers[kind].is_ready()]
+        if unready:  # it waits for whoever is ready first; what of it the engine resumes is stale
+            self._claims.give_up(self._holder, unready)
         left = self._claims.resume(self._holder, self.kinds)
         for task in left:
             self._hold(task)
@@ -162,7 +171,8 @@ class DueWork:
         -------
         float
             In how many seconds something is due next, if no row changes until then; 0 where
-            something is and has not its turn.
+            something is and has not its turn. Where jobs of the kind cannot begin yet, when to
+            ask again.
 
         Raises
         ------
@@ -173,6 +183,8 @@ class DueWork:
         for dead in self._claims.dead(kind):
             log.error("a job died", kind=kind, lane=dead.lane, because=dead.reason)
             self._bury(handler, dead)
+        if not handler.is_ready():
+            return UNREADY_S
         held = self._held()
         room = handler.at_once - sum(of.kind == kind for of in held)
         for task in self._claims.claim(kind, partial(_chosen, handler, room), self._holder, held):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pydicom
 import structlog
@@ -55,6 +55,21 @@ from radnet.errors import MixedSeriesError, UnusableVolumeError
 log = structlog.get_logger()
 
 
+class ServedNetworks(Protocol):
+    """What recognition and segmentation run."""
+
+    @property
+    def classifier(self) -> SeriesClassifier:
+        """What recognises a series."""
+
+    @property
+    def liver(self) -> LiverModel:
+        """What finds the liver in it."""
+
+    def is_ready(self) -> bool:
+        """Tell whether nobody who asks for them has to wait."""
+
+
 @dataclass(frozen=True)
 class Stages:
     """The steps of the pipeline and what they work with.
@@ -71,8 +86,7 @@ class Stages:
 
     catalog: Catalog
     files: InstanceFiles
-    classifier: SeriesClassifier
-    liver: LiverModel
+    networks: ServedNetworks
     rules: CompiledRules
     unknown_below: float
     clock: Callable[[], float]
@@ -92,15 +106,15 @@ class Stages:
         paths = self._images(stored, own)
         known = Recognition([], Failure(MADE_BY_A_NODE))
         if paths:
-            known = recognise(paths, self.classifier, self.unknown_below)
+            known = recognise(paths, self.networks.classifier, self.unknown_below)
         findings, unusable = [*known.findings, *own_finding(own, len(stored))], known.unusable
         if paths and (mixed := self._mixed_study(series_instance_uid)):
             of_study = failure(FailureKind.MIXED, mixed)
             hold_others(self.catalog, series_instance_uid, of_study, self.clock())
             unusable = unusable if unusable.kind is FailureKind.MIXED else of_study
-        findings = with_weights(findings, self.classifier.digest)
+        findings = with_weights(findings, self.networks.classifier.digest)
         self.catalog.findings.put(
-            series_instance_uid, revision, findings, self.clock(), self.classifier.digest
+            series_instance_uid, revision, findings, self.clock(), self.networks.classifier.digest
         )
         if unusable:
             log.info("series unusable", series=series_instance_uid, because=unusable.reason)
@@ -249,11 +263,11 @@ class Stages:
         Where a UID names other bytes, received or made, those stay: the result is written anew
         under others. What is written stands in a row first, so that a repeat does the same.
         """
-        key = ResultKey(series_instance_uid, revision, self.liver.digest)
+        key = ResultKey(series_instance_uid, revision, self.networks.liver.digest)
         earlier = self._earlier_reports(series_instance_uid, revision)
         while True:
             row = self.catalog.results.begin(key, self._now())
-            result = segment_liver(paths, self.liver, _edition(revision, row), earlier)
+            result = segment_liver(paths, self.networks.liver, _edition(revision, row), earlier)
             if mixed := self._mixed_study(series_instance_uid):  # another may have come meanwhile
                 raise MixedSeriesError(mixed)
             try:
@@ -281,14 +295,14 @@ class Stages:
             self._remove_unnamed(kept.values())
             raise
         self._remove_unnamed(kept.values())
-        liver_findings = with_weights(_liver_findings(result), self.liver.digest)
+        liver_findings = with_weights(_liver_findings(result), self.networks.liver.digest)
         names = {
             finding.name for finding in liver_findings
         }  # by a run that was cut short after it
         before = self.catalog.findings.of_series(series_instance_uid, revision)
         findings = [*(finding for finding in before if finding.name not in names), *liver_findings]
         self.catalog.findings.put(
-            series_instance_uid, revision, findings, self.clock(), self.liver.digest
+            series_instance_uid, revision, findings, self.clock(), self.networks.liver.digest
         )
         return [instance.sop_instance_uid for instance in kept.values()]
 

@@ -61,14 +61,18 @@ def recognition(engine: Engine, stages: Stages, giving_up: GivingUp) -> Handler:
         key = RevisionKey.parse(task.key)
         route(task, task.detail.get(DIED) or classify(key.series, key.number))
 
-    return Handler(WorkKind.RECOGNISE, 2, recognise, giving_up.recognition, in_turn())
+    return Handler(
+        WorkKind.RECOGNISE, 2, recognise, giving_up.recognition, in_turn(),
+        is_ready=stages.networks.is_ready,
+    )  # fmt: skip
 
 
 def segmentation(engine: Engine, stages: Stages, giving_up: GivingUp) -> Handler:
     """Return what is done to segment a revision."""
     segment = engine.step(stages.segment, "segment", LONGEST_SEGMENTATION_S)
     bury, choose = giving_up.segmentation, in_turn()
-    return Handler(WorkKind.SEGMENT, 1, segment, bury, choose, SEGMENT_LIVES)
+    ready = stages.networks.is_ready
+    return Handler(WorkKind.SEGMENT, 1, segment, bury, choose, SEGMENT_LIVES, ready)
 
 
 def delivery(engine: Engine, delivering: Delivering, choose: Choose, at_once: int) -> Handler:

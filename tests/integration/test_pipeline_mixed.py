@@ -13,6 +13,7 @@ from rich.console import Console
 from node.cli.study_tables import study_table
 from node.model.failures import WORDS, Failure, FailureKind
 from node.model.work import WorkKind
+from node.networks import Networks
 from node.upkeep.quarantine import Quarantine
 from node.views.study import view_of_study
 from tests.bench import Bench, slices
@@ -121,7 +122,8 @@ def test_a_second_patient_who_comes_while_the_liver_is_sought_is_seen(bench: Ben
         bench.receive(*another_series(PatientID="OTHER"))
         return lopsided(shape)
 
-    bench.stages = replace(bench.stages, liver=MadeModel(find))
+    networks = Networks(bench.classifier, MadeModel(find))
+    bench.stages = replace(bench.stages, networks=networks)
     recognition = bench.take_in(*slices(*range(6)))
 
     unrecognised = bench.stages.classify(SERIES, 1)

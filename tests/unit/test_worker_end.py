@@ -22,7 +22,8 @@ def test_what_is_begun_is_not_counted_once_the_engine_is_closed(
         launch=lambda: None, jobs=list, looks=list, due=SimpleNamespace(close=ended.due)
     )
     engine = SimpleNamespace(close=ended.engine)
-    monkeypatch.setattr(worker, "load", lambda *_: None)
+    loader = SimpleNamespace(networks=lambda: None)
+    monkeypatch.setattr(worker, "NetworkLoader", lambda *_: loader)
     monkeypatch.setattr(worker, "Engine", lambda *_: engine)
     monkeypatch.setattr(worker, "build", lambda *_: parts)
 
