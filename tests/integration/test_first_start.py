@@ -8,6 +8,7 @@ from time import time
 
 import highdicom as hd
 import pytest
+from pydicom.uid import UID
 
 from node import worker
 from node.app import Storage, open_storage
@@ -105,7 +106,7 @@ def receive(storage: Storage) -> list[str]:
     )
     association = catalog.access.open("SCANNER", "NODE", "127.0.0.1", now)
     for ds in made:
-        syntax = str(ds.file_meta.TransferSyntaxUID)
+        syntax = UID(ds.file_meta.TransferSyntaxUID)
         content = intake.begin(str(ds.SOPClassUID), str(ds.SOPInstanceUID), syntax)
         content.write(encoded(ds))
         assert reception.take(Arrival(content, "SCANNER", association)) == StoreStatus.SUCCESS

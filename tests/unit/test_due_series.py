@@ -213,15 +213,21 @@ def test_the_end_of_a_recognition_is_one_with_the_segmentation_that_follows(
 
 
 def test_so_many_are_at_work_and_die_so_often(catalog: Catalog) -> None:
-    """A segmentation holds the one place of its network, and outlives many restarts."""
+    """A segmentation holds the one place of its network, and outlives many restarts.
+
+    Both wait for the networks, unlike everything else.
+    """
     dead = GivingUp(catalog, InstanceFiles(Path()))
-    stages = cast(Stages, SimpleNamespace(classify=None, route=None, segment=None))
+    networks = SimpleNamespace(is_ready=lambda: False)
+    parts = SimpleNamespace(classify=None, route=None, segment=None, networks=networks)
+    stages = cast(Stages, parts)
 
     recognise = workflows.recognition(HandEngine(), stages, dead)
     segment = workflows.segmentation(HandEngine(), stages, dead)
 
     assert (recognise.kind, recognise.at_once, recognise.lives) == (WorkKind.RECOGNISE, 2, 3)
     assert (segment.kind, segment.at_once, segment.lives) == (WorkKind.SEGMENT, 1, 10)
+    assert (recognise.is_ready(), segment.is_ready()) == (False, False)
 
 
 class Worker:
