@@ -4,7 +4,7 @@ import highdicom as hd
 import numpy as np
 
 from radnet.inference.classifier import Prediction
-from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.labels.vocabulary import MR_SEQUENCES, Contrast, Plane, Region
 from tests.made_ct import MadeModel, nothing
 
 
@@ -26,20 +26,21 @@ class UnsureClassifier:
 
     def classify(self, volume: hd.Volume, modality: str) -> Prediction:
         """Return even odds."""
-        del volume, modality
+        del volume
         return Prediction(
-            dict.fromkeys(Sequence, 1 / 7),
+            dict.fromkeys(MR_SEQUENCES, 1 / 6) if modality == "MR" else {},
             dict.fromkeys(Plane, 1 / 3),
             dict.fromkeys(Contrast, 0.5),
             dict.fromkeys(Region, 0.5),
             5.0,
             np.zeros((1, 9), np.float32),
             32.0,
+            modality=modality,
         )
 
 
 class AbdomenClassifier:
-    """Says CT abdomen of everything, or fails as a test wants."""
+    """Says abdomen of everything, read as a CT, or fails as a test wants."""
 
     digest = "0" * 64
 
@@ -51,13 +52,14 @@ class AbdomenClassifier:
         if self.fails:
             raise RuntimeError("the network fell over")
         return Prediction(
-            sequence={s: 0.94 if s == Sequence.CT else 0.01 for s in Sequence},
+            sequence={},
             plane={p: 0.98 if p == Plane.AXIAL else 0.01 for p in Plane},
             contrast={Contrast.CONTRAST: 0.9, Contrast.NONCONTRAST: 0.1},
             coverage={r: 0.9 if r == Region.LIVER else 0.05 for r in Region},
             spacing_mm=4.0,
             cells=np.zeros((1, len(Region)), np.float32),
             cell_mm=32.0,
+            modality="CT",
         )
 
 

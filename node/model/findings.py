@@ -134,7 +134,7 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
     # Modality and MR weighting in one answer: no standard has a concept for both together.
     FindingName.SEQUENCE: FindingKind(
         ValueType.CLASS,
-        "CT, or the weighting of an MR series",
+        "CT, by its Modality, or the weighting of an MR series",
         _PEOPLE | {Use.STATUS},
         permitted=tuple(map(str, Sequence)),
         value_codes=SEQUENCE_CODES,

@@ -97,7 +97,7 @@ def _print(found: "Sequence[ScanReport]", lines: "Sequence[Line]", about: "About
         maker_rows,
         percent,
     )
-    from radnet.evaluation.scorecard import calibration
+    from radnet.evaluation.scorecard import ALONE, calibration
     from radnet.evaluation.witnesses import remark
 
     plain = Console(width=None if sys.stdout.isatty() else WIDE)
@@ -107,6 +107,7 @@ def _print(found: "Sequence[ScanReport]", lines: "Sequence[Line]", about: "About
     makers = Table(*MAKERS, title="By manufacturer: right %, 95 % interval (judged)")
     for row in maker_rows(found):
         makers.add_row(*row)
+    plain.print(ALONE)
     for table in (heads, makers, _wrong(found), _witnesses(found, about), _livers(found)):
         if table.row_count:
             plain.print(table)

@@ -8,18 +8,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from radnet.labels.vocabulary import Region
-from radnet.network.outputs import HEAD_SIZES
+from radnet.labels.vocabulary import MR_SEQUENCES, Contrast, Plane, Region
 
 LEAST, MOST = 0.3, 3.0
-SIZES: Final = dict(zip(("sequence", "plane", "contrast"), HEAD_SIZES[:3], strict=True))
+SIZES: Final = {
+    "sequence": len(MR_SEQUENCES),
+    "plane": len(Plane),
+    "contrast": len(Contrast),
+}
 
 
 @dataclass(frozen=True)
 class Balance:
     """Weights of the classes of each head, and of a region that is covered."""
 
-    sequence: Tensor  # (7,)
+    sequence: Tensor  # (6,), of `MR_SEQUENCES`
     plane: Tensor  # (3,)
     contrast: Tensor  # (2,)
     covered: Tensor  # (9,)

@@ -26,7 +26,7 @@ from radnet.datasets.batches import batch_length
 from radnet.datasets.learned import voxel_digest
 from radnet.datasets.manifest import Row
 from radnet.datasets.reading import read_files
-from radnet.datasets.samples import LONGEST, WHOLE, Sample
+from radnet.datasets.samples import LONGEST, WHOLE, Sample, sequence_of
 from radnet.datasets.seen import UNKNOWN
 from radnet.errors import DataError, UnusableVolumeError
 from radnet.harvest.label_scan import publish
@@ -37,7 +37,6 @@ from radnet.inference.preparation import (
     empty_value,
 )
 from radnet.labels.vocabulary import Contrast, Plane, Region
-from radnet.labels.vocabulary import Sequence as Weighting
 
 WORKERS: Final = 2
 FEW: Final = 8  # series that are prepared faster here than by other processes
@@ -186,7 +185,7 @@ class Archive:
         return Sample(
             image,
             empty_value(row.modality),
-            _index(Weighting, row.sequence),
+            sequence_of(row.modality, row.sequence),
             _index(Plane, row.plane),
             _index(Contrast, row.contrast),
             one.spacing_mm,
@@ -201,7 +200,9 @@ class Archive:
         rows = [one.row for one in self.series]
         regions = [_regions(row.coverage) for row in rows]
         return {
-            "sequence": np.array([_index(Weighting, row.sequence) for row in rows], np.float32),
+            "sequence": np.array(
+                [sequence_of(row.modality, row.sequence) for row in rows], np.float32
+            ),
             "plane": np.array([_index(Plane, row.plane) for row in rows], np.float32),
             "contrast": np.array([_index(Contrast, row.contrast) for row in rows], np.float32),
             "scan": np.array(regions, np.float32).reshape(-1, len(Region)),

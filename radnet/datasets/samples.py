@@ -24,7 +24,7 @@ from radnet.inference.preparation import (
     empty_value,
     padded_slices,
 )
-from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.labels.vocabulary import MR_SEQUENCES, Contrast, Plane, Region, Sequence
 from radnet.phantom.acquisition import take
 from radnet.phantom.protocols import random_scan
 
@@ -41,7 +41,7 @@ class Sample:
 
     image: NDArray[np.float16]  # (slice, row, column) on the classifier's grid, scaled
     empty: float
-    sequence: int
+    sequence: int  # of an MR, in the order of `MR_SEQUENCES`; see `sequence_of`
     plane: int
     contrast: int
     spacing_mm: float
@@ -88,6 +88,16 @@ class SampleBatch:
     shown: Tensor  # (B,) cells that show the scan; what follows is padding
 
 
+def sequence_of(modality: str, sequence: Sequence | None) -> int:
+    """Return the number of the sequence of an MR, UNKNOWN where nobody knows and of all else.
+
+    A CT is not learned as such: its voxels are scaled by its Modality, which would be read back.
+    """
+    if modality != "MR" or sequence not in MR_SEQUENCES:
+        return UNKNOWN
+    return MR_SEQUENCES.index(sequence)
+
+
 def phantom_sample(seed: int) -> Sample:
     """Return the phantom of `seed` on the classifier's grid."""
     rng = np.random.default_rng(seed)
@@ -101,7 +111,7 @@ def phantom_sample(seed: int) -> Sample:
     return Sample(
         seen.array[: seen.depth].astype(np.float16),
         empty_value(modality),
-        list(Sequence).index(wanted.sequence),
+        sequence_of(modality, wanted.sequence),
         list(Plane).index(wanted.plane),
         list(Contrast).index(wanted.contrast),
         wanted.thickness_mm,
@@ -148,7 +158,7 @@ def real_sample(folder: Path, scan: Scan, seen: Seen | None = None) -> Sample:
     return Sample(
         prepared.array[:depth].astype(np.float16),
         empty_value(scan.modality),
-        list(Sequence).index(scan.sequence) if scan.sequence else UNKNOWN,
+        sequence_of(scan.modality, scan.sequence),
         list(Plane).index(scan.plane) if scan.plane else UNKNOWN,
         list(Contrast).index(contrast) if contrast else UNKNOWN,
         spacing_mm,

@@ -15,7 +15,7 @@ from radnet.evaluation.report_page import (
     reliability_rows,
     wrong_rows,
 )
-from radnet.evaluation.scorecard import Line, calibration
+from radnet.evaluation.scorecard import ALONE, Line, calibration
 from radnet.evaluation.scoring import About, ScanReport
 from radnet.evaluation.witnesses import WITNESS_HEAD, remark, witness_rows
 
@@ -33,6 +33,7 @@ def tables(found: Sequence[ScanReport], lines: Sequence[Line], about: About) -> 
         parts.append(f"Not scored, because it was learned from:\n\n{told}")
     parts += about.remarks
     parts += [
+        ALONE,
         _table(CLASSES[:OURS], [cells(line)[:OURS] for line in lines]),
         f"Expected calibration error of the class heads: {percent(error)} %.",
         _table(RELIABILITY, reliability_rows(bins)),

@@ -10,7 +10,15 @@ from statistics import mean, median
 from matplotlib.figure import Figure
 
 from radnet.evaluation.render import render
-from radnet.evaluation.scorecard import BINS, POSTER, Line, calibration, confusion, scorecard
+from radnet.evaluation.scorecard import (
+    ALONE,
+    BINS,
+    POSTER,
+    Line,
+    calibration,
+    confusion,
+    scorecard,
+)
 from radnet.evaluation.scoring import About, ScanReport
 from radnet.evaluation.witnesses import WITNESS_HEAD, remark, witness_rows
 from radnet.inference.fusion import CLASS_HEADS
@@ -94,6 +102,7 @@ def page(found: Sequence[ScanReport], lines: Sequence[Line], about: About) -> st
     return render(
         "evaluation.html",
         about=about,
+        alone=ALONE,
         heads=HEADINGS,
         classes=[cells(line) for line in lines],
         error=percent(error),

@@ -1,8 +1,9 @@
 """The poster's first table for any scans: per class, with intervals, calibration and confusion."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final, Self
 
 import numpy as np
@@ -12,12 +13,10 @@ from numpy.typing import NDArray
 
 from radnet.evaluation.intervals import Patients, Right, auc_interval, interval, patients_of
 from radnet.evaluation.scoring import ScanReport
-from radnet.labels.vocabulary import Contrast, Plane, Region
-from radnet.labels.vocabulary import Sequence as Weighting
+from radnet.labels.vocabulary import MR_SEQUENCES, Contrast, Plane, Region
 
 BINS: Final = 10
 POSTER: Final[dict[str, tuple[int | None, float | None, float | None]]] = {
-    "CT": (None, 100.0, 100.0),
     "T1": (None, 97.8, None),
     "T2-FLAIR": (20, 97.5, 96.5),
     "sequence": (316, 95.9, None),
@@ -36,6 +35,12 @@ POSTER: Final[dict[str, tuple[int | None, float | None, float | None]]] = {
     "pelvis": (None, 98.1, None),
     "coverage exact": (316, 91.5, None),
 }  # samples, accuracy %, AUC %, as far as they could be read (field/model.md A3)
+ALONE: Final = (
+    "Pixels alone: Modality (0008,0060) and the size of the voxels are given with them, nothing "
+    "else of the header. So sequence is answered, and counted, of MR alone; the poster counts CT, "
+    "too. Telling CT from MR would be reading back how the voxels were scaled."
+)
+"""What a reader must know of every figure of pixels without a header."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +97,15 @@ def _line(
 def scorecard(found: Sequence[ScanReport]) -> list[Line]:
     """Return the lines of the poster's first table, as far as the truth of the scans reaches."""
     lines: list[Line] = []
-    for head, classes in (("sequence", Weighting), ("plane", Plane)):
-        judged = _Judged.of([one for one in found if getattr(one.scan, head) is not None])
+    asked: dict[str, Iterable[StrEnum]] = {"sequence": MR_SEQUENCES, "plane": Plane}
+    for head, classes in asked.items():
+        judged = _Judged.of(
+            [
+                one
+                for one in found
+                if getattr(one.scan, head) is not None and getattr(one.prediction, head)
+            ]
+        )
         if not judged.scans:
             continue
         truth = [str(getattr(one.scan, head)) for one in judged.scans]
@@ -154,7 +166,8 @@ def calibration(found: Sequence[ScanReport]) -> tuple[float, list[tuple[float, f
     Returns
     -------
     tuple
-        The error, and (mean probability, share right, count) of each bin that is not empty.
+        The error, NaN where nothing was answered, and (mean probability, share right, count) of
+        each bin that is not empty.
     """
     verdicts = [v for one in found for v in one.verdicts if v.head not in set(Region)]
     sure = np.array([verdict.probability for verdict in verdicts])
@@ -166,7 +179,9 @@ def calibration(found: Sequence[ScanReport]) -> tuple[float, list[tuple[float, f
         if inside.any():
             mean, share = float(sure[inside].mean()), float(right[inside].mean())
             bins.append((mean, share, int(inside.sum())))
-    total = max(1, sum(count for _, _, count in bins))
+    total = sum(count for _, _, count in bins)
+    if not total:
+        return float("nan"), bins
     return sum(abs(p - share) * count for p, share, count in bins) / total, bins
 
 

@@ -106,14 +106,14 @@ class About:
 
 
 def verdicts(scan: Scan, prediction: Prediction) -> list[HeadVerdict]:
-    """Compare `prediction` with what the manifest knows of `scan`."""
+    """Compare `prediction` with what the manifest knows of `scan`, in the heads it answers."""
     found = []
     for head, truth, said in (
         ("sequence", scan.sequence, prediction.sequence),
         ("plane", scan.plane, prediction.plane),
         ("contrast", scan.contrast, prediction.contrast),
     ):
-        if truth is not None:
+        if truth is not None and said:  # of a CT no sequence is asked
             best = max(said.items(), key=lambda item: item[1])
             found.append(HeadVerdict(head, truth, best[0], best[1]))
     if scan.coverage_whole:

@@ -66,8 +66,13 @@ def _apart(found: Recognised) -> dict[str, Fused]:
 
 
 def _outcomes(scan: Scan, fused: Fused) -> Iterator[tuple[str, bool | None]]:
-    """Yield for each head whose truth is known whether the answer is right; None: unknown."""
+    """Yield for each head whose truth is known whether the answer is right; None: unknown.
+
+    That a CT is one is given by its Modality: no witness is praised for it.
+    """
     for head in CLASS_HEADS:
+        if head == "sequence" and scan.modality != "MR":
+            continue
         truth, said = getattr(scan, head), fused.classes[head].value
         if truth is not None:
             yield head, None if said is None else said == str(truth)

@@ -1,5 +1,6 @@
 """What is in this scan: sequence, plane, contrast, spacing and coverage of one volume."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -21,8 +22,8 @@ from radnet.inference.refusals import FEWEST_SLICES
 from radnet.inference.runtime import Precision, Runtime
 from radnet.inference.served import Serve
 from radnet.inference.strangeness import Usual
-from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
-from radnet.network.outputs import HEAD_SIZES
+from radnet.labels.vocabulary import MR_SEQUENCES, Contrast, Plane, Region, Sequence
+from radnet.network.outputs import HEAD_SIZES, MR_COLUMNS
 from radnet.network.weights_file import shipped
 
 Label = TypeVar("Label", bound=StrEnum)
@@ -32,7 +33,7 @@ Label = TypeVar("Label", bound=StrEnum)
 class Prediction:
     """What the classifier says of one scan; every number is a probability unless named."""
 
-    sequence: dict[Sequence, float]
+    sequence: dict[Sequence, float]  # over `MR_SEQUENCES`; empty where the scan is no MR
     plane: dict[Plane, float]
     contrast: dict[Contrast, float]
     coverage: dict[Region, float]  # independent of each other
@@ -46,7 +47,7 @@ class Prediction:
     strange_above: float = 1.0  # few known scans are stranger
     strange_share: float = 1.0  # of known scans that are not
     noise: bool = False  # its pixels show nothing; see `noise.py`
-    modality: str = ""  # as the pixels were read; empty: the network's own word for it counts
+    modality: str = field(kw_only=True)  # (0008,0060), which was given and is not seen
 
     @property
     def strange(self) -> bool:
@@ -135,7 +136,8 @@ class Classifier:
             [slice, row, column] in its acquisition axes, its slices in either order; HU when it
             is CT.
         modality
-            (0008,0060); it decides how voxel values are scaled and nothing else.
+            (0008,0060); it decides how voxel values are scaled, and that no sequence is asked for
+            where it is not ``MR``.
 
         Returns
         -------
@@ -165,7 +167,7 @@ class Classifier:
             probability = from_other_end(probability, depth / CELL_SLICES)
         usual, regions = self._usual, dict(self.record.get("coverage", {}))
         return Prediction(
-            self._named(Sequence, "sequence", sequence),
+            self._sequence(sequence, modality),
             self._named(Plane, "plane", plane),
             self._named(Contrast, "contrast", contrast),
             {region: float(p) for region, p in zip(Region, whole, strict=True)},
@@ -179,7 +181,7 @@ class Classifier:
             usual.above if usual else 1.0,
             usual.share if usual else 1.0,
             is_noise(seen.scan),
-            modality,
+            modality=modality,
         )
 
     def _abstention(self) -> dict[str, dict[str, float]]:
@@ -188,8 +190,14 @@ class Classifier:
     def _heat(self, head: str) -> float:
         return max(float(self.record.get("temperature", {}).get(head, 1.0)), 0.05)
 
+    def _sequence(self, logits: NDArray[np.float32], modality: str) -> dict[Sequence, float]:
+        """Return the MR sequences with their probabilities; of no other modality anything."""
+        if modality != "MR":
+            return {}
+        return self._named(MR_SEQUENCES, "sequence", logits[MR_COLUMNS])
+
     def _named(
-        self, labels: type[Label], head: str, logits: NDArray[np.float32]
+        self, labels: Iterable[Label], head: str, logits: NDArray[np.float32]
     ) -> dict[Label, float]:
         scaled = logits.astype(np.float64) / self._heat(head)
         powers = np.exp(scaled - scaled.max())

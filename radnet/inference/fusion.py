@@ -136,11 +136,8 @@ def fuse_witnesses(header: SeriesLabels, pixels: Prediction | None, unknown_belo
 
 
 def modality_of(pixels: Prediction) -> str:
-    """Return CT or MR: as the pixels were read, else what the network takes them for."""
-    if pixels.modality:
-        return "CT" if pixels.modality == "CT" else "MR"
-    said = pixels.sequence
-    return "CT" if said and max(said, key=lambda name: said[name]) is Sequence.CT else "MR"
+    """Return how the pixels were read: as a CT, or as an MR, which is everything else."""
+    return "CT" if pixels.modality == "CT" else "MR"
 
 
 def _class_answer(
@@ -154,8 +151,10 @@ def _class_answer(
     alone = spread_of(said, names)
     nats = most_nats(head, modality_of(pixels)) if pixels is not None else 0.0
     seen = _pixels(pixels, head)
-    if pixels is None or seen is None or nats == 0 or _decided(head, said):
+    asked = seen and (not said or said.value in seen)
+    if pixels is None or not asked or nats == 0 or _decided(head, said):
         return _answer(alone, unknown_below, said)
+    alone = spread_of(said, list(seen))
     if not said:  # pixels alone: only where they are right often enough
         needed = max(unknown_below, pixels.answer_above.get(head, 0.0))
         return _answer(fuse_classes(alone, seen), needed, said)
@@ -244,9 +243,10 @@ def _doubted(
     return not both or not confirms(region, modality, covered=covered)
 
 
-def _pixels(prediction: Prediction | None, head: str) -> dict[str, float] | None:
+def _pixels(prediction: Prediction | None, head: str) -> dict[str, float]:
+    """Return what the pixels say of a head; nothing where they are not asked: a CT's sequence."""
     if prediction is None:
-        return None
+        return {}
     return {str(name): float(p) for name, p in getattr(prediction, head).items()}
 
 

@@ -103,6 +103,7 @@ def _seen(prediction: Prediction) -> dict[str, Any]:
     top: dict[str, Any] = {}
     for head in CLASS_HEADS:
         spread = getattr(prediction, head)
-        top[head] = str(max(spread, key=lambda name: spread[name]))
+        if spread:  # a CT's pixels are not asked for a sequence
+            top[head] = str(max(spread, key=lambda name: spread[name]))
     top["coverage"] = [str(r) for r in Region if prediction.coverage[r] >= SAID]
     return top

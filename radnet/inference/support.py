@@ -15,7 +15,6 @@ from typing import Final
 
 # (head, CT or not): patients of whom the most probable class was right, and wrong
 PATIENTS: Final[dict[tuple[str, str], tuple[int, int]]] = {
-    ("sequence", "CT"): (5, 0),
     ("sequence", "MR"): (1, 10),
     ("plane", "CT"): (5, 0),
     ("plane", "MR"): (7, 4),

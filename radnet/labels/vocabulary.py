@@ -27,6 +27,12 @@ class Sequence(StrEnum):
     OTHER = "other"
 
 
+MR_SEQUENCES: Final = tuple(name for name in Sequence if name is not Sequence.CT)
+"""What the pixels of an MR may be. Whether a scan is a CT is no question to a network: Modality
+(0008,0060) is given with it and decides how its voxels are scaled, so that it would only read that
+again."""
+
+
 class Plane(StrEnum):
     """The plane the slices were acquired or reformatted in."""
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from radnet.labels.vocabulary import Region
 from radnet.network.encoder import CELL_SLICES, Encoder
-from radnet.network.outputs import HEAD_SIZES
+from radnet.network.outputs import HEAD_SIZES, MR_COLUMNS
 from radnet.network.presets import Preset
 
 
@@ -16,7 +16,7 @@ from radnet.network.presets import Preset
 class Heads:
     """What the classifier says; logits unless said otherwise."""
 
-    sequence: Tensor  # (B, 7)
+    sequence: Tensor  # (B, 6), of `MR_SEQUENCES`
     plane: Tensor  # (B, 3)
     contrast: Tensor  # (B, 2)
     log_spacing: Tensor  # (B,), natural logarithm of mm
@@ -164,7 +164,7 @@ def split(scan: Tensor, cells: Tensor) -> Heads:
     Returns
     -------
     Heads
-        Logits of sequence, plane and contrast, the spacing output (B,), and the cells.
+        Logits of MR sequence, plane and contrast, the spacing output (B,), and the cells.
     """
     sequence, plane, contrast, spacing = torch.split(scan, list(HEAD_SIZES), dim=1)
-    return Heads(sequence, plane, contrast, spacing[:, 0], cells)
+    return Heads(sequence[:, MR_COLUMNS], plane, contrast, spacing[:, 0], cells)

@@ -13,20 +13,27 @@ from node.model.records import Finding
 from radnet.inference.classifier import Prediction
 from radnet.inference.fusion import fuse_classes, fuse_odds
 from radnet.labels.evidence import Evidence, Label, SeriesLabels
-from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.labels.vocabulary import MR_SEQUENCES, Contrast, Plane, Region, Sequence
 
 
 def prediction(contrast: float = 0.5, liver: float = 0.5) -> Prediction:
-    """Return a prediction that is sure of CT and axial."""
+    """Return a prediction for a CT that is sure of axial."""
     return Prediction(
-        sequence={s: 0.94 if s == Sequence.CT else 0.01 for s in Sequence},
+        sequence={},
         plane={p: 0.98 if p == Plane.AXIAL else 0.01 for p in Plane},
         contrast={Contrast.CONTRAST: contrast, Contrast.NONCONTRAST: 1 - contrast},
         coverage={r: liver if r == Region.LIVER else 0.02 for r in Region},
         spacing_mm=5.0,
         cells=np.zeros((1, len(Region)), np.float32),
         cell_mm=32.0,
+        modality="CT",
     )
+
+
+def of_mr(said: Sequence) -> Prediction:
+    """Return a prediction for an MR that is sure of its sequence."""
+    spread: dict[Sequence, float] = {n: 0.95 if n is said else 0.01 for n in MR_SEQUENCES}
+    return replace(prediction(), sequence=spread, modality="MR")
 
 
 def silent(**known: Label) -> SeriesLabels:
@@ -105,11 +112,11 @@ def test_coverage_of_a_knee_is_none_of_the_regions() -> None:
 
 
 def test_disagreement_of_header_and_pixels_is_a_finding_of_its_own() -> None:
-    """A header that says MR on pixels that are surely CT is worth a person's look."""
+    """A header that says T1 on pixels that are surely T2 is worth a person's look."""
     header = silent(sequence=label("T1", 0.97, "SeriesDescription"))
 
-    found = fused(fuse(header, prediction(), unknown_below=0.6))
-    agreeing = fused(fuse(silent(sequence=label("CT", 0.9, "Modality")), prediction(), 0.6))
+    found = fused(fuse(header, of_mr(Sequence.T2), unknown_below=0.6))
+    agreeing = fused(fuse(header, of_mr(Sequence.T1), 0.6))
 
     assert found["disagreement"].value == ["sequence"]
     assert "disagreement" not in agreeing
@@ -184,6 +191,7 @@ def test_of_a_region_that_nobody_speaks_of_nothing_is_known() -> None:
 def test_strange_pixels_are_no_witness() -> None:
     """What rests on them alone is unknown, the header stands, and the contradiction is told."""
     strange = replace(prediction(contrast=0.9, liver=0.97), strangeness=0.5, strange_above=0.3)
+    strange = replace(strange, sequence=of_mr(Sequence.T2).sequence, modality="MR")
     header = silent(sequence=label("T1", 0.97, "SeriesDescription"))
 
     found = fused(fuse(header, strange, unknown_below=0.6))

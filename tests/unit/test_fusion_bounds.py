@@ -16,7 +16,7 @@ from radnet.inference.fusion import CLASS_HEADS, STANDS, bounded, fuse_witnesses
 from radnet.inference.support import PATIENTS, REGIONS, confirms, most_nats, refuted
 from radnet.labels.evidence import THRESHOLD, Evidence, Label, SeriesLabels, weigh
 from radnet.labels.extent import in_order
-from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.labels.vocabulary import MR_SEQUENCES, Contrast, Plane, Region
 
 UNKNOWN_BELOW = 0.6
 modalities = st.sampled_from(["CT", "MR", "PT", ""])
@@ -34,8 +34,10 @@ def spreads(draw: st.DrawFn, size: int) -> list[float]:
 @st.composite
 def predictions(draw: st.DrawFn) -> Prediction:
     """Draw what a network may say, thresholds and strangeness included."""
+    modality = draw(modalities)
+    asked = MR_SEQUENCES if modality == "MR" else ()
     return Prediction(
-        dict(zip(Sequence, draw(spreads(len(Sequence))), strict=True)),
+        dict(zip(asked, draw(spreads(len(asked))), strict=True)) if asked else {},
         dict(zip(Plane, draw(spreads(len(Plane))), strict=True)),
         dict(zip(Contrast, draw(spreads(len(Contrast))), strict=True)),
         {region: draw(st.floats(0, 1)) for region in Region},
@@ -44,14 +46,14 @@ def predictions(draw: st.DrawFn) -> Prediction:
         32.0,
         strangeness=draw(st.sampled_from([None, 0.1, 0.9])),
         strange_above=0.3,
-        modality=draw(modalities),
+        modality=modality,
     )
 
 
 def pixels(modality: str = "MR", **shares: Mapping[Any, float]) -> Prediction:
     """Return a prediction that is even but for `shares`."""
     even: dict[str, dict[Any, float]] = {
-        "sequence": {name: 1 / len(Sequence) for name in Sequence},
+        "sequence": dict.fromkeys(MR_SEQUENCES, 1 / 6) if modality == "MR" else {},
         "plane": {name: 1 / len(Plane) for name in Plane},
         "contrast": dict.fromkeys(Contrast, 0.5),
         "coverage": dict.fromkeys(Region, 0.5),

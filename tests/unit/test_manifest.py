@@ -271,7 +271,7 @@ def test_a_rare_class_counts_more_within_bounds() -> None:
     found = balance(truths)
 
     assert float(found.sequence[1] / found.sequence[0]) == pytest.approx(3.0)
-    assert found.sequence[2:].tolist() == [1.0] * 5
+    assert found.sequence[2:].tolist() == [1.0] * 4
     assert found.plane[2] == 3.0
     assert found.contrast.tolist() == [1.0, 1.0]
     assert float(found.covered[0]) == pytest.approx(2.0)

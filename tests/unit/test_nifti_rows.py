@@ -12,7 +12,7 @@ from radnet.datasets.samples import real_samples
 from radnet.datasets.scans import files, read_manifest
 from radnet.errors import DataError, UnusableVolumeError
 from radnet.evaluation.scoring import split_record
-from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.labels.vocabulary import MR_SEQUENCES, Contrast, Plane, Region, Sequence
 from radnet.training.experiments import QUICK, sides
 from tests.made_volume import write_nifti, write_series
 
@@ -36,7 +36,7 @@ def test_it_is_learned_from_with_its_labels(below: str, tmp_path: Path) -> None:
 
     assert sample.image.shape == (38, 96, 96)
     assert (sample.image.min(), sample.image.max(), sample.empty) == (0, 1, 0)
-    assert sample.sequence == list(Sequence).index(Sequence.T2_FLAIR)
+    assert sample.sequence == MR_SEQUENCES.index(Sequence.T2_FLAIR)
     assert sample.plane == list(Plane).index(Plane.AXIAL)
     assert sample.contrast == list(Contrast).index(Contrast.NONCONTRAST)
     assert sample.scan.tolist() == [float(region is Region.BRAIN) for region in Region]

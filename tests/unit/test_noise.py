@@ -134,7 +134,9 @@ def _place(path: Path) -> float:
 
 def test_noise_without_a_record_of_what_is_usual_is_strange() -> None:
     """Older weights have no bound; noise needs none."""
-    said = Prediction({}, {}, {}, {}, 1.0, np.zeros((1, 9), np.float32), 32.0, noise=True)
+    said = Prediction(
+        {}, {}, {}, {}, 1.0, np.zeros((1, 9), np.float32), 32.0, noise=True, modality="MR"
+    )
 
     assert said.strangeness is None
     assert said.strange

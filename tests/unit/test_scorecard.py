@@ -31,13 +31,14 @@ def report(truth: Plane, said: Plane, sure: float, vendor: str = "GE") -> ScanRe
     )  # fmt: skip
     rest = (1 - sure) / 2
     prediction = Prediction(
-        {name: 0.9 if name is Sequence.CT else 0.1 / 6 for name in Sequence},
+        {},
         {name: sure if name is said else rest for name in Plane},
         {Contrast.CONTRAST: 0.7, Contrast.NONCONTRAST: 0.3},
         {region: 0.9 if region is Region.LIVER else 0.1 for region in Region},
         4.0,
         np.zeros((1, 9), np.float32),
         32.0,
+        modality="CT",
     )
     return ScanReport(scan, verdicts(scan, prediction), None, prediction, vendor)
 
@@ -86,8 +87,8 @@ def test_calibration_compares_what_was_said_with_what_was_right() -> None:
     """Ten answers at 0.7 that are all right are 0.3 off."""
     error, bins = calibration([report(Plane.AXIAL, Plane.AXIAL, 0.95) for _ in range(10)])
 
-    assert error == pytest.approx((0.05 + 0.1 + 0.3) / 3, abs=1e-6)
-    assert sum(count for *_, count in bins) == 30
+    assert error == pytest.approx((0.05 + 0.3) / 2, abs=1e-6)
+    assert sum(count for *_, count in bins) == 20
 
 
 def test_series_of_one_patient_are_one_patient_s_word() -> None:

@@ -201,7 +201,7 @@ def test_temperature_cools_an_overconfident_head() -> None:
     said = torch.where(wrong, (truth + 1) % 3, truth)
     logits = 10 * torch.nn.functional.one_hot(said, 3).float()
     flat = torch.zeros(500, 1, 9)
-    heads = Heads(torch.zeros(500, 7), logits, torch.zeros(500, 2), truth.float(), flat)
+    heads = Heads(torch.zeros(500, 6), logits, torch.zeros(500, 2), truth.float(), flat)
     unknown = torch.full((500,), UNKNOWN)
     batch = SampleBatch(
         torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(500, 9), flat,
@@ -214,7 +214,7 @@ def test_temperature_cools_an_overconfident_head() -> None:
 def test_a_head_of_which_nothing_is_known_is_left_as_it_is() -> None:
     """An archive of MR without a word on the agent made every answer on it five times as sure."""
     unknown = torch.full((20,), -1)
-    sequence, plane, contrast = (torch.randn(20, count) for count in (7, 3, 2))
+    sequence, plane, contrast = (torch.randn(20, count) for count in (6, 3, 2))
     heads = Heads(sequence, plane, contrast, torch.zeros(20), torch.randn(20, 1, 9))
     batch = SampleBatch(
         torch.zeros(0), unknown, unknown, unknown, torch.zeros(20), torch.full((20, 9), -1.0),
@@ -232,7 +232,7 @@ def test_abstention_keeps_what_is_right_often_enough() -> None:
     truth = torch.tensor([0] * 80 + [1] * 20)
     flat = torch.zeros(100, 1, 9)
     unknown = torch.full((100,), UNKNOWN)
-    heads = Heads(torch.zeros(100, 7), sure, torch.zeros(100, 2), truth.float(), flat)
+    heads = Heads(torch.zeros(100, 6), sure, torch.zeros(100, 2), truth.float(), flat)
     batch = SampleBatch(
         torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(100, 9), flat,
         torch.ones(100),
@@ -255,7 +255,7 @@ def test_a_threshold_is_stated_on_scans_that_had_no_say_in_it() -> None:
     truth = torch.tensor([0, 1] * 50)
     unknown = torch.full((100,), UNKNOWN)
     flat = torch.zeros(100, 1, 9)
-    heads = Heads(torch.zeros(100, 7), sure, torch.zeros(100, 2), truth.float(), flat)
+    heads = Heads(torch.zeros(100, 6), sure, torch.zeros(100, 2), truth.float(), flat)
     batch = SampleBatch(
         torch.zeros(0), unknown, truth, unknown, truth.float(), torch.zeros(100, 9),
         torch.zeros(0), torch.ones(100),
@@ -275,7 +275,7 @@ def test_a_head_of_which_nothing_is_known_has_no_score() -> None:
     plane, scan = torch.tensor([0, 0, 1, UNKNOWN]), torch.full((4, 9), float(UNKNOWN))
     scan[:2, 0] = torch.tensor([1.0, 0.0])
     cells = torch.ones(4, 1, 9)
-    heads = Heads(torch.zeros(4, 7), torch.eye(4)[:, :3], torch.zeros(4, 2), torch.zeros(4), cells)
+    heads = Heads(torch.zeros(4, 6), torch.eye(4)[:, :3], torch.zeros(4, 2), torch.zeros(4), cells)
     batch = SampleBatch(
         torch.zeros(0),
         unknown,

@@ -11,6 +11,7 @@ from radnet.labels.vocabulary import (
     COMBINED_REGIONS,
     CONTRAST_CODES,
     HEADS,
+    MR_SEQUENCES,
     PLANE_CODES,
     REGION_CODES,
     SEQUENCE_CODES,
@@ -70,7 +71,8 @@ def test_network_answers_in_the_order_of_the_vocabulary() -> None:
     scan = torch.arange(len(Sequence) + len(Plane) + len(Contrast) + 1, dtype=torch.float32)[None]
     heads = split(scan, torch.zeros(1, len(Region), 4))
 
-    assert heads.sequence.shape[-1] == len(HEADS["sequence"])
+    assert heads.sequence.tolist() == [[1, 2, 3, 4, 5, 6]]  # the first is CT, which is not asked
+    assert list(HEADS["sequence"])[1:] == list(MR_SEQUENCES)
     assert heads.plane.shape[-1] == len(HEADS["plane"])
     assert heads.contrast.shape[-1] == len(HEADS["contrast"])
     assert list(Plane) == ["axial", "coronal", "sagittal"]
