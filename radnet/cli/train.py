@@ -61,9 +61,19 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
     mlflow: Annotated[
         str, typer.Option(help="MLflow to tell: a server's URL, or a SQLite file.")
     ] = "",
+    rate: Annotated[
+        float, typer.Option(min=0, help="The highest learning rate; 0: as planned.")
+    ] = 0.0,
     *,
     every_scan: Annotated[
         bool, typer.Option("--every-scan", help="Learn from the left-out scans too; liver only.")
+    ] = False,
+    header_labels: Annotated[
+        bool,
+        typer.Option(
+            "--header-labels",
+            help="Learn from what headers tell of a series alone: no slices; classifier only.",
+        ),
     ] = False,
 ) -> None:
     """Train a network; the same command goes on where it was cut off.
@@ -86,6 +96,8 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
         every_scan,
         phantoms,
         mlflow,
+        rate,
+        header_labels,
     )
     with TrainingDisplay(shown) as display:
         trained = runs.train(request, display)

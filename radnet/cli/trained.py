@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 NOTHING: Final = "-"
+WARM_UP: Final = 50  # steps, as `radnet.training.loop` has it, which is slow to import
 
 
 def tell_classifier(console: Console, out: Path, record: Mapping[str, Any]) -> None:
@@ -46,13 +47,26 @@ def tell_liver(console: Console, out: Path, record: Mapping[str, Any]) -> None:
 def _came(out: Path, record: Mapping[str, Any]) -> str:
     """Return how many steps were made, with which loss, and where the weights lie."""
     loss = record["loss"]
+    first = record.get("first_loss")
     told = "no finite loss" if loss is None else f"loss {loss:.3f} at the end"
+    if loss is not None and first is not None:
+        told = f"loss {first:.3f} at first, {loss:.3f} at the end"
     skipped = record["skipped"]
     left = f", {skipped:,} of them skipped (a gradient was no number)" if skipped else ""
     computed = record["arithmetic"]
     return escape(
         f"{out}: {_counted(record['steps'], 'step')}{left} in {computed['precision']} "
-        f"({computed['because']}); {told}."
+        f"({computed['because']}); {told}.{_little(record['steps'] - record['skipped'])}"
+    )
+
+
+def _little(learned: int) -> str:
+    """Return a warning where a training ended before its learning rate had risen."""
+    if learned >= WARM_UP:
+        return ""
+    return (
+        f" Next to nothing was learned: the learning rate rises until step {WARM_UP}; give more "
+        "--minutes or --steps."
     )
 
 

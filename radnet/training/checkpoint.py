@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from radnet.errors import WeightsError
 from radnet.inference.preparation import PREPARED
 
+FIRST: Final = 10  # steps whose mean loss tells where a training began
 AVERAGED_STEPS: Final = 200  # the final weights are a mean over about so many
 UNREADABLE: Final = (
     RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError,
@@ -56,10 +57,15 @@ class State:
     skipped: int = 0
     seconds: float = 0.0
     loss: float = float("nan")  # of the last step
+    first_loss: float = float("nan")  # mean over the first `FIRST` steps
     precision: str = ""  # that the steps were computed in; "": it was not kept
 
     def count(self, loss: float, learned: bool, seconds: float) -> None:
         """Count a step; one that was not `learned` from is skipped."""
+        if self.step < FIRST:
+            self.first_loss = (
+                (self.first_loss * self.step + loss) / (self.step + 1) if self.step else loss
+            )
         self.step += 1
         self.skipped += not learned
         self.loss = loss

@@ -1,11 +1,12 @@
 """Train the classifier; reads from top to bottom."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,6 +21,7 @@ from radnet.datasets.samples import (
     known,
     phantom_samples,
 )
+from radnet.datasets.seen import UNKNOWN
 from radnet.network.build import classifier_network
 from radnet.network.heads import Heads, RadNet, WithFeatures, scan_coverage, split
 from radnet.network.layout2020 import RadNet2020
@@ -47,6 +49,7 @@ class Plan:
     rate: float = 2e-3
     decay: float = 0.02
     sources: Mapping[str, str] = field(default_factory=dict)  # fingerprints by option
+    header_labels: bool = False  # no slices of phantoms, of which no header tells
 
 
 def masked_loss(heads: Heads, batch: SampleBatch, weigh: Balance = EVEN) -> Tensor:
@@ -172,7 +175,8 @@ def start(
     elif weights:
         fill(net, load_weights(weights, "classifier"), weights.name)
     seed = here().seed(plan.seed)
-    phantoms = HeldSamples(phantom_samples(plan.phantoms, seed=1_000_000 * (seed + 1)))
+    drawn = phantom_samples(plan.phantoms, seed=1_000_000 * (seed + 1))
+    phantoms = HeldSamples([by_header(one) for one in drawn] if plan.header_labels else drawn)
     real = real or HeldSamples([])
     share = REAL_SHARE if isinstance(real, HeldSamples) else ARCHIVE_SHARE
 
@@ -180,6 +184,13 @@ def start(
         return ahead(batches(phantoms, real, plan.batch, seed, first=first, real_share=share))
 
     return net, following
+
+
+def by_header(sample: Sample) -> Sample:
+    """Return a sample with what a header tells of it: of its slices only what they do not show."""
+    slices = np.full_like(sample.slices, UNKNOWN)
+    slices[:, sample.scan == 0] = 0
+    return replace(sample, slices=slices)
 
 
 def held_out_phantoms(plan: Plan) -> list[Sample]:

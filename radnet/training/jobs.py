@@ -75,10 +75,12 @@ class Job:
 def classifier_job(request: TrainingRequest, report: Report, first: bool) -> Job:
     """Return the training of a classifier; `first` tells whether this process judges it."""
     plan = classify.Plan(request.preset, request.minutes, request.seed, request.steps)
-    plan = replace(plan, sources=request.sources())
+    plan = replace(plan, sources=request.sources(), header_labels=request.header_labels)
+    plan = replace(plan, rate=request.rate or plan.rate)
     if request.phantoms:
         plan = replace(plan, phantoms=request.phantoms, held_out=max(8, request.phantoms // 4))
-    record = request.record() | {"spacing_mm": CLASSIFIER_SPACING_MM, "temperature": {}}
+    record = request.record() | {"rate": plan.rate}
+    record |= {"spacing_mm": CLASSIFIER_SPACING_MM, "temperature": {}}
     archive, validation = _archive(request.manifest, report) if request.manifest else (None, [])
     before = begun_from(request.start, "classifier")
     validation = unknown_to(before, validation, report)
@@ -130,10 +132,11 @@ def liver_job(request: TrainingRequest, report: Report, _first: bool) -> Job:
     """Return the training of a liver network."""
     roles = frozenset({"train", "test"} if request.every_scan else {"train"})
     plan = transfer.Plan(request.preset, request.minutes, request.seed, request.steps, roles=roles)
-    plan = replace(plan, sources=request.sources())
+    plan = replace(plan, sources=request.sources(), rate=request.rate or plan.rate)
     if request.phantoms:
         plan = replace(plan, phantoms=request.phantoms)
     record = request.record() | {
+        "rate": plan.rate,
         "spacing_mm": LIVER_SPACING_MM,
         "window": LIVER_WINDOW,
         "hu": LIVER_HU,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from radnet.training import arithmetic, ranks
 from radnet.training.arithmetic import Arithmetic
-from radnet.training.checkpoint import Plan, Training
+from radnet.training.checkpoint import Plan, State, Training
 
 Batch = TypeVar("Batch")
 WARM_UP: Final = 50  # steps
@@ -35,6 +35,7 @@ class Progress:
     skipped: int
     arithmetic: Arithmetic
     rate: float = 0.0  # the learning rate of the step
+    first_loss: float = float("nan")  # where the loss began
 
 
 def optimise(
@@ -78,7 +79,7 @@ def optimise(
     model = ranks.parallel(net)
     if state.step and _share(plan, state.step, state.seconds) >= 1:  # cut off after the last step
         training.finish()
-        yield Progress(state.step, 1.0, state.loss, state.skipped, computed)
+        yield _progress(state, 1.0, computed)
         return
     data = batches(state.step)
     begun, saved = time.monotonic() - state.seconds, time.monotonic()
@@ -95,11 +96,16 @@ def optimise(
             if rank.first and time.monotonic() - saved > CHECKPOINT_S:
                 saved = time.monotonic()
                 training.save()
-            yield Progress(state.step, share, state.loss, state.skipped, computed, rate)
+            yield _progress(state, share, computed, rate)
     finally:
         if rank.first and state.step:
             training.save()
     training.finish()
+
+
+def _progress(state: State, share: float, computed: Arithmetic, rate: float = 0.0) -> Progress:
+    told = state.loss, state.skipped, computed, rate, state.first_loss
+    return Progress(state.step, share, *told)
 
 
 def _rate(plan: Plan, step: int, share: float) -> float:

@@ -42,6 +42,11 @@ class TrainingRequest:
         How many to draw; 0: as planned.
     mlflow
         A server's URL or a SQLite file; '': none.
+    rate
+        The highest learning rate; 0: as planned.
+    header_labels
+        Whether a classifier learns from what a header tells of a series alone: no slices, no
+        masks, of phantoms neither.
     """
 
     task: TrainingTask
@@ -56,11 +61,18 @@ class TrainingRequest:
     every_scan: bool
     phantoms: int = 0
     mlflow: str = ""
+    rate: float = 0.0
+    header_labels: bool = False
 
     @property
     def checkpoint(self) -> Path:
         """Return where the training stands between two calls of the same request."""
         return self.out.with_suffix(".checkpoint")
+
+    @property
+    def unfinished(self) -> Path:
+        """Return where the weights stand until the training is through."""
+        return self.out.with_suffix(".unfinished")
 
     def refuse_wrong(self) -> None:
         """Refuse before the work what could not be read in it or written after it.
@@ -72,12 +84,7 @@ class TrainingRequest:
         DataError
             If a folder for the classifier has no manifest, or one for the liver no layout.
         """
-        if self.data and self.manifest is not None:
-            raise UsageError("--data and --manifest exclude each other")
-        if self.every_scan and self.task is TrainingTask.CLASSIFIER:
-            raise UsageError(
-                "--every-scan is for the liver; the classifier leaves scans out always"
-            )
+        self._refuse_other_options()
         for path in (*self.data, self.manifest, self.start):
             if path is not None and not path.exists():
                 raise UsageError(f"{path}: no such file or folder")
@@ -86,6 +93,19 @@ class TrainingRequest:
         for folder in self.data:
             if not (folder / "MANIFEST.csv").is_file():
                 self._refuse_other_layouts(folder)
+
+    def _refuse_other_options(self) -> None:
+        if self.data and self.manifest is not None:
+            raise UsageError("--data and --manifest exclude each other")
+        if self.every_scan and self.task is TrainingTask.CLASSIFIER:
+            raise UsageError(
+                "--every-scan is for the liver; the classifier leaves scans out always"
+            )
+        if self.header_labels and (self.task is TrainingTask.LIVER or self.data):
+            raise UsageError(
+                "--header-labels is for the classifier, with --manifest or phantoms: what a "
+                "MANIFEST.csv tells came from people and masks"
+            )
 
     def _refuse_other_layouts(self, folder: Path) -> None:
         if self.task is TrainingTask.CLASSIFIER:
@@ -107,6 +127,7 @@ class TrainingRequest:
             "--data": ", ".join(fingerprint(folder) for folder in self.data),
             "--phantoms": str(self.phantoms or ""),
             "--every-scan": "given" if self.every_scan else "",
+            "--header-labels": "given" if self.header_labels else "",
         }
 
     def record(self) -> dict[str, Any]:
@@ -120,6 +141,8 @@ class TrainingRequest:
             f"{' --manifest FILE' if self.manifest else ''}"
             f"{' --start WEIGHTS' if self.start else ''}"
             f"{' --every-scan' if self.every_scan else ''}"
+            f"{f' --rate {self.rate:g}' if self.rate else ''}"
+            f"{' --header-labels' if self.header_labels else ''}"
         )
         listed = [self.manifest] if self.manifest else [one / "MANIFEST.csv" for one in self.data]
         return {
@@ -130,6 +153,7 @@ class TrainingRequest:
             "version": version("radnet-node"),
             "preparation": PREPARATION,
             "left_out": not self.every_scan,
+            "header_labels": self.header_labels,
             "command": command,
             "start_sha256": _digest([self.start] if self.start else []),
             "manifest_sha256": _digest(listed),

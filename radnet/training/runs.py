@@ -4,6 +4,7 @@ Reads from top to bottom. `train` is the same for both networks; what each of th
 is judged by is put together in `radnet.training.jobs`.
 """
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from radnet.training.report import Began, Report, Stepped, Unheard, silent
 from radnet.training.request import TrainingRequest
 from radnet.training.tracking import MlflowRun
 
+FEWEST_STEPS: Final = 2
 SAVE_S: Final = 60.0
 RECENT: Final = 50  # steps whose mean loss is told
 
@@ -66,7 +68,7 @@ def train(request: TrainingRequest, report: Report = silent) -> Trained:
         If the weights to begin with are others than asked for, or the checkpoint is of another
         training.
     RadnetError
-        If the time was over before the first step.
+        If the time was over before a second step: that is no model.
     """
     request.refuse_wrong()
     with joined() as rank:
@@ -81,9 +83,11 @@ def _kept(request: TrainingRequest, job: Job, report: Report) -> Trained:
     """Run `job`; keep weights and figures every minute and at the end."""
     with _journal(request, job.record, report) as journal:
         for steps in _marks(job, report, journal):
-            save_weights(request.out, job.net, job.record | steps)
+            unfinished = job.record | steps | {"unfinished": True}
+            save_weights(request.unfinished, job.net, unfinished)
             journal.scores(steps["steps"], job.glance())
             journal.write()
+        _refuse_no_model(request, steps)
         report(Began(job.judging))
         found, scores = job.judge()
         record = job.record | found | steps | {DIGEST: job.learned.digest()}
@@ -91,7 +95,21 @@ def _kept(request: TrainingRequest, job: Job, report: Report) -> Trained:
         save_weights(request.out, job.net, record)
         journal.scores(steps["steps"], scores)
     request.checkpoint.unlink(missing_ok=True)
+    request.unfinished.unlink(missing_ok=True)
     return Trained(request, record)
+
+
+def _refuse_no_model(request: TrainingRequest, steps: Mapping[str, Any]) -> None:
+    """Refuse to call weights a model that learned from a step at most."""
+    learned = steps["steps"] - steps["skipped"]
+    if learned >= FEWEST_STEPS:
+        return
+    request.checkpoint.unlink(missing_ok=True)  # more of it would be another training
+    raise RadnetError(
+        f"{steps['steps']} steps, {steps['skipped']} of them skipped: no model, and "
+        f"{request.out.name} is not written; expected hundreds of steps: give more --minutes or "
+        f"--steps (what there is stands in {request.unfinished.name})"
+    )
 
 
 def _last(job: Job, report: Report) -> dict[str, Any]:
@@ -143,5 +161,6 @@ def _recorded(progress: Progress, loss: float | None) -> dict[str, Any]:
         "steps": progress.step,
         "skipped": progress.skipped,
         "loss": loss and round(loss, 4),
+        "first_loss": round(first, 4) if math.isfinite(first := progress.first_loss) else None,
         "arithmetic": asdict(progress.arithmetic),
     }

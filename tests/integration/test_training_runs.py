@@ -10,6 +10,7 @@ from radnet.datasets.learned import learned_by
 from radnet.errors import DataError, RadnetError, UsageError
 from radnet.network.presets import PRESETS
 from radnet.network.weights import load_weights
+from radnet.training import runs
 from radnet.training.report import Began, Stage, Stepped, TrainingEvent
 from radnet.training.request import TrainingRequest, TrainingTask
 from radnet.training.runs import train
@@ -68,6 +69,40 @@ def test_time_that_is_over_before_the_first_step_is_told(request_: TrainingReque
     assert not request_.out.exists()
 
 
+def test_one_step_is_no_model(request_: TrainingRequest) -> None:
+    """It was called weights, and a node would have served them; the next try is not refused."""
+    request_.out.write_bytes(b"the weights before")
+
+    with pytest.raises(RadnetError, match=r"1 steps, 0 of them skipped: no model"):
+        train(replace(request_, steps=1))
+
+    assert request_.out.read_bytes() == b"the weights before"
+    assert load_weights(request_.unfinished, "liver").record["unfinished"] is True
+    assert not request_.checkpoint.exists()
+
+
+def test_weights_are_unfinished_until_the_training_is_through(
+    request_: TrainingRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half-trained ones stood under the name of the finished, without thresholds."""
+    monkeypatch.setattr(runs, "SAVE_S", 0.0)
+    seen: list[tuple[bool, bool]] = []
+
+    def look(event: TrainingEvent) -> None:
+        if event == Began(Stage.SCORING):
+            seen.append((request_.out.exists(), request_.unfinished.exists()))
+
+    trained = train(replace(request_, rate=5e-4), look)
+
+    assert seen == [(False, True)]
+    assert request_.out.exists()
+    assert not request_.unfinished.exists()
+    assert trained.record["rate"] == 5e-4
+    assert "--rate 0.0005" in trained.record["command"]
+    assert trained.record["first_loss"] > 0
+    assert "unfinished" not in load_weights(request_.out, "liver").record
+
+
 def test_a_request_that_cannot_be_met_is_refused_before_the_work(
     request_: TrainingRequest, tmp_path: Path
 ) -> None:
@@ -79,6 +114,8 @@ def test_a_request_that_cannot_be_met_is_refused_before_the_work(
         replace(request_, start=nothing),
         replace(request_, out=tmp_path),
         replace(request_, out=nothing / "w"),
+        replace(request_, header_labels=True),
+        replace(request_, header_labels=True, task=TrainingTask.CLASSIFIER),
     ):
         with pytest.raises(UsageError):
             train(wrong, lambda _: pytest.fail("late"))

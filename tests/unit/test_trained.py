@@ -8,9 +8,10 @@ import pytest
 from rich.console import Console
 
 from radnet.cli.train import TrainingDisplay
-from radnet.cli.trained import tell_classifier, tell_liver
+from radnet.cli.trained import WARM_UP, tell_classifier, tell_liver
 from radnet.network.weights import load_weights
 from radnet.network.weights_file import shipped
+from radnet.training import loop
 from radnet.training.report import Began, Preparing, SeriesCounted, Stage, Stepped, Unheard
 
 OUT = Path("w.safetensors")
@@ -41,6 +42,17 @@ def test_a_classifier_tells_what_its_answers_are_worth(width: int) -> None:
     assert ["liver", "98.5%", "99%", "98.5%", "of", "135", "95.4%"] in rows
     assert lines[0] == "w.safetensors: 1,200 steps in f32 (no bf16 here); loss 1.500 at the end."
     assert not any("{" in line or len(line.rstrip()) > width for line in lines)
+
+
+def test_a_training_that_hardly_began_says_so() -> None:
+    """Two steps looked like any other training; the bound is where the learning rate is full."""
+    few = classifier() | CAME | {"steps": 50, "skipped": 3, "first_loss": 2.25}
+    told = " ".join(printed(tell_classifier, few))
+    enough = " ".join(printed(tell_classifier, classifier() | CAME | {"steps": 50}))
+
+    assert WARM_UP == loop.WARM_UP
+    assert "loss 2.250 at first, 1.500 at the end. Next to nothing was learned" in told
+    assert "Next to nothing" not in enough
 
 
 def test_a_head_that_never_answers_says_so() -> None:
@@ -100,7 +112,8 @@ def test_skipped_steps_and_a_loss_that_is_none_are_told() -> None:
 
     assert first == (
         "w.safetensors: 1 step, 1 of them skipped (a gradient was no number) in f32 (no bf16 "
-        "here); no finite loss."
+        "here); no finite loss. Next to nothing was learned: the learning rate rises until step "
+        "50; give more --minutes or --steps."
     )
 
 

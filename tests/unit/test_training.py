@@ -327,3 +327,15 @@ def test_what_known_scans_do_not_span_is_strange() -> None:
     assert usual.strangeness(known[1]) <= 2 * usual.above
     assert usual.strangeness(rng.normal(size=64) / 100) > usual.above
     assert Usual.of_record({}) is None
+
+
+def test_of_a_header_no_slices_are_known() -> None:
+    """What a header tells of a series covers it as a whole; of a phantom more is known."""
+    whole = phantom_sample(4)
+
+    told = classify.by_header(whole)
+
+    assert (whole.slices == 1).any()
+    assert told.scan.tolist() == whole.scan.tolist()
+    assert set(np.unique(told.slices[:, whole.scan == 0])) == {0.0}
+    assert set(np.unique(told.slices[:, whole.scan != 0])) == {float(UNKNOWN)}
