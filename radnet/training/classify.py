@@ -33,6 +33,7 @@ from radnet.training.ranks import here
 Batches = Callable[[int], Iterator[SampleBatch]]
 ARCHIVE_SHARE: Final = 0.8  # real series of a batch, where there is an archive
 HELD_OUT_SEED: Final = 900_000_000
+LEARNED_SEED: Final = 1_500_000  # half a million beside every seed of phantoms that are held out
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def start(
     elif weights:
         fill(net, load_weights(weights, "classifier"), weights.name)
     seed = here().seed(plan.seed)
-    drawn = phantom_samples(plan.phantoms, seed=1_000_000 * (seed + 1))
+    drawn = phantom_samples(plan.phantoms, seed=1_000_000 * seed + LEARNED_SEED)
     phantoms = HeldSamples([by_header(one) for one in drawn] if plan.header_labels else drawn)
     real = real or HeldSamples([])
     share = REAL_SHARE if isinstance(real, HeldSamples) else ARCHIVE_SHARE

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from radnet.training.loop import Progress, optimise
 from radnet.training.ranks import here
 
 Batches = Callable[[int], Iterator[Patches]]
+LEARNED_SEED: Final = 2_500_000  # half a million beside every seed of phantoms that are held out
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def start(
     elif weights:
         transfer(net, weights)
     seed = here().seed(plan.seed)
-    phantoms = phantom_cases(plan.phantoms, seed=2_000_000 * (seed + 1))
+    phantoms = phantom_cases(plan.phantoms, seed=2_000_000 * seed + LEARNED_SEED)
 
     def following(first: int) -> Iterator[Patches]:
         return ahead(patches(real, phantoms, plan.batch, seed, first=first))
