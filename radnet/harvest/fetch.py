@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -25,7 +26,6 @@ TRIES: Final = 6  # attempts in a row that bring nothing
 LONGEST_WAIT_S: Final = 60.0
 MISMATCHES: Final = 2  # downloads whose digest is wrong before we stop believing the source
 AT_ONCE: Final = 6  # files of a series
-CHUNK: Final = 1 << 20
 LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 S3: Final = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
@@ -286,8 +286,5 @@ def _told(error: Exception) -> str:
 
 def md5(path: Path) -> str:
     """Return the MD5 of a file, as archives publish it: against accidents, not against malice."""
-    total = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            total.update(chunk)
-    return total.hexdigest()
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
