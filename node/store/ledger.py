@@ -163,6 +163,8 @@ class Ledger:
         ----------
         connection : sqlalchemy.Connection
             That transaction.
+        now : float
+            Seconds since the epoch; hashed as the float that its column gives back.
 
         SQLite's write transaction is alone from its start; PostgreSQL needs a lock for it.
         """
@@ -176,18 +178,19 @@ class Ledger:
         if written is None:
             self._database.identity.look_at_ledger(connection, last_entry)
         number, last = (last_entry.number, last_entry.sha256) if last_entry else (0, GENESIS)
+        at = float(now)  # the digits of an int, or of numpy's floats, are others
         rows: list[dict[str, Any]] = []
         for event in events:
             number += 1
             entry = Entry(
-                number, now, str(event.event), event.study_instance_uid, event.subject,
+                number, at, str(event.event), event.study_instance_uid, event.subject,
                 json.loads(json.dumps(dict(event.detail))), last, "",
             )  # fmt: skip
             last = entry.seal()
             rows.append(
                 {
                     "number": number,
-                    "at": now,
+                    "at": at,
                     "event": str(event.event),
                     "study_instance_uid": event.study_instance_uid,
                     "subject": event.subject,

@@ -11,6 +11,7 @@ from node.model.records import Delivery
 from node.model.states import DeliveryState
 from node.model.work import WorkKind
 from node.store.catalog import Catalog
+from node.store.deliveries.commitment import ask_one_again, mark_asked
 from node.store.deliveries.orders import REPLAY_DELIVERED
 from node.store.deliveries.scope import Scope
 from node.store.rows import instance_values
@@ -282,3 +283,35 @@ def test_a_replay_is_asked_for_anew(catalog: Catalog) -> None:
     catalog.deliveries.put_outcome(uid(0), "pacs", DeliveryState.DELIVERED, "", 106.0)
 
     assert catalog.requests.open("pacs", T2, 1000, 107.0, 200.0) == 1
+
+
+def test_what_is_committed_to_or_sent_anew_is_not_asked_for(catalog: Catalog) -> None:
+    """A request that was put together from rows that have changed since leaves those alone."""
+    ask(catalog, T1, 103.0)
+    catalog.reports.take(T1, [ref(0)], [], decide, 104.0)
+    catalog.orders.give(REPLAY_DELIVERED, Scope("pacs", uid(1)), 105.0)
+    before = rows(catalog)
+
+    with catalog.write() as connection:
+        asked = mark_asked(connection, "pacs", [uid(0), uid(1), uid(2)], T2, 300.0)
+
+    after = rows(catalog)
+    assert asked == [uid(2)]
+    assert after == before  # `asked` it was before, too
+    with catalog.read() as connection:
+        request = sa.select(delivery.c.sop_instance_uid).where(delivery.c.transaction_uid == T2)
+        assert list(connection.execute(request).scalars()) == [uid(2)]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_only_what_was_asked_for_is_asked_for_again(catalog: Catalog, number: int) -> None:
+    """Not what is committed to, and not what was never asked for since it was sent."""
+    ask(catalog, T1, 103.0)
+    catalog.reports.take(T1, [ref(0)], [], decide, 104.0)
+    catalog.orders.give(REPLAY_DELIVERED, Scope("pacs", uid(1)), 105.0)
+    before = rows(catalog)
+
+    with catalog.write() as connection:
+        ask_one_again(connection, uid(number), "pacs", 300.0)
+
+    assert rows(catalog) == before

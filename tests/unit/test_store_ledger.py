@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.model.events import Entry
+from node.model.events import Entry, EventKind, LedgerEvent
 from node.model.records import Finding
 from node.model.states import DeliveryState, Origin
 from node.store.catalog import Catalog
@@ -65,6 +66,17 @@ def test_everything_that_happens_is_told(catalog: Catalog) -> None:
     assert told[8].detail["model_sha256"] == "f" * 64
     assert catalog.ledger.proof().broken == ""
     assert catalog.ledger.proof().entries == 13
+
+
+@pytest.mark.parametrize("now", [200, np.float64(200.5), np.float32(0.1)])
+def test_a_time_of_another_type_breaks_no_chain(empty_catalog: Catalog, now: float) -> None:
+    """A row gives back a float, and the hash is over its digits: `200` is not `200.0`."""
+    event = LedgerEvent(EventKind.RECEIVED, STUDY, SERIES, {})
+    with empty_catalog.write() as connection:
+        empty_catalog.ledger.tell(connection, [event], now)
+
+    assert empty_catalog.ledger.proof().broken == ""
+    assert [type(entry.at) for entry in empty_catalog.ledger.history(STUDY)] == [float]
 
 
 def test_empty_chain_is_whole(tmp_path: Path) -> None:

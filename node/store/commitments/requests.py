@@ -91,6 +91,8 @@ class Requests:
                     .limit(limit - len(uids))
                 )
                 uids += connection.execute(waiting).scalars()
+            if uids:
+                uids = mark_asked(connection, destination, uids, transaction_uid, due_at)
             if not uids:
                 return 0
             connection.execute(
@@ -109,7 +111,6 @@ class Requests:
                     for uid in uids
                 ],
             )
-            mark_asked(connection, destination, uids, transaction_uid, due_at)
             self._work.add(connection, TaskKey(WorkKind.ASK, destination, transaction_uid))
         return len(uids)
 

@@ -4,7 +4,7 @@ Every function is part of a transaction that others begin.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -16,6 +16,7 @@ from node.model.states import (
     DELIVERY_COMMITTED,
     DELIVERY_LOST_THERE,
     DELIVERY_NOT_COMMITTED,
+    DeliveryState,
 )
 from node.store.tables import delivery
 
@@ -34,12 +35,26 @@ def mark_asked(
     uids: Sequence[str],
     transaction_uid: str,
     due_at: float,
-) -> None:
-    """Note that a request names these instances, and when to ask again."""
-    connection.execute(
+) -> list[str]:
+    """Note that a request names these instances, and when to ask again.
+
+    Returns
+    -------
+    list of str
+        Those that the destination has, and does not answer for yet: somebody may have said so, or
+        have sent an instance anew, since the request was put together.
+    """
+    open_still = sa.or_(
+        delivery.c.commitment.is_(None), delivery.c.commitment.in_(COMMITMENT_ASKED.of)
+    )
+    asked = (
         sa.update(delivery)
         .where(
-            _in_order(delivery.c.destination == destination, delivery.c.sop_instance_uid.in_(uids))
+            _in_order(
+                delivery.c.destination == destination, delivery.c.sop_instance_uid.in_(uids)
+            ),
+            delivery.c.state == DeliveryState.DELIVERED,
+            open_still,
         )
         .values(
             commitment=COMMITMENT_ASKED.to,
@@ -47,7 +62,9 @@ def mark_asked(
             commitment_attempts=delivery.c.commitment_attempts + 1,
             transaction_uid=transaction_uid,
         )
+        .returning(delivery.c.sop_instance_uid)
     )
+    return sorted(connection.execute(asked).scalars())
 
 
 def ask_again(
@@ -74,11 +91,12 @@ def ask_again(
 
 
 def ask_one_again(connection: sa.Connection, uid: str, destination: str, due_at: float) -> None:
-    """Let one instance be asked for again."""
-    _change(
-        connection, uid, destination,
-        {"commitment": COMMITMENT_AGAIN.to, "commitment_due": due_at},
-    )  # fmt: skip
+    """Let one instance that was asked for be asked for again."""
+    connection.execute(
+        sa.update(delivery)
+        .where(*_is(uid, destination), delivery.c.commitment.in_(COMMITMENT_AGAIN.of))
+        .values(commitment=COMMITMENT_AGAIN.to, commitment_due=due_at)
+    )
 
 
 def commit(connection: sa.Connection, uid: str, destination: str, now: float) -> None:
@@ -90,7 +108,11 @@ def commit(connection: sa.Connection, uid: str, destination: str, now: float) ->
         "commitment_due": None,
         "changed_at": now,
     }
-    _change(connection, uid, destination, values)
+    connection.execute(
+        sa.update(delivery)
+        .where(*_is(uid, destination), delivery.c.state.in_(DELIVERY_COMMITTED.of))
+        .values(values)
+    )
 
 
 def park_uncommitted(
@@ -131,11 +153,7 @@ def send_again(
     }
     connection.execute(
         sa.update(delivery)
-        .where(
-            delivery.c.sop_instance_uid == uid,
-            delivery.c.destination == destination,
-            delivery.c.state.in_(DELIVERY_LOST_THERE.of),
-        )
+        .where(*_is(uid, destination), delivery.c.state.in_(DELIVERY_LOST_THERE.of))
         .values(values)
     )
 
@@ -149,9 +167,5 @@ def move_due_times(connection: sa.Connection, seconds: float) -> None:
     )
 
 
-def _change(connection: sa.Connection, uid: str, destination: str, values: dict[str, Any]) -> None:
-    connection.execute(
-        sa.update(delivery)
-        .where(delivery.c.sop_instance_uid == uid, delivery.c.destination == destination)
-        .values(values)
-    )
+def _is(uid: str, destination: str) -> list[sa.ColumnElement[bool]]:
+    return [delivery.c.sop_instance_uid == uid, delivery.c.destination == destination]
