@@ -11,13 +11,17 @@ from radnet.inference import export as exporting
 from radnet.inference import gates
 from radnet.inference.export import export
 from radnet.inference.gates import gate
+from radnet.inference.preparation import LIVER_SPACING_MM, LIVER_WINDOW, axial
 from radnet.inference.segmenter import LiverSegmenter
 from radnet.inference.served import GateRefusedError
+from radnet.labels.vocabulary import Plane, Sequence
 from radnet.network.decoder import LiverNet
 from radnet.network.outputs import HEAD_SIZES
 from radnet.network.presets import preset
 from radnet.network.weights import save_weights
 from radnet.network.weights_file import shipped
+from radnet.phantom.acquisition import take
+from radnet.phantom.protocols import random_scan
 
 TINY = "radnet10-tiny"
 
@@ -52,8 +56,20 @@ def test_liver_network_is_exported_through_its_gates(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_case_of_the_liver_shows_one() -> None:
+def test_every_case_of_the_liver_is_an_axial_ct_that_shows_one() -> None:
     """The Dice of two empty masks is 1 and tells nothing."""
+    for seed in gates.SEEDS["liver"]:
+        body, wanted = random_scan(np.random.default_rng(seed), LIVER_SPACING_MM)
+        assert (wanted.plane, wanted.sequence) == (Plane.AXIAL, Sequence.CT)
+        phantom = take(body, wanted, seed)
+        liver = phantom.volume.with_array(phantom.liver.astype(np.float32))
+        shown = axial(liver, outside=0.0).array[: LIVER_WINDOW[0]]
+        assert shown.sum() >= gates.LEAST_LIVER
+
+
+@pytest.mark.slow
+def test_the_shipped_network_finds_the_liver_of_a_case() -> None:
+    """So are its decisions about something."""
     run = LiverSegmenter.load().run
 
     for case in gates.stacks("liver", 2):
