@@ -33,11 +33,10 @@ from node.pipeline.probing import Probing
 from node.pipeline.stages import ServedNetworks, Stages
 from node.pipeline.strays import Strays
 from node.pipeline.sweep import Sweep
-from node.pipeline.ticker import Job, Look, Ticker
+from node.pipeline.ticker import Look, Recurring, Ticker
 from node.route.rules import compile_rules
 from node.series.completeness import Policy
-from node.settings import Destination as DestinationSettings
-from node.settings import DimseDestination, Settings
+from node.settings import DestinationSettings, DimseDestination, Settings
 from node.store.changes import Changes
 from node.store.locks import executor_id
 from node.upkeep.pruning import PruningJob
@@ -93,7 +92,7 @@ class Worker:
 
     Attributes
     ----------
-    upkeep : list[tuple[Job, float]]
+    upkeep : list[tuple[Recurring, float]]
         What is looked after seldom, each with the seconds between two looks.
     """
 
@@ -107,7 +106,7 @@ class Worker:
     strays: Strays
     sweep: Sweep
     quarantine: Quarantine
-    upkeep: list[tuple[Job, float]]
+    upkeep: list[tuple[Recurring, float]]
 
     def launch(self) -> None:
         """Start the engine, and go on with what a worker of this name was at when it ended."""
@@ -118,7 +117,7 @@ class Worker:
         """Remove jobs of the engine that ended long ago."""
         self.engine.forget(self.outside.clock() - JOBS_KEPT_S)
 
-    def jobs(self) -> list[tuple[Job, float]]:
+    def jobs(self) -> list[tuple[Recurring, float]]:
         """Return what is done again and again, each with the seconds between two runs."""
         return [
             (self.quarantine.look, HOLD_S),
@@ -211,10 +210,12 @@ def _owed(settings: Settings, storage: Storage, outside: Outside) -> OwedReports
     return OwedReports(storage.catalog, storage.files, sources, outside.clock, outside.random)
 
 
-def _upkeep(settings: Settings, storage: Storage, outside: Outside) -> list[tuple[Job, float]]:
+def _upkeep(
+    settings: Settings, storage: Storage, outside: Outside
+) -> list[tuple[Recurring, float]]:
     catalog, files, clock = storage.catalog, storage.files, outside.clock
     kept = settings.retention
-    upkeep: list[tuple[Job, float]] = [
+    upkeep: list[tuple[Recurring, float]] = [
         (PruningJob(catalog, kept.records_days, kept.batches_days, clock).tick, PRUNE_S),
         (SnapshotFiller(catalog, files, clock, outside.monotonic).tick, FILL_S),
     ]

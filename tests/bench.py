@@ -11,7 +11,6 @@ import pydicom
 from dbos import DBOS
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import ExplicitVRLittleEndian
 
 from node.app import Storage
 from node.deliver.destination import OutboundInstance, Outcome, Wanted, everything
@@ -22,10 +21,6 @@ from node.model.work import SegmentationPlan, Task, WorkKind, segmentation_of
 from node.networks import Networks
 from node.pipeline.engine import APPLICATION_VERSION, LIVE_STATES, Engine
 from node.pipeline.ticker import Ticker
-from node.receive.disk_space import DiskSpace
-from node.receive.reception import Arrival, Reception
-from node.receive.spool import Intake, MemoryBudget
-from node.receive.statuses import StoreStatus
 from node.settings import FolderDestination, NodeSection, Rule, Settings
 from node.store.files import InstanceFiles
 from node.store.paths import DERIVED
@@ -33,7 +28,7 @@ from node.worker import Outside, build
 from tests.due_time import Moment, note_looks, task_claimed
 from tests.made_ct import SERIES, STUDY, made_slice
 from tests.made_networks import AbdomenClassifier, SwitchableModel
-from tests.receiver import encoded
+from tests.receiver import take_in
 from tests.store_rows import open_catalog
 
 RULES = (
@@ -89,9 +84,6 @@ class Bench:
         self.classifier = AbdomenClassifier()
         self.liver = SwitchableModel()
         self.pacs = RecordingDestination()
-        self.reception = Reception(self.catalog, self.files, self.clock)
-        disk_space = DiskSpace(lambda: 1 << 40, 0, 0)
-        self.intake = Intake(self.files, disk_space, MemoryBudget(1 << 20), 1 << 30)
         self.engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "test:worker")
         self.worker = build(
             Settings(
@@ -146,16 +138,7 @@ class Bench:
 
     def receive(self, *slices: Dataset) -> None:
         """Take instances over one association that is released at the end."""
-        association = self.catalog.access.open("SCANNER", "NODE", "127.0.0.1", self.now)
-        for ds in slices:
-            content = self.intake.begin(
-                str(ds.SOPClassUID), str(ds.SOPInstanceUID), ExplicitVRLittleEndian
-            )
-            content.write(encoded(ds))
-            arrival = Arrival(content, "SCANNER", association)
-            assert self.reception.take(arrival) == StoreStatus.SUCCESS
-            content.discard()
-        self.catalog.access.close(association, released=True, now=self.now)
+        take_in(self.catalog, self.files, self.clock, *slices)
 
     def tick(self, seconds: float) -> None:
         """Let time pass, and look once."""

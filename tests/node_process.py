@@ -117,11 +117,13 @@ class Program:
         """Return what it has logged."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
-    def stop(self) -> None:
-        """End it and wait for it."""
-        if self._process is not None and self.runs:
+    def stop(self) -> int | None:
+        """End it and wait for it; return its exit status, None where it was never started."""
+        if self._process is None:
+            return None
+        if self.runs:
             self._process.terminate()
-            self._process.wait(60)
+        return self._process.wait(60)
 
 
 class NodeProcess(Program):

@@ -1,7 +1,7 @@
 """A receiver on loopback, and peers that send what they should and what they should not."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -17,9 +17,14 @@ from pynetdicom.dsutils import encode
 
 from node.deliver.association import Peer
 from node.deliver.dimse import DimseSender
+from node.receive.disk_space import DiskSpace
+from node.receive.reception import Arrival, Reception
+from node.receive.spool import Intake, MemoryBudget
+from node.receive.statuses import StoreStatus
 from node.receive.storage_scp import StorageScp
 from node.settings import NodeSection, ReceiveSection, Settings
 from node.settings.tls import ClientTls
+from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 from node.wire.requestor import make_requestor
 from tests.store_rows import open_catalog
@@ -73,6 +78,21 @@ def running_receiver(
     finally:
         node.shut()
         node.catalog.close()
+
+
+def take_in(
+    catalog: Catalog, files: InstanceFiles, clock: Callable[[], float], *instances: Dataset
+) -> None:
+    """Take instances in over one association that is released at the end, without a network."""
+    reception = Reception(catalog, files, clock)
+    intake = Intake(files, DiskSpace(lambda: 1 << 40, 0, 0), MemoryBudget(1 << 20), 1 << 30)
+    association = catalog.access.open("SCANNER", "NODE", "127.0.0.1", clock())
+    for ds in instances:
+        content = intake.begin(str(ds.SOPClassUID), str(ds.SOPInstanceUID), ExplicitVRLittleEndian)
+        content.write(encoded(ds))
+        assert reception.take(Arrival(content, "SCANNER", association)) == StoreStatus.SUCCESS
+        content.discard()
+    catalog.access.close(association, released=True, now=clock())
 
 
 def sender(port: int, trusted: ClientTls | None, title: str = "RADNODE") -> DimseSender:

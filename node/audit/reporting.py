@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from node.audit.auditor import AuditedDestination, Auditor, MessageWriter
 from node.audit.syslog import Collector
 from node.settings import (
-    Destination,
+    DestinationSettings,
     DicomwebDestination,
     DimseDestination,
     FolderDestination,
@@ -67,7 +67,7 @@ def collector_of(settings: Settings) -> Collector | None:
     return Collector(wanted.host, wanted.well_known_port, wanted.transport, wanted.tls.client)
 
 
-def place_of(entry: Destination) -> AuditedDestination:
+def place_of(entry: DestinationSettings) -> AuditedDestination:
     """Return how an audit message names a destination."""
     match entry:
         case DimseDestination():

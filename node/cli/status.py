@@ -35,7 +35,7 @@ Until = Annotated[
 ]
 Description = Annotated[str, typer.Option(help="Words of a study's or series' description.")]
 State = Annotated[str, typer.Option(help=f"Only these, with commas between: {STATES}.")]
-Destination = Annotated[str, typer.Option(help="Something of it was to go there.")]
+ToDestination = Annotated[str, typer.Option(help="Something of it was to go there.")]
 
 
 @commands.command()
@@ -48,7 +48,7 @@ def status(  # noqa: PLR0913 - an option each
     until: Until = "",
     description: Description = "",
     state: State = "",
-    destination: Destination = "",
+    destination: ToDestination = "",
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many studies.")] = 50,
     after: Annotated[str, typer.Option(help="Go on where the last list ended.")] = "",
     names: Annotated[bool, typer.Option("--names", help="Show whose the studies are.")] = False,

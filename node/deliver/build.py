@@ -42,12 +42,12 @@ def peer_of(entry: settings.DimseDestination | Source, calling_ae: str) -> Peer:
     )
 
 
-def build(entry: settings.Destination, calling_ae: str, owner: str = "") -> Destination:
+def build(entry: settings.DestinationSettings, calling_ae: str, owner: str = "") -> Destination:
     """Return the sender for one entry; nothing is contacted yet.
 
     Parameters
     ----------
-    entry : settings.Destination
+    entry : settings.DestinationSettings
         One of the settings' destinations.
     calling_ae : str
         The node's AE title, where the entry names none of its own.
@@ -70,12 +70,12 @@ def _access(entry: HttpDestination) -> Access:
     return Access(entry.credentials, entry.tls.client if entry.tls else None)
 
 
-def terms_of(entry: settings.Destination) -> Terms:
+def terms_of(entry: settings.DestinationSettings) -> Terms:
     """Return on what terms an entry is sent to.
 
     Parameters
     ----------
-    entry : Destination
+    entry : settings.DestinationSettings
         Of the settings, of any kind.
 
     Returns

@@ -88,7 +88,7 @@ class Handler:
 
 
 @dataclass
-class _Hold:
+class _OwnClaim:
     """A claim of this process."""
 
     serial: int
@@ -120,7 +120,7 @@ class DueWork:
         self._monotonic = monotonic
         self._handlers: dict[WorkKind, Handler] = {}
         self._jobs: dict[WorkKind, Workflow] = {}
-        self._holds: dict[TaskKey, _Hold] = {}
+        self._holds: dict[TaskKey, _OwnClaim] = {}
         self._noting = threading.Lock()
 
     def add(self, handlers: Iterable[Handler]) -> None:
@@ -207,7 +207,7 @@ class DueWork:
 
     def _hold(self, task: Task) -> None:
         with self._noting:
-            self._holds[task.of] = _Hold(task.serial, self._monotonic())
+            self._holds[task.of] = _OwnClaim(task.serial, self._monotonic())
 
     def _start(self, task: Task) -> None:
         job = self._jobs[task.kind]
@@ -234,7 +234,7 @@ class DueWork:
             if task is None:
                 return
             with self._noting:
-                self._holds[of] = _Hold(serial, self._monotonic(), begun=True)
+                self._holds[of] = _OwnClaim(serial, self._monotonic(), begun=True)
             handler.do(task)
         except (StoreError, *ENDS):  # nothing can be said in rows now: its lease ends
             raise

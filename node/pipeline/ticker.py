@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 Outcome = TypeVar("Outcome")
 
-Job = Callable[[], None]
+Recurring = Callable[[], None]
 
 Look = Callable[[], float]
 """Sees to what rows say; returns for how many seconds it need not look again if none change."""
@@ -43,7 +43,7 @@ class Ticker:
 
     def __init__(
         self,
-        jobs: Iterable[tuple[Job, float]],
+        jobs: Iterable[tuple[Recurring, float]],
         looks: Iterable[Look] = (),
         changed: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -80,7 +80,7 @@ class Ticker:
         for thread in self._threads:
             thread.join()
 
-    def _run(self, job: Job, seconds: float) -> None:
+    def _run(self, job: Recurring, seconds: float) -> None:
         while not self._stop.wait(seconds):
             _attempted(job)
 

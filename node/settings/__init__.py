@@ -1,7 +1,7 @@
 """The one settings file (TOML): sections, destinations, where secrets stand, whom we trust."""
 
 from node.settings.destinations import (
-    Destination,
+    DestinationSettings,
     DicomwebDestination,
     DimseDestination,
     FolderDestination,
@@ -11,7 +11,7 @@ from node.settings.loading import load, renamed_keys
 from node.settings.sections import NodeSection, ReceiveSection, Rule, Settings
 
 __all__ = [
-    "Destination",
+    "DestinationSettings",
     "DicomwebDestination",
     "DimseDestination",
     "FolderDestination",

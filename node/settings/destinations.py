@@ -1,6 +1,6 @@
 """The kinds of destinations: what a `[[destinations]]` entry says of each.
 
-A new kind is an entry here and in `Destination`, a file of its own in `node/deliver` that sends
+A new kind is an entry here and in `DestinationSettings`, a file in `node/deliver` that sends
 (the protocol is in `destination.py`), the case in `node/deliver/build.py` that leads from the one
 to the other, and how an audit message names it (`place_of` in `node/audit/reporting.py`).
 """
@@ -188,7 +188,7 @@ class FolderDestination(_Outbound):
     """The folder; made if it is not there."""
 
 
-Destination = Annotated[
+DestinationSettings = Annotated[
     DimseDestination | DicomwebDestination | OrthancDestination | FolderDestination,
     Field(discriminator="kind"),
 ]

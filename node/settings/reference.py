@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
-from node.settings.destinations import Destination, Window
+from node.settings.destinations import DestinationSettings, Window
 from node.settings.fields import (
     AETitle,
     CertificateName,
@@ -105,7 +105,7 @@ def tables() -> Iterator[tuple[str, str, list[Key]]]:
 
 def _destinations() -> Iterator[tuple[str, str, list[Key]]]:
     """Yield what every kind of destination has, then what each kind has of its own."""
-    kinds: tuple[type[Section], ...] = get_args(get_args(Destination)[0])
+    kinds: tuple[type[Section], ...] = get_args(get_args(DestinationSettings)[0])
     shared = set.intersection(*(set(kind.model_fields) for kind in kinds)) - {"kind"}
     every = [key for key in _keys("destinations", kinds[0]) if key.path.split(".")[1] in shared]
     yield "`[[destinations]]`", "Where instances go; of every kind:", every

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from node.settings.destinations import Destination
+from node.settings.destinations import DestinationSettings
 from node.settings.fields import (
     AETitle,
     DatabaseUrl,
@@ -149,7 +149,7 @@ class Settings(Section):
     retention: RetentionSection = RetentionSection()
     audit: AuditSection | None = None
     sources: tuple[Source, ...] = ()
-    destinations: tuple[Destination, ...] = ()
+    destinations: tuple[DestinationSettings, ...] = ()
     rules: tuple[Rule, ...] = ()
 
     @model_validator(mode="after")

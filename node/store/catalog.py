@@ -12,9 +12,9 @@ from node.store.deliveries import commitment
 from node.store.deliveries.deliveries import Deliveries
 from node.store.deliveries.orders import Orders
 from node.store.deliveries.outlets import Outlets
+from node.store.holds import Holds, Owners
 from node.store.ledger import Ledger
 from node.store.outbox import Outbox
-from node.store.quarantine import Holds, Owners
 from node.store.studies.findings import Findings
 from node.store.studies.instances import Instances
 from node.store.studies.results import Results

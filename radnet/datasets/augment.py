@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from radnet.datasets.samples import LONGEST, Sample
-from radnet.datasets.seen import UNKNOWN
+from radnet.datasets.seen_by_eye import UNKNOWN
 from radnet.inference.preparation import CLASSIFIER_SPACING_MM, CT_HU, CT_LEVELS
 
 Image = NDArray[np.float32]

@@ -16,7 +16,7 @@ from radnet.datasets.learned import voxel_digest
 from radnet.datasets.masks import mask_beside
 from radnet.datasets.patients import patient_of
 from radnet.datasets.scans import Scan, files, read_manifest, read_scan
-from radnet.datasets.seen import UNKNOWN, Seen, covered, read_seen
+from radnet.datasets.seen_by_eye import UNKNOWN, Seen, covered, read_seen
 from radnet.inference.preparation import (
     CELL_SLICES,
     CLASSIFIER_SPACING_MM,

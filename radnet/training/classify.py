@@ -21,7 +21,7 @@ from radnet.datasets.samples import (
     known,
     phantom_samples,
 )
-from radnet.datasets.seen import UNKNOWN
+from radnet.datasets.seen_by_eye import UNKNOWN
 from radnet.network.build import classifier_network
 from radnet.network.heads import Heads, RadNet, WithFeatures, scan_coverage, split
 from radnet.network.layout2020 import RadNet2020
@@ -37,7 +37,7 @@ LEARNED_SEED: Final = 1_500_000  # half a million beside every seed of phantoms 
 
 
 @dataclass(frozen=True)
-class Plan:
+class ClassifierPlan:
     """How to train."""
 
     preset: str
@@ -103,7 +103,7 @@ def batch_loss(net: nn.Module, batch: SampleBatch, half: bool, weigh: Balance = 
 def train(
     net: RadNet | RadNet2020,
     data: Batches,
-    plan: Plan,
+    plan: ClassifierPlan,
     checkpoint: Path | None = None,
     weigh: Balance = EVEN,
 ) -> Iterator[Progress]:
@@ -151,7 +151,7 @@ def look(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads, Sa
 
 
 def start(
-    plan: Plan,
+    plan: ClassifierPlan,
     weights: Path | None = None,
     real: Pool | None = None,
 ) -> tuple[RadNet | RadNet2020, Batches]:
@@ -194,6 +194,6 @@ def by_header(sample: Sample) -> Sample:
     return replace(sample, slices=slices)
 
 
-def held_out_phantoms(plan: Plan) -> list[Sample]:
+def held_out_phantoms(plan: ClassifierPlan) -> list[Sample]:
     """Return the phantoms that no training sees."""
     return phantom_samples(plan.held_out, seed=HELD_OUT_SEED)

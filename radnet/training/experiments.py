@@ -296,7 +296,7 @@ def run_arm(
     count = max(1, round(len(learn) * arm.share))
     for seed in range(budget.seeds):
         chosen = [learn[i] for i in np.random.default_rng(seed).permutation(len(learn))[:count]]
-        plan = transfer.Plan(budget.preset, 0, seed, steps=budget.steps, freeze=arm.freeze)
+        plan = transfer.LiverPlan(budget.preset, 0, seed, steps=budget.steps, freeze=arm.freeze)
         torch.manual_seed(seed)
         net = liver_network(budget.preset)
         if arm.transferred:
@@ -308,7 +308,7 @@ def run_arm(
     return ArmScores(arm, count, tuple(scores), budget.seeds)
 
 
-def batches_of(chosen: list[Case], plan: transfer.Plan) -> transfer.Batches:
+def batches_of(chosen: list[Case], plan: transfer.LiverPlan) -> transfer.Batches:
     """Return what draws the batches of a plan from these cases, from any of them on."""
 
     def following(first: int) -> Iterator[Patches]:

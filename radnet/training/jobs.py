@@ -74,7 +74,7 @@ class Job:
 
 def classifier_job(request: TrainingRequest, report: Report, first: bool) -> Job:
     """Return the training of a classifier; `first` tells whether this process judges it."""
-    plan = classify.Plan(request.preset, request.minutes, request.seed, request.steps)
+    plan = classify.ClassifierPlan(request.preset, request.minutes, request.seed, request.steps)
     plan = replace(plan, sources=request.sources(), header_labels=request.header_labels)
     plan = replace(plan, rate=request.rate or plan.rate)
     if request.phantoms:
@@ -131,7 +131,9 @@ def _heads(found: Mapping[str, float]) -> Scores:
 def liver_job(request: TrainingRequest, report: Report, _first: bool) -> Job:
     """Return the training of a liver network."""
     roles = frozenset({"train", "test"} if request.every_scan else {"train"})
-    plan = transfer.Plan(request.preset, request.minutes, request.seed, request.steps, roles=roles)
+    plan = transfer.LiverPlan(
+        request.preset, request.minutes, request.seed, request.steps, roles=roles
+    )
     plan = replace(plan, sources=request.sources(), rate=request.rate or plan.rate)
     if request.phantoms:
         plan = replace(plan, phantoms=request.phantoms)

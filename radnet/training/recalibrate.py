@@ -74,7 +74,7 @@ def recalibrate(weights: Path, out: Path, data: Sequence[Path] = ()) -> dict[str
     trained = load_weights(weights, "classifier")
     if out.exists() and out.samefile(weights):
         raise WeightsError(f"{out}: is the weights file itself; expected another name")
-    plan = classify.Plan(trained.record["preset"], 0, int(trained.record.get("seed", 0)))
+    plan = classify.ClassifierPlan(trained.record["preset"], 0, int(trained.record.get("seed", 0)))
     net = classifier_network(plan.preset)
     fill(net, trained, weights.name)
     phantoms = classify.held_out_phantoms(plan)

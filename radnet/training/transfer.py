@@ -28,7 +28,7 @@ LEARNED_SEED: Final = 2_500_000  # half a million beside every seed of phantoms 
 
 
 @dataclass(frozen=True)
-class Plan:
+class LiverPlan:
     """How to train."""
 
     preset: str
@@ -89,7 +89,7 @@ def batch_loss(net: nn.Module, batch: Patches, half: bool) -> Tensor:
 
 
 def train(
-    net: LiverNet | LiverNet2020, data: Batches, plan: Plan, checkpoint: Path | None = None
+    net: LiverNet | LiverNet2020, data: Batches, plan: LiverPlan, checkpoint: Path | None = None
 ) -> Iterator[Progress]:
     """Train `net` as planned; yield after every step."""
 
@@ -100,7 +100,7 @@ def train(
 
 
 def start(
-    plan: Plan, real: list[Case], weights: Path | None
+    plan: LiverPlan, real: list[Case], weights: Path | None
 ) -> tuple[LiverNet | LiverNet2020, Batches]:
     """Return the network, begun from `weights`, and its endless batches.
 

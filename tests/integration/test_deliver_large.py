@@ -23,13 +23,13 @@ from pathlib import Path
 from pydantic import TypeAdapter
 from node.deliver.build import build
 from node.deliver.destination import OutboundInstance
-from node.settings import Destination
+from node.settings import DestinationSettings
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
-destination = build(TypeAdapter(Destination).validate_json(sys.argv[1]), "SENDER")
+destination = build(TypeAdapter(DestinationSettings).validate_json(sys.argv[1]), "SENDER")
 peaks = []
 for argument in sys.argv[2:]:
     uid, sop_class, syntax, path = argument.split("|")

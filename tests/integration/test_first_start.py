@@ -8,17 +8,12 @@ from time import time
 
 import highdicom as hd
 import pytest
-from pydicom.uid import UID
 
 from node import worker
 from node.app import Storage, open_storage
 from node.model.states import WorkState
 from node.model.work import WorkKind
 from node.networks import Networks
-from node.receive.disk_space import DiskSpace
-from node.receive.reception import Arrival, Reception
-from node.receive.spool import Intake, MemoryBudget
-from node.receive.statuses import StoreStatus
 from node.settings import FolderDestination, NodeSection, Settings
 from node.settings.sections import SeriesSection
 from radnet.inference.classifier import Prediction
@@ -27,7 +22,7 @@ from tests.bench import RULES, slices
 from tests.made_ct import SERIES
 from tests.made_networks import AbdomenClassifier, SwitchableModel
 from tests.node_process import wait_for
-from tests.receiver import encoded
+from tests.receiver import take_in
 
 
 class Maker:
@@ -99,19 +94,7 @@ def working(settings: Settings) -> Iterator[None]:
 def receive(storage: Storage) -> list[str]:
     """Take a series in; return the UIDs of its instances."""
     made = slices(*range(6))
-    catalog, now = storage.catalog, time()
-    reception = Reception(catalog, storage.files, time)
-    intake = Intake(
-        storage.files, DiskSpace(lambda: 1 << 40, 0, 0), MemoryBudget(1 << 20), 1 << 30
-    )
-    association = catalog.access.open("SCANNER", "NODE", "127.0.0.1", now)
-    for ds in made:
-        syntax = UID(ds.file_meta.TransferSyntaxUID)
-        content = intake.begin(str(ds.SOPClassUID), str(ds.SOPInstanceUID), syntax)
-        content.write(encoded(ds))
-        assert reception.take(Arrival(content, "SCANNER", association)) == StoreStatus.SUCCESS
-        content.discard()
-    catalog.access.close(association, released=True, now=time())
+    take_in(storage.catalog, storage.files, time, *made)
     return [str(ds.SOPInstanceUID) for ds in made]
 
 

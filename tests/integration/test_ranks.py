@@ -51,7 +51,7 @@ with joined() as rank:
     torch.set_num_threads(1)
     torch.manual_seed(SEED := {SEED} + 100 * rank.number)  # rank 0's weights are to win
     net = RadNet(SMALL)
-    plan = classify.Plan(SMALL.name, minutes=0, seed={SEED}, steps={STEPS}, batch=2)
+    plan = classify.ClassifierPlan(SMALL.name, minutes=0, seed={SEED}, steps={STEPS}, batch=2)
     pool = HeldSamples([phantom_sample(seed) for seed in (4, 5)])
     def following(first):
         return batches(pool, HeldSamples([]), plan.batch, rank.seed(plan.seed), first=first)
@@ -90,7 +90,7 @@ def expected() -> dict[str, torch.Tensor]:
     torch.manual_seed(SEED)
     net = RadNet(SMALL)
     net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    plan = classify.Plan(SMALL.name, minutes=0, seed=SEED, steps=STEPS, batch=2)
+    plan = classify.ClassifierPlan(SMALL.name, minutes=0, seed=SEED, steps=STEPS, batch=2)
     pool = HeldSamples([phantom_sample(seed) for seed in (4, 5)])
     streams = [
         batches(pool, HeldSamples([]), plan.batch, plan.seed + SEED_STEP * rank) for rank in (0, 1)

@@ -5,7 +5,7 @@ import pytest
 
 from radnet.datasets import augment
 from radnet.datasets.samples import Sample
-from radnet.datasets.seen import UNKNOWN
+from radnet.datasets.seen_by_eye import UNKNOWN
 from radnet.labels.vocabulary import Plane, Region
 
 

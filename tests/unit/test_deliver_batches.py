@@ -73,7 +73,7 @@ def test_requests_are_bounded(tmp_path: Path) -> None:
 
 def test_settings_become_terms(tmp_path: Path) -> None:
     """What is not said is as documented; what is said reaches the dispatcher."""
-    adapter: TypeAdapter[settings.Destination] = TypeAdapter(settings.Destination)
+    adapter: TypeAdapter[settings.DestinationSettings] = TypeAdapter(settings.DestinationSettings)
     plain = {"kind": "folder", "name": "d", "path": str(tmp_path)}
     said = {
         "connections": 4, "priority": "high", "window": "22:00-06:00", "attempts": 9,
@@ -88,7 +88,7 @@ def test_settings_become_terms(tmp_path: Path) -> None:
 
 def test_settings_become_senders(tmp_path: Path) -> None:
     """Each kind has its sender; the node's own AE title is the default caller."""
-    adapter: TypeAdapter[settings.Destination] = TypeAdapter(settings.Destination)
+    adapter: TypeAdapter[settings.DestinationSettings] = TypeAdapter(settings.DestinationSettings)
     dimse = {"kind": "dimse", "name": "a", "ae_title": "PACS", "host": "h", "port": 104}
     entries = [
         dimse,

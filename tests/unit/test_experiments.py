@@ -151,7 +151,7 @@ def test_an_arm_learns_from_its_share_of_the_cases(
     """The cases of one arm are among those of the larger ones: shares differ by nothing else."""
     seen: list[list[str]] = []
 
-    def watch(chosen: list[Case], plan: transfer.Plan) -> transfer.Batches:
+    def watch(chosen: list[Case], plan: transfer.LiverPlan) -> transfer.Batches:
         seen.append([case.name for case in chosen])
         return lambda first: iter(())
 

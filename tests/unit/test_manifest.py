@@ -15,7 +15,7 @@ from radnet.datasets.balance import balance
 from radnet.datasets.batches import HeldSamples, batches
 from radnet.datasets.manifest import ManifestOrder, make_manifest, read_table
 from radnet.datasets.prepared import Archive, prepare
-from radnet.datasets.seen import UNKNOWN
+from radnet.datasets.seen_by_eye import UNKNOWN
 from radnet.errors import DataError
 from radnet.harvest.label_scan import TYPES, quoted
 from radnet.inference.preparation import PREPARATION

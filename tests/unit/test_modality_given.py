@@ -13,7 +13,7 @@ from node.classify.fuse import fuse
 from radnet.datasets.balance import EVEN
 from radnet.datasets.samples import Sample, collate, phantom_sample, sequence_of
 from radnet.datasets.scans import Scan
-from radnet.datasets.seen import UNKNOWN
+from radnet.datasets.seen_by_eye import UNKNOWN
 from radnet.evaluation.report_card import tables
 from radnet.evaluation.report_page import page
 from radnet.evaluation.scorecard import ALONE, calibration, scorecard

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-KNOWN: dict[str, str] = {
-    "Plan": "loops of the trainings, which become one",
-}
+KNOWN: dict[str, str] = {}
 """Why a name is defined more than once."""
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from radnet.datasets.samples import real_samples
 from radnet.datasets.scans import read_manifest, read_scan
-from radnet.datasets.seen import UNKNOWN, Seen, covered, read_seen
+from radnet.datasets.seen_by_eye import UNKNOWN, Seen, covered, read_seen
 from radnet.labels.vocabulary import Contrast, Region
 
 LUNG: Final = list(Region).index(Region.LUNG)

@@ -11,7 +11,7 @@ from node.check.readiness import look
 from node.check.soundness import problems
 from node.errors import ConfigError
 from node.route.rules import compile_rules
-from node.settings import Destination, FolderDestination, Settings, load, renamed_keys
+from node.settings import DestinationSettings, FolderDestination, Settings, load, renamed_keys
 from node.settings.fields import Section
 from node.settings.renamed import RENAMED
 
@@ -20,7 +20,7 @@ PACS = (
     '[[destinations]]\nname = "p"\nkind = "dimse"\nae_title = "P"\nhost = "pacs.example"\n'
     "port = 104\n"
 )
-KINDS: Final = get_args(get_args(Destination)[0])
+KINDS: Final = get_args(get_args(DestinationSettings)[0])
 NODE: Final = Path(node.__file__).parent
 REFERENCE: Final = (NODE.parent / "deploy" / "SETTINGS.md").read_text(encoding="utf-8")
 SHIPPED = Path(__file__).parents[2] / "deploy" / "node.toml"

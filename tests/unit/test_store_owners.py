@@ -31,7 +31,7 @@ OWNERS: Final = {  # a file, or a room
     "commitment_promise": "store/commitments/promises.py",
     "work": "store/work/",
     "due_clock": "store/work/due_clock.py",
-    "quarantine": "store/quarantine.py",
+    "quarantine": "store/holds.py",
     "audit_event": "store/outbox.py",
     "audit_cursor": "store/outbox.py",
 }

@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from radnet.cli import scans
 from radnet.datasets.samples import Sample, phantom_sample
-from radnet.datasets.seen import UNKNOWN
+from radnet.datasets.seen_by_eye import UNKNOWN
 from radnet.errors import WeightsError
 from radnet.evaluation import calibration
 from radnet.inference.classifier import Classifier, Prediction

@@ -14,7 +14,7 @@ from radnet.datasets.liver_patches import PATCH, patches
 from radnet.datasets.reading import read_placed
 from radnet.datasets.samples import Sample, SampleBatch, collate, phantom_sample
 from radnet.datasets.scans import read_manifest
-from radnet.datasets.seen import UNKNOWN
+from radnet.datasets.seen_by_eye import UNKNOWN
 from radnet.errors import WeightsError
 from radnet.evaluation import calibration
 from radnet.inference.strangeness import Usual
@@ -183,7 +183,7 @@ def test_training_lowers_the_loss_of_one_batch() -> None:
     """The loop learns: one phantom by heart in a few steps."""
     torch.manual_seed(0)
     one = next(batches(HeldSamples([phantom_sample(4)]), HeldSamples([]), 2, seed=0))
-    plan = classify.Plan(SMALL.name, minutes=5, seed=0)
+    plan = classify.ClassifierPlan(SMALL.name, minutes=5, seed=0)
 
     losses = [
         progress.loss

@@ -52,7 +52,9 @@ def trained(
     torch.manual_seed(7)
     net = RadNet(SMALL)
     sources = {"--data": data, **({PREPARED: prepared} if prepared else {})}
-    plan = classify.Plan(SMALL.name, minutes=0, seed=3, steps=steps, batch=2, sources=sources)
+    plan = classify.ClassifierPlan(
+        SMALL.name, minutes=0, seed=3, steps=steps, batch=2, sources=sources
+    )
 
     def following(first: int) -> Iterator[SampleBatch]:
         return batches(HeldSamples(samples), HeldSamples([]), plan.batch, plan.seed, first=first)
@@ -170,7 +172,7 @@ def test_frozen_parts_do_not_drift() -> None:
     torch.manual_seed(0)
     net = LiverNet(SMALL)
     before = {name: tensor.clone() for name, tensor in net.encoder.state_dict().items()}
-    plan = transfer.Plan(SMALL.name, 0, 0, steps=2, freeze="all")
+    plan = transfer.LiverPlan(SMALL.name, 0, 0, steps=2, freeze="all")
     case = phantom_case(2)
     batch = experiments.batches_of([case], plan)
 
@@ -257,7 +259,7 @@ def test_sets_of_both_layouts_are_learned_from_together(
     monkeypatch.setattr(transfer, "phantom_cases", lambda *_, **__: [])
     monkeypatch.setattr(transfer, "patches", remember)
     (tmp_path / "lits").mkdir()
-    plan = transfer.Plan(SMALL.name, minutes=0, seed=0, steps=1)
+    plan = transfer.LiverPlan(SMALL.name, minutes=0, seed=0, steps=1)
 
     learn, judge = liver_sets.learn_and_judge([lits(tmp_path / "lits", 2), other], plan.roles)
     _, following = transfer.start(plan, learn, None)

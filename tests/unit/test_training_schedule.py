@@ -103,7 +103,7 @@ def test_held_out_phantoms_are_learned_by_no_training(
     monkeypatch.setattr(classify, "phantom_samples", remember)
     monkeypatch.setenv("RANK", str(rank))
     monkeypatch.setattr(classify, "classifier_network", lambda _: nn.Linear(1, 1))
-    plan = classify.Plan("made", minutes=0, seed=seed)
+    plan = classify.ClassifierPlan("made", minutes=0, seed=seed)
 
     classify.start(plan)
     classify.held_out_phantoms(plan)
@@ -126,6 +126,6 @@ def test_no_liver_phantom_that_judges_is_learned_from(
     monkeypatch.setattr(transfer, "phantom_cases", remember)
     monkeypatch.setattr(transfer, "liver_network", lambda _: nn.Linear(1, 1))
 
-    transfer.start(transfer.Plan("made", minutes=0, seed=seed), [], None)
+    transfer.start(transfer.LiverPlan("made", minutes=0, seed=seed), [], None)
 
     assert abs(drawn[0] - jobs.HELD_OUT_SEED) >= 100_000  # more than either draws

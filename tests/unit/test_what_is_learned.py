@@ -16,7 +16,7 @@ from radnet.datasets.liver_patches import patch
 from radnet.datasets.manifest import Row
 from radnet.datasets.prepared import Archive, Prepared
 from radnet.datasets.samples import Sample, collate
-from radnet.datasets.seen import UNKNOWN
+from radnet.datasets.seen_by_eye import UNKNOWN
 from radnet.inference.preparation import CLASSIFIER_SPACING_MM
 from radnet.labels.vocabulary import MR_SEQUENCES, Contrast, Plane, Region, Sequence
 from radnet.network.heads import split

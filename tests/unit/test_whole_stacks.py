@@ -19,7 +19,7 @@ from radnet.datasets.batches import HeldSamples, batch_size, batches
 from radnet.datasets.manifest import Row
 from radnet.datasets.prepared import Archive, prepare
 from radnet.datasets.samples import LONGEST, WHOLE, Sample, collate
-from radnet.datasets.seen import UNKNOWN
+from radnet.datasets.seen_by_eye import UNKNOWN
 from radnet.labels.vocabulary import Region, Sequence
 from radnet.network.heads import RadNet, scan_coverage, split
 from radnet.network.presets import preset
