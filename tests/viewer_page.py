@@ -96,11 +96,13 @@ class OpenedPage:
             for uid, rows, columns, data in self.page.evaluate(LABELMAP)
         }
 
-    def _note_console(self, message: ConsoleMessage) -> None:
+    def note_console(self, message: ConsoleMessage) -> None:
+        """Keep what the page complains of."""
         if message.type == "error":
             self.errors.append(message.text)
 
-    def _note_request(self, request: Request) -> None:
+    def note_request(self, request: Request) -> None:
+        """Keep where it asks anybody but this machine."""
         if not re.match(r"(http://127\.0\.0\.1:\d+/|blob:|data:)", request.url):
             self.foreign.append(request.url)
 
@@ -151,9 +153,9 @@ def opened(address: str, study_instance_uid: str) -> Iterator[OpenedPage]:
         # The tour of new users would lie over the images.
         page.add_init_script("localStorage.setItem('shownTours', '[\"basicViewerTour\"]')")
         watched = OpenedPage(page)
-        page.on("console", watched._note_console)
+        page.on("console", watched.note_console)
         page.on("pageerror", lambda error: watched.errors.append(str(error)))
-        page.on("request", watched._note_request)
+        page.on("request", watched.note_request)
         page.goto(
             f"{address}/viewer?StudyInstanceUIDs={study_instance_uid}",
             wait_until="domcontentloaded",

@@ -30,9 +30,9 @@ def _class_findings(
     found = [Finding(name, answer.value, answer.probability, "fused", evidence)]
     if label:
         found.append(Finding(name, str(label.value), label.confidence, "header", _evidence(label)))
-    said = getattr(pixels, name) if pixels is not None else {}
-    if said:  # a CT's pixels are not asked for a sequence
-        seen = {str(key): round(float(p), 4) for key, p in said.items()}
+    odds = getattr(pixels, name) if pixels is not None else {}
+    if odds:  # a CT's pixels are not asked for a sequence
+        seen = {str(key): round(float(p), 4) for key, p in odds.items()}
         top = max(seen, key=lambda key: seen[key])
         found.append(Finding(name, top, seen[top], "pixels", seen))
     return found

@@ -44,7 +44,7 @@ class LitsVolume:
 
 
 @dataclass(frozen=True)
-class Entry:
+class SideOfVolume:
     """One row of a frozen split: whose a volume is, and the side of that patient."""
 
     patient: str
@@ -95,7 +95,7 @@ def lits_volumes(data: Path) -> list[LitsVolume]:
     ]
 
 
-def decided(volumes: Sequence[str], frozen: Mapping[str, Entry]) -> dict[str, Entry]:
+def decided(volumes: Sequence[str], frozen: Mapping[str, SideOfVolume]) -> dict[str, SideOfVolume]:
     """Return the split with every volume in it: what is frozen, and what is added.
 
     Parameters
@@ -125,7 +125,7 @@ def decided(volumes: Sequence[str], frozen: Mapping[str, Entry]) -> dict[str, En
                 "least, and one on either side"
             )
         known[candidates[0]] = side
-    entries = {name: Entry(patient, known[patient]) for name, patient in added.items()}
+    entries = {name: SideOfVolume(patient, known[patient]) for name, patient in added.items()}
     return {**frozen, **entries}
 
 
@@ -149,7 +149,7 @@ def _number(name: str) -> str:
     return str(int(name.removeprefix("volume-")))
 
 
-def _read(path: Path) -> dict[str, Entry]:
+def _read(path: Path) -> dict[str, SideOfVolume]:
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8") as file:
@@ -165,14 +165,16 @@ def _read(path: Path) -> dict[str, Entry]:
     return entries
 
 
-def _entry(path: Path, row: Mapping[str, str]) -> Entry:
+def _entry(path: Path, row: Mapping[str, str]) -> SideOfVolume:
     for side in get_args(Side):
         if row["side"] == side:
-            return Entry(row["patient"] or row["volume"], side)
+            return SideOfVolume(row["patient"] or row["volume"], side)
     raise DataError(f"{path}: {row['volume']}: side {row['side']!r}; expected train or test")
 
 
-def _keep(path: Path, sides: Mapping[str, Entry], frozen: Mapping[str, Entry]) -> None:
+def _keep(
+    path: Path, sides: Mapping[str, SideOfVolume], frozen: Mapping[str, SideOfVolume]
+) -> None:
     """Write the split; a folder that cannot be written to needs none where hashes decide all."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

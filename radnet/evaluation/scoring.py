@@ -134,7 +134,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Networks:
+class ScoredNetworks:
     """What is judged, and what it learned from."""
 
     classifier: Classifier
@@ -168,7 +168,7 @@ def reports(
     strangers : Strangers
         Who was learned from is not scored, and is noted there.
     """
-    networks = Networks(classifier, segmenter, strangers)
+    networks = ScoredNetworks(classifier, segmenter, strangers)
     work = [
         (scan.name, partial(_folder_report, Place(one, paths), scan, networks))
         for one in folders
@@ -214,7 +214,7 @@ def _each(
             yield None
 
 
-def _folder_report(place: Place, scan: Scan, networks: Networks) -> ScanReport | None:
+def _folder_report(place: Place, scan: Scan, networks: ScoredNetworks) -> ScanReport | None:
     patient = patient_of(scan, place.files)
     if scan.kind == "dicom":
         source = read_scan_file(place.folder / "dicom" / scan.name)
@@ -284,7 +284,7 @@ def table_reports(
     strangers : Strangers
         Who was learned from is not scored, and is noted there.
     """
-    networks = Networks(classifier, segmenter, strangers)
+    networks = ScoredNetworks(classifier, segmenter, strangers)
     work = [
         (row.series_instance_uid, partial(_row_report, row, networks))
         for row in read_table(manifest, "test")
@@ -292,7 +292,7 @@ def table_reports(
     return Judged(len(work), _each(work, unusable))
 
 
-def _row_report(row: Row, networks: Networks) -> ScanReport | None:
+def _row_report(row: Row, networks: ScoredNetworks) -> ScanReport | None:
     volume = read_row(row)
     seen = (row.series_instance_uid, voxel_digest(volume), row.patient)
     if networks.strangers.known("classifier", *seen):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radnet.datasets.fingerprint import fingerprint
-from radnet.datasets.lits import SPLIT, Entry, decided, lits_volumes
+from radnet.datasets.lits import SPLIT, SideOfVolume, decided, lits_volumes
 from radnet.errors import DataError
 
 
@@ -38,7 +38,7 @@ def test_no_patient_moves_whatever_is_added_in_any_order(
     order: list[int], cuts: list[int]
 ) -> None:
     """The fourth file of a folder was held out: another one before it moved all behind it."""
-    frozen: dict[str, Entry] = {}
+    frozen: dict[str, SideOfVolume] = {}
     for count in (*sorted({max(2, cut) for cut in cuts}), 12):
         before = frozen
         frozen = decided([f"volume-{number}" for number in order[:count]], frozen)
