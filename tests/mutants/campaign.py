@@ -68,11 +68,8 @@ class Campaign:
         until = time.monotonic() + 60 * self.minutes
         quick = [one for one in self.wanted if one.in_function]
         self._try(quick, until, "quick", lambda *what: tried_quickly(session, self.copy, *what))
-        doubted = [
-            one
-            for one in self.wanted
-            if not one.in_function or self.found.get(one) is Verdict.SURVIVED
-        ]
+        doubted = [one for one in self.wanted if not one.in_function]
+        doubted += [one for one in quick if self.found.get(one) is Verdict.SURVIVED]
         self._try(doubted, until, "thorough", partial(tried_thoroughly, self.copy))
         return True
 
