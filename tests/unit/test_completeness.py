@@ -232,3 +232,119 @@ def test_no_header_stops_the_judge(values: list[tuple[bytes, bytes, bytes]]) -> 
 
     assert verdict.complete
     json.dumps(verdict.evidence, allow_nan=False)
+
+
+def test_the_evidence_tells_what_was_seen_and_what_decided() -> None:
+    """A person reads there why a series went out, or still waits."""
+    for header in (announced := headers(*range(10))):
+        header.ImagesInAcquisition = "10"
+    missing = headers(*range(4), *range(5, 10))
+
+    whole = judge(RELEASED, announced, POLICY, now=113.04)
+    quiet = judge(replace(RELEASED, aborted=True), WHOLE, POLICY, now=170.0)
+    waits = judge(replace(RELEASED, open_associations=1), missing, POLICY, now=113.0)
+
+    assert whole.evidence == {
+        "instances": 10,
+        "announced": 10,
+        "association": "released",
+        "quiet_s": 3.0,
+        "problems": [],
+        "because": "the association was released and nothing is missing",
+    }
+    assert quiet.evidence == {
+        "instances": 10,
+        "announced": None,
+        "association": "aborted",
+        "quiet_s": 60.0,
+        "problems": [],
+        "because": "nothing came for 60 s",
+    }
+    assert waits.evidence == {
+        "instances": 10,
+        "announced": None,
+        "association": "open",
+        "quiet_s": 3.0,
+        "problems": ["a slice is missing between 3.000 mm and 5.000 mm"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "count"),
+    [
+        ({"ImagesInAcquisition": "1"}, 1),
+        ({"NumberOfSlices": 40}, 40),
+        ({"NumberOfSeriesRelatedInstances": "30", "ImagesInAcquisition": "20"}, 30),
+        ({"ImagesInAcquisition": "20", "NumberOfSlices": 10}, 20),
+        ({"NumberOfSeriesRelatedInstances": "0", "ImagesInAcquisition": "20"}, 20),
+        ({"ImagesInAcquisition": "999999999"}, 999_999_999),
+        ({"ImagesInAcquisition": "1000000000"}, None),
+    ],
+)
+def test_the_archives_count_comes_before_the_scanners(
+    values: dict[str, str | int], count: int | None
+) -> None:
+    """The first that says anything; a number of ten digits says nothing."""
+    header = Dataset()
+    for keyword, value in values.items():
+        setattr(header, keyword, value)
+
+    assert expected_count([header, header]) == count
+
+
+def test_a_slice_is_missing_from_half_a_gap_more_than_usual() -> None:
+    """Headers are rounded and tables drift: up to half of the usual gap more is none."""
+    assert position_problems(headers(0, 1, 2, 3.5, 4.5)) == []
+    assert position_problems(headers(0, 1, 2, 3.6, 4.6)) == [
+        "a slice is missing between 2.000 mm and 3.600 mm"
+    ]
+    assert position_problems(headers(0, 1, 10)) == [
+        "a slice is missing between 1.000 mm and 10.000 mm"
+    ]
+    assert position_problems(headers(0, 0, 1)) == [
+        "1 positions hold fewer images than the others, the first at 1.000 mm"
+    ]
+
+
+def test_of_many_gaps_the_first_twenty_are_told() -> None:
+    """The problems stand in a row of the catalog, and before a person."""
+    heights = [3 * place + offset for place in range(25) for offset in (0, 1)]
+    heights += range(75, 120)
+
+    problems = position_problems(headers(*heights))
+
+    assert len(problems) == 20
+    assert problems[0] == "a slice is missing between 1.000 mm and 3.000 mm"
+
+
+def test_images_closer_than_a_thousandth_of_a_millimetre_lie_at_one_place() -> None:
+    """Two echoes are rounded each by itself."""
+    assert position_problems(headers(0, 0.0004, 1, 1.0004, 2, 2)) == []
+    assert position_problems(headers(0, 0, 1, 1.0016, 2, 2)) != []
+
+
+@pytest.mark.parametrize(
+    ("orientation", "position"),
+    [([1, 0, 0, 0, 1], [0, 0, 1]), ([1, 0, 0, 0, 1, 0], [0, 1])],
+    ids=["five cosines", "two coordinates"],
+)
+def test_vectors_that_are_too_short_are_not_judged(
+    orientation: list[float], position: list[float]
+) -> None:
+    """Also where they are so in every image."""
+    bad = headers(0, 1, 5)
+    for header in bad:
+        header.ImageOrientationPatient = orientation
+        header.ImagePositionPatient = position
+
+    assert position_problems(bad) == []
+
+
+@pytest.mark.parametrize(("tilt", "judged"), [(5e-4, True), (4e-3, False)])
+def test_slices_of_one_stack_are_parallel(tilt: float, judged: bool) -> None:
+    """But for the rounding of their cosines; those of a radial scan are no stack."""
+    fan = headers(0, 1, 3, 4)
+    for index, header in enumerate(fan):
+        header.ImageOrientationPatient = [1, 0, tilt * (index % 2), 0, 1, 0]
+
+    assert bool(position_problems(fan)) is judged

@@ -8,6 +8,7 @@ from node.deliver.attempts import (
     FIRST_DELAY_S,
     LONGEST_DELAY_S,
     MAXIMUM_ATTEMPTS,
+    Retries,
     next_delay,
 )
 from node.deliver.http import meaning
@@ -98,3 +99,34 @@ def test_a_status_is_delivered_retry_or_refused(status: int, state: str, word: s
 def test_an_http_status_is_delivered_retry_or_refused(status: int, state: str) -> None:
     """What is about us, our password or this moment may pass; what is about the object not."""
     assert meaning(status) == state
+
+
+def test_delays_double_from_the_first_to_the_longest() -> None:
+    """Half of each is certain and half is drawn; never less than the first."""
+    terms = Retries(attempts=99, first_delay_s=10.0, longest_delay_s=300.0)
+
+    least = [next_delay(attempt, lambda: 0.0, terms) for attempt in range(1, 8)]
+    middle = [next_delay(attempt, lambda: 0.5, terms) for attempt in range(1, 8)]
+
+    assert least == [10.0, 20.0, 40.0, 80.0, 150.0, 150.0, 150.0]
+    assert middle == [15.0, 30.0, 60.0, 120.0, 225.0, 225.0, 225.0]
+
+
+def test_a_destination_has_terms_of_its_own() -> None:
+    """Its settings count, not what others have."""
+    terms = Retries(attempts=3, first_delay_s=5.0, longest_delay_s=6.0)
+
+    assert next_delay(2, lambda: 0.0, terms) == 5.0
+    assert next_delay(3, lambda: 0.0, terms) is None
+
+
+def test_after_years_of_trying_the_delay_is_the_longest() -> None:
+    """No number grows without bound on the way."""
+    forever = Retries(attempts=10**9)
+
+    assert next_delay(10**8, lambda: 0.0, forever) == LONGEST_DELAY_S / 2
+
+
+def test_without_settings_a_destination_is_tried_for_a_week_up_to_every_six_hours() -> None:
+    """What the reference of settings promises."""
+    assert Retries() == Retries(attempts=45, first_delay_s=30.0, longest_delay_s=21_600.0)

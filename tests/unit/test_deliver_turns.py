@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.deliver.attempts import Retries
 from node.deliver.turns import Priority, Terms, chosen, held_because, is_open, window_of
 from node.model.records import Circuit, Outlet
 from node.model.states import CircuitState, WorkState
@@ -101,3 +102,49 @@ def test_what_holds_a_batch_is_told() -> None:
     assert held_because(night, Outlet(), noon, True) == ""
     assert held_because(night, Outlet(), time(23), False) == ""
     assert held_because(Terms(), Outlet(), noon, False) == ""
+
+
+def test_among_equals_whoever_is_due_first_is_served_first() -> None:
+    """Then by name, so that the order is always the same."""
+    due = {
+        "b": [_job("b", 1), _job("b", 4), _job("b", 7)],
+        "a": [_job("a", 3), _job("a", 4), _job("a", 5)],
+    }
+
+    jobs = chosen(due, {}, {name: Terms(3) for name in "ab"}, at_once=6)
+
+    assert [job.key for job in jobs] == ["b1", "a3", "a4", "b4", "a5", "b7"]
+
+
+def test_normal_comes_between_high_and_low() -> None:
+    """Also where it has waited longest."""
+    terms = {"h": Terms(2, "high"), "n": Terms(2), "l": Terms(2, "low")}
+    due = {
+        name: [_job(name, 1), _job(name, number)]
+        for name, number in {"l": 2, "n": 3, "h": 4}.items()
+    }
+
+    assert [job.lane for job in chosen(due, {}, terms, at_once=6)] == list("hnlhnl")
+
+
+def test_a_destination_without_terms_has_two_connections() -> None:
+    """One that the settings have forgotten; whoever is busy keeps what it has."""
+    due = {"gone": [_job("gone", number) for number in range(5)]}
+
+    assert [job.key for job in chosen(due, {}, {}, at_once=9)] == ["gone0", "gone1"]
+    assert [job.key for job in chosen(due, {"gone": 1}, {}, at_once=9)] == ["gone0"]
+    assert chosen(due, {"gone": 2}, {}, at_once=9) == []
+
+
+def test_all_together_have_no_more_than_the_node_can_send_at_once() -> None:
+    """What is being sent counts, and every first connection."""
+    due = {name: [_job(name, number) for number in range(5)] for name in "ab"}
+    terms = {name: Terms(5) for name in "ab"}
+
+    assert [job.key for job in chosen(due, {"c": 2}, terms, at_once=5)] == ["a0", "b0", "a1"]
+    assert [job.key for job in chosen(due, {"c": 5}, terms, at_once=5)] == ["a0", "b0"]
+
+
+def test_terms_of_a_destination_are_those_of_the_reference_of_settings() -> None:
+    """Two connections, in turn, at any time, five failures open its circuit."""
+    assert Terms() == Terms(2, "normal", None, Retries(), 5)

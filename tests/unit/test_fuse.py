@@ -235,3 +235,106 @@ def test_what_nobody_looks_for_is_no_label() -> None:
 
     assert labels == ["derived"]
     assert texts["disagreement"] == "coverage;plane"
+
+
+def by_source(findings: list[Finding]) -> dict[tuple[str, str], Finding]:
+    """Return findings by name and source."""
+    return {(finding.name, finding.source): finding for finding in findings}
+
+
+def test_each_witness_of_a_class_stands_beside_what_was_fused() -> None:
+    """Fused first; shares of the pixels to four digits; no text of the header."""
+    header = silent(plane=label("axial", 0.9, "ImageOrientationPatient"))
+    shares = dict.fromkeys(Plane, 0.0) | {Plane.AXIAL: 0.087655, Plane.CORONAL: 0.912345}
+    seen = replace(prediction(), plane=shares)
+
+    found = [one for one in fuse(header, seen, unknown_below=0.6) if one.name == "plane"]
+
+    assert [one.source for one in found] == ["fused", "header", "pixels"]
+    because = {"because": ["ImageOrientationPatient, rule rule: axial"]}
+    assert found[0].evidence == because
+    assert found[1] == Finding("plane", "axial", 0.9, "header", because)
+    told = dict.fromkeys(map(str, Plane), 0.0) | {"axial": 0.0877, "coronal": 0.9123}
+    assert found[2] == Finding("plane", "coronal", 0.9123, "pixels", told)
+
+
+def test_a_silent_header_is_told_as_such() -> None:
+    """And is no witness; nor are pixels where there is no volume."""
+    found = by_source(fuse(silent(), None, unknown_below=0.6))
+
+    assert found["contrast", "fused"].evidence == {"header": "silent"}
+    assert {source for _, source in found} == {"fused"}
+    divided = fuse(silent(contrast=label("contrast", 0.9, "Agent")), None, unknown_below=0.6)
+    assert "conflicts" not in by_source(divided)["contrast", "fused"].evidence
+
+
+def test_each_witness_of_the_coverage_stands_beside_what_was_fused() -> None:
+    """As sure as of the least sure region; a header's "elsewhere" is no region."""
+    header = SeriesLabels(
+        coverage=label("liver;elsewhere", 0.9, "BodyPartExamined"), regions={"liver": 0.9}
+    )
+    shares = dict.fromkeys(Region, 0.02) | {Region.LIVER: 0.5, Region.KIDNEY: 0.876543}
+    seen = replace(prediction(), coverage=shares)
+
+    found = by_source(fuse(header, seen, unknown_below=0.6))
+
+    told = found["coverage", "header"]
+    assert (told.value, told.probability) == (["liver"], 0.9)
+    assert told.evidence == {"because": ["BodyPartExamined, rule rule: liver;elsewhere"]}
+    pixels = found["coverage", "pixels"]
+    assert pixels.value == [str(one) for one in Region if one in (Region.LIVER, Region.KIDNEY)]
+    assert pixels.probability == 0.5
+    assert pixels.evidence == {str(region): round(share, 4) for region, share in shares.items()}
+    together = found["coverage", "fused"]
+    assert set(together.evidence) == {str(region) for region in Region}
+    assert together.evidence["kidney"] == 0.8765
+    assert together.probability == pytest.approx(0.8765, abs=1e-4)
+    assert found["coverage_unknown", "fused"].probability == together.probability
+
+
+def test_of_the_coverage_nobody_speaks_of_nothing_is_sure() -> None:
+    """One half: as likely as not."""
+    found = by_source(fuse(silent(), None, unknown_below=0.6))
+
+    assert found["coverage", "fused"].probability == 0.5
+    assert found["coverage", "fused"].evidence == {}
+    assert found["coverage_unknown", "fused"].probability == 0.5
+
+
+def test_what_only_headers_know_is_fused_as_they_say() -> None:
+    """Typed: a word of the header that is "0" is no."""
+    header = silent(
+        localizer=label("0", 0.8, "ImageType"), derived=label("1", 0.9, "DerivationDescription")
+    )
+
+    found = by_source(fuse(header, None, unknown_below=0.6))
+
+    assert found["localizer", "fused"] == Finding(
+        "localizer", False, 0.8, "fused", {"because": ["ImageType, rule rule: 0"]}
+    )
+    assert found["derived", "fused"].value is True
+    assert "derived" not in fused(fuse(silent(), None, unknown_below=0.6))
+
+
+def test_strangeness_is_told_with_its_bound() -> None:
+    """How strange, from where on it counts, and of how many known scans less is true."""
+    seen = replace(prediction(), strangeness=0.4, strange_above=0.3, strange_share=0.99)
+
+    found = fused(fuse(silent(), seen, unknown_below=0.6))["strange"]
+
+    assert (found.value, found.probability) == (True, 0.4)
+    assert found.evidence == {
+        "above": 0.3, "share of known scans below": 0.99, "noise": False,
+    }  # fmt: skip
+    assert "strange" not in fused(fuse(silent(), prediction(), unknown_below=0.6))
+
+
+@pytest.mark.parametrize("strangeness", [None, 0.1])
+def test_noise_is_strange_without_doubt(strangeness: float | None) -> None:
+    """However usual it looks to the network, or where that cannot be told."""
+    seen = replace(prediction(), noise=True, strangeness=strangeness)
+
+    found = fused(fuse(silent(), seen, unknown_below=0.6))["strange"]
+
+    assert (found.value, found.probability) == (True, 1.0)
+    assert found.evidence["noise"] is True
