@@ -6,13 +6,14 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydicom import dcmread
 from scipy import ndimage
 
 from radnet.datasets.samples import phantom_sample
 from radnet.inference.classifier import Classifier, Prediction
 from radnet.inference.fusion import fuse_witnesses
-from radnet.inference.noise import is_noise
+from radnet.inference.noise import is_noise, likeness, roughness
 from radnet.inference.preparation import Array, usable
 from radnet.labels.evidence import SeriesLabels
 from radnet.labels.vocabulary import Region
@@ -93,6 +94,81 @@ def test_a_few_slices_of_a_body_are_no_noise(seed: int, first: int) -> None:
     part = stack[first : first + 4 + 4 * (seed % 2)]
 
     assert not is_noise(made_volume(part, np.diag([4.0, 5.0, 5.0, 1.0])))
+
+
+def pairs_of(one: NDArray[np.float64], other: NDArray[np.float64]) -> Array:
+    """Return one pair of slices."""
+    return np.stack([one, other])[None].astype(np.float32)
+
+
+def test_neighbours_are_as_like_as_they_correlate_in_blocks_of_five_millimetres() -> None:
+    """The same, the contrary, and what a pattern within a block does not tell."""
+    picture = np.add.outer(np.arange(16.0), np.zeros(16))
+    pattern = np.indices((16, 16)).sum(axis=0) % 2 * 100.0
+
+    assert likeness(pairs_of(picture, 3 * picture + 7), (5, 5, 5)) == pytest.approx(1)
+    assert likeness(pairs_of(picture, -picture), (5, 5, 5)) == pytest.approx(-1)
+    assert likeness(pairs_of(picture, picture.T), (5, 5, 5)) == pytest.approx(0, abs=1e-6)
+    assert likeness(pairs_of(picture + pattern, picture - pattern), (5, 5, 5)) < 0
+    assert likeness(pairs_of(picture + pattern, picture - pattern), (5, 2.5, 2.5)) == (
+        pytest.approx(1)
+    )
+    assert likeness(pairs_of(picture + pattern, picture - pattern), (5, 2.5, 5)) == (
+        pytest.approx(1)
+    )
+
+
+def test_of_many_pairs_the_median_counts_and_slices_of_one_value_do_not() -> None:
+    """They are like any other."""
+    picture = np.add.outer(np.arange(16.0), np.zeros(16))
+    flat = np.zeros((16, 16))
+    rows = [(picture, picture), (picture, -picture), (picture, picture.T), (flat, picture)]
+    pairs = np.concatenate([pairs_of(*row) for row in rows])
+
+    assert likeness(pairs, (5, 5, 5)) == pytest.approx(0, abs=1e-6)
+    assert likeness(pairs[3:], (5, 5, 5)) == 1.0
+
+
+def test_a_picture_is_as_rough_as_its_neighbours_differ() -> None:
+    """Half the mean square of the steps over the variance, of the foreground alone."""
+    stripes = np.zeros((8, 16))
+    stripes[:, 8:] = 100 + np.arange(8) % 2 * 10
+    ramp = np.zeros((8, 16))
+    ramp[:, 8:] = 100 + 10 * np.arange(8)
+
+    # steps of 10 across and of 0 down, mean square 50; variance 25: 50 / (2 x 25)
+    assert roughness(pairs_of(stripes, stripes)) == pytest.approx(1)
+    assert roughness(pairs_of(stripes.T, stripes.T)) == pytest.approx(1)
+    inside = ramp[ramp > ramp.mean()]
+    assert roughness(pairs_of(ramp, ramp)) == pytest.approx(50 / (2 * inside.var()))
+    assert roughness(pairs_of(0 * ramp, 0 * ramp)) == 0
+    assert roughness(pairs_of(np.sign(ramp), np.sign(ramp))) == 0
+
+
+@pytest.mark.parametrize(("alike", "noise"), [(0.2, True), (0.4, False)])
+def test_slices_that_are_hardly_alike_are_noise(alike: float, noise: bool) -> None:
+    """Below a correlation of 0.3, however smooth each is."""
+    rng = np.random.default_rng(2)
+    fields = [ndimage.gaussian_filter(rng.normal(size=(96, 96)), 4) for _ in range(2)]
+    one, other = (field / field.std() for field in fields)
+    other = other - (one * other).mean() * one
+    mixed = alike * one + np.sqrt(1 - alike**2) * other / other.std()
+    stack = np.stack([one, mixed] * 3).astype(np.float32) * 100
+
+    assert is_noise(placed(stack, (5.0, 5.0, 5.0))) is noise
+
+
+@pytest.mark.parametrize(("share", "noise"), [(0.3, False), (0.97, True)])
+def test_slices_that_are_almost_as_rough_as_can_be_are_noise(share: float, noise: bool) -> None:
+    """Above 0.85, however alike they are."""
+    rng = np.random.default_rng(4)
+    smooth_part = ndimage.gaussian_filter(rng.normal(size=(96, 96)), 6)
+    rough_part = rng.uniform(-1, 1, (96, 96))
+    rough_part, smooth_part = rough_part / rough_part.std(), smooth_part / smooth_part.std()
+    picture = np.sqrt(share) * rough_part + np.sqrt(1 - share) * smooth_part
+    stack = np.stack([picture] * 4).astype(np.float32) * 100
+
+    assert is_noise(placed(stack, (5.0, 5.0, 5.0))) is noise
 
 
 @pytest.mark.parametrize(

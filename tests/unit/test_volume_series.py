@@ -398,3 +398,39 @@ def test_every_real_series_is_read_or_refused_with_its_reason(real_data: Path) -
         ("mr_localizer_knix", True): "3 orientations among 27 ",
         ("mr_t2_brain_adi", False): "gaps between slices rang",
     }
+
+
+def test_an_enhanced_image_of_one_frame_is_no_volume(tmp_path: Path) -> None:
+    """However many rows it has."""
+    with pytest.raises(GeometryError, match="1 frame found; expected at least 2"):
+        read_volume([_enhanced(write_ct(tmp_path / "one")[:1], tmp_path)])
+
+
+def test_an_enhanced_image_whose_pixels_cannot_be_decoded_is_refused_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    """The reason in words where there is one; never what stands in the file."""
+    path = _enhanced(write_ct(tmp_path / "one"), tmp_path)
+    ds = dcmread(path)
+    del ds.PixelData
+    ds.save_as(path)
+
+    with pytest.raises(UnusableVolumeError, match=r"cannot be decoded \(.+\); expected") as told:
+        read_volume([path])
+    assert "Made" not in str(told.value)
+
+
+def test_an_enhanced_image_of_octets_is_read_as_one_of_words(tmp_path: Path) -> None:
+    """8 bits: the same values, half the size."""
+
+    def narrow(ds: Dataset, index: int) -> None:
+        pixels = np.arange(ds.Rows * ds.Columns) % 200 + index
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8, 8, 7
+        ds.PixelData = pixels.astype("u1").tobytes()
+
+    paths = write_ct(tmp_path / "octets", narrow)
+
+    single, multi = read_volume(paths), read_volume([_enhanced(paths, tmp_path)])
+
+    assert np.array_equal(single.array, multi.array)
+    assert single.array.max() == 199 + SHAPE[0] - 1 - 1024
