@@ -64,6 +64,10 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
     rate: Annotated[
         float, typer.Option(min=0, help="The highest learning rate; 0: as planned.")
     ] = 0.0,
+    anatomy: Annotated[
+        Path | None,
+        typer.Option(help="Folder of tissue maps to make MR of heads from; classifier only."),
+    ] = None,
     *,
     every_scan: Annotated[
         bool, typer.Option("--every-scan", help="Learn from the left-out scans too; liver only.")
@@ -98,6 +102,7 @@ def train(  # noqa: PLR0913 (typer wants one parameter per option)
         mlflow,
         rate,
         header_labels,
+        anatomy,
     )
     with TrainingDisplay(shown) as display:
         trained = runs.train(request, display)

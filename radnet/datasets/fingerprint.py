@@ -8,6 +8,7 @@ from radnet.datasets.lits import SPLIT
 
 SCANS: Final = ("MANIFEST.csv", "dicom/*/*.dcm", "liver/*.nii.gz", "nifti/*.nii.gz", "*.nii.gz")
 LITS: Final = ("volume-*", "segmentation-*")  # in any folder below
+HEADS: Final = ("*_gm.nii.gz", "*_wm.nii.gz")  # tissue maps: see `radnet.synthesis`
 TOLD: Final = ("MANIFEST.csv", SPLIT)  # files whose content counts
 KEPT: Final = 12  # characters of a digest
 
@@ -21,7 +22,8 @@ def fingerprint(source: Path) -> str:
     """
     if source.is_file():
         return hashlib.sha256(source.read_bytes()).hexdigest()[:KEPT]
-    patterns = SCANS if (source / "MANIFEST.csv").is_file() else [f"**/{one}" for one in LITS]
+    is_flat = (source / "MANIFEST.csv").is_file() or any(any(source.glob(one)) for one in HEADS)
+    patterns = SCANS if is_flat else [f"**/{one}" for one in LITS]
     files = sorted(path for pattern in patterns for path in source.glob(pattern))
     total = hashlib.sha256()
     for path in files:

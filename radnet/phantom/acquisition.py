@@ -15,6 +15,7 @@ from scipy import ndimage
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 from radnet.phantom.anatomy import Array, Grid, Labels, Tissue, dents
 from radnet.phantom.body import Body, draw_body
+from radnet.phantom.signal import inversion_recovery, spin_echo
 
 T = Tissue
 PADDING_HU: Final = -1024.0
@@ -208,10 +209,11 @@ def _signal(acquisition: Acquisition, rng: np.random.Generator) -> Array:
         dose = rng.uniform(1.5, 4.0)  # 1/s in blood
         t1 = 1000 / (1000 / t1 + dose * uptake)
     echo, repeat, inversion, t2_weight = _timing(acquisition.sequence, rng)
-    recovery = 1 - np.exp(-repeat / t1)
     if inversion:
-        recovery = np.abs(1 - 2 * np.exp(-inversion / t1) + np.exp(-repeat / t1))
-    signal = density * recovery * np.exp(-echo / (t2 * t2_weight))
+        share = inversion_recovery(t1, t2 * t2_weight, repeat, echo, inversion)
+    else:
+        share = spin_echo(t1, t2 * t2_weight, repeat, echo)
+    signal = density * share
     if acquisition.sequence is Sequence.OTHER and rng.random() < 0.3:
         signal[T.ARTERY], signal[T.VEIN] = 2.5 * signal.max(), 1.6 * signal.max()
     elif rng.random() < 0.5 and acquisition.contrast is Contrast.NONCONTRAST:

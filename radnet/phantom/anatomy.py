@@ -117,7 +117,21 @@ def draw(grid: Grid, labels: Labels, shapes: list[Shape]) -> None:
 
 
 def dents(rng: np.random.Generator, shape: tuple[int, int, int], coarse: int) -> Array:
-    """Return smooth noise of zero mean and unit deviation on a box of `shape`."""
+    """Return smooth noise of zero mean and unit deviation on a box of `shape`.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws it.
+    shape : tuple of int
+        Of the box, voxels.
+    coarse : int
+        Voxels between the points that are drawn; between them it is linear.
+
+    Returns
+    -------
+    array of float32
+    """
     small = rng.standard_normal([max(2, -(-n // coarse) + 1) for n in shape]).astype(np.float32)
     zoomed = ndimage.zoom(
         small, [n / s for n, s in zip(shape, small.shape, strict=True)], order=1, mode="nearest"

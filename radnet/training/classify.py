@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from radnet.datasets.balance import EVEN, Balance
 from radnet.datasets.batches import REAL_SHARE, HeldSamples, Pool, batches
+from radnet.datasets.heads import head_samples
 from radnet.datasets.loading import ahead
 from radnet.datasets.samples import (
     Sample,
@@ -31,6 +32,7 @@ from radnet.training.loop import Progress, optimise
 from radnet.training.ranks import here
 
 Batches = Callable[[int], Iterator[SampleBatch]]
+HEADS: Final = 0.35  # for each phantom, where there are tissue maps to make them of
 ARCHIVE_SHARE: Final = 0.8  # real series of a batch, where there is an archive
 HELD_OUT_SEED: Final = 900_000_000
 LEARNED_SEED: Final = 1_500_000  # half a million beside every seed of phantoms that are held out
@@ -154,6 +156,7 @@ def start(
     plan: ClassifierPlan,
     weights: Path | None = None,
     real: Pool | None = None,
+    anatomy: Path | None = None,
 ) -> tuple[RadNet | RadNet2020, Batches]:
     """Return the network and its endless batches of phantoms and real scans.
 
@@ -163,9 +166,13 @@ def start(
         A classifier to go on from, or MedicalNet's encoder (``.pth``); a fresh network without.
     real
         A handful of real scans in memory, or prepared series of a manifest.
+    anatomy
+        Folder of tissue maps: heads that are computed from them stand beside the phantoms.
 
     Raises
     ------
+    DataError
+        If `anatomy` holds no tissue maps.
     WeightsError
         If `weights` are not a classifier's, or of another preset.
     """
@@ -176,7 +183,10 @@ def start(
     elif weights:
         fill(net, load_weights(weights, "classifier"), weights.name)
     seed = here().seed(plan.seed)
-    drawn = phantom_samples(plan.phantoms, seed=1_000_000 * seed + LEARNED_SEED)
+    first_seed = 1_000_000 * seed + LEARNED_SEED
+    drawn = phantom_samples(plan.phantoms, first_seed)
+    if anatomy:
+        drawn += head_samples(anatomy, max(1, round(HEADS * plan.phantoms)), first_seed)
     phantoms = HeldSamples([by_header(one) for one in drawn] if plan.header_labels else drawn)
     real = real or HeldSamples([])
     share = REAL_SHARE if isinstance(real, HeldSamples) else ARCHIVE_SHARE

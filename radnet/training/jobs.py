@@ -86,7 +86,9 @@ def classifier_job(request: TrainingRequest, report: Report, first: bool) -> Job
     validation = unknown_to(before, validation, report)
     report(Began(Stage.READING))
     real = [] if archive else real_samples(request.data)
-    net, batches = classify.start(plan, request.start, archive or HeldSamples(real))
+    net, batches = classify.start(
+        plan, request.start, archive or HeldSamples(real), request.anatomy
+    )
     held_out = classify.held_out_phantoms(plan) if first else []
     weigh = balance(archive.truths()) if archive else EVEN
     seen = (validation or held_out)[:GLANCE]

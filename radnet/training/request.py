@@ -11,6 +11,7 @@ from typing import Any
 from radnet.datasets.fingerprint import fingerprint
 from radnet.datasets.lits import lits_volumes
 from radnet.errors import DataError, UsageError
+from radnet.synthesis.notices import NOTICES
 
 
 class TrainingTask(StrEnum):
@@ -47,6 +48,8 @@ class TrainingRequest:
     header_labels
         Whether a classifier learns from what a header tells of a series alone: no slices, no
         masks, of phantoms neither.
+    anatomy
+        Folder of tissue maps to compute heads from; see `radnet.synthesis`. None: no heads.
     """
 
     task: TrainingTask
@@ -63,6 +66,7 @@ class TrainingRequest:
     mlflow: str = ""
     rate: float = 0.0
     header_labels: bool = False
+    anatomy: Path | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -85,7 +89,7 @@ class TrainingRequest:
             If a folder for the classifier has no manifest, or one for the liver no layout.
         """
         self._refuse_other_options()
-        for path in (*self.data, self.manifest, self.start):
+        for path in (*self.data, self.manifest, self.start, self.anatomy):
             if path is not None and not path.exists():
                 raise UsageError(f"{path}: no such file or folder")
         if self.out.is_dir() or not self.out.parent.is_dir():
@@ -106,6 +110,8 @@ class TrainingRequest:
                 "--header-labels is for the classifier, with --manifest or phantoms: what a "
                 "MANIFEST.csv tells came from people and masks"
             )
+        if self.anatomy and self.task is not TrainingTask.CLASSIFIER:
+            raise UsageError("--anatomy is for the classifier: heads show no liver")
 
     def _refuse_other_layouts(self, folder: Path) -> None:
         if self.task is TrainingTask.CLASSIFIER:
@@ -121,6 +127,8 @@ class TrainingRequest:
         found = {option: fingerprint(path) for option, path in given.items() if path}
         if self.start and self.out.is_file() and self.out.samefile(self.start):
             found["--start"] = "--out itself"  # it is written again and again in the training
+        if self.anatomy:
+            found["--anatomy"] = fingerprint(self.anatomy)
         return found | {
             PREPARED: str(PREPARATION),
             "--preset": self.preset,
@@ -140,6 +148,7 @@ class TrainingRequest:
             f"--seed {self.seed}{' --data DIR' * len(self.data)}"
             f"{' --manifest FILE' if self.manifest else ''}"
             f"{' --start WEIGHTS' if self.start else ''}"
+            f"{' --anatomy DIR' if self.anatomy else ''}"
             f"{' --every-scan' if self.every_scan else ''}"
             f"{f' --rate {self.rate:g}' if self.rate else ''}"
             f"{' --header-labels' if self.header_labels else ''}"
@@ -157,7 +166,7 @@ class TrainingRequest:
             "command": command,
             "start_sha256": _digest([self.start] if self.start else []),
             "manifest_sha256": _digest(listed),
-        }
+        } | ({"notices": NOTICES} if self.anatomy else {})
 
 
 def _digest(paths: Sequence[Path]) -> str:
