@@ -36,8 +36,8 @@ M = Matter
 # Proton density (water = 1), T1 ms at 1.5 T and the power by which it grows with the field, T2 ms
 # at 1.5 T and at 3 T, diffusion in 1e-3 mm2/s, mM of gadolinium in it for 1 mM in blood.
 #
-# White matter and fluid: T1, and of grey its law, of Rooney et al., Magn Reson Med 57 (2007),
-# 308; T1 of grey, T2 of all, of muscle and blood: Stanisz et al., Magn Reson Med 54 (2005), 507.
+# White matter and fluid: T1, and of grey its law, of Rooney et al., MRM 57 (2007),
+# 308; T1 of grey, T2 of all, of muscle and blood: Stanisz et al., MRM 54 (2005), 507.
 # Fat, marrow, muscle: Gold et al., AJR 183 (2004), 343. What no one has measured (dura, plexus,
 # mucosa, lesions) is like tissues of as much water; see the review of Bottomley et al., Med Phys
 # 11 (1984), 425. Each patient differs: `relaxation` draws around these.

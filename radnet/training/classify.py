@@ -184,7 +184,7 @@ def start(
         fill(net, load_weights(weights, "classifier"), weights.name)
     seed = here().seed(plan.seed)
     first_seed = 1_000_000 * seed + LEARNED_SEED
-    drawn = phantom_samples(plan.phantoms, first_seed)
+    drawn = phantom_samples(plan.phantoms, seed=first_seed)
     if anatomy:
         drawn += head_samples(anatomy, max(1, round(HEADS * plan.phantoms)), first_seed)
     phantoms = HeldSamples([by_header(one) for one in drawn] if plan.header_labels else drawn)

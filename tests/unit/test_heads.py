@@ -260,14 +260,14 @@ def test_heads_stand_beside_the_phantoms(tmp_path: Path, monkeypatch: pytest.Mon
         return two
 
     monkeypatch.setattr(classify, "head_samples", heads)
-    monkeypatch.setattr(classify, "phantom_samples", lambda _count, _seed: [])
+    monkeypatch.setattr(classify, "phantom_samples", lambda _count, **_seed: [])
     plan = classify.Plan("radnet10-tiny", 1, seed=0, phantoms=20, batch=2)
     _, batches = classify.start(plan, anatomy=tmp_path)
     data = batches(0)
     batch = next(data)
     data.close()  # type: ignore[attr-defined]
 
-    assert asked == [(tmp_path, 7, 1_000_000)]
+    assert asked == [(tmp_path, 7, classify.LEARNED_SEED)]
     assert set(batch.sequence.tolist()) <= {sample.sequence for sample in two}
 
 
