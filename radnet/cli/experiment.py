@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from radnet.training import experiments as ex
+    from radnet.training.arms import Arm, ArmScores
+    from radnet.training.experiments import Experiment, ExperimentRequest
 
 app = typer.Typer(no_args_is_help=True, help="The poster's transfer experiments.")
 WIDE = 130
@@ -28,7 +29,19 @@ Data = Annotated[
     typer.Option(help="LiTS layout, MANIFEST.csv or a Parquet manifest; else phantoms."),
 ]
 Start = Annotated[
-    Path | None, typer.Option(help="Classifier weights to transfer; or MedicalNet's .pth.")
+    Path | None,
+    typer.Option(
+        help="Classifier weights to transfer, or MedicalNet's .pth; else an encoder is trained "
+        "first, on header labels alone."
+    ),
+]
+Headers = Annotated[
+    Path | None,
+    typer.Option(help="Parquet of `radnet labels manifest` for that encoder; else phantoms."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the experiment, where it goes on; else experiment-NAME."),
 ]
 Size = Annotated[str, typer.Option(help="Size of the network: that of the weights to transfer.")]
 Quick = Annotated[
@@ -48,15 +61,23 @@ def freeze(  # noqa: PLR0913 (typer wants one parameter per option)
     steps: Steps = 0,
     seeds: Seeds = 0,
     preset: Size = PRESET,
+    out: Out = None,
+    headers: Headers = None,
     *,
     arm: Only = None,
     quick: Quick = False,
 ) -> None:
     """Which parts of the transferred encoder to keep fixed (Table 2)."""
-    from radnet.training import experiments as ex
+    from radnet.training.arms import FREEZE
+    from radnet.training.experiments import QUICK, ExperimentRequest, TrainingBudget, shortened
 
-    budget = ex.shortened(ex.QUICK if quick else ex.TrainingBudget(), steps, seeds, preset)
-    _run("Table 2: frozen part", chosen(ex.FREEZE, arm or []), data, classifier, budget)
+    budget = shortened(QUICK if quick else TrainingBudget(), steps, seeds, preset)
+    folder = out or Path("experiment-freeze")
+    arms = chosen(FREEZE, arm or [])
+    _run(
+        "Table 2: frozen part",
+        ExperimentRequest("freeze", arms, budget, folder, data, classifier, headers),
+    )
 
 
 @app.command()
@@ -66,18 +87,26 @@ def fraction(  # noqa: PLR0913 (typer wants one parameter per option)
     steps: Steps = 0,
     seeds: Seeds = 0,
     preset: Size = PRESET,
+    out: Out = None,
+    headers: Headers = None,
     *,
     arm: Only = None,
     quick: Quick = False,
 ) -> None:
     """How much labelled data a frozen, transferred encoder needs (Table 3)."""
-    from radnet.training import experiments as ex
+    from radnet.training.arms import FRACTION
+    from radnet.training.experiments import QUICK, ExperimentRequest, TrainingBudget, shortened
 
-    budget = ex.shortened(ex.QUICK if quick else ex.TrainingBudget(), steps, seeds, preset)
-    _run("Table 3: share of the data", chosen(ex.FRACTION, arm or []), data, classifier, budget)
+    budget = shortened(QUICK if quick else TrainingBudget(), steps, seeds, preset)
+    folder = out or Path("experiment-fraction")
+    arms = chosen(FRACTION, arm or [])
+    _run(
+        "Table 3: share of the data",
+        ExperimentRequest("fraction", arms, budget, folder, data, classifier, headers),
+    )
 
 
-def chosen(arms: "Sequence[ex.Arm]", names: Sequence[str]) -> "list[ex.Arm]":
+def chosen(arms: "Sequence[Arm]", names: Sequence[str]) -> "list[Arm]":
     """Return the arms with these names, in the table's order; all where none is named.
 
     Raises
@@ -92,15 +121,9 @@ def chosen(arms: "Sequence[ex.Arm]", names: Sequence[str]) -> "list[ex.Arm]":
     return [one for one in arms if not names or one.name in names]
 
 
-def _run(
-    title: str,
-    arms: "Sequence[ex.Arm]",
-    data: Path | None,
-    classifier: Path | None,
-    budget: "ex.TrainingBudget",
-) -> None:
-    from radnet.inference.preparation import LIVER_SPACING_MM
-    from radnet.training import experiments as ex
+def _run(title: str, request: "ExperimentRequest") -> None:
+    from radnet.training import experiments
+    from radnet.training.experiment_table import write_papers
 
     with Bar(console=shown) as bar:
         reading = bar.add_task("reading cases", total=None)
@@ -112,23 +135,47 @@ def _run(
                 tasks[arm] = bar.add_task(arm, total=1.0)
             bar.update(tasks[arm], completed=share)
 
-        found = ex.run(arms, data, classifier, budget, report)
-    what = "phantoms" if data is None else str(data)
-    spacing = " x ".join(f"{step:g}" for step in LIVER_SPACING_MM)
-    plain.print(
-        f"{what}: {found.held_out} held-out cases, {budget.seeds} seed(s), {budget.steps} steps "
-        f"each in {found.precision}, {budget.preset}, on the grid of {spacing} mm; "
-        "poster: LiTS, ResNet-50"
-    )
+        found = experiments.run(request, report)
+    about = _about(request, found)
+    papers = write_papers(title, about, found, request.out)
+    plain.print(about)
+    plain.print(f"encoder: {found.encoder}")
     plain.print(poster_table(title, found.rows))
     plain.print(further_table(title, found.rows))
+    if len(found.rows) > 1:
+        plain.print(pairs_table(found.rows))
+    shown.print(" and ".join(str(one) for one in papers), soft_wrap=True, markup=False)
 
 
-def poster_table(title: str, rows: "Sequence[ex.ArmScores]") -> Table:
+def _about(request: "ExperimentRequest", found: "Experiment") -> str:
+    from radnet.inference.preparation import LIVER_SPACING_MM
+
+    budget = request.budget
+    what = "phantoms" if request.data is None else str(request.data)
+    spacing = " x ".join(f"{step:g}" for step in LIVER_SPACING_MM)
+    return (
+        f"{what}: {found.held_out} held-out cases of {found.patients} patients, {budget.seeds} "
+        f"seed(s), {budget.steps} steps each in {found.precision}, {budget.preset}, on the grid "
+        f"of {spacing} mm; poster: LiTS, ResNet-50"
+    )
+
+
+def pairs_table(rows: "Sequence[ArmScores]") -> Table:
+    """Return the differences to the first row, and what each would need to be told from it."""
+    from radnet.training.experiment_table import PAIRS, pair_rows
+
+    told = f"Paired differences; all {len(rows) - 1} intervals hold together with 95 %"
+    table = Table(*PAIRS, title=told)
+    for row in pair_rows(rows):
+        table.add_row(*row)
+    return table
+
+
+def poster_table(title: str, rows: "Sequence[ArmScores]") -> Table:
     """Return our Dice and IoU in %, each beside what the poster printed."""
     import numpy as np
 
-    from radnet.training import experiments as ex
+    from radnet.training.arms import POSTER
 
     names = ("mean Dice", "mean IoU", "median Dice", "median IoU")
     table = Table(title.split(": ")[1], "cases", title=title)
@@ -140,13 +187,13 @@ def poster_table(title: str, rows: "Sequence[ex.ArmScores]") -> Table:
         for name in names:
             statistic = np.mean if name.startswith("mean") else np.median
             figure = row.of(name.split()[1].lower(), statistic)
-            printed = getattr(ex.POSTER[row.arm.name], name.replace(" ", "_").lower())
+            printed = getattr(POSTER[row.arm.name], name.replace(" ", "_").lower())
             cells += [f"{100 * figure:.1f}", f"{printed:.1f}"]
         table.add_row(*cells)
     return table
 
 
-def further_table(title: str, rows: "Sequence[ex.ArmScores]") -> Table:
+def further_table(title: str, rows: "Sequence[ArmScores]") -> Table:
     """Return what the poster does not have: seeds apart, surface distance, volume error."""
     table = Table(
         title.split(": ")[1], "mean Dice by seed %", "HD95 mm", "livers missed",
@@ -157,7 +204,7 @@ def further_table(title: str, rows: "Sequence[ex.ArmScores]") -> Table:
     return table
 
 
-def _figures(row: "ex.ArmScores") -> tuple[str, ...]:
+def _figures(row: "ArmScores") -> tuple[str, ...]:
     import numpy as np
 
     low, high = (100 * mean for mean in row.over_seeds("dice"))

@@ -4,113 +4,44 @@ A set is a folder in the layout of LiTS (``volume-N.nii[.gz]``, ``segmentation-N
 which 1 is liver and 2 tumour, which lies in the liver), or one with a ``MANIFEST.csv``, or the
 Parquet file of a manifest with masks, or none: then phantoms. Held out of every arm are the scans
 of the role or side ``test``; of phantoms every fourth.
+
+An experiment lives in a folder: the encoder it starts from, every trial and where it stands. The
+same command goes on where it was cut off, run by run and within a run.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-import torch
 
+from radnet.datasets.fingerprint import fingerprint
+from radnet.datasets.learned import Learned
+from radnet.datasets.lits import lits_volumes
 from radnet.datasets.liver_cases import Case, liver_phantoms, pair_case
-from radnet.datasets.liver_patches import PATCH, Patches, patches
+from radnet.datasets.liver_patches import PATCH
 from radnet.datasets.liver_sets import PARQUET, lits_sides, table_cases
 from radnet.datasets.scans import read_manifest
 from radnet.errors import DataError, UsageError
-from radnet.evaluation.liver_score import Score, score
-from radnet.inference.preparation import Array
 from radnet.network.build import liver_network
-from radnet.network.decoder import LiverNet
-from radnet.network.layout2020 import LiverNet2020
-from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
-from radnet.network.weights import load_weights
-from radnet.network.weights_file import shipped
-from radnet.training import transfer
+from radnet.network.weights_file import read_weights_file, task_of
+from radnet.training import runs
 from radnet.training.arithmetic import of_this_machine
+from radnet.training.arms import Arm, ArmScores
+from radnet.training.jobs import begun_from
+from radnet.training.report import Stepped, TrainingEvent
+from radnet.training.request import TrainingRequest, TrainingTask
+from radnet.training.trials import Plans, run_arm, transfer_encoder
 
 PHANTOM_SEED: Final = 40_000_000
 HELD_OUT: Final = 4  # every fourth phantom
+ENCODER: Final = "encoder"  # how its training is called where progress is told
+KEPT: Final = 12  # characters of a digest
 
-
-@dataclass(frozen=True)
-class Arm:
-    """One row of a table: what is frozen, whether the encoder is transferred, share of data."""
-
-    name: str
-    freeze: str = "none"
-    transferred: bool = True
-    share: float = 1.0
-
-
-@dataclass(frozen=True)
-class Poster:
-    """What the poster prints for a row, in %."""
-
-    mean_dice: float
-    mean_iou: float
-    median_dice: float
-    median_iou: float
-
-
-FREEZE: Final = (
-    Arm("all", "all"),
-    Arm("block 3", "block3"),
-    Arm("block 2", "block2"),
-    Arm("block 1", "block1"),
-    Arm("weights only"),
-    Arm("none (no transfer)", transferred=False),
-)  # the poster's Table 2
-FRACTION: Final = tuple(
-    Arm(f"{share:.0%}", "all", share=share) for share in (1.0, 0.8, 0.6, 0.4, 0.2)
-)  # the poster's Table 3
-POSTER: Final = {
-    "all": Poster(90.0, 80.7, 90.0, 81.8),
-    "block 3": Poster(72.1, 59.7, 81.0, 68.1),
-    "block 2": Poster(84.3, 76.8, 90.3, 82.3),
-    "block 1": Poster(77.6, 65.1, 81.8, 69.3),
-    "weights only": Poster(44.8, 38.1, 43.0, 27.4),
-    "none (no transfer)": Poster(41.8, 38.0, 43.0, 27.3),
-    "100%": Poster(90.0, 81.6, 90.1, 82.0),
-    "80%": Poster(84.7, 75.0, 89.0, 80.0),
-    "60%": Poster(84.2, 73.9, 87.2, 77.3),
-    "40%": Poster(87.0, 77.9, 90.9, 83.4),
-    "20%": Poster(80.0, 69.3, 86.5, 76.1),
-}  # field/poster-ocr.txt; 60 % and 20 % by their place, for the words are lost
-
-
-@dataclass(frozen=True)
-class ArmScores:
-    """All held-out cases of all seeds of one arm, seed by seed."""
-
-    arm: Arm
-    trained_on: int
-    scores: tuple[Score, ...]
-    seeds: int = 1
-
-    @property
-    def livers(self) -> int:
-        """Return how many cases have a liver."""
-        return sum(score.liver for score in self.scores)
-
-    @property
-    def missed(self) -> int:
-        """Return of how many livers nothing was found: they have no surface distance."""
-        return sum(score.liver and not np.isfinite(score.hd95_mm) for score in self.scores)
-
-    def over_seeds(self, name: str) -> tuple[float, float]:
-        """Return the least and the largest mean of one figure among the seeds."""
-        each = np.array([getattr(score, name) for score in self.scores], np.float32)
-        means = each.reshape(self.seeds, -1).mean(axis=1)
-        return float(means.min()), float(means.max())
-
-    def of(self, name: str, statistic: Callable[[Array], np.floating]) -> float:
-        """Return a statistic of one figure over the cases, nan left out."""
-        values = np.array([getattr(score, name) for score in self.scores], np.float32)
-        values = values[np.isfinite(values)]
-        return float(statistic(values)) if values.size else float("nan")
+Report = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -127,6 +58,8 @@ class TrainingBudget:
         Of the network.
     slices
         Of every case about the middle of its liver, to learn from and to be scored on; 0: all.
+    encoder_steps, encoder_phantoms
+        Of the encoder's training; 0 phantoms: as planned.
     """
 
     steps: int = 1500
@@ -134,58 +67,189 @@ class TrainingBudget:
     phantoms: int = 40
     preset: str = "radnet10-tiny"
     slices: int = 0
+    encoder_steps: int = 1500
+    encoder_phantoms: int = 0
 
 
-QUICK: Final = TrainingBudget(steps=1, seeds=1, phantoms=2, slices=PATCH[0])
+QUICK: Final = TrainingBudget(
+    steps=1, seeds=1, phantoms=2, slices=PATCH[0], encoder_steps=2, encoder_phantoms=2
+)
+
+
+@dataclass(frozen=True)
+class ExperimentRequest:
+    """One table on one set.
+
+    Attributes
+    ----------
+    name
+        Of the table: ``freeze`` or ``fraction``.
+    out
+        The experiment's folder; made.
+    data
+        A set in one of the layouts above; None: phantoms.
+    classifier
+        Whose encoder is transferred, or MedicalNet's ``.pth``; None: one that is trained first,
+        on header labels alone.
+    headers
+        The Parquet manifest whose header labels that one learns from; None: phantoms, of which
+        it is told what a header tells.
+    """
+
+    name: str
+    arms: Sequence[Arm]
+    budget: TrainingBudget
+    out: Path
+    data: Path | None = None
+    classifier: Path | None = None
+    headers: Path | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells the experiment from others; arms and seeds may be added to it."""
+        budget = {key: value for key, value in asdict(self.budget).items() if key != "seeds"}
+        given = {"--data": self.data, "--classifier": self.classifier, "--headers": self.headers}
+        told = {option: fingerprint(path) if path else "" for option, path in given.items()}
+        return {"experiment": self.name} | told | {f"its {key}": v for key, v in budget.items()}
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """The rows of a table, and what they were measured on."""
+    """The rows of a table, and what they were measured on.
+
+    Attributes
+    ----------
+    held_out, patients
+        Cases, and whose they are.
+    precision
+        That the networks were trained in.
+    encoder
+        A sentence: which it is, and what it saw.
+    """
 
     rows: tuple[ArmScores, ...]
-    held_out: int  # cases
-    precision: str  # that the networks were trained in
+    held_out: int
+    patients: int
+    precision: str
+    encoder: str
 
 
-def run(
-    arms: Sequence[Arm],
-    data: Path | None,
-    classifier: Path | None,
-    budget: TrainingBudget,
-    report: Callable[[str, float], None],
-) -> Experiment:
-    """Train and score every arm of a table.
+def run(request: ExperimentRequest, report: Report) -> Experiment:
+    """Train and score every arm of a table, or go on where that was cut off.
 
     Parameters
     ----------
-    data
-        A set in one of the layouts above; None: phantoms.
-    classifier
-        Whose encoder is transferred; None: the shipped one of the budget's preset.
     report
         Called with the name of an arm and the share of its steps that are made.
 
     Raises
     ------
     UsageError
-        If there are no weights to transfer; before the cases are read.
+        If there are no weights to transfer, or the folder holds another experiment; before the
+        cases are read.
     WeightsError
         If they will not do; so, too.
     DataError
-        If the set holds no cases.
+        If the set holds no cases, or the encoder saw those that are held out.
     """
-    net = liver_network(budget.preset)  # refused before the cases are read, if there is none
-    start = classifier or shipped("classifier", budget.preset)
-    if not start.is_file():
+    net = liver_network(request.budget.preset)  # refused before the cases are read, if none
+    if request.classifier is not None:
+        if not request.classifier.is_file():
+            raise UsageError(f"{request.classifier}: no such file; expected weights to transfer")
+        transfer_encoder(net, request.classifier)  # so are weights that will not do
+    _freeze_sides(request.data)
+    identity = request.identity()
+    _begin(request.out, identity)
+    learn, held_out = sides(request.data, request.budget)
+    start = request.classifier or _own_encoder(request, report)
+    learned = begun_from(start, "classifier")
+    if any(arm.transferred for arm in request.arms):
+        _refuse_seen(start, learned, held_out)
+    plans = Plans(request.budget, start, request.out, {k: str(v) for k, v in identity.items()})
+    rows = [
+        run_arm(arm, (learn, held_out), plans, partial(report, arm.name)) for arm in request.arms
+    ]
+    people = len({one.patient or one.name for one in held_out})
+    precision = of_this_machine().precision
+    return Experiment(tuple(rows), len(held_out), people, precision, told_of(start, learned))
+
+
+def _freeze_sides(data: Path | None) -> None:
+    """Keep the sides of a LiTS folder before it is told from others: they are part of it."""
+    if data is not None and data.is_dir() and not (data / "MANIFEST.csv").is_file():
+        lits_volumes(data)
+
+
+def _begin(out: Path, identity: dict[str, Any]) -> None:
+    """Make the folder of an experiment, or refuse that of another one."""
+    path = out / "experiment.json"
+    if not path.is_file():
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise UsageError(f"{out}: expected a new folder, or that of this experiment")
+        out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(identity, indent=1) + "\n", encoding="utf-8")
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    other = [
+        f"{key} was {found.get(key) or 'not given'}, now it is {identity.get(key) or 'not given'}"
+        for key in dict.fromkeys([*identity, *found])
+        if found.get(key) != identity.get(key)
+    ]
+    if other:
         raise UsageError(
-            f"{start}: no such file; --classifier FILE says whose encoder of preset "
-            f"{budget.preset} to transfer"
+            f"{out}: holds another experiment ({'; '.join(other)}); give another --out"
         )
-    transfer_encoder(net, start)  # so are weights that will not do
-    cases = sides(data, budget)
-    rows = [run_arm(arm, cases, budget, start, partial(report, arm.name)) for arm in arms]
-    return Experiment(tuple(rows), len(cases[1]), of_this_machine().precision)
+
+
+def _own_encoder(request: ExperimentRequest, report: Report) -> Path:
+    """Train the encoder of an experiment on header labels alone, if that is not done yet."""
+    out = request.out / "encoder.safetensors"
+    if out.is_file():
+        report(ENCODER, 1.0)
+        return out
+    budget = request.budget
+    wanted = TrainingRequest(
+        TrainingTask.CLASSIFIER, budget.preset, 0, budget.encoder_steps, 0, (), request.headers,
+        None, out, every_scan=False, phantoms=budget.encoder_phantoms, header_labels=True,
+    )  # fmt: skip
+
+    def tell(event: TrainingEvent) -> None:
+        if isinstance(event, Stepped):
+            report(ENCODER, event.share)
+
+    runs.train(wanted, tell)
+    report(ENCODER, 1.0)
+    return out
+
+
+def _refuse_seen(start: Path, learned: Learned, held_out: Sequence[Case]) -> None:
+    seen = [(case.name, learned.why(case.content, case.patient)) for case in held_out]
+    told = ", ".join(f"{name} ({why})" for name, why in seen if why)
+    if told:
+        raise DataError(
+            f"{start.name}: its encoder learned from held-out cases: {told}; expected strangers. "
+            "Without --classifier one is trained that saw none"
+        )
+
+
+def told_of(start: Path, learned: Learned) -> str:
+    """Return which encoder is transferred, and what it saw, in a sentence.
+
+    Parameters
+    ----------
+    start
+        Its file.
+    learned : Learned
+        What the list beside it says.
+    """
+    task = task_of(start)
+    if not task:
+        return f"{start.name}: MedicalNet's, which saw scans that nobody lists"
+    weights = read_weights_file(start, task)
+    labels = "header labels alone" if weights.record.get("header_labels") else "any labels"
+    scans = f"{len(learned.scans)} real scans of {len(learned.patients)} known patients"
+    beside = ", phantoms" if not learned.untold else f", phantoms, and {learned.untold[0]} untold"
+    steps = weights.record.get("steps", "?")
+    return f"{start.name} {weights.digest[:KEPT]}: {steps} steps on {labels}; saw {scans}{beside}"
 
 
 def sides(data: Path | None, budget: TrainingBudget) -> tuple[list[Case], list[Case]]:
@@ -259,62 +323,6 @@ def about_its_liver(case: Case, slices: int) -> Case:
         known=case.known[left],
         gas=case.gas[left],
     )
-
-
-def transfer_encoder(net: LiverNet | LiverNet2020, weights: Path) -> None:
-    """Give `net` the encoder of a classifier, or MedicalNet's (``.pth``).
-
-    Raises
-    ------
-    WeightsError
-        If there is none in the file, or one of another preset. A liver network is none either:
-        its decoder has learned already what the experiments ask about.
-    """
-    if weights.suffix in MEDICALNET_SUFFIXES:
-        fill_encoder(net.encoder, weights)
-        return
-    load_weights(weights, "classifier")
-    transfer.transfer(net, weights)
-
-
-def run_arm(
-    arm: Arm,
-    cases: tuple[Sequence[Case], Sequence[Case]],
-    budget: TrainingBudget,
-    classifier: Path,
-    tick: Callable[[float], None],
-) -> ArmScores:
-    """Train one arm with every seed and score it on the held-out cases.
-
-    Parameters
-    ----------
-    classifier
-        Whose encoder is transferred: weights of a classifier, or MedicalNet's ``.pth``.
-    """
-    learn, held_out = cases
-    scores: list[Score] = []
-    count = max(1, round(len(learn) * arm.share))
-    for seed in range(budget.seeds):
-        chosen = [learn[i] for i in np.random.default_rng(seed).permutation(len(learn))[:count]]
-        plan = transfer.LiverPlan(budget.preset, 0, seed, steps=budget.steps, freeze=arm.freeze)
-        torch.manual_seed(seed)
-        net = liver_network(budget.preset)
-        if arm.transferred:
-            transfer_encoder(net, classifier)
-        for progress in transfer.train(net, batches_of(chosen, plan), plan):
-            tick((seed + progress.share) / budget.seeds)
-        scores += [score(net, case) for case in held_out]
-    tick(1.0)
-    return ArmScores(arm, count, tuple(scores), budget.seeds)
-
-
-def batches_of(chosen: list[Case], plan: transfer.LiverPlan) -> transfer.Batches:
-    """Return what draws the batches of a plan from these cases, from any of them on."""
-
-    def following(first: int) -> Iterator[Patches]:
-        return patches(chosen, [], plan.batch, plan.seed, first=first)
-
-    return following
 
 
 def shortened(budget: TrainingBudget, steps: int, seeds: int, preset: str) -> TrainingBudget:

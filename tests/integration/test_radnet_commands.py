@@ -27,7 +27,7 @@ from radnet.network.presets import PRESETS
 from radnet.network.weights import load_weights, save_weights
 from radnet.network.weights_file import shipped
 from radnet.phantom.study import write_phantom_study
-from radnet.training.experiments import POSTER
+from radnet.training.arms import POSTER
 from tests.small_training import REGISTER, SMALL, lits
 
 COMMAND = [sys.executable, "-c", f"{REGISTER}from radnet.cli import main; main()"]
@@ -164,6 +164,7 @@ def test_experiment_prints_the_posters_table(tmp_path: Path, radnet: Command) ->
     result = radnet(
         "experiment", "freeze", "--quick", "--arm", pair[0], "--arm", pair[1], *SIZE,
         "--classifier", str(encoder), "--data", str(lits(tmp_path / "set", 4)),
+        "--out", str(tmp_path / "experiment"),
     )  # fmt: skip
 
     assert result.exit_code == 0, result.output
@@ -174,6 +175,9 @@ def test_experiment_prints_the_posters_table(tmp_path: Path, radnet: Command) ->
     assert "HD95 mm" in result.stdout
     assert "volume error mL" in result.stdout
     assert "each in f32" in result.stdout or "each in bf16" in result.stdout
+    assert "one held-out patient tells nothing of others" in " ".join(result.stdout.split())
+    assert (tmp_path / "experiment" / "runs.parquet").is_file()
+    assert (tmp_path / "experiment" / "page.html").is_file()
 
 
 @cache

@@ -13,14 +13,24 @@ from radnet.cli.experiment import PRESET, chosen, further_table, poster_table
 from radnet.datasets.liver_cases import LEAST_ML, VOXEL_ML, Case
 from radnet.errors import DataError
 from radnet.evaluation.liver_score import Score
-from radnet.training import experiments, transfer
-from radnet.training.experiments import FRACTION, FREEZE, POSTER, ArmScores, Poster
+from radnet.training import experiments, transfer, trials
+from radnet.training.arms import FRACTION, FREEZE, POSTER, Arm, ArmScores, Poster, Trial
+from radnet.training.trials import Plans
 
 
 def row(name: str, scores: Sequence[Score], seeds: int = 1) -> ArmScores:
     """Return the row of a table."""
     (arm,) = (one for one in (*FREEZE, *FRACTION) if one.name == name)
-    return ArmScores(arm, 3, tuple(scores), seeds)
+    many = len(scores) // seeds
+    names = tuple(f"case {number}" for number in range(many))
+    told = {"steps": 9, "skipped": 0, "first_loss": 1.5, "loss": None, "seconds": 2.0}
+    return ArmScores(
+        arm,
+        tuple(
+            Trial(name, at, 3, names, names, tuple(scores[at * many : (at + 1) * many]), told)
+            for at in range(seeds)
+        ),
+    )
 
 
 def printed(rows: list[ArmScores]) -> str:
@@ -38,7 +48,7 @@ def last_cells(told: str) -> list[str]:
 
 
 @pytest.mark.parametrize("arm", [*FREEZE, *FRACTION], ids=lambda arm: arm.name)
-def test_every_row_has_the_posters_figures(arm: experiments.Arm) -> None:
+def test_every_row_has_the_posters_figures(arm: Arm) -> None:
     """All eleven rows of the poster can be read (field/poster-ocr.txt)."""
     figures = POSTER[arm.name]
 
@@ -146,7 +156,7 @@ def test_arms_are_run_by_name_in_the_tables_order() -> None:
 
 @pytest.mark.parametrize("arm", FRACTION, ids=lambda arm: arm.name)
 def test_an_arm_learns_from_its_share_of_the_cases(
-    arm: experiments.Arm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    arm: Arm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The cases of one arm are among those of the larger ones: shares differ by nothing else."""
     seen: list[list[str]] = []
@@ -155,13 +165,15 @@ def test_an_arm_learns_from_its_share_of_the_cases(
         seen.append([case.name for case in chosen])
         return lambda first: iter(())
 
-    monkeypatch.setattr(experiments, "batches_of", watch)
-    monkeypatch.setattr(experiments, "transfer_encoder", lambda net, weights: None)
-    monkeypatch.setattr(transfer, "train", lambda net, batches, plan: iter(()))
+    monkeypatch.setattr(trials, "batches_of", watch)
+    monkeypatch.setattr(trials, "transfer_encoder", lambda net, weights: None)
+    monkeypatch.setattr(transfer, "train", lambda net, batches, plan, checkpoint: iter(()))
     cases = [a_case(str(number)) for number in range(10)]
     budget = experiments.TrainingBudget(steps=1, seeds=2)
 
-    found = experiments.run_arm(arm, (cases, []), budget, tmp_path / "none", lambda _: None)
+    plans = Plans(budget, tmp_path / "none", tmp_path, {})
+
+    found = trials.run_arm(arm, (cases, []), plans, lambda _: None)
 
     assert found.trained_on == round(10 * arm.share)
     whole = [[str(i) for i in np.random.default_rng(seed).permutation(10)] for seed in range(2)]

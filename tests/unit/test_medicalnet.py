@@ -1,6 +1,7 @@
 """MedicalNet's file starts an encoder, or says why it does not fit."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from radnet.evaluation.liver_score import Score
 from radnet.network.encoder import Encoder
 from radnet.network.medicalnet import fill_encoder
 from radnet.network.presets import preset
-from radnet.training import experiments
+from radnet.training import experiments, trials
+from radnet.training.arms import FREEZE
+from radnet.training.trials import Plans
 
 
 def medicalnet(name: str, *, downsample: bool = True) -> dict[str, Tensor]:
@@ -121,12 +124,12 @@ def test_an_experiment_transfers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         begun.append(net)
         return Score(1.0, 1.0, 0.0, 0.0)
 
-    monkeypatch.setattr(experiments, "score", scored)
+    monkeypatch.setattr(trials, "score", scored)
     monkeypatch.setattr("radnet.training.transfer.train", lambda *_: iter(()))
-    cases: Any = ([object()], [object()])
-    for arm in (experiments.FREEZE[0], experiments.FREEZE[-1]):
+    cases: Any = ([object()], [SimpleNamespace(name="c", patient="")])
+    for arm in (FREEZE[0], FREEZE[-1]):
         budget = experiments.TrainingBudget(steps=1, seeds=1, preset="radnet10")
-        experiments.run_arm(arm, cases, budget, path, lambda _: None)
+        trials.run_arm(arm, cases, Plans(budget, path, tmp_path, {}), lambda _: None)
 
     theirs = state["module.layer1.0.conv1.weight"]
     ours = [net.get_parameter("encoder.stages.0.0.conv1.weight") for net in begun]

@@ -24,7 +24,9 @@ from radnet.network.encoder import hold_frozen
 from radnet.network.heads import RadNet
 from radnet.network.presets import PRESETS
 from radnet.network.weights import save_weights
-from radnet.training import classify, experiments, transfer
+from radnet.training import classify, experiments, transfer, trials
+from radnet.training.arms import FRACTION
+from radnet.training.trials import Plans
 from tests.small_training import SMALL, lits
 
 
@@ -174,7 +176,7 @@ def test_frozen_parts_do_not_drift() -> None:
     before = {name: tensor.clone() for name, tensor in net.encoder.state_dict().items()}
     plan = transfer.LiverPlan(SMALL.name, 0, 0, steps=2, freeze="all")
     case = phantom_case(2)
-    batch = experiments.batches_of([case], plan)
+    batch = trials.batches_of([case], plan)
 
     for _ in transfer.train(net, batch, plan):
         pass
@@ -304,7 +306,8 @@ def test_arm_trains_and_scores(tmp_path: Path) -> None:
     ticks: list[float] = []
     budget = replace(experiments.QUICK, preset=SMALL.name)
 
-    row = experiments.run_arm(experiments.FRACTION[-1], cases, budget, classifier, ticks.append)
+    plans = Plans(budget, classifier, tmp_path / "e", {})
+    row = trials.run_arm(FRACTION[-1], cases, plans, ticks.append)
 
     assert row.trained_on == 1
     assert len(row.scores) == 1
