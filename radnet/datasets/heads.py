@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radnet.datasets.samples import COVERED, NOT_COVERED, Sample
-from radnet.datasets.seen import UNKNOWN
+from radnet.datasets.seen_by_eye import UNKNOWN
 from radnet.inference.preparation import (
     CLASSIFIER_SPACING_MM,
     classifier_input,
