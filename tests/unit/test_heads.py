@@ -9,7 +9,7 @@ import pytest
 
 from radnet.datasets.heads import head_sample, head_samples, head_scan, sample_of
 from radnet.datasets.samples import Sample
-from radnet.datasets.seen import UNKNOWN
+from radnet.datasets.seen_by_eye import UNKNOWN
 from radnet.errors import DataError, UsageError
 from radnet.labels.judge import judge
 from radnet.labels.rules import Rules, load_rules
@@ -261,7 +261,7 @@ def test_heads_stand_beside_the_phantoms(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(classify, "head_samples", heads)
     monkeypatch.setattr(classify, "phantom_samples", lambda _count, **_seed: [])
-    plan = classify.Plan("radnet10-tiny", 1, seed=0, phantoms=20, batch=2)
+    plan = classify.ClassifierPlan("radnet10-tiny", 1, seed=0, phantoms=20, batch=2)
     _, batches = classify.start(plan, anatomy=tmp_path)
     data = batches(0)
     batch = next(data)
