@@ -1,18 +1,20 @@
 """What a CT header says of its values: HU is measured, anything else is recognised, no more."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import highdicom as hd
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import EnhancedCTImageStorage
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, MRImageStorage
 
 from node.classify.recognise import recognise
 from node.segment.source import read_source
 from radnet.errors import UnusableVolumeError
 from radnet.inference.classifier import Prediction
+from radnet.volume.quantity import refuse_slabs
 from radnet.volume.series import read_volume
 from tests.made_ct import SERIES, SHAPE, Edit, write_ct
 
@@ -198,3 +200,21 @@ def test_an_enhanced_ct_says_it_in_its_functional_groups(tmp_path: Path) -> None
 
     with pytest.raises(UnusableVolumeError, match="1 of 1 images have Rescale Type MGML"):
         read_volume([path])
+
+
+@pytest.mark.parametrize(
+    ("thick", "apart", "refused"),
+    [(10, 5.0, False), (10, 4.9, True), (2, 4.0, False), (2, 4.1, True), (0, 9, False)],
+)
+def test_slices_of_a_reformat_overlap_by_five_millimetres_and_leave_gaps_of_their_thickness(
+    thick: float, apart: float, refused: bool
+) -> None:
+    """At most; where no thickness is told nothing is known."""
+    header = Dataset()
+    header.SOPClassUID, header.SeriesInstanceUID = CTImageStorage, "1.2.3"
+    header.ImageType, header.SliceThickness = ["DERIVED", "SECONDARY"], thick
+
+    with pytest.raises(UnusableVolumeError) if refused else nullcontext():
+        refuse_slabs([header], apart)
+    header.SOPClassUID = MRImageStorage
+    refuse_slabs([header], apart)

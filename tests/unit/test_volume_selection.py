@@ -256,3 +256,100 @@ def test_every_real_series_keeps_all_its_images(real_data: Path) -> None:
         chosen = select(headers)
         assert chosen.kept == tuple(range(len(headers))), folder.name
         assert chosen.remarks == (), folder.name
+
+
+@pytest.mark.parametrize(
+    ("slices", "odd", "left"), [(8, 1, 8), (7, 1, 8), (16, 2, 16), (15, 2, 17)]
+)
+def test_an_odd_image_has_eight_slices_beside_it(slices: int, odd: int, left: int) -> None:
+    """Of fewer, nobody knows which of them are odd."""
+    headers = [*made_headers(slices), *(reformat(made_headers(1)[0]) for _ in range(odd))]
+
+    assert select(headers).kept == tuple(range(left))
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("Rows", 256), ("Columns", 256), ("PixelSpacing", [0.7, 0.71]), ("PixelSpacing", [0.6, 0.7]),
+     ("ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"])],
+)  # fmt: skip
+def test_an_image_of_another_size_or_kind_is_no_slice(keyword: str, value: object) -> None:
+    """It lies among them, in their plane."""
+    headers = made_headers(20)
+    setattr(headers[4], keyword, value)
+
+    chosen = select(headers)
+
+    assert chosen.kept == tuple(i for i in range(20) if i != 4)
+    assert chosen.remarks == ("left out 1 of 20 images: of another size or kind than the slices",)
+
+
+@pytest.mark.parametrize(("off", "kept"), [(0.099, 20), (0.101, 19)])
+def test_a_slice_that_is_turned_by_a_tenth_is_of_another_plane(off: float, kept: int) -> None:
+    """Of a direction cosine; what is turned less is refused by what measures."""
+    headers = made_headers(20)
+    headers[9].ImageOrientationPatient = [1, off, 0, 0, 1, 0]
+
+    assert len(select(headers).kept) == kept
+
+
+def test_of_images_without_positions_and_of_localizers_all_are_kept() -> None:
+    """Whether they make a volume is not judged here."""
+    nowhere, scouts = made_headers(9), made_headers(9)
+    for header in nowhere[:8]:
+        del header.ImagePositionPatient
+    for index, header in enumerate(scouts):
+        header.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+        header.AcquisitionNumber = index % 2
+
+    assert select(nowhere).kept == select(scouts).kept == tuple(range(9))
+
+
+@pytest.mark.parametrize(("places", "kept"), [(2, 4), (3, 3)])
+def test_a_stack_has_three_slices_at_least(places: int, kept: int) -> None:
+    """Of four images in two places nobody knows what they are."""
+    assert len(select(twice(places, _mr(_set("EchoTime", 2.3, 4.6)))).kept) == kept
+
+
+@pytest.mark.parametrize(("spacing", "kept"), [(0.009, 10), (0.011, 20)])
+def test_places_within_a_hundredth_of_a_millimetre_are_one(spacing: float, kept: int) -> None:
+    """Echoes are written with decimals of their own; two passes of MR lie beside each other."""
+    headers = twice(10, _mr(_set("EchoTime", 2.3, 4.6), _set("AcquisitionNumber", 1, 2)))
+    for header in headers:
+        del header.EchoTime
+    for header in headers[10:]:
+        x, y, z = header.ImagePositionPatient
+        header.ImagePositionPatient = [x, y, float(z) + spacing]
+
+    assert len(select(headers).kept) == kept
+
+
+@pytest.mark.parametrize(("run", "kept"), [(1, 12), (2, 12), (3, 24), (4, 24)])
+def test_stacks_that_lie_between_each_other_alternate(run: int, kept: int) -> None:
+    """More than every third neighbour is of another; ranges of a table follow one another."""
+    headers = edited(24, lambda ds, i: setattr(ds, "AcquisitionNumber", 1 + i // run % 2))
+
+    assert len(select(headers).kept) == kept
+
+
+@pytest.mark.parametrize(("lone", "parted"), [((5, 9, 13, 17), True), ((5, 8, 11, 14, 17), False)])
+def test_four_of_five_images_stand_in_stacks(lone: tuple[int, ...], parted: bool) -> None:
+    """Images with a number of their own are no stack."""
+    headers = edited(
+        24,
+        lambda ds, i: setattr(ds, "AcquisitionNumber", 100 + i if i in lone else 1 + i % 2),
+    )
+
+    assert (len(select(headers).kept) < 24) is parted
+
+
+@pytest.mark.parametrize(("further", "kept"), [(1, 20), (2, 37)])
+def test_the_stack_that_is_chosen_reaches_as_far_as_all(further: int, kept: int) -> None:
+    """But for a gap and a half: else leaving out would lose a part of the patient."""
+    headers = made_headers(20)
+    more = made_headers(20 + further)[5:]
+    for number, part in enumerate((headers, more)):
+        for header in part:
+            header.AcquisitionNumber = number
+
+    assert len(select([*headers, *more]).kept) == kept
