@@ -94,8 +94,6 @@ def _pixels(file: BinaryIO, header: Dataset, size: int) -> list[str]:
     if keyword_for_tag(BaseTag(group << 16 | element)) not in PIXELS:
         return []
     at, skip = (4, 8) if implicit else (8, 12)
-    if len(start) < skip:
-        return ["the file ends within the head of Pixel Data"]
     (length,) = struct.unpack(f"{order}L", start[at : at + 4])
     left = size - (file.tell() - len(start) + skip)
     if length != UNDEFINED:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -114,3 +114,62 @@ def test_values_that_are_none_of_their_vr_are_odd_and_not_repeated(tmp_path: Pat
         "SeriesDate", "BodyPartExamined", "SliceThickness",
     ]  # fmt: skip
     assert "ELLER" not in str(found)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_a_file_may_end_within_the_head_of_its_pixels(tmp_path: Path, syntax: UID) -> None:
+    """Tag, VR and length are 8 bytes, or 12; without the tag there are no pixels to speak of."""
+    path = tmp_path / "a.dcm"
+    whole = written(path, syntax)
+    start = whole.index(b"\xe0\x7f\x10\x00")
+    head = 12 if syntax == ExplicitVRLittleEndian else 8
+
+    path.write_bytes(whole[: start + head])
+    assert condition_of(path).broken == ("the file ends within Pixel Data: 0 of 128 bytes",)
+    if head == 12:
+        path.write_bytes(whole[: start + 11])
+        assert condition_of(path).broken == ("not readable as DICOM (error)",)
+    path.write_bytes(whole[:start])
+    assert condition_of(path) == Condition()
+
+
+def test_a_file_of_which_one_byte_is_missing_is_broken_and_one_too_many_is_none(
+    tmp_path: Path,
+) -> None:
+    """Archives pad files."""
+    path = tmp_path / "a.dcm"
+    whole = written(path)
+
+    path.write_bytes(whole[:-1])
+    assert condition_of(path).broken == ("the file ends within Pixel Data: 127 of 128 bytes",)
+    path.write_bytes(whole + b"\0" * 100)
+    assert condition_of(path) == Condition()
+
+
+def test_every_value_of_an_element_is_looked_at_and_items_are_none(tmp_path: Path) -> None:
+    """One that is odd among several is told once."""
+    path = tmp_path / "a.dcm"
+    code = Dataset()
+    code.CodeMeaning = "x"
+    whole = written(
+        path,
+        ImageType=["ORIGINAL", "PRIMARY", "AXIAL"],
+        OtherPatientIDsSequence=[code, code],
+    )
+    assert condition_of(path) == Condition()
+
+    path.write_bytes(whole.replace(b"PRIMARY", b"primary"))
+
+    assert condition_of(path).odd == ("ImageType (0008,0008) is no value of VR CS",)
+
+
+@pytest.mark.parametrize("keyword", ["Modality", "SeriesInstanceUID"])
+def test_a_header_with_a_kind_or_a_series_is_one_of_an_image(tmp_path: Path, keyword: str) -> None:
+    """Either will do."""
+    path = tmp_path / "a.dcm"
+    written(path)
+    ds = dcmread(path)
+    del ds[{"Modality": "SeriesInstanceUID", "SeriesInstanceUID": "Modality"}[keyword]]
+    ds.save_as(path)
+
+    assert condition_of(path) == Condition()
