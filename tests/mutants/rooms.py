@@ -26,7 +26,7 @@ PURE: Final = (
     "radnet/**/noise.py",
     "radnet/**/preparation.py",
     "radnet/**/scorecard.py",
-    "radnet/**/seen.py",
+    "radnet/**/seen_by_eye.py",
     "radnet/**/strangeness.py",
     "radnet/**/support.py",
     "radnet/labels/*.py",
