@@ -1,10 +1,11 @@
 """A node on the bench: real rows, files and engine; network, models and time are made up."""
 
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import time
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pydicom
@@ -40,6 +41,15 @@ RULES = (
         results_to=("pacs",),
     ),
 )
+
+
+@cache
+def _empty_pipeline() -> bytes:
+    """Return a database of the engine without jobs; its steps from version to version are slow."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pipeline.sqlite"
+        DBOS.migrate(f"sqlite:///{path}")
+        return path.read_bytes()
 
 
 class RecordingDestination:
@@ -84,7 +94,10 @@ class Bench:
         self.classifier = AbdomenClassifier()
         self.liver = SwitchableModel()
         self.pacs = RecordingDestination()
-        self.engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "test:worker")
+        pipeline = folder / "pipeline.sqlite"
+        if not pipeline.exists():
+            pipeline.write_bytes(_empty_pipeline())
+        self.engine = Engine(f"sqlite:///{pipeline}", "test:worker")
         self.worker = build(
             Settings(
                 node=NodeSection(data=folder),

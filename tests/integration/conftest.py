@@ -12,9 +12,10 @@ from tests.receiver import Node, running_receiver
 
 
 @pytest.fixture(autouse=True)
-def soon_closed_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the engine of this process end ten times as fast as the node's does."""
+def quick_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the engine of this process end, and try again, ten times as fast as the node's does."""
     monkeypatch.setattr(engine, "CLOSED_WITHIN_S", 0.05)
+    monkeypatch.setattr(engine, "STORE_FIRST_WAIT_S", 0.1)
 
 
 @pytest.fixture
