@@ -3,7 +3,9 @@
 import math
 
 import pytest
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from radnet.labels.header import facts_of, number_of, read_header, text_of
 from radnet.labels.vocabulary import HEADS
@@ -53,6 +55,16 @@ def test_of_a_long_text_a_thousand_characters_are_read() -> None:
 
     assert text_of(ds, "SeriesDescription") == "a" * 1024
     assert len(text_of(ds, "ImageType")) == 1024
+
+
+def test_what_cannot_be_read_is_as_if_it_were_missing() -> None:
+    """Octets that are no number of the VR."""
+    ds = Dataset()
+    ds[0x00180050] = RawDataElement(Tag(0x00180050), "FD", 3, b"abc", 0, False, True)
+
+    with quiet_headers():
+        assert text_of(ds, "SliceThickness") == ""
+        assert number_of(ds, "SliceThickness") is None
 
 
 @pytest.mark.parametrize(

@@ -216,3 +216,11 @@ def test_noise_without_a_record_of_what_is_usual_is_strange() -> None:
 
     assert said.strangeness is None
     assert said.strange
+
+
+@pytest.mark.parametrize(("side", "noise"), [(7, False), (8, True)])
+def test_of_fewer_than_eight_blocks_along_a_side_nothing_is_said(side: int, noise: bool) -> None:
+    """A correlation of so few values is chance."""
+    array = np.random.default_rng(6).normal(0, 300, (6, side, 64)).astype(np.float32)
+
+    assert is_noise(placed(array, (5.0, 5.0, 5.0))) is noise

@@ -192,3 +192,85 @@ def test_the_reference_is_what_the_code_says() -> None:
         assert f"{word}`" in page
     for permitted in (*Sequence, *Plane, *Contrast, *Region):
         assert f'`"{permitted}"`' in page
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ('"CT"', "a text that is written out is a text, not true or false"),
+        ("-header.Rows", "a number that is written out is a number, not true or false"),
+        ("findings.plane", "findings.plane is a table, not true or false"),
+        ("header.Modality ? true : false", "header.Modality is a text, not true or false"),
+        ("null < 3", "null that is written out is null: it has no order"),
+        ("header.ImageType < 3", "header.ImageType is a list of texts: it has no order"),
+        (
+            "header.Modality > 3",
+            "header.Modality is a text, a number that is written out is a number: "
+            "they are not compared",
+        ),
+        (
+            "header.ImageType[0] == header.Rows",
+            "header.Rows is a number, header.ImageType is a text: they are not compared",
+        ),
+        ("header.Rows in header.ImageType", "header.ImageType holds texts, never a number"),
+        (
+            'header.ImageType in ["A"]',
+            "header.ImageType is a list; write: value in header.ImageType",
+        ),
+        ("header.Rows in 0x10", "in a number that is written out, which is no list; write [...]"),
+        ("1 in header.Rows", "in header.Rows, which is no list; write [...]"),
+        ("header.Rows.exists(x, x == 3)", "header.Rows is a number, no list for exists"),
+        ("string(header.Rows) == 5", "a text that is written out is a text and never 5.0"),
+        (
+            'string(findings.plane.value) == "Axial"',
+            "findings.plane.value is never 'Axial'; expected 'axial', 'coronal', 'sagittal' "
+            "(perhaps 'axial')",
+        ),
+        (
+            "findings.localizer.value == 1",
+            "findings.localizer.value is a text and never 1.0; expected '0', '1'",
+        ),
+        ('header.Rows == "512"', "header.Rows is a number and never '512'"),
+        (
+            'findings.sequence == "CT"',
+            "findings.sequence is a table; write one of its members: 'value', 'probability'",
+        ),
+        (
+            'header.Modality == "CT" && header.Modality == "MR" && header.Modality == "CT"',
+            "header.Modality is never 'CT' and 'MR' at once; write ||",
+        ),
+    ],
+)
+def test_a_doubt_is_one_sentence_that_says_found_and_expected(when: str, told: str) -> None:
+    """Word for word: an administrator has nothing else to go by."""
+    assert doubted(when) == f"rule 'rule': {told}"
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "within"),
+    [
+        (">", 1.0, False), (">", 0.99, True), (">=", 1.0, True), (">=", 1.01, False),
+        ("<", 0.0, False), ("<", 0.01, True), ("<=", 0.0, True), ("==", 0.0, True),
+        ("==", 1.0, True), ("==", 1.01, False), ("!=", -0.01, False),
+    ],
+)  # fmt: skip
+def test_a_probability_is_between_nothing_and_one_both_included(
+    operator: str, value: float, within: bool
+) -> None:
+    """From either side of the comparison."""
+    mirrored = operator.translate(str.maketrans("<>", "><"))
+
+    for when in (
+        f"findings.plane.probability {operator} {value}",
+        f"{value} {mirrored} findings.plane.probability",
+    ):
+        expected = f"findings.plane.probability is between 0 and 1; found {value:g}"
+        assert doubted(when) == ("" if within else f"rule 'rule': {expected}")
+
+
+@pytest.mark.parametrize(
+    ("title", "fits"), [("A", True), ("A" * 16, True), ("A" * 17, False), (" ", False)]
+)
+def test_an_ae_title_has_one_to_sixteen_characters(title: str, fits: bool) -> None:
+    """PS3.5 Section 6.2."""
+    assert (doubted(f'source.calling_ae == "{title}"') == "") is fits

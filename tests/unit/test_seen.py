@@ -42,6 +42,7 @@ def test_the_table_can_be_read() -> None:
         for region, (first, last) in scan.unsure.items():
             seen = scan.seen.get(region, (first, last))
             assert first <= seen[0] <= seen[1] <= last, (name, region)
+    assert {region for scan in read_seen().values() for region in scan.unsure} > {Region.BREAST}
 
 
 @pytest.mark.real_data
