@@ -338,3 +338,12 @@ def test_noise_is_strange_without_doubt(strangeness: float | None) -> None:
 
     assert (found.value, found.probability) == (True, 1.0)
     assert found.evidence["noise"] is True
+
+
+def test_what_is_not_strange_at_all_is_told_so() -> None:
+    """A strangeness of nothing is a figure, too."""
+    seen = replace(prediction(), strangeness=0.0, strange_above=0.3)
+
+    found = fused(fuse(silent(), seen, unknown_below=0.6))["strange"]
+
+    assert (found.value, found.probability) == (False, 0.0)
