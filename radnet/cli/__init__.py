@@ -15,6 +15,7 @@ from radnet.cli import complete, experiment, fetch, labels, manifest
 from radnet.cli.evaluate import evaluate
 from radnet.cli.models import models
 from radnet.cli.scans import classify, say, segment, shown
+from radnet.cli.support import support
 from radnet.cli.train import train
 from radnet.errors import (
     DataError,
@@ -36,6 +37,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(classify)
 app.command()(segment)
+app.command()(support)
 app.command()(models)
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from radnet.evaluation.report_page import page
 from radnet.evaluation.scorecard import Line, scorecard
 from radnet.evaluation.scoring import About, ScanReport
 from radnet.evaluation.strangers import other_manifest, strangers
+from radnet.evaluation.supported import chooses, remark
 from radnet.inference.classifier import Classifier
 from radnet.inference.conversion import unkept
 from radnet.inference.segmenter import LiverSegmenter
@@ -162,7 +163,7 @@ def evaluate(request: EvaluationRequest, report: Callable[[EvaluationEvent], Non
     found = []
     for number, one in enumerate(source.reports, start=1):
         if one is not None:
-            found.append(one)
+            found.append(_without_choosers(one, classifier.record))
         report(Scored(number, source.count))
     report(Refused(tuple(refused)))
     if not found:
@@ -176,12 +177,23 @@ def evaluate(request: EvaluationRequest, report: Callable[[EvaluationEvent], Non
         f"refused, {len(who.excluded)} not scored because they were learned from",
         tuple(refused),
         tuple(who.excluded),
-        (*who.remarks(), *_other_manifests(request.manifest, records)),
+        (
+            *who.remarks(),
+            *_other_manifests(request.manifest, records),
+            remark(classifier.record),
+        ),
         labels_from_headers=request.manifest is not None,
     )
     evaluation = Evaluation(found, scorecard(found), about)
     _write(request, evaluation)
     return evaluation
+
+
+def _without_choosers(found: ScanReport, record: Mapping[str, Any]) -> ScanReport:
+    """Return a report whose patient has no say on fusing, if it chose what pixels may add."""
+    if "support" in record and chooses(found.patient):
+        return replace(found, recognised=None)
+    return found
 
 
 def _other_manifests(

@@ -72,7 +72,7 @@ class ScanReport:
         A digest; '' where it is not known: then the scan is the only one of its patient.
     recognised
         What header and pixels say of a DICOM series, apart and together; None where the truth
-        was read from the header, too.
+        was read from the header, too, or the patient chose what pixels may add.
     """
 
     scan: Scan

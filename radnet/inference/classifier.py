@@ -22,6 +22,7 @@ from radnet.inference.refusals import FEWEST_SLICES
 from radnet.inference.runtime import Precision, Runtime
 from radnet.inference.served import Serve
 from radnet.inference.strangeness import Usual
+from radnet.inference.support import COUNTED, Support
 from radnet.labels.vocabulary import MR_SEQUENCES, Contrast, Plane, Region, Sequence
 from radnet.network.outputs import HEAD_SIZES, MR_COLUMNS
 from radnet.network.weights_file import shipped
@@ -47,6 +48,7 @@ class Prediction:
     strange_above: float = 1.0  # few known scans are stranger
     strange_share: float = 1.0  # of known scans that are not
     noise: bool = False  # its pixels show nothing; see `noise.py`
+    support: Support = COUNTED  # how far its word goes beside a header; see `support.py`
     modality: str = field(kw_only=True)  # (0008,0060), which was given and is not seen
 
     @property
@@ -90,6 +92,7 @@ class Classifier:
         self.name = name
         self.version = str(record.get("version", ""))
         self._usual = Usual.of_record(record)
+        self._support = Support.of_record(record)
 
     @classmethod
     def load(
@@ -181,6 +184,7 @@ class Classifier:
             usual.above if usual else 1.0,
             usual.share if usual else 1.0,
             is_noise(seen.scan),
+            self._support,
             modality=modality,
         )
 

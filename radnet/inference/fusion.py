@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from radnet.inference.classifier import Prediction
-from radnet.inference.support import confirms, most_nats, refuted
+from radnet.inference.support import Word
 from radnet.labels.evidence import Label, SeriesLabels
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 
@@ -93,10 +93,14 @@ def fuse_odds(header: float | None, pixels: float | None) -> float:
     return 1 / (1 + math.exp(-odds))
 
 
-def bounded(seen: Mapping[str, float], nats: float) -> dict[str, float]:
-    """Return a distribution in which no class is more than `nats` less probable than the first."""
-    floor = max(seen.values()) * math.exp(-nats)
-    raised = {name: max(p, floor) for name, p in seen.items()}
+def bounded(seen: Mapping[str, float], word: Word) -> dict[str, float]:
+    """Return a distribution with as much of its log-odds as `word` lets count, and no more.
+
+    No class is more than `word.most_nats` less probable than the first.
+    """
+    scaled = {name: max(p, FLOOR) ** word.weight for name, p in seen.items()}
+    floor = max(scaled.values()) * math.exp(-word.most_nats)
+    raised = {name: max(p, floor) for name, p in scaled.items()}
     total = sum(raised.values()) or 1.0
     return {name: p / total for name, p in raised.items()}
 
@@ -136,7 +140,18 @@ def fuse_witnesses(header: SeriesLabels, pixels: Prediction | None, unknown_belo
 
 
 def modality_of(pixels: Prediction) -> str:
-    """Return how the pixels were read: as a CT, or as an MR, which is everything else."""
+    """Return how the pixels were read: as a CT, or as an MR, which is everything else.
+
+    Parameters
+    ----------
+    pixels : Prediction
+        Of one scan.
+
+    Returns
+    -------
+    str
+        ``CT`` or ``MR``.
+    """
     return "CT" if pixels.modality == "CT" else "MR"
 
 
@@ -149,16 +164,16 @@ def _class_answer(
     """
     names = [str(name) for name in CLASS_HEADS[head]]
     alone = spread_of(said, names)
-    nats = most_nats(head, modality_of(pixels)) if pixels is not None else 0.0
+    word = pixels.support.word(head, modality_of(pixels)) if pixels is not None else Word()
     seen = _pixels(pixels, head)
     asked = seen and (not said or said.value in seen)
-    if pixels is None or not asked or nats == 0 or _decided(head, said):
+    if pixels is None or not asked or word.most_nats == 0 or _decided(head, said):
         return _answer(alone, unknown_below, said)
     alone = spread_of(said, list(seen))
     if not said:  # pixels alone: only where they are right often enough
         needed = max(unknown_below, pixels.answer_above.get(head, 0.0))
         return _answer(fuse_classes(alone, seen), needed, said)
-    answer = _answer(fuse_classes(alone, bounded(seen, nats)), unknown_below, said)
+    answer = _answer(fuse_classes(alone, bounded(seen, word)), unknown_below, said)
     if _contradicts(said, seen) and said.confidence < STANDS:
         return replace(answer, value=None)
     return answer
@@ -182,14 +197,20 @@ def _decided(head: str, said: Label) -> bool:
 
 def fuse_regions(header: Mapping[str, float], pixels: Prediction) -> dict[str, float]:
     """Return the probability of each region: pixels alone, or a header that they add little to."""
-    nats = most_nats("coverage", modality_of(pixels))
-    least, most = 1 / (1 + math.exp(nats)), 1 / (1 + math.exp(-nats))
+    modality = modality_of(pixels)
     return {
-        str(region): fuse_odds(header[region], min(max(p, least), most))
+        str(region): fuse_odds(header[region], _weighed(p, pixels.support.word(region, modality)))
         if region in header
         else fuse_odds(None, p)
         for region, p in pixels.coverage.items()
     }
+
+
+def _weighed(p: float, word: Word) -> float:
+    """Return the probability of a region with as much of its log-odds as counts."""
+    p = min(max(p, FLOOR), 1 - FLOOR)
+    odds = word.weight * math.log(p / (1 - p))
+    return 1 / (1 + math.exp(-min(max(odds, -word.most_nats), word.most_nats)))
 
 
 def _answered(
@@ -234,13 +255,13 @@ def _doubted(
     modality, p = modality_of(pixels), pixels.coverage[Region(region)]
     told = header.regions.get(region)
     if told is None:
-        return refuted(region, modality, covered=covered)
+        return pixels.support.refuted(region, modality, covered=covered)
     if covered != (told > 0.5):  # a header that leans one way is not turned round, divided or not
         return True
     if not contested or header.coverage.confidence >= STANDS:
         return False
     both = min(told, p) >= SURE_PIXELS or max(told, p) <= 1 - SURE_PIXELS
-    return not both or not confirms(region, modality, covered=covered)
+    return not both or not pixels.support.confirms(region, modality, covered=covered)
 
 
 def _pixels(prediction: Prediction | None, head: str) -> dict[str, float]:

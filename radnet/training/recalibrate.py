@@ -80,10 +80,15 @@ def recalibrate(weights: Path, out: Path, data: Sequence[Path] = ()) -> dict[str
     phantoms = classify.held_out_phantoms(plan)
     record = {key: value for key, value in trained.record.items() if key != "usual_energy"}
     record |= calibrated(net, phantoms, [], real_samples(data))
+    with_record(weights, out, record)
+    return record
+
+
+def with_record(weights: Path, out: Path, record: dict[str, Any]) -> None:
+    """Write the tensors of `weights`, unchanged, to `out` under another record."""
     with safe_open(str(weights), framework="pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     fresh = out.with_suffix(".partial")
     save_file(state, str(fresh), metadata={KEY: json.dumps(record, sort_keys=True)})
     fresh.chmod(0o644)
     fresh.replace(out)
-    return record

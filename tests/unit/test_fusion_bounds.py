@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from radnet.inference.classifier import Prediction
 from radnet.inference.fusion import CLASS_HEADS, STANDS, bounded, fuse_witnesses
-from radnet.inference.support import PATIENTS, REGIONS, confirms, most_nats, refuted
+from radnet.inference.support import COUNTED, PATIENTS, REGIONS, Support, Word
 from radnet.labels.evidence import THRESHOLD, Evidence, Label, SeriesLabels, weigh
 from radnet.labels.extent import in_order
 from radnet.labels.vocabulary import MR_SEQUENCES, Contrast, Plane, Region
@@ -85,9 +84,12 @@ def test_a_header_is_never_reversed_by_pixels(
 ) -> None:
     """Ten of seventeen prostates once lost their pelvis, and two T1 their agent.
 
-    However many patients should once speak for the pixels.
+    However many patients should once speak for the pixels, and however much of their word counts.
     """
-    patients = data.draw(st.sampled_from([{}, dict.fromkeys(PATIENTS, (10**6, 0))]))
+    names = [*CLASS_HEADS, *map(str, Region)]
+    word = Word(data.draw(st.floats(0, 1)), data.draw(st.floats(0, 20)))
+    boundless = {(name, modality): word for name in names for modality in ("CT", "MR")}
+    support = data.draw(st.sampled_from([COUNTED, Support(boundless, {})]))
     values = {
         head: data.draw(st.sampled_from([str(name) for name in names]), label=head)
         for head, names in CLASS_HEADS.items()
@@ -96,8 +98,7 @@ def test_a_header_is_never_reversed_by_pixels(
     labels: dict[str, Any] = {head: Label(value, confidence) for head, value in values.items()}
     header = replace(covering(*named, confidence=confidence), **labels)
 
-    with mock.patch.dict(PATIENTS, patients):
-        fused = fuse_witnesses(header, seen, UNKNOWN_BELOW)
+    fused = fuse_witnesses(header, replace(seen, support=support), UNKNOWN_BELOW)
 
     for head, value in values.items():
         assert fused.classes[head].value in (value, None)
@@ -213,9 +214,10 @@ def test_few_patients_give_little(head: str, modality: str) -> None:
     """By the rule of succession; none where more were wrong than right, or none were seen."""
     right, wrong = PATIENTS[head, modality]
 
-    assert 0 <= most_nats(head, modality) <= math.log(right + 1)
-    assert (most_nats(head, modality) > 0) == (right > wrong)
-    assert most_nats(head, "PT") == 0
+    nats = COUNTED.word(head, modality).most_nats
+    assert 0 <= nats <= math.log(right + 1)
+    assert (nats > 0) == (right > wrong)
+    assert COUNTED.word(head, "PT").most_nats == 0
 
 
 @given(spreads(5), st.floats(0.01, 5))
@@ -223,7 +225,7 @@ def test_bounded_odds_are_bounded(shares: list[float], nats: float) -> None:
     """Of any two classes; the order stays, the sum is one."""
     before = dict(zip("abcde", shares, strict=True))
 
-    after = bounded(before, nats)
+    after = bounded(before, Word(1.0, nats))
 
     assert sum(after.values()) == pytest.approx(1)
     assert math.log(max(after.values()) / min(after.values())) <= nats + 1e-6
@@ -233,6 +235,6 @@ def test_bounded_odds_are_bounded(shares: list[float], nats: float) -> None:
 def test_the_regions_of_the_record_are_regions() -> None:
     """A misspelt one would never be asked for."""
     assert {region for _, region, _ in REGIONS} <= set(Region)
-    assert refuted("upper_head_neck", "MR", covered=True)
-    assert not refuted("breast", "CT", covered=True)  # one patient may be an accident
-    assert not confirms("breast", "CT", covered=True)
+    assert COUNTED.refuted("upper_head_neck", "MR", covered=True)
+    assert not COUNTED.refuted("breast", "CT", covered=True)  # one patient may be an accident
+    assert not COUNTED.confirms("breast", "CT", covered=True)
