@@ -75,6 +75,7 @@ def audit(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
 @commands.command()
 def work(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
     """Run recognition, routing, segmentation and delivery alone."""
+    from node import supervise
     from node.store.locks import executor_lock
 
     with reported_errors():
@@ -85,3 +86,4 @@ def work(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
                 from node import worker
 
                 worker.work(settings, stop)
+                supervise.end_at_once()  # the lock is held to the last
