@@ -18,7 +18,7 @@ from node.segment.liver import LiverModel
 from node.settings import Settings
 from radnet.errors import RadnetError
 from radnet.inference.classifier import Classifier
-from radnet.inference.kept import model_folder
+from radnet.inference.model_folders import model_folders
 from radnet.inference.models import Making, server
 from radnet.inference.segmenter import LiverSegmenter
 
@@ -54,7 +54,7 @@ class NetworkLoader:
 
     def __init__(self, settings: Settings, making: Making) -> None:
         self._models = settings.models
-        self._serve = server(model_folder(settings.node.data / "models"), making)
+        self._serve = server(model_folders(settings.node.data / "models"), making)
 
     def classifier(self) -> Classifier:
         """Load the classifier alone."""

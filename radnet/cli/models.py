@@ -21,7 +21,7 @@ def models(
     among the user's caches.
     """
     from radnet.inference.classifier import Classifier as Network
-    from radnet.inference.kept import model_folder
+    from radnet.inference.model_folders import making_folder, model_folders
     from radnet.inference.segmenter import LiverSegmenter
 
     with ready_to_serve() as ready:
@@ -29,4 +29,4 @@ def models(
         segmenter = LiverSegmenter.load(liver, labeller, "auto", ready)
     remarked((*labeller.remarks, *segmenter.remarks))
     for task, digest in (("classifier", labeller.digest), ("liver", segmenter.digest)):
-        say(f"radnet: {task} weights {digest[:12]}: ready in {model_folder()}")
+        say(f"radnet: {task} weights {digest[:12]}: ready in {making_folder(model_folders())}")

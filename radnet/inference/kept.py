@@ -10,8 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import stat
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -27,10 +25,7 @@ from radnet.inference.runtime import Hardware
 from radnet.inference.served import Task
 
 VARIABLE: Final = "RADNET_MODELS"
-"""Environment variable that names the folder."""
-
-INSTALLED: Final = Path("share", "radnet-node", "models")
-"""Below a virtual environment: what was made when it was installed, for all who use it."""
+"""Environment variable that names the folder; see `radnet.inference.model_folders`."""
 
 MADE: Final = "made.json"
 PARTS: Final = ("model.xml", "model.bin")
@@ -97,83 +92,6 @@ def _code() -> str:
             digest.update(f"{file.relative_to(root)}\0".encode())
             digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
-
-
-def model_folder(own: Path | None = None) -> Path:
-    """Return the folder in which models are made.
-
-    It is the one that the environment variable `VARIABLE` names; else that of the virtual
-    environment (`installed`) where this user may write to it, so that one who installs and runs
-    makes them once; else the caller's own.
-
-    Parameters
-    ----------
-    own : Path or None
-        What the caller would take; None: a folder among the user's caches.
-
-    Returns
-    -------
-    Path
-        It need not be there yet.
-    """
-    if named := os.environ.get(VARIABLE):
-        return Path(named)
-    shared = installed()
-    if shared is not None and _may_write(shared):
-        return shared
-    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return own or Path(caches).expanduser() / "radnet-node" / "models"
-
-
-def installed() -> Path | None:
-    """Return the folder for models of the virtual environment; None where we run in none."""
-    if sys.prefix == sys.base_prefix or VARIABLE in os.environ:
-        return None
-    return Path(sys.prefix) / INSTALLED
-
-
-def _may_write(folder: Path) -> bool:
-    """Tell whether this user may make a folder, or may write to the one that is there."""
-    place = next(place for place in (folder, *folder.parents) if place.exists())
-    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
-
-
-def made_ready(folder: Path) -> None:
-    """Make a folder for models, which its owner alone may read.
-
-    Raises
-    ------
-    RadnetError
-        If it cannot be made, or others may write to it: what they put there would be run.
-    """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sole = _is_written_by_owner_alone(folder)
-    except OSError as error:
-        raise not_usable(folder, error) from error
-    if not sole:
-        raise RadnetError(
-            f"{folder}: others may write to this folder for models; chmod go-w it, own it, or "
-            f"name another one by {VARIABLE}"
-        )
-
-
-def _is_written_by_owner_alone(folder: Path) -> bool:
-    """Tell whether nobody but root and this user may have put there what would be run."""
-    found = folder.stat()
-    others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return found.st_uid in (0, os.geteuid()) and not others
-
-
-def find_installed(model: Wanted, precision: Hardware) -> Kept | None:
-    """Return a model that was made when this virtual environment was installed; see `find`."""
-    folder = installed()
-    try:
-        if folder is None or not _is_written_by_owner_alone(folder):
-            return None
-    except OSError:
-        return None
-    return find(folder, model, precision)
 
 
 def not_usable(folder: Path, error: OSError) -> RadnetError:

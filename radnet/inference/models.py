@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import IO, Final
 from radnet import errors
 from radnet.errors import RadnetError
 from radnet.inference import kept
+from radnet.inference.model_folders import find_among, made_ready, making_folder, model_folders
 from radnet.inference.runtime import (
     Hardware,
     OpenVinoRuntime,
@@ -44,13 +45,13 @@ def _silent(_task: Task, _done: float) -> None:
     """Report nothing."""
 
 
-def server(folder: Path | None = None, making: Making = _silent) -> Serve:
+def server(folders: Sequence[Path] | None = None, making: Making = _silent) -> Serve:
     """Return what makes weights ready to serve.
 
     Parameters
     ----------
-    folder : Path or None
-        Where models are kept; None: `kept.model_folder`.
+    folders : sequence of Path or None
+        Where models are kept, in order; None: `model_folders`.
     making : callable
         Told the task and what share is done of a model that must be made first, 0 before it is
         begun; where it raises, the making ends.
@@ -60,7 +61,7 @@ def server(folder: Path | None = None, making: Making = _silent) -> Serve:
     Serve
         Takes a task, a weights file and a precision; see `serve`.
     """
-    return partial(_serve, folder, making)
+    return partial(_serve, folders, making)
 
 
 def serve(task: Task, path: Path, precision: Precision = "auto") -> Served:
@@ -93,7 +94,11 @@ def serve(task: Task, path: Path, precision: Precision = "auto") -> Served:
 
 
 def _serve(
-    folder: Path | None, making: Making, task: Task, path: Path, precision: Precision
+    folders: Sequence[Path] | None,
+    making: Making,
+    task: Task,
+    path: Path,
+    precision: Precision,
 ) -> Served:
     weights = read_weights_file(path, task)  # first: what is wrong with them is said at once
     if _may_have_cuda():
@@ -102,7 +107,7 @@ def _serve(
         if conversion.has_cuda():
             return conversion.in_torch(task, path, precision, "cuda")
     hint = best_precision() if precision == "auto" else precision
-    model = _loaded(folder or kept.model_folder(), making, path, _made_of(task, weights), hint)
+    model = _loaded(folders or model_folders(), making, path, _made_of(task, weights), hint)
     refusal, remarks = model.refusals[hint], []
     if refusal and precision == "auto" and hint != "f32":
         remarks.append(f"{path.name}: served in f32, for {refusal}")
@@ -134,16 +139,15 @@ def _made_of(task: Task, weights: WeightsFile) -> kept.Wanted:
 
 
 def _loaded(
-    folder: Path, making: Making, path: Path, model: kept.Wanted, precision: Hardware
+    folders: Sequence[Path], making: Making, path: Path, model: kept.Wanted, precision: Hardware
 ) -> kept.Kept:
     """Return the model of a weights file; made first where there is none."""
-    if (found := kept.find_installed(model, precision)) is not None:
+    if (found := find_among(folders, model, precision)) is not None:
         return found
-    kept.made_ready(folder)
+    folder = making_folder(folders)
+    made_ready(folder)
+    make(folder, path, model, precision, making)
     found = kept.find(folder, model, precision)
-    if found is None:
-        make(folder, path, model, precision, making)
-        found = kept.find(folder, model, precision)
     if found is None:
         raise RadnetError(f"{folder}: the model of {path.name} was made, yet is not there")
     return found

@@ -17,6 +17,7 @@ import torch
 from radnet.errors import RadnetError, WeightsError
 from radnet.inference import conversion, kept, making, models
 from radnet.inference.gates import ExportGate, Tick
+from radnet.inference.model_folders import INSTALLED, making_folder, model_folders
 from radnet.inference.runtime import Array, Hardware, Precision
 from radnet.inference.served import GateRefusedError, Task
 from radnet.network.build import classifier_network
@@ -74,7 +75,10 @@ def test_a_model_is_made_once_and_says_bit_by_bit_what_one_made_in_memory_says(
     tmp_path: Path, made: list[tuple[str, ...]]
 ) -> None:
     """Nothing changes for a scan by where the model comes from."""
-    weights, serve = small_weights(tmp_path / "w.safetensors"), models.server(tmp_path / "models")
+    weights, serve = (
+        small_weights(tmp_path / "w.safetensors"),
+        models.server([tmp_path / "models"]),
+    )
 
     first, again = (serve("classifier", weights, "f32") for _ in range(2))
 
@@ -95,7 +99,7 @@ def test_a_record_alone_needs_no_new_model_and_other_tensors_do(
     tmp_path: Path, made: list[tuple[str, ...]]
 ) -> None:
     """Thresholds may be chosen anew without the network."""
-    serve = models.server(tmp_path / "models")
+    serve = models.server([tmp_path / "models"])
     path = small_weights(tmp_path / "a.safetensors")
     serve("classifier", path, "f32")
     recorded = small_weights(tmp_path / "b.safetensors", version="2")
@@ -166,7 +170,7 @@ def test_what_is_damaged_or_anothers_is_noticed_and_made_anew(
 ) -> None:
     """A bit that fell over must not move the border of a liver."""
     folder = tmp_path / "models"
-    weights, serve = small_weights(tmp_path / "w.safetensors"), models.server(folder)
+    weights, serve = small_weights(tmp_path / "w.safetensors"), models.server([folder])
     before = serve("classifier", weights, "f32")
     (place,) = folder.glob("classifier-*")
     damage(place)
@@ -189,7 +193,7 @@ def test_what_is_kept_is_read_by_its_owner_alone(
     folder = tmp_path / "deep" / "models"
     mask = os.umask(0)
     try:
-        models.server(folder)("classifier", small_weights(tmp_path / "w.safetensors"), "f32")
+        models.server([folder])("classifier", small_weights(tmp_path / "w.safetensors"), "f32")
     finally:
         os.umask(mask)
 
@@ -208,7 +212,7 @@ def test_a_folder_that_others_may_write_to_is_refused(
     folder.chmod(0o777)
 
     with pytest.raises(RadnetError, match="others may write"):
-        models.server(folder)("classifier", small_weights(tmp_path / "w.safetensors"), "f32")
+        models.server([folder])("classifier", small_weights(tmp_path / "w.safetensors"), "f32")
 
     assert made == []
 
@@ -218,7 +222,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, made: list[tuple[s
     (tmp_path / "file").write_text("")
 
     with pytest.raises(RadnetError, match="name another folder by RADNET_MODELS"):
-        models.server(tmp_path / "file" / "models")(
+        models.server([tmp_path / "file" / "models"])(
             "classifier", small_weights(tmp_path / "w.safetensors"), "f32"
         )
 
@@ -252,7 +256,7 @@ def test_a_making_that_is_cut_short_leaves_nothing_to_be_found(
 ) -> None:
     """Killed just before the rename; the next one clears up after it."""
     folder, weights = tmp_path / "models", small_weights(tmp_path / "w.safetensors")
-    serve = models.server(folder)
+    serve = models.server([folder])
     with monkeypatch.context() as broken:
         broken.setattr("shutil.rmtree", lambda *_, **__: None)  # as after a kill -9
         broken.setattr(kept, "synced", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -272,7 +276,7 @@ def test_a_model_that_nobody_loads_is_removed_in_the_end(
 ) -> None:
     """A network is retrained every night."""
     folder = tmp_path / "models"
-    serve = models.server(folder)
+    serve = models.server([folder])
     serve("classifier", small_weights(tmp_path / "a.safetensors"), "f32")
     (old,) = folder.glob("classifier-*")
     past = time.time() - kept.UNUSED_S - 1
@@ -288,7 +292,7 @@ def test_a_model_that_nobody_loads_is_removed_in_the_end(
 def test_a_model_that_is_loaded_stays(tmp_path: Path, made: list[tuple[str, ...]]) -> None:
     """Each load is noted."""
     folder, weights = tmp_path / "models", small_weights(tmp_path / "a.safetensors")
-    serve = models.server(folder)
+    serve = models.server([folder])
     serve("classifier", weights, "f32")
     (place,) = folder.glob("classifier-*")
     past = time.time() - kept.UNUSED_S - 1
@@ -324,7 +328,10 @@ def test_weights_that_bf16_changes_are_served_in_f32(
     """Where the precision is ours to choose; asked for by name it is refused. Decided once."""
     monkeypatch.setattr(models, "best_precision", lambda: "bf16")
     refusing("bf16")
-    weights, serve = small_weights(tmp_path / "w.safetensors"), models.server(tmp_path / "models")
+    weights, serve = (
+        small_weights(tmp_path / "w.safetensors"),
+        models.server([tmp_path / "models"]),
+    )
 
     served = [serve("classifier", weights, "auto") for _ in range(2)]
 
@@ -341,7 +348,10 @@ def test_a_model_is_compared_before_it_runs_in_another_precision(
     tmp_path: Path, made: list[tuple[str, ...]]
 ) -> None:
     """Made on a machine without bf16, it has not been seen to decide there as in f32."""
-    weights, serve = small_weights(tmp_path / "w.safetensors"), models.server(tmp_path / "models")
+    weights, serve = (
+        small_weights(tmp_path / "w.safetensors"),
+        models.server([tmp_path / "models"]),
+    )
     serve("classifier", weights, "f32")
 
     serve("classifier", weights, "bf16")
@@ -359,7 +369,10 @@ def test_weights_that_openvino_does_not_run_as_torch_does_are_run_by_torch(
 ) -> None:
     """A node goes on with them, more slowly, on a processor whose rounding nobody has measured."""
     refusing("f32")
-    weights, serve = small_weights(tmp_path / "w.safetensors"), models.server(tmp_path / "models")
+    weights, serve = (
+        small_weights(tmp_path / "w.safetensors"),
+        models.server([tmp_path / "models"]),
+    )
 
     served = serve("classifier", weights, precision)
 
@@ -403,7 +416,7 @@ def test_what_kept_a_model_from_being_made_is_told(
     child(monkeypatch, source)
 
     with pytest.raises(kind, match=told):
-        models.server(tmp_path / "models")(
+        models.server([tmp_path / "models"])(
             "classifier", small_weights(tmp_path / "w.safetensors"), "f32"
         )
 
@@ -426,7 +439,7 @@ def test_who_stops_waiting_ends_the_process_that_makes_a_model(
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        models.server(tmp_path / "models", told)(
+        models.server([tmp_path / "models"], told)(
             "classifier", small_weights(tmp_path / "w.safetensors"), "f32"
         )
 
@@ -442,10 +455,10 @@ def test_models_lie_where_the_environment_says_or_among_the_users_caches(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
 
-    assert kept.model_folder() == tmp_path / "radnet-node" / "models"
-    assert kept.model_folder(tmp_path / "data") == tmp_path / "data"
+    assert model_folders() == (tmp_path / "radnet-node" / "models",)
+    assert model_folders(tmp_path / "data") == (tmp_path / "data",)
     monkeypatch.setenv(kept.VARIABLE, str(tmp_path / "named"))
-    assert kept.model_folder(tmp_path / "data") == tmp_path / "named"
+    assert model_folders(tmp_path / "data") == (tmp_path / "named",)
 
 
 @pytest.fixture
@@ -465,10 +478,10 @@ def test_who_installs_and_runs_makes_models_once_for_all_data_folders(
     weights = small_weights(tmp_path / "w.safetensors")
 
     for node in ("first", "second"):
-        models.server(kept.model_folder(tmp_path / node))("classifier", weights, "f32")
+        models.server(model_folders(tmp_path / node))("classifier", weights, "f32")
 
     assert len(made) == 1
-    assert list((environment / kept.INSTALLED).glob("classifier-*"))
+    assert list((environment / INSTALLED).glob("classifier-*"))
     assert not (tmp_path / "first").exists()
 
 
@@ -480,14 +493,16 @@ def test_who_may_not_write_there_takes_what_is_there_and_makes_the_rest_in_the_o
 ) -> None:
     """A service beside an environment of root's."""
     weights = small_weights(tmp_path / "w.safetensors")
-    models.server(environment / kept.INSTALLED)("classifier", weights, "f32")
+    models.server([environment / INSTALLED])("classifier", weights, "f32")
     monkeypatch.setattr(os, "access", lambda *_: False)
     own = tmp_path / "node" / "models"
-    assert kept.model_folder(own) == own
+    folders = model_folders(own)
+    assert folders == (environment / INSTALLED, own)
+    assert making_folder(folders) == own
 
-    models.server(own)("classifier", weights, "f32")
+    models.server(folders)("classifier", weights, "f32")
     assert len(made) == 1
-    models.server(own)("classifier", small_weights(tmp_path / "b.safetensors", seed=1), "f32")
+    models.server(folders)("classifier", small_weights(tmp_path / "b.safetensors", seed=1), "f32")
 
     assert len(made) == 2
     assert len(list(own.glob("classifier-*"))) == 1
@@ -498,12 +513,13 @@ def test_what_others_may_have_put_into_the_environment_is_not_run(
 ) -> None:
     """As in a folder of one's own."""
     weights = small_weights(tmp_path / "w.safetensors")
-    models.server(environment / kept.INSTALLED)("classifier", weights, "f32")
-    (environment / kept.INSTALLED).chmod(0o777)
+    models.server([environment / INSTALLED])("classifier", weights, "f32")
+    (environment / INSTALLED).chmod(0o777)
 
-    models.server(tmp_path / "own")("classifier", weights, "f32")
+    models.server(model_folders(tmp_path / "own"))("classifier", weights, "f32")
 
     assert len(made) == 2
+    assert list((tmp_path / "own").glob("classifier-*"))
 
 
 def test_a_named_folder_counts_alone(
@@ -513,15 +529,17 @@ def test_a_named_folder_counts_alone(
     monkeypatch.setenv(kept.VARIABLE, str(tmp_path / "named"))
 
     assert environment.is_dir()
-    assert kept.model_folder(tmp_path / "own") == tmp_path / "named"
-    assert kept.installed() is None
+    assert model_folders(tmp_path / "own") == (tmp_path / "named",)
 
 
 def test_torch_serves_where_openvino_cannot_run_what_was_made(
     tmp_path: Path, made: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slower, and told: a node that does not start sends nothing."""
-    weights, serve = small_weights(tmp_path / "w.safetensors"), models.server(tmp_path / "models")
+    weights, serve = (
+        small_weights(tmp_path / "w.safetensors"),
+        models.server([tmp_path / "models"]),
+    )
     serve("classifier", weights, "f32")
 
     def broken(*_: object) -> None:
