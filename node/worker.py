@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from typing import Final
 
@@ -129,7 +128,7 @@ class Worker:
 
     def looks(self) -> list[Look]:
         """Return what is looked at when rows have changed, and when time alone makes it due."""
-        return [self.sweep.settle, *(partial(self.due.look, kind) for kind in self.due.kinds)]
+        return [Look(self.sweep.settle), *self.due.looks()]
 
 
 def _stages(
@@ -294,8 +293,7 @@ def work(settings: Settings, stop: threading.Event) -> None:
         ):
             log.info("worker started")
             stop.wait()
-        engine.close()
-        worker.due.close()
+        worker.due.close(engine.close)
 
 
 def _loaded(settings: Settings, making: Making) -> Networks:

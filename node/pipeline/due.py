@@ -27,6 +27,7 @@ import structlog
 from node.errors import StoreError, frames_of, reason_of
 from node.model.work import Task, TaskKey, WorkKind
 from node.pipeline.engine import ENDS, KNOWN, RECOVERY_ATTEMPTS, Workflow
+from node.pipeline.ticker import Look
 from node.store.work.claims import Claims
 from node.store.work.waiting import Waiting
 
@@ -45,6 +46,8 @@ UNREADY_S: Final = 1.0
 UNCOUNTED: Final = 1_000_000
 """Deaths that the engine may count: the row counts those of its job, from its begin on. The engine
 counts a process that died at its start, too, and would then leave a claim that nobody is at."""
+
+_GOES_ON: Final = "this process ends; the job goes on at its next start"
 
 Choose = Callable[[Waiting, int], Sequence[Task]]
 """Picks what to claim next; takes how many jobs of the kind this process has room for."""
@@ -122,6 +125,8 @@ class DueWork:
         self._jobs: dict[WorkKind, Workflow] = {}
         self._holds: dict[TaskKey, _OwnClaim] = {}
         self._noting = threading.Lock()
+        self._beginning = threading.Lock()
+        self._is_ending = False
 
     def add(self, handlers: Iterable[Handler]) -> None:
         """Define the jobs of some kinds, on an engine that is not launched yet."""
@@ -138,6 +143,12 @@ class DueWork:
     def kinds(self) -> list[WorkKind]:
         """What this process does."""
         return list(self._handlers)
+
+    def looks(self) -> list[Look]:
+        """Return what is looked at: each kind, woken when there may be something to claim."""
+        return [
+            Look(partial(self.look, kind), self._claims.wakes.event(kind)) for kind in self.kinds
+        ]
 
     def resume(self, launch: Callable[[], None]) -> None:
         """Go on with what a process of this name was at when it ended; once, at the start.
@@ -157,11 +168,18 @@ class DueWork:
         for task in left:
             self._start(task)
 
-    def close(self) -> None:
-        """Let what is begun not count as a death: this process ends because it was told to.
+    def close(self, close: Callable[[], None]) -> None:
+        """End in order: what is begun goes on at the next start, and that is not its death.
 
-        The caller has closed the engine, so that nothing begins afterwards.
+        Parameters
+        ----------
+        close : callable
+            Closes the engine. What a job is at may go on for a while; how it ends, the engine can
+            no longer keep.
         """
+        with self._beginning:
+            self._is_ending = True
+        close()
         self._claims.end_in_order(self._holder)
 
     def look(self, kind: WorkKind) -> float:
@@ -230,19 +248,29 @@ class DueWork:
         """Make one attempt: the body of a job."""
         of = TaskKey(handler.kind, lane, key)
         try:
-            task = self._claims.begin(of, serial, handler.lives)
-            if task is None:
-                return
-            with self._noting:
-                self._holds[of] = _OwnClaim(serial, self._monotonic(), begun=True)
-            handler.do(task)
+            task = self._begun(of, serial, handler.lives)
+            if task is not None:
+                handler.do(task)
         except (StoreError, *ENDS):  # nothing can be said in rows now: its lease ends
             raise
         except BaseException as error:
+            if self._is_ending:
+                raise SystemExit(_GOES_ON) from None
             self._claims.die(of, serial, _reason(error))
             raise
         finally:
             self._release(of, serial)
+            self._claims.wakes.wake(of.kind)()  # there is room for another
+
+    def _begun(self, of: TaskKey, serial: int, lives: int) -> Task | None:
+        with self._beginning:
+            if self._is_ending:
+                raise SystemExit(_GOES_ON)
+            task = self._claims.begin(of, serial, lives)
+        if task is not None:
+            with self._noting:
+                self._holds[of] = _OwnClaim(serial, self._monotonic(), begun=True)
+        return task
 
     def _release(self, of: TaskKey, serial: int) -> None:
         with self._noting:

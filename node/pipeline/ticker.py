@@ -5,6 +5,7 @@ A schedule by the time of day would stand still for an hour when the clock is se
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -18,14 +19,32 @@ Outcome = TypeVar("Outcome")
 
 Recurring = Callable[[], None]
 
-Look = Callable[[], float]
-"""Sees to what rows say; returns for how many seconds it need not look again if none change."""
-
 WATCH_S: Final = 0.5
-"""How soon a change is noticed; and the shortest rest of a look."""
+"""How soon a change by another process is noticed, and how long a look that found something to do,
+and no turn for it, rests."""
+
+LEAST_REST_S: Final = 0.02
+"""Between two looks at the same: who is woken very often looks for several at once."""
 
 LONGEST_REST_S: Final = 5.0
 """A look is made so often at least: what is due by the time of day changes no row."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is looked at.
+
+    Attributes
+    ----------
+    see : callable
+        Sees to what rows say; returns for how many seconds it need not look again if none change;
+        0 where it cannot tell.
+    wake : threading.Event
+        Set by who knows, in this process, that there is something to see.
+    """
+
+    see: Callable[[], float]
+    wake: threading.Event = field(default_factory=threading.Event)
 
 
 class Ticker:
@@ -36,7 +55,7 @@ class Ticker:
     jobs
         Each with the seconds to wait after it.
     looks
-        Each made again when rows have changed, or after the rest that it asks for.
+        Each made again when it is woken, when rows have changed, or after the rest it asks for.
     changed : callable
         Tells whether rows may have changed since it was asked last; asked by one thread.
     """
@@ -52,13 +71,11 @@ class Ticker:
         self._threads = [
             threading.Thread(target=self._run, args=job, name="ticker") for job in jobs
         ]
-        self._wakes: list[threading.Event] = []
-        for look in looks:
-            wake = threading.Event()
-            self._wakes.append(wake)
-            self._threads.append(
-                threading.Thread(target=self._look, args=(look, wake), name="look")
-            )
+        looked_at = list(looks)
+        self._wakes = [look.wake for look in looked_at]
+        self._threads += [
+            threading.Thread(target=self._look, args=(look,), name="look") for look in looked_at
+        ]
         if self._wakes:
             self._threads.append(threading.Thread(target=self._watch, name="watch"))
 
@@ -91,15 +108,14 @@ class Ticker:
                 for wake in self._wakes:
                     wake.set()
 
-    def _look(self, look: Look, wake: threading.Event) -> None:
+    def _look(self, look: Look) -> None:
         rest = WATCH_S
-        while True:
-            wake.wait(rest)
+        while not self._stop.wait(LEAST_REST_S):
+            look.wake.wait(rest)
             if self._stop.is_set():
                 return
-            wake.clear()  # first: what changes during the look may not be seen by it
-            wanted = _attempted(look)
-            rest = WATCH_S if wanted is None else min(max(wanted, WATCH_S), LONGEST_REST_S)
+            look.wake.clear()  # first: what changes during the look may not be seen by it
+            rest = min(_attempted(look.see) or WATCH_S, LONGEST_REST_S)
 
 
 def _attempted(job: Callable[[], Outcome]) -> Outcome | None:

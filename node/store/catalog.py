@@ -26,6 +26,7 @@ from node.store.unheld import Unheld
 from node.store.work.claims import Claims
 from node.store.work.due_clock import DueClock
 from node.store.work.leases import Leases
+from node.store.work.wakes import Wakes
 from node.store.work.work import Work
 
 
@@ -75,9 +76,10 @@ class Catalog(Database):
 
     def __init__(self, url: str, clock: Callable[[], float] | None = None) -> None:
         super().__init__(url)
-        due_clock = DueClock(clock)
-        self.work = Work(self, due_clock)
-        self.claims = Claims(self, due_clock, Leases(due_clock, [commitment.move_due_times]))
+        due_clock, wakes = DueClock(clock), Wakes()
+        leases = Leases(due_clock, [commitment.move_due_times])
+        self.work = Work(self, due_clock, wakes)
+        self.claims = Claims(self, due_clock, leases, wakes)
         self.ledger = Ledger(self)
         self.access = AccessLog(self)
         self.outbox = Outbox(self, self.access)

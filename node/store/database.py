@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ _LOOK_S = 0.05
 GIVEN_WAY_S = 0.15
 RESERVED_LOG_OCTETS = 5 << 20  # a little over the 1000 pages after which SQLite starts anew
 WRITTEN = "end of the ledger"  # key of what a transaction has appended
+FOLLOWING = "what follows the commit"
 # Errors of SQLAlchemy quote the values of a statement, a patient's name for one: not to a log.
 _POOL: Final[dict[str, Any]] = {"pool_size": 10, "max_overflow": 40, "hide_parameters": True}
 MIGRATION_LOCK = 0x5241444E  # any constant; PostgreSQL's lock name for migrations
@@ -121,14 +122,19 @@ class Database:
             If the catalog cannot be changed, or is not the one that was written to before.
         """
         end: End | None = None
+        following: Iterable[Callable[[], None]] = ()
         try:
             with (self._hasty if briefly else self._writer).begin() as connection:
-                connection.info.pop(WRITTEN, None)  # of a transaction that was rolled back
+                for left in (WRITTEN, FOLLOWING):  # of a transaction that was rolled back
+                    connection.info.pop(left, None)
                 self.identity.look_at_file(connection)
                 yield connection
                 end = connection.info.pop(WRITTEN, None)
+                following = connection.info.pop(FOLLOWING, ())
             if end is not None:
                 self.identity.note(end)
+            for follow in following:
+                follow()
         except SQLAlchemyError as error:
             raise StoreError(f"the catalog was not changed: {plain(error)}") from error
 
@@ -140,6 +146,18 @@ class Database:
                 yield connection
         except SQLAlchemyError as error:
             raise StoreError(f"the catalog was not read: {plain(error)}") from error
+
+    def after_commit(self, connection: sa.Connection, follow: Callable[[], None]) -> None:
+        """Let something be called, once, as soon as the transaction of a writer is committed.
+
+        Parameters
+        ----------
+        connection : sa.Connection
+            Of `write`.
+        follow : callable
+            Raises nothing; is not called where the transaction is rolled back.
+        """
+        connection.info.setdefault(FOLLOWING, set()).add(follow)
 
     def give_way(self) -> None:
         """Let others write between the transactions of a long change.

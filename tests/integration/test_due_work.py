@@ -200,6 +200,36 @@ def test_what_could_not_be_started_is_started_by_a_later_look(
     wait_for(worker.is_done, "the end", 60)
 
 
+def test_what_a_worker_is_at_that_ends_in_order_goes_on_at_the_next_start(
+    make: MakeWorker,
+) -> None:
+    """It is not buried, though the engine that is closed cannot keep how its step ended."""
+    reached, goes_on = threading.Event(), threading.Event()
+
+    def hold(*_: object) -> None:
+        reached.set()
+        goes_on.wait(60)
+
+    worker = make(hold)
+    worker.add(KEY)
+    worker.look()
+    assert reached.wait(60)
+    worker.due.close(worker.engine.close)
+    goes_on.set()
+    wait_for(_no_job_runs, "its end", 60)
+    left = worker.catalog.work.task(KEY)
+    again = make(lambda task: _do_nothing_else(again, task))
+    wait_for(again.is_done, "the same at the next start", 60)
+
+    assert left is not None
+    assert (left.state, left.begins, left.serial) == (WorkState.CLAIMED, 0, 1)
+    assert worker.buried + again.buried == []
+
+
+def _no_job_runs() -> bool:
+    return not any("dbos-executor" in thread.name for thread in threading.enumerate())
+
+
 def _die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 

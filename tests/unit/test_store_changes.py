@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from node.errors import StoreError
 from node.pipeline import ticker
-from node.pipeline.ticker import Ticker
+from node.pipeline.ticker import Look, Ticker
 from node.store.changes import Changes
 from node.store.database import Database
 from tests.peers import RunningPostgresql
@@ -138,7 +138,7 @@ def test_a_look_rests_while_nothing_changes_and_is_woken_when_something_does(
         looked.release()
         return 60.0
 
-    with Ticker([], [look, look], told):
+    with Ticker([], [Look(look), Look(look)], told):
         assert all(looked.acquire(timeout=5) for _ in range(2))
         assert not looked.acquire(timeout=0.3)
         changed.set()
@@ -163,5 +163,5 @@ def test_a_look_comes_again_after_the_rest_it_asks_for_and_after_it_failed(
             raise answer
         return answer
 
-    with Ticker([], [look], lambda: False):
+    with Ticker([], [Look(look)], lambda: False):
         assert all(looked.acquire(timeout=5) for _ in range(6))

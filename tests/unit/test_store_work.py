@@ -18,6 +18,7 @@ from node.store.work.claims import Claims
 from node.store.work.due_clock import DueClock
 from node.store.work.leases import LEASE_S, Leases
 from node.store.work.waiting import Waiting
+from node.store.work.wakes import Wakes
 from node.store.work.work import Work
 from tests.peers import ROOT
 
@@ -53,7 +54,9 @@ class Due:
 def due(empty_catalog: Catalog, time: Time) -> Due:
     """Return the owner of an empty table, on each of the two databases."""
     clock = DueClock(time)
-    return Due(Work(empty_catalog, clock), Claims(empty_catalog, clock, Leases(clock)))
+    wakes = Wakes()
+    claims = Claims(empty_catalog, clock, Leases(clock), wakes)
+    return Due(Work(empty_catalog, clock, wakes), claims)
 
 
 def add(catalog: Catalog, due: Due, *keys: TaskKey, wait_s: float = 0.0) -> None:

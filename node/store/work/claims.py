@@ -30,6 +30,7 @@ from node.store.work.tasks import (
     task_of,
 )
 from node.store.work.waiting import Waiting
+from node.store.work.wakes import Wakes
 
 Pick = Callable[[Waiting], Sequence[Task]]
 """Picks what to claim."""
@@ -46,9 +47,12 @@ class Claims:
         By which they are due.
     leases : Leases
         How long claims hold, by the same clock.
+    wakes : Wakes
+        Who looks for what can be claimed.
     """
 
-    def __init__(self, database: Database, clock: DueClock, leases: Leases) -> None:
+    def __init__(self, database: Database, clock: DueClock, leases: Leases, wakes: Wakes) -> None:
+        self.wakes = wakes
         self._database = database
         self._clock = clock
         self._leases = leases

@@ -35,6 +35,7 @@ from node.store.work.tasks import (
     task_of,
 )
 from node.store.work.waiting import Waiting
+from node.store.work.wakes import Wakes
 
 PUT_OFF_AT_ONCE: Final = 1000
 
@@ -48,11 +49,14 @@ class Work:
         Where the rows are.
     clock : DueClock
         By which they are due.
+    wakes : Wakes
+        Who looks for what this process adds.
     """
 
-    def __init__(self, database: Database, clock: DueClock) -> None:
+    def __init__(self, database: Database, clock: DueClock, wakes: Wakes) -> None:
         self._database = database
         self._clock = clock
+        self._wakes = wakes
 
     def now(self) -> float:
         """Return the time by which things are due, in seconds since the epoch."""
@@ -102,6 +106,7 @@ class Work:
                 index_elements=[work.c.kind, work.c.lane, work.c.key], set_=known
             )
         )
+        self._database.after_commit(connection, self._wakes.wake(of.kind))
 
     def hasten(self, connection: sa.Connection, of: TaskKey, *, anew: bool) -> int:
         """Let something be done at once, unless a process is at it; return how much that is.
