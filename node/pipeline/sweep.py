@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from node.model.headers import HeaderSnapshot
 from node.model.records import SeriesProgress
 from node.model.states import Origin
-from node.series.completeness import CompletenessVerdict, Policy, due, judge
+from node.series.completeness import CompletenessVerdict, Policy, due_in_s, judge
 from node.series.snapshot import snapshot_of
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
@@ -66,8 +66,10 @@ class Sweep:
         Returns
         -------
         float
-            0 while a series is not whole, for time alone may make it so; else infinity.
+            In how many seconds time alone may make a series whole; 0 where none is that should
+            be by now; infinity where every series is.
         """
+        rest = math.inf
         unsettled = self._catalog.studies.unsettled()
         self._seen = {
             uid: self._seen.get(uid, (progress, self._monotonic()))
@@ -76,7 +78,9 @@ class Sweep:
         }
         for progress in unsettled:
             now = self._now(progress)
-            if not due(progress, self._policy, now):
+            due_in = due_in_s(progress, self._policy, now)
+            rest = min(rest, max(due_in, 0.0))
+            if due_in > 0:
                 continue
             headers, unreadable = self._headers(progress)
             verdict = self._judged(progress, headers, unreadable, now)
@@ -88,7 +92,7 @@ class Sweep:
                 revision = self._catalog.revisions.settle(uid, verdict.evidence, now, judged)
                 if revision is not None:
                     log.info("series complete", series=uid, revision=revision, **verdict.evidence)
-        return 0.0 if unsettled else math.inf
+        return rest
 
     def _now(self, progress: SeriesProgress) -> float:
         """Return the time, but never less than since when this series has not changed.

@@ -82,7 +82,31 @@ def due(progress: SeriesProgress, policy: Policy, now: float) -> bool:
     -------
     bool
     """
-    return _released(progress, policy, now) or _quiet(progress, policy, now)
+    return due_in_s(progress, policy, now) <= 0
+
+
+def due_in_s(progress: SeriesProgress, policy: Policy, now: float) -> float:
+    """Return in how many seconds it is worth reading the headers of a series.
+
+    Parameters
+    ----------
+    progress : SeriesProgress
+        What has come of the series so far.
+    policy : Policy
+        `settle_s` and `quiet_s` of the settings.
+    now : float
+        Seconds since the epoch.
+
+    Returns
+    -------
+    float
+        If nothing more comes until then; since when it has been, as a negative number.
+    """
+    quiet_in = policy.quiet_s - (now - progress.last_instance_at)
+    since = progress.last_released_at
+    if progress.open_associations or progress.aborted or since is None:
+        return quiet_in
+    return min(quiet_in, policy.settle_s - (now - since))
 
 
 def judge(

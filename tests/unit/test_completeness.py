@@ -15,6 +15,7 @@ from node.model.records import SeriesProgress
 from node.series.completeness import (
     Policy,
     due,
+    due_in_s,
     expected_count,
     judge,
     position_problems,
@@ -73,6 +74,21 @@ def test_without_a_release_it_waits_for_quiet(progress: SeriesProgress) -> None:
     assert not due(progress, POLICY, now=113.0)
     assert judge(progress, WHOLE, POLICY, now=170.0).complete
     assert due(progress, POLICY, now=170.0)
+
+
+@pytest.mark.parametrize(
+    ("progress", "in_s"),
+    [
+        (RELEASED, 113.0 - 112.25),
+        (replace(RELEASED, open_associations=1), 170.0 - 112.25),
+    ],
+    ids=["released", "still open"],
+)
+def test_when_it_is_due_is_known_before(progress: SeriesProgress, in_s: float) -> None:
+    """Looked at then, it is due; a moment before, it is not."""
+    assert due_in_s(progress, POLICY, now=112.25) == in_s
+    assert not due(progress, POLICY, now=112.25 + in_s - 0.125)
+    assert due(progress, POLICY, now=112.25 + in_s)
 
 
 def test_a_gap_waits_for_quiet_and_is_recorded() -> None:

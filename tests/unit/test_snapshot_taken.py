@@ -1,5 +1,6 @@
 """When the headers of a series are kept: as it settles, and later where they were not."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -70,6 +71,19 @@ class Node:
 def node(tmp_path: Path, catalog: Catalog) -> Node:
     """Give an empty node."""
     return Node(tmp_path, catalog)
+
+
+def test_a_look_comes_again_when_a_series_is_due(node: Node) -> None:
+    """Not half a second later; and not at all where none is unsettled."""
+    node.receive(1)
+    node.now += 4.0
+    in_s = node.sweep.settle()
+    node.now += in_s
+    node.steady += in_s
+
+    assert in_s == 6.0
+    assert node.sweep.settle() == 0.0
+    assert node.sweep.settle() == math.inf
 
 
 def test_a_series_that_settles_has_what_its_headers_say(node: Node) -> None:
