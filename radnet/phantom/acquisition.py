@@ -19,6 +19,9 @@ from radnet.phantom.signal import inversion_recovery, spin_echo
 
 T = Tissue
 PADDING_HU: Final = -1024.0
+NARROW_MM: Final = 60.0  # width of a stack that shows the spine and little beside it
+UNSURE: Final = 0.35  # share of a region of which nobody says whether it is covered
+MIDLINE: Final = (Region.BRAIN, Region.UPPER_HEAD_NECK, Region.LOWER_HEAD_NECK)
 
 # tissue: HU without agent, gain of an arterial, portal venous and late phase
 HU: Final[dict[Tissue, tuple[float, float, float, float]]] = {
@@ -99,6 +102,7 @@ class Acquisition:
     noise: float = 1.0
     tilt: float = 0.0  # radians, about the patient's left-right axis
     round_field: bool = True
+    of: Region | None = None  # shown for its own sake: in view, it is covered
 
     @property
     def affine(self) -> NDArray[np.float64]:
@@ -178,7 +182,7 @@ def take(body: Body, acquisition: Acquisition, seed: int) -> Phantom:
     image = ndimage.gaussian_filter(image, blur)
     finish = _finish_ct if is_ct else _finish_mr
     image = finish(image, acquisition, rng)
-    coverage, rows_of = _truth(body, grid, tissue)
+    coverage, rows_of = _truth(body, grid, tissue, acquisition)
     return Phantom(image.astype(np.float32), tissue, grid.affine, acquisition, coverage, rows_of)
 
 
@@ -277,11 +281,11 @@ def _finish_mr(image: Array, acquisition: Acquisition, rng: np.random.Generator)
 
 
 def _truth(
-    body: Body, grid: Grid, tissue: Labels
+    body: Body, grid: Grid, tissue: Labels, acquisition: Acquisition
 ) -> tuple[dict[Region, float], dict[Region, NDArray[np.bool_]]]:
     """Return the share of every region in view, and per slice whether the region is in it."""
     empty = np.zeros(grid.shape[0], bool)
-    if body.kind == "knee":
+    if body.kind != "body":
         return dict.fromkeys(Region, 0.0), dict.fromkeys(Region, empty)
     z, x = grid.xyz[2], grid.xyz[0]
     filled = (tissue > 0) & (tissue != T.GAS)
@@ -304,6 +308,18 @@ def _truth(
             here &= (np.abs(x) > 40) & (grid.xyz[1] < -40)
         counts = here.sum(axis=(1, 2))
         rows_of[region] = counts > 0.15 * max(int(counts.max()), 1)
-        if not counts.any():
-            share[region] = 0.0
+        share[region] = _share(region, share[region], acquisition) if counts.any() else 0.0
     return share, rows_of
+
+
+def _share(region: Region, share: float, acquisition: Acquisition) -> float:
+    """Return the share of a region that is in view, of that of its height.
+
+    A sagittal stack of the spine passes between the organs: of what it shows of them nobody says
+    that they are covered, nor that they are not.
+    """
+    if region is acquisition.of:
+        return 1.0
+    width = acquisition.shape[0] * acquisition.spacing_mm[0]
+    narrow = acquisition.plane is Plane.SAGITTAL and width < NARROW_MM
+    return min(share, UNSURE) if narrow and region not in MIDLINE else share

@@ -3,8 +3,10 @@
 import numpy as np
 
 from radnet.phantom.anatomy import Grid, Labels, Shape, Tissue, draw, jitter, level
-from radnet.phantom.organs import abdomen, chest, head, knee, pelvis, trunk_wall
+from radnet.phantom.limbs import limb
+from radnet.phantom.organs import abdomen, chest, head, pelvis, trunk_wall
 from radnet.phantom.person import Body
+from radnet.phantom.variants import variants
 
 __all__ = ["Body", "draw_body"]
 
@@ -60,8 +62,8 @@ def draw_body(body: Body, grid: Grid) -> Labels:
     """Return the tissues of `body` at the points of `grid`, uint8 of `grid.shape`."""
     rng = np.random.default_rng(body.seed)
     labels: Labels = np.zeros(grid.shape, np.uint8)
-    if body.kind == "knee":
-        draw(grid, labels, [jitter(rng, shape, 1.5, 0.04) for shape in knee(rng)])
+    if body.kind != "body":
+        draw(grid, labels, [jitter(rng, shape, 1.5, 0.04) for shape in limb(rng, body.kind)])
         return labels
 
     def placed(shapes: list[Shape], move: float) -> list[Shape]:
@@ -87,4 +89,5 @@ def draw_body(body: Body, grid: Grid) -> Labels:
     draw(grid, labels, placed(pelvis(rng, body), 3))
     spine(grid, labels, body)
     draw(grid, labels, placed(abdomen(rng, body), 4))
+    draw(grid, labels, placed(variants(rng, body), 2))
     return labels

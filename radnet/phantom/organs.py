@@ -285,27 +285,3 @@ def pelvis(rng: np.random.Generator, body: Body) -> list[Shape]:
         Shape(T.BONE, (0, 72, -795), (48, 20, 52), 2.3, 0.1),
         Shape(T.MARROW, (0, 72, -795), (42, 15, 46), 2.3, 0.1),
     ]
-
-
-def knee(rng: np.random.Generator) -> list[Shape]:
-    """Return one knee, centred on the frame's origin; a field of none of the regions."""
-    r = float(rng.uniform(0.85, 1.15))
-    return [
-        Shape(T.FAT, (0, 0, 0), (68 * r, 72 * r, 400), 4, 0.02),
-        Shape(T.MUSCLE, (0, 12, 0), (55 * r, 52 * r, 400), 4, 0.05),
-        Shape(T.FAT, (0, -30, -5), (40, 25, 50), 2.3, 0.1),
-        Shape(T.BONE, (0, 0, 150), (17 * r, 17 * r, 125), 5),
-        Shape(T.MARROW, (0, 0, 150), (12 * r, 12 * r, 125), 5),
-        Shape(T.BONE, (-20 * r, 5, 28), (22 * r, 30 * r, 27), 2.2),
-        Shape(T.BONE, (20 * r, 5, 28), (22 * r, 30 * r, 27), 2.2),
-        Shape(T.MARROW, (-19 * r, 5, 30), (19 * r, 27 * r, 26), 2.2),
-        Shape(T.MARROW, (19 * r, 5, 30), (19 * r, 27 * r, 26), 2.2),
-        Shape(T.BONE, (0, 5, -28), (40 * r, 28 * r, 24), 2.6),
-        Shape(T.MARROW, (0, 5, -29), (37 * r, 25 * r, 22), 2.6),
-        Shape(T.BONE, (0, 5, -170), (18 * r, 18 * r, 140), 5),
-        Shape(T.MARROW, (0, 5, -170), (13 * r, 13 * r, 140), 5),
-        Shape(T.GLAND, (0, 5, 0), (40 * r, 30 * r, 5), 3),
-        Shape(T.BONE, (0, -48, 25), (21, 10, 22)),
-        Shape(T.MARROW, (0, -48, 25), (18, 7, 19)),
-        Shape(T.BONE, (-42 * r, 20, -150), (7, 7, 115), 4),
-    ]

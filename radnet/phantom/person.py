@@ -20,6 +20,9 @@ REGION_RANGE: Final[dict[Region, tuple[float, float]]] = {  # z of an average ad
 }
 
 
+LIMBS: Final = ("knee", "thigh", "shin", "forearm")  # they show none of the regions
+
+
 @dataclass(frozen=True)
 class Body:
     """One made-up person."""
@@ -30,7 +33,10 @@ class Body:
     fat_mm: float
     female: bool
     arms_down: bool
-    kind: str = "body"  # or "knee"
+    kind: str = "body"  # or one of LIMBS
+    left_lobe_mm: float = 0.0  # thickness of a liver lobe over stomach and spleen; 0: none
+    gas: float = 0.0  # share of stomach and colon at the liver's level that is gas; 0: neither
+    prostate: bool = False
 
     @property
     def arms_up(self) -> bool:

@@ -91,7 +91,9 @@ def test_of_a_few_slices_of_noise_nothing_is_known(
 def test_a_few_slices_of_a_body_are_no_noise(seed: int, first: int) -> None:
     """Phantoms as the network sees them, four and eight slices of 4 mm."""
     stack = np.asarray(phantom_sample(seed).image, np.float32)
-    part = stack[first : first + 4 + 4 * (seed % 2)]
+    slices = 4 + 4 * (seed % 2)
+    first = min(first, len(stack) - slices)  # a slab of a spine has no more than a dozen
+    part = stack[first : first + slices]
 
     assert not is_noise(made_volume(part, np.diag([4.0, 5.0, 5.0, 1.0])))
 
