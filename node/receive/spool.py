@@ -21,7 +21,8 @@ from node.receive.disk_space import MIB, DiskSpace
 from node.receive.encoded import file_head
 from node.receive.octets import Seekable
 from node.receive.statuses import StoreStatus
-from node.store.files import InstanceFiles, Octets, PartFile
+from node.store.durable import Octets, PartFile
+from node.store.files import InstanceFiles
 
 log = structlog.get_logger()
 

@@ -3,12 +3,11 @@
 import os
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -18,80 +17,18 @@ from node.identity import SOFTWARE_VERSION
 from node.model.records import StoredInstance
 from node.model.states import Origin
 from node.store.digests import file_sha256
+from node.store.durable import (
+    Octets,
+    PartFile,
+    Writing,
+    make_folder,
+    sync_and_close,
+    sync_folder,
+)
 from node.store.paths import DERIVED, INCOMING, INSTANCES, Identity, is_uid, of_our_own
-from node.store.private import FILE, private_folder
-
-Octets = bytes | memoryview
+from node.store.private import private_folder
 
 _SYNCS: Final = 32  # at the same time; two for each instance that is being received
-
-
-@dataclass(frozen=True, slots=True)
-class Writing:
-    """A file under its name, whose bytes are on their way to the disk."""
-
-    path: Path
-    syncs: tuple["Future[None]", ...]
-
-    def wait(self) -> None:
-        """Return when file and name are durable.
-
-        Raises
-        ------
-        OSError
-            If the file system refuses; nothing is left behind.
-        """
-        try:
-            for sync in self.syncs:
-                sync.result()
-        except OSError:
-            self.path.unlink(missing_ok=True)
-            raise
-
-
-class PartFile:
-    """A file that is being written and has no name yet.
-
-    Left as a context manager it is closed, and gone unless it was renamed meanwhile; one of
-    a killed receiver is removed by the next.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = path.open("xb", buffering=0)
-        with suppress(OSError):  # a share may know no permissions
-            os.fchmod(self.descriptor, FILE)
-
-    @property
-    def descriptor(self) -> int:
-        """The descriptor of the open file."""
-        return self._file.fileno()
-
-    def write(self, chunk: Octets) -> None:
-        """Append bytes.
-
-        Parameters
-        ----------
-        chunk : bytes, bytearray or memoryview
-
-        Raises
-        ------
-        OSError
-            If the file system refuses (full, read-only, gone).
-        """
-        _write_all(self.descriptor, memoryview(chunk))
-
-    def discard(self) -> None:
-        """Close the file and remove it; idempotent."""
-        self._file.close()
-        with suppress(OSError):
-            self.path.unlink(missing_ok=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.discard()
 
 
 class InstanceFiles:
@@ -128,7 +65,7 @@ class InstanceFiles:
         Path
             Absolute.
         """
-        _make_folder(self.root / path, self.root)
+        make_folder(self.root / path, self.root)
         return self.root / path
 
     def clear_incoming(self) -> int:
@@ -138,7 +75,7 @@ class InstanceFiles:
             path.unlink(missing_ok=True)
         return len(left)
 
-    def part(self, *chunks: Octets) -> "PartFile":
+    def part(self, *chunks: Octets) -> PartFile:
         """Begin a file that gets its name later, by `name` or `name_new`.
 
         Raises
@@ -157,7 +94,7 @@ class InstanceFiles:
             raise
         return part
 
-    def name(self, part: "PartFile", path: Path) -> None:
+    def name(self, part: PartFile, path: Path) -> None:
         """Give a file its name, durably: all of it under that name, or no such file.
 
         Data are fsynced before the file gets its name, and the name is fsynced after, so that
@@ -177,12 +114,12 @@ class InstanceFiles:
         """
         final = self.root / path
         with part:
-            _make_folder(final.parent, self.root)
+            make_folder(final.parent, self.root)
             os.fsync(part.descriptor)
             part.path.replace(final)
-        _sync_folder(final.parent)
+        sync_folder(final.parent)
 
-    def name_new(self, part: "PartFile", path: Path) -> "Writing":
+    def name_new(self, part: PartFile, path: Path) -> Writing:
         """Begin to give a file a name that no row names yet.
 
         The file gets its name first; data and name are then fsynced at the same time, which
@@ -209,11 +146,11 @@ class InstanceFiles:
         """
         final = self.root / path
         with part:
-            _make_folder(final.parent, self.root)
+            make_folder(final.parent, self.root)
             part.path.replace(final)
             kept = os.dup(part.descriptor)
-        data = self._syncing.submit(_sync_and_close, kept)
-        return Writing(final, (data, self._syncing.submit(_sync_folder, final.parent)))
+        data = self._syncing.submit(sync_and_close, kept)
+        return Writing(final, (data, self._syncing.submit(sync_folder, final.parent)))
 
     def write(self, path: Path, *chunks: Octets) -> None:
         """Put bytes under a relative path, durably; see `name`.
@@ -227,7 +164,7 @@ class InstanceFiles:
         """
         self.name(self.part(*chunks), path)
 
-    def write_new(self, path: Path, *chunks: Octets) -> "Writing":
+    def write_new(self, path: Path, *chunks: Octets) -> Writing:
         """Begin to put bytes under a relative path that no row names yet; see `name_new`.
 
         Parameters
@@ -260,7 +197,7 @@ class InstanceFiles:
             If the file system refuses, or the file has gone.
         """
         (self.root / path).rename(self.root / to)
-        _sync_folder((self.root / to).parent)
+        sync_folder((self.root / to).parent)
 
     def remove(self, path: Path) -> None:
         """Remove a file, and its folders where they are empty; once more does no harm.
@@ -318,7 +255,7 @@ class InstanceFiles:
             return False
         if not same:
             raise UidTakenError(path.name.removesuffix(DERIVED), "were made before")
-        _sync_folder(final.parent)
+        sync_folder(final.parent)
         return True
 
     def made_of_series(self, study_instance_uid: str, series_instance_uid: str) -> list[Path]:
@@ -392,29 +329,3 @@ class InstanceFiles:
             received_at=now,
             head_sha256=head_sha256,
         )
-
-
-def _write_all(descriptor: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-def _make_folder(folder: Path, root: Path) -> None:
-    """Make a folder and fsync the names of all that were missing up to `root`."""
-    if folder.is_dir():
-        return
-    if folder != root:
-        _make_folder(folder.parent, root)
-    private_folder(folder)
-    _sync_folder(folder.parent)
-
-
-def _sync_and_close(descriptor: int) -> None:
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    _sync_and_close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))

@@ -26,8 +26,6 @@ WIRE: Final = frozenset(name for names in INTERNALS.values() for name in names)
 EXCEPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "tests/acceptance/crash/points.py": {
         "_keep": "kills another process within what it does: no name of it need be public",
-        "_write_all": "the same",
-        "_sync_and_close": "the same",
         "_AcceptorDimse": "the same",
         "_start": "the same",
     },
