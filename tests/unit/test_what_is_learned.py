@@ -23,7 +23,9 @@ from radnet.network.heads import split
 from radnet.network.outputs import HEAD_SIZES
 from radnet.phantom.acquisition import Acquisition
 from radnet.phantom.protocols import random_scan
+from radnet.training import classify, jobs
 from radnet.training.classify import masked_loss
+from radnet.training.request import TrainingRequest, TrainingTask
 from radnet.training.transfer import liver_loss
 from tests.made_volume import made_volume
 
@@ -193,3 +195,35 @@ def test_real_scans_are_drawn_beside_phantoms() -> None:
 
     assert 0.15 < float((planes == 2).float().mean()) < 0.5
     assert (alone.plane == 2).all()
+
+
+def test_a_large_collection_does_not_drown_a_small_one(tmp_path: Path) -> None:
+    """One in twenty-six of the series, and more than twice as often among what is drawn."""
+    small, large = replace(row(tmp_path / "x.dcm"), collection="small"), row(tmp_path / "x.dcm")
+    series = [Prepared(one, tmp_path / "x.npy", 24, 4.0) for one in [large] * 100 + [small] * 4]
+
+    weights = Archive(series).weights
+
+    assert 2 / 26 < weights[100:].sum() / weights.sum() < 0.5
+
+
+def test_a_training_of_an_archive_weighs_its_rare_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine series with an agent beside one without: that one counts more in the loss."""
+    given = row(tmp_path / "x.dcm")
+    rows = [given] * 9 + [replace(given, contrast=Contrast.NONCONTRAST)]
+    archive = Archive([Prepared(one, tmp_path / "x.npy", 24, 4.0) for one in rows])
+    manifest = tmp_path / "m.parquet"
+    manifest.write_bytes(b"rows")
+    request = TrainingRequest(
+        TrainingTask.CLASSIFIER, "radnet10-tiny", 1, 0, 1, (), manifest, None,
+        tmp_path / "w.safetensors", False,
+    )  # fmt: skip
+    monkeypatch.setattr(jobs, "_archive", lambda *_: (archive, []))
+    monkeypatch.setattr(classify, "start", lambda *_: (torch.nn.Linear(1, 1), iter))
+    with mock.patch.object(classify, "train") as train:
+        jobs.classifier_job(request, lambda _: None, False)
+
+    *_, weigh = train.call_args.args
+    assert float(weigh.contrast[0] / weigh.contrast[1]) == pytest.approx(3.0)
