@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from radnet.datasets.samples import COVERED, NOT_COVERED, Sample
+from radnet.datasets.samples import COVERED, NOT_COVERED, Sample, sequence_of
 from radnet.datasets.seen_by_eye import UNKNOWN
 from radnet.inference.preparation import (
     CLASSIFIER_SPACING_MM,
@@ -17,7 +17,6 @@ from radnet.inference.preparation import (
     empty_value,
 )
 from radnet.labels.vocabulary import Contrast, Plane, Region
-from radnet.labels.vocabulary import Sequence as Weight
 from radnet.synthesis.matter import Matter
 from radnet.synthesis.scan import HeadScan, random_order, take_head
 from radnet.synthesis.tissue_map import TissueMap, read_maps
@@ -72,7 +71,7 @@ def sample_of(scan: HeadScan, maps: Sequence[TissueMap]) -> Sample:
     return Sample(
         prepared.array[:depth].astype(np.float16),
         empty_value("MR"),
-        list(Weight).index(asked.sequence),
+        sequence_of("MR", asked.sequence),
         list(Plane).index(scan.order.plane),
         list(Contrast).index(asked.contrast),
         step,

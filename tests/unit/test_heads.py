@@ -13,7 +13,7 @@ from radnet.datasets.seen_by_eye import UNKNOWN
 from radnet.errors import DataError, UsageError
 from radnet.labels.judge import judge
 from radnet.labels.rules import Rules, load_rules
-from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
+from radnet.labels.vocabulary import MR_SEQUENCES, Contrast, Plane, Region, Sequence
 from radnet.synthesis import weighting
 from radnet.synthesis.matter import Matter, relaxation
 from radnet.synthesis.scan import HeadOrder, random_order, take_head
@@ -185,7 +185,7 @@ def test_a_sample_says_what_it_was_made_by(seed: int) -> None:
     found, again = sample_of(scan, MAPS), head_sample(MAPS, seed)
 
     assert np.array_equal(found.image, again.image)
-    assert found.sequence == list(Sequence).index(scan.asked.sequence)
+    assert found.sequence == MR_SEQUENCES.index(scan.asked.sequence)
     assert found.plane == list(Plane).index(scan.order.plane)
     assert found.contrast == list(Contrast).index(scan.asked.contrast)
     assert 0 <= found.image.min() <= found.image.max() <= 1
