@@ -18,7 +18,7 @@ MOST: Final = 10_000  # patients, or seeds, that are thought of
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """What one row differs from the reference by.
 
     Attributes
@@ -52,7 +52,7 @@ class Difference:
 
 def difference(
     one: NDArray[np.float64], reference: NDArray[np.float64], comparisons: int = 1
-) -> Difference:
+) -> PairedDifference:
     """Return the mean difference of two rows with its interval.
 
     Parameters
@@ -65,14 +65,14 @@ def difference(
 
     Returns
     -------
-    Difference
+    PairedDifference
     """
     apart = one - reference
     seeds, patients = apart.shape
     mean = float(apart.mean())
     if patients < 2:
         nan = float("nan")
-        return Difference(mean, nan, nan, seeds, patients, nan, None, None)
+        return PairedDifference(mean, nan, nan, seeds, patients, nan, None, None)
     spread = _Spread(
         float(apart.mean(axis=0).var(ddof=1)),
         float(apart.mean(axis=1).var(ddof=1)) if seeds > 1 else 0.0,
@@ -81,7 +81,7 @@ def difference(
     half = spread.half(patients, seeds)
     more_patients = (n for n in _numbers(patients) if abs(mean) > spread.half(n, seeds))
     more_seeds = (n for n in _numbers(seeds) if abs(mean) > spread.half(patients, n))
-    return Difference(
+    return PairedDifference(
         mean,
         mean - half,
         mean + half,
@@ -117,12 +117,12 @@ def _numbers(least: int) -> list[int]:
     return sorted({least, *steps.tolist()})
 
 
-def sentence(found: Difference, unit: float = 100.0) -> str:
+def sentence(found: PairedDifference, unit: float = 100.0) -> str:
     """Return what a row would need to be told from the reference.
 
     Parameters
     ----------
-    found : Difference
+    found : PairedDifference
         Of that row.
     unit
         Figures are multiplied by it.

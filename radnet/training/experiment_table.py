@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 from matplotlib.figure import Figure
 
-from radnet.evaluation.paired import Difference, difference, sentence
+from radnet.evaluation.paired import PairedDifference, difference, sentence
 from radnet.evaluation.render import render
 from radnet.harvest.label_scan import publish, quoted
 from radnet.training.arms import POSTER, ArmScores
@@ -59,7 +59,7 @@ def write_table(found: Experiment, path: Path) -> None:
     publish(part, path)
 
 
-def differences(rows: Sequence[ArmScores]) -> list[tuple[str, Difference]]:
+def differences(rows: Sequence[ArmScores]) -> list[tuple[str, PairedDifference]]:
     """Return by how much the Dice of each row differs from that of the first."""
     first, *others = rows
     reference = first.by_patient("dice")

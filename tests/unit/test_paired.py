@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from radnet.evaluation.paired import Difference, difference, sentence
+from radnet.evaluation.paired import PairedDifference, difference, sentence
 
 Table = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -77,7 +77,7 @@ def test_as_many_patients_as_are_asked_for_would_do() -> None:
     found = difference(one, np.zeros_like(one))
     assert found.patients_needed
 
-    def again(count: int) -> Difference:
+    def again(count: int) -> PairedDifference:
         spread = np.resize(np.array([1.0, -1.0]), count)
         spread = (spread - spread.mean()) / spread.std(ddof=1) * one.std(ddof=1)
         return difference((spread + one.mean())[None], np.zeros((1, count)))
