@@ -138,8 +138,8 @@ def _run(title: str, request: "ExperimentRequest") -> None:
         found = experiments.run(request, report)
     about = _about(request, found)
     papers = write_papers(title, about, found, request.out)
-    plain.print(about)
-    plain.print(f"encoder: {found.encoder}")
+    plain.print(about, soft_wrap=True)
+    plain.print(f"encoder: {found.encoder}", soft_wrap=True)
     plain.print(poster_table(title, found.rows))
     plain.print(further_table(title, found.rows))
     if len(found.rows) > 1:
