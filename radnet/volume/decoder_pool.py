@@ -30,6 +30,9 @@ KEPT: Final = ("PATH", "HOME", "TMPDIR", "TZ", "LANG", "VIRTUAL_ENV", "LD_LIBRAR
 WALL_PER_CPU: Final = 10
 """A child that waits in place of working is ended as well, if only so much later."""
 
+ENDS_WITHIN_S: Final = 30.0
+"""For a process that has hung up: on a busy machine it takes long to end."""
+
 LARGE: Final = 1 << 30  # octets of memory: one request that may take as much at a time
 ATTEMPTS: Final = 2  # a child may be killed for what another process did
 _FROM_OUTSIDE: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE})
@@ -169,7 +172,8 @@ class _Child:
         return answer
 
     def _death(self, cpu_s: int) -> _DiedError:
-        status = self.end()
+        # It is about to end; were it killed by us, that would pass for a kill from outside.
+        status = self.end(ENDS_WITHIN_S)
         if status >= 0:
             return _DiedError(f"the decoding process ended with status {status}")
         number = -status
@@ -178,12 +182,13 @@ class _Child:
         told = f"the decoder ended its process by {signal.Signals(number).name}"
         return _DiedError(told, from_outside=number in _FROM_OUTSIDE)
 
-    def end(self) -> int:
+    def end(self, patience_s: float = 1.0) -> int:
         """End the process, and return its exit status, negative for a signal."""
         self.lives = False
         self._socket.close()
         try:
-            return self._process.wait(1)  # it ends by itself where it can: then we learn of what
+            # It ends by itself where it can: then we learn of what.
+            return self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()

@@ -22,6 +22,7 @@ from pydicom.uid import (
 )
 
 from radnet.errors import UndecodableError, UnusableVolumeError
+from radnet.volume import decoder_pool
 from radnet.volume.decoder_pool import Children, Limits
 from radnet.volume.decoding import decoded, plain_file
 from radnet.volume.headers import read_file
@@ -134,9 +135,11 @@ def test_a_plain_copy_is_a_whole_file_until_it_is_let_go(tmp_path: Path, syntax:
     ],
 )
 def test_what_a_decoder_does_to_its_process_is_the_reason(
-    stubs: Children, act: str, told: str
+    stubs: Children, act: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Endless loops, crashes, floods and exits are told apart; the next request is served."""
+    monkeypatch.setattr(decoder_pool, "WALL_PER_CPU", 200)  # whoever else computes here
+
     with pytest.raises(UndecodableError, match=told):
         _ask(stubs, act)
 
