@@ -7,7 +7,7 @@ from typing import Final
 
 from radnet.datasets.scans import MANIFEST, scan_of
 from radnet.errors import DataError, UsageError
-from radnet.harvest.label_scan import publish
+from radnet.harvest.durable import publish
 
 MORE: Final = ("values", "liver", "patient")  # columns that a manifest may lack
 

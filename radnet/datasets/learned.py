@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import highdicom as hd
 import numpy as np
 
-from radnet.harvest.label_scan import publish
+from radnet.harvest.durable import publish
 from radnet.volume.axes import UPRIGHT, turn_to
 
 KEPT: Final = 32  # characters of a digest of voxels

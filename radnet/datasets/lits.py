@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from radnet.errors import DataError
-from radnet.harvest.label_scan import publish
+from radnet.harvest.durable import publish
 
 Side = Literal["train", "test"]
 SPLIT: Final = "split.csv"

@@ -15,7 +15,8 @@ from typing import Any, Final, Literal, get_args
 import duckdb
 
 from radnet.errors import DataError
-from radnet.harvest.label_scan import first_line, publish, quoted
+from radnet.harvest.durable import publish
+from radnet.harvest.label_scan import first_line, quoted
 from radnet.labels.vocabulary import ELSEWHERE, Contrast, Plane, Region
 from radnet.labels.vocabulary import Sequence as Weighting
 

@@ -29,7 +29,7 @@ from radnet.datasets.reading import read_files
 from radnet.datasets.samples import LONGEST, WHOLE, Sample, sequence_of
 from radnet.datasets.seen_by_eye import UNKNOWN
 from radnet.errors import DataError, UnusableVolumeError
-from radnet.harvest.label_scan import publish
+from radnet.harvest.durable import publish
 from radnet.inference.preparation import (
     CLASSIFIER_SPACING_MM,
     PREPARATION,

@@ -163,7 +163,7 @@ def evaluate(request: EvaluationRequest, report: Callable[[EvaluationEvent], Non
     found = []
     for number, one in enumerate(source.reports, start=1):
         if one is not None:
-            found.append(_without_choosers(one, classifier.record))
+            found.append(without_choosers(one, classifier.record))
         report(Scored(number, source.count))
     report(Refused(tuple(refused)))
     if not found:
@@ -189,7 +189,7 @@ def evaluate(request: EvaluationRequest, report: Callable[[EvaluationEvent], Non
     return evaluation
 
 
-def _without_choosers(found: ScanReport, record: Mapping[str, Any]) -> ScanReport:
+def without_choosers(found: ScanReport, record: Mapping[str, Any]) -> ScanReport:
     """Return a report whose patient has no say on fusing, if it chose what pixels may add."""
     if "support" in record and chooses(found.patient):
         return replace(found, recognised=None)

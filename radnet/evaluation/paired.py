@@ -126,6 +126,11 @@ def sentence(found: PairedDifference, unit: float = 100.0) -> str:
         Of that row.
     unit
         Figures are multiplied by it.
+
+    Returns
+    -------
+    str
+        Half a sentence, without a full stop.
     """
     if np.isnan(found.needed):
         return "one held-out patient tells nothing of others"

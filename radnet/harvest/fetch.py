@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 import httpx
 
 from radnet.errors import FetchError
-from radnet.harvest.label_scan import publish
+from radnet.harvest.durable import publish
 
 TIMEOUT: Final = httpx.Timeout(60.0, connect=20.0)
 TRIES: Final = 6  # attempts in a row that bring nothing

@@ -19,8 +19,9 @@ from typing import Final
 import duckdb
 
 from radnet.errors import DataError, FetchError, UsageError
+from radnet.harvest.durable import publish
 from radnet.harvest.fetch import Fetcher, WantedFile, md5
-from radnet.harvest.label_scan import first_line, publish
+from radnet.harvest.label_scan import first_line
 from radnet.harvest.public_sets import (
     BUCKET,
     MSD_BYTES,

@@ -6,7 +6,6 @@ was cut off goes on where it stopped.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import duckdb
 from pydicom import Dataset
 
 from radnet.errors import RadnetError
+from radnet.harvest.durable import publish
 from radnet.harvest.sources import Listed, ScanSource
 from radnet.labels.evidence import HEADS, SeriesLabels
 from radnet.labels.header import read_header
@@ -222,26 +222,6 @@ def write_part(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     with partial.open("w", encoding="utf-8") as file:
         file.writelines(f"{json.dumps(row)}\n" for row in rows)
     publish(partial, path)
-
-
-def publish(partial: Path, path: Path) -> None:
-    """Give a written file its name, durably.
-
-    Parameters
-    ----------
-    partial : Path
-        The file as it was written.
-    path : Path
-        Its name, in the same file system.
-    """
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def part_files(folder: Path) -> list[Path]:

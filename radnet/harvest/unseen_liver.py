@@ -20,7 +20,7 @@ import nibabel as nib
 import numpy as np
 
 from radnet.errors import DataError, FetchError, UsageError
-from radnet.harvest.label_scan import publish
+from radnet.harvest.durable import publish
 from radnet.volume.nifti import UNREADABLE
 
 LARGEST: Final = 1 << 28  # bytes of a file in the wheel

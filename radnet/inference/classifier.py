@@ -92,7 +92,7 @@ class Classifier:
         self.name = name
         self.version = str(record.get("version", ""))
         self._usual = Usual.of_record(record)
-        self._support = Support.of_record(record)
+        self.support = Support.of_record(record)
 
     @classmethod
     def load(
@@ -184,7 +184,7 @@ class Classifier:
             usual.above if usual else 1.0,
             usual.share if usual else 1.0,
             is_noise(seen.scan),
-            self._support,
+            self.support,
             modality=modality,
         )
 

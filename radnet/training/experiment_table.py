@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from radnet.evaluation.paired import PairedDifference, difference, sentence
 from radnet.evaluation.render import render
-from radnet.harvest.label_scan import publish, quoted
+from radnet.harvest.durable import publish
+from radnet.harvest.label_scan import quoted
 from radnet.training.arms import POSTER, ArmScores
 from radnet.training.experiments import Experiment
 

@@ -81,7 +81,7 @@ def classifier_job(request: TrainingRequest, report: Report, first: bool) -> Job
         plan = replace(plan, phantoms=request.phantoms, held_out=max(8, request.phantoms // 4))
     record = request.record() | {"rate": plan.rate}
     record |= {"spacing_mm": CLASSIFIER_SPACING_MM, "temperature": {}}
-    archive, validation = _archive(request.manifest, report) if request.manifest else (None, [])
+    archive, validation = archive_of(request.manifest, report) if request.manifest else (None, [])
     before = begun_from(request.start, "classifier")
     validation = unknown_to(before, validation, report)
     report(Began(Stage.READING))
@@ -105,7 +105,7 @@ def classifier_job(request: TrainingRequest, report: Report, first: bool) -> Job
     return Job(net, steps, record, glance, learned, Stage.CALIBRATING, judge)
 
 
-def _archive(manifest: Path, report: Report) -> tuple[Archive, Sequence[Sample]]:
+def archive_of(manifest: Path, report: Report) -> tuple[Archive, Sequence[Sample]]:
     """Return the training series of a manifest as a pool, and its validation series."""
     rows = read_table(manifest, "train", "validation")
     cache = manifest.with_suffix(".prepared")  # it may be kept for the next training

@@ -14,7 +14,7 @@ import torch
 from radnet.datasets.liver_cases import Case
 from radnet.datasets.liver_patches import Patches, patches
 from radnet.evaluation.liver_score import Score, score
-from radnet.harvest.label_scan import publish
+from radnet.harvest.durable import publish
 from radnet.network.build import liver_network
 from radnet.network.decoder import LiverNet
 from radnet.network.layout2020 import LiverNet2020

@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -20,12 +19,16 @@ from radnet.inference.fusion import (
     modality_of,
     spread_of,
 )
-from radnet.inference.support import PATIENTS, REGIONS, confirms, most_nats, refuted
+from radnet.inference.support import Support, Word, succession
 from radnet.labels.evidence import Evidence, Label, SeriesLabels
 from radnet.labels.vocabulary import Contrast, Plane, Region, Sequence
 
-MANY = {("sequence", "CT"): (999, 0), ("plane", "CT"): (999, 0), ("contrast", "CT"): (999, 0)}
-"""Patients for whom pixels were right: so many that they may say what they like."""
+
+def supported(head: str, right: int, wrong: int) -> Support:
+    """Return that in one head of a CT pixels were right and wrong of so many patients."""
+    word = Word(1.0, succession(right, wrong))
+    names = map(str, Region) if head == "coverage" else [head]
+    return Support({(name, "CT"): word for name in names}, {})
 
 
 def pixels(**given: Any) -> Prediction:
@@ -97,10 +100,10 @@ def test_odds_of_witnesses_are_multiplied(
 
 def test_a_distribution_is_raised_to_its_floor() -> None:
     """So many nats below the most probable; then it is scaled to one."""
-    found = bounded({"a": 0.9, "b": 0.09, "c": 0.01}, math.log(10))
+    found = bounded({"a": 0.9, "b": 0.09, "c": 0.01}, Word(1.0, math.log(10)))
 
     assert found == pytest.approx({"a": 0.9 / 1.08, "b": 0.09 / 1.08, "c": 0.09 / 1.08})
-    assert bounded({"a": 0.0, "b": 0.0}, 1.0) == {"a": 0.0, "b": 0.0}
+    assert bounded({"a": 0.0, "b": 0.0}, Word(1.0, 1.0)) == {"a": 0.5, "b": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -117,8 +120,8 @@ def test_pixels_beside_a_header_weigh_what_patients_support() -> None:
     """One right and none wrong: at most 0.69 nats, odds of two to one."""
     said = Label("contrast", 0.6, (Evidence("contrast", 1.0, "r", "SeriesDescription", "x"),))
 
-    with mock.patch.dict(PATIENTS, {("contrast", "CT"): (1, 0)}):
-        fused = fuse_witnesses(header(contrast=said), pixels(contrast=contrast(0.999)), 0.6)
+    seen = pixels(contrast=contrast(0.999), support=supported("contrast", 1, 0))
+    fused = fuse_witnesses(header(contrast=said), seen, 0.6)
 
     answer = fused.classes["contrast"]
     assert answer.probability == pytest.approx(0.75)  # 0.6 x 2 against 0.4 x 1
@@ -130,9 +133,9 @@ def test_pixels_without_support_leave_a_header_as_it_is() -> None:
     """As likely wrong as right."""
     said = Label("contrast", 0.7)
 
-    with mock.patch.dict(PATIENTS, {("contrast", "CT"): (3, 3)}):
-        fused = fuse_witnesses(header(contrast=said), pixels(contrast=contrast(0.99)), 0.6)
-        alone = fuse_witnesses(SeriesLabels(), pixels(contrast=contrast(0.99)), 0.6)
+    seen = pixels(contrast=contrast(0.99), support=supported("contrast", 3, 3))
+    fused = fuse_witnesses(header(contrast=said), seen, 0.6)
+    alone = fuse_witnesses(SeriesLabels(), seen, 0.6)
 
     assert fused.classes["contrast"].probability == pytest.approx(0.7)
     assert (alone.classes["contrast"].value, alone.classes["contrast"].probability) == (None, 0.5)
@@ -146,10 +149,10 @@ def test_pixels_alone_answer_from_their_bound_on(
     share: float, above: float, value: str | None
 ) -> None:
     """Of the weights, and at least that of the node."""
-    seen = pixels(contrast=contrast(share), answer_above={"contrast": above})
+    many = supported("contrast", 999, 0)
+    seen = pixels(contrast=contrast(share), answer_above={"contrast": above}, support=many)
 
-    with mock.patch.dict(PATIENTS, MANY):
-        answer = fuse_witnesses(SeriesLabels(), seen, 0.6).classes["contrast"]
+    answer = fuse_witnesses(SeriesLabels(), seen, 0.6).classes["contrast"]
 
     assert answer.value == value
     assert answer.probability == pytest.approx(share)
@@ -165,8 +168,8 @@ def test_pixels_that_are_sure_make_a_header_unknown_that_does_not_stand(
     """Sure is 0.8 or more; a header of 0.97 or more stands."""
     said = Label("noncontrast", confidence)
 
-    with mock.patch.dict(PATIENTS, {("contrast", "CT"): (1, 0)}):
-        fused = fuse_witnesses(header(contrast=said), pixels(contrast=contrast(share)), 0.6)
+    seen = pixels(contrast=contrast(share), support=supported("contrast", 1, 0))
+    fused = fuse_witnesses(header(contrast=said), seen, 0.6)
 
     assert fused.classes["contrast"].value == value
     assert fused.disagreements == (("contrast",) if share >= 0.8 else ())
@@ -178,15 +181,13 @@ def test_what_an_attribute_decides_is_as_sure_as_its_strongest_evidence() -> Non
     told = tuple(Evidence("contrast", weight, "r", name, "x") for name, weight in weights)
     strong = 1 / (1 + math.exp(-3.0))
 
-    with mock.patch.dict(PATIENTS, {("contrast", "CT"): (1, 0)}):
-        decided, divided = (
-            fuse_witnesses(
-                header(contrast=Label("contrast", confidence, told)),
-                pixels(contrast=contrast(0.01)),
-                0.6,
-            ).classes["contrast"]
-            for confidence in (strong, strong - 0.01)
-        )
+    seen = pixels(contrast=contrast(0.01), support=supported("contrast", 1, 0))
+    decided, divided = (
+        fuse_witnesses(header(contrast=Label("contrast", confidence, told)), seen, 0.6).classes[
+            "contrast"
+        ]
+        for confidence in (strong, strong - 0.01)
+    )
 
     assert decided.value == "contrast"
     assert decided.probability == pytest.approx(strong)
@@ -202,11 +203,13 @@ def covering(named: dict[Region, float], confidence: float = 0.9) -> SeriesLabel
 
 def test_a_region_is_as_probable_as_its_witnesses_make_it() -> None:
     """Pixels beside a header are bounded; alone they say what they say."""
-    seen = pixels(coverage=dict.fromkeys(Region, 0.5) | {Region.LIVER: 0.99, Region.LUNG: 0.01,
-                  Region.KIDNEY: 0.93})  # fmt: skip
+    told = {Region.LIVER: 0.99, Region.LUNG: 0.01, Region.KIDNEY: 0.93}
+    seen = pixels(
+        coverage=dict.fromkeys(Region, 0.5) | told,
+        support=supported("coverage", 3, 0),  # log 4: odds of four to one
+    )
 
-    with mock.patch.dict(PATIENTS, {("coverage", "CT"): (3, 0)}):  # log 4: odds of four to one
-        found = fuse_regions({"liver": 0.8, "lung": 0.8}, seen)
+    found = fuse_regions({"liver": 0.8, "lung": 0.8}, seen)
 
     assert found["liver"] == pytest.approx(16 / 17)
     assert found["lung"] == pytest.approx(0.5)
@@ -280,8 +283,8 @@ def quarrel(confidence: float, told: float, seen: float) -> Fused:
     """Return what is made of a liver beside a lung that is contested."""
     named = covering({Region.LUNG: 0.9, Region.LIVER: told}, confidence)
     coverage = dict.fromkeys(Region, 0.5) | {Region.LUNG: 0.05, Region.LIVER: seen}
-    with mock.patch.dict(PATIENTS, {("coverage", "CT"): (1, 0)}):
-        return fuse_witnesses(named, pixels(coverage=coverage), 0.6)
+    seen_so = pixels(coverage=coverage, support=supported("coverage", 1, 0))
+    return fuse_witnesses(named, seen_so, 0.6)
 
 
 @pytest.mark.parametrize(
@@ -332,10 +335,9 @@ def test_strange_pixels_change_nothing_of_a_headers_regions() -> None:
 
 def test_the_rule_of_succession_gives_the_nats() -> None:
     """One more right than was seen, against one more wrong; never less than nothing."""
-    with mock.patch.dict(PATIENTS, {("plane", "CT"): (5, 1), ("plane", "MR"): (1, 5)}):
-        assert most_nats("plane", "CT") == pytest.approx(math.log(3))
-        assert most_nats("plane", "MR") == 0
-    assert most_nats("plane", "US") == 0
+    assert succession(5, 1) == pytest.approx(math.log(3))
+    assert succession(1, 5) == 0
+    assert supported("plane", 5, 1).word("plane", "US") == Word(0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -346,8 +348,9 @@ def test_an_answer_is_refuted_by_two_patients_more(
     counts: tuple[int, int], confirmed: bool, wrong: bool
 ) -> None:
     """And confirms a header only where more were right; unseen answers do, and are not refuted."""
-    with mock.patch.dict(REGIONS, {("CT", "liver", False): counts}):
-        assert confirms("liver", "CT", covered=False) is confirmed
-        assert refuted("liver", "CT", covered=False) is wrong
-    assert confirms("liver", "US", covered=True)
-    assert not refuted("liver", "US", covered=True)
+    found = Support({}, {("CT", "liver", False): counts})
+
+    assert found.confirms("liver", "CT", covered=False) is confirmed
+    assert found.refuted("liver", "CT", covered=False) is wrong
+    assert found.confirms("liver", "US", covered=True)
+    assert not found.refuted("liver", "US", covered=True)

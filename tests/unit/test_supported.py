@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from radnet.datasets.patients import patient_key
 from radnet.datasets.scans import Scan
-from radnet.evaluation.evaluate import _without_choosers
+from radnet.evaluation.evaluate import without_choosers
 from radnet.evaluation.scoring import ScanReport
 from radnet.evaluation.supported import (
     COVERED,
@@ -175,7 +175,7 @@ def test_weights_without_a_record_go_by_what_was_counted() -> None:
     """As before: within the bounds their whole word."""
     network = Classifier(cast("Any", None), {}, "0" * 64, "made")
 
-    assert network._support is COUNTED
+    assert network.support is COUNTED
     assert COUNTED.word("plane", "CT") == Word(1.0, math.log(6))
     assert COUNTED.word("contrast", "MR").most_nats == 0
     assert COUNTED.word("liver", "MR") == COUNTED.word("coverage", "MR")
@@ -257,8 +257,8 @@ def test_who_chose_does_not_judge_what_fusing_is_worth() -> None:
 
     for name in names:
         one = ScanReport(scan, [], None, said, patient=name, recognised=both)
-        judged = _without_choosers(one, record)
+        judged = without_choosers(one, record)
         assert (judged.recognised is None) == chooses(name)
         assert judged.prediction is said
-        assert _without_choosers(one, {}) is one
+        assert without_choosers(one, {}) is one
     assert 4 < sum(map(chooses, names)) < 16

@@ -220,7 +220,7 @@ def test_a_training_of_an_archive_weighs_its_rare_classes(
         TrainingTask.CLASSIFIER, "radnet10-tiny", 1, 0, 1, (), manifest, None,
         tmp_path / "w.safetensors", False,
     )  # fmt: skip
-    monkeypatch.setattr(jobs, "_archive", lambda *_: (archive, []))
+    monkeypatch.setattr(jobs, "archive_of", lambda *_: (archive, []))
     monkeypatch.setattr(classify, "start", lambda *_: (torch.nn.Linear(1, 1), iter))
     with mock.patch.object(classify, "train") as train:
         jobs.classifier_job(request, lambda _: None, False)
