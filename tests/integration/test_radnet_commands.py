@@ -222,7 +222,8 @@ def test_evaluate_prints_the_table_and_writes_a_page(tmp_path: Path, radnet: Com
     assert "data:image/png;base64," in html
     assert "<script" not in html
     tables = card.read_text(encoding="utf-8")
-    assert "| CT | 2 | 2 | 100.0 |" in tables
+    assert "| axial | 2 | 2 | 100.0 |" in tables
+    assert "| CT |" not in tables  # what is given is not counted as seen
     assert "Dice: mean" in tables
     assert "2 scans of a and b" in tables
     digests = [one["sha256"] for one in json.loads(split.read_text(encoding="utf-8"))]
