@@ -36,11 +36,12 @@ M = Matter
 # Proton density (water = 1), T1 ms at 1.5 T and the power by which it grows with the field, T2 ms
 # at 1.5 T and at 3 T, diffusion in 1e-3 mm2/s, mM of gadolinium in it for 1 mM in blood.
 #
-# White matter and fluid: T1, and of grey its law, of Rooney et al., MRM 57 (2007),
-# 308; T1 of grey, T2 of all, of muscle and blood: Stanisz et al., MRM 54 (2005), 507.
-# Fat, marrow, muscle: Gold et al., AJR 183 (2004), 343. What no one has measured (dura, plexus,
-# mucosa, lesions) is like tissues of as much water; see the review of Bottomley et al., Med Phys
-# 11 (1984), 425. Each patient differs: `relaxation` draws around these.
+# Of the size that the literature gives, written down from memory and not compared with it again;
+# before a figure here is quoted, look it up: white matter, fluid and the law of grey in Rooney et
+# al., MRM 57 (2007), 308; grey, muscle, blood and T2 in Stanisz et al., MRM 54 (2005), 507; fat
+# and marrow in Gold et al., AJR 183 (2004), 343. What these have not (dura, plexus, mucosa,
+# lesions) is set like tissues of as much water; see the review of Bottomley et al., Med Phys 11
+# (1984), 425. Each patient differs: `relaxation` draws around these.
 TABLE: Final[dict[Matter, tuple[float, float, float, float, float, float, float]]] = {
     M.NOTHING: (0.0, 1000, 0.3, 50, 50, 0.0, 0.0),
     M.FAT: (0.90, 290, 0.33, 95, 85, 0.05, 0.0),
