@@ -142,6 +142,20 @@ def heard(scanner: Scanner, count: int = 1) -> None:
     wait_for(lambda: len(scanner.heard) >= count, "the report", 60)
 
 
+def state(node: Node, transaction: str = TRANSACTION) -> str:
+    """Return how the request stands."""
+    promise = node.catalog.promises.get(transaction, "SCANNER")
+    assert promise is not None
+    return promise.state
+
+
+def leave(assoc: Association, node: Node, *transactions: str) -> None:
+    """Release once the node knows that its reports were taken: the answer may not be out yet."""
+    every = transactions or (TRANSACTION,)
+    wait_for(lambda: all(state(node, one) == "reported" for one in every), "the rows", 60)
+    assoc.release()
+
+
 def test_what_we_hold_is_committed_on_the_same_association(node: Node, scanner: Scanner) -> None:
     """Success first, the report after it; the ledger tells whom we gave our word."""
     wanted = stored(node, scanner)
@@ -149,7 +163,7 @@ def test_what_we_hold_is_committed_on_the_same_association(node: Node, scanner: 
     assert ask(assoc, wanted) == 0x0000
     heard(scanner)
     assert assoc.is_established
-    assoc.release()
+    leave(assoc, node)
 
     (kind, report) = scanner.heard[0]
     assert (kind, report.transaction_uid, list(report.committed)) == (1, TRANSACTION, wanted)
@@ -166,16 +180,9 @@ def test_a_report_is_encoded_as_was_negotiated(node: Node, scanner: Scanner, syn
     assoc = scanner.associate(node, UID(syntax))
     assert ask(assoc, [Reference(CTImageStorage, "1.2.3")]) == 0x0000
     heard(scanner)
-    assoc.release()
+    leave(assoc, node)
 
     assert scanner.over == [assoc]
-
-
-def state(node: Node) -> str:
-    """Return how the request stands."""
-    promise = node.catalog.promises.get(TRANSACTION, "SCANNER")
-    assert promise is not None
-    return promise.state
 
 
 def test_no_report_overtakes_the_answer(
@@ -195,7 +202,7 @@ def test_no_report_overtakes_the_answer(
     assoc = scanner.associate(node)
     assert ask(assoc, [Reference(CTImageStorage, "1.2.3")]) == 0x0000
     heard(scanner)
-    assoc.release()
+    leave(assoc, node)
 
     assert early == []
 
@@ -238,12 +245,11 @@ def test_images_and_requests_cross_a_report(node: Node, scanner: Scanner) -> Non
         assert send(assoc, one) == 0x0000
         reference = Reference(str(one.SOPClassUID), str(one.SOPInstanceUID))
         assert ask(assoc, [reference], f"2.25.{number}") == 0x0000
-    heard(scanner, 8)
-    assoc.release()
+    asked = [f"2.25.{number}" for number in range(1, 9)]
+    heard(scanner, len(asked))
+    leave(assoc, node, *asked)
 
-    assert {report.transaction_uid for _, report in scanner.heard} == {
-        f"2.25.{number}" for number in range(1, 9)
-    }
+    assert {report.transaction_uid for _, report in scanner.heard} == set(asked)
     assert {kind for kind, _ in scanner.heard} == {1}
 
 
@@ -303,7 +309,7 @@ def test_nobody_is_promised_what_we_do_not_hold(
     assoc = scanner.associate(node)
     ask(assoc, wanted)
     heard(scanner)
-    assoc.release()
+    leave(assoc, node)
 
     kind, report = scanner.heard[0]
     assert kind == 2
@@ -521,4 +527,4 @@ def test_images_come_in_while_a_slow_scanner_is_told(node: Node, scanner: Scanne
     finally:
         released.set()
     heard(scanner)
-    assoc.release()
+    leave(assoc, node)
