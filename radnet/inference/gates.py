@@ -41,8 +41,8 @@ SEED: Final = 70_000_000
 SEEDS: Final[dict[Task, list[int]]] = {
     "classifier": [SEED + one for one in range(1, 25)],  # 264 decisions and more: one is 0.38 %
     # An axial CT that shows `LEAST_LIVER`: of those from `SEED` on the first. To look for them
-    # anew took 22 of the 60 s of processor time that a model is made in.
-    "liver": [SEED + one for one in (40, 57, 59, 64, 70, 84, 85, 89, 95, 110, 112, 118)],
+    # anew takes as long as to compare them; a changed phantom needs others, says a test.
+    "liver": [SEED + one for one in (4, 9, 40, 46, 57, 59, 64, 67, 70, 84, 85, 89)],
 }
 CASES: Final = {task: len(seeds) for task, seeds in SEEDS.items()}
 

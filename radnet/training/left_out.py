@@ -104,11 +104,11 @@ def _answers_of(
     else:
         source = read_scan_file(paths[0], scan.modality)
     if source.doubt:
-        raise UnusableVolumeError(source.doubt)
+        raise DataError(source.doubt)
     volume, patient = source.seen(), patient_of(scan, paths)
     if why := learned.why(voxel_digest(volume), patient):
-        raise UnusableVolumeError(f"the classifier learned {why}")
+        raise DataError(f"the classifier learned {why}")
     prediction = network.classify(volume, source.modality)
     if prediction.strange:
-        raise UnusableVolumeError("strange to the network, so that its pixels have no say")
+        raise DataError("strange to the network, so that its pixels have no say")
     return list(answers(scan, prediction, patient))
