@@ -17,7 +17,6 @@ BASE_GIB = 1.65  # interpreter, libraries and both networks, loaded and warm; 1.
 WORK = """
 import sys
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 from radnet.inference.scan_file import read_scan_file
 from radnet.inference.segmenter import LiverSegmenter
 
@@ -26,7 +25,9 @@ for name in sys.argv[1:]:
     found = segmenter.segment(read_scan_file(Path(name), "CT").volume())
     assert found.mask.any()
     del found
-    print(getrusage(RUSAGE_SELF).ru_maxrss * 1024, flush=True)
+    # Not ru_maxrss: that begins with what the process that started this one had.
+    status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    print(int(status["VmHWM"].split()[0]) * 1024, flush=True)
 """
 
 

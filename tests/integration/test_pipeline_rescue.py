@@ -178,6 +178,8 @@ def test_a_series_whose_job_is_gone_is_done_again(
 
     bench = make_bench(tmp_path / "after", copy)
     bench.now += 3
+    if at is WorkKind.SEGMENT:  # time must not run away from who sends the images
+        wait_for(lambda: len(bench.pacs.sent) == 6, "the images", 60)
     for _ in range(7):  # whoever had claimed it is not heard of any more
         bench.now += 10
         bench.worker.due.look(at)
