@@ -5,6 +5,7 @@ was released, nothing came for a while, a header says how many there are, and no
 missing between others. The verdict is kept with what it rests on.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -52,37 +53,16 @@ class CompletenessVerdict:
     problems: list[str] = field(default_factory=list)
 
 
-def _released(progress: SeriesProgress, policy: Policy, now: float) -> bool:
+def _quiet_in_s(progress: SeriesProgress, policy: Policy, now: float) -> float:
+    return policy.quiet_s - (now - progress.last_instance_at)
+
+
+def _released_in_s(progress: SeriesProgress, policy: Policy, now: float) -> float:
+    """Return when a release will count; never, while an association is open or was aborted."""
     since = progress.last_released_at
-    return (
-        progress.open_associations == 0
-        and not progress.aborted
-        and since is not None
-        and now - since >= policy.settle_s
-    )
-
-
-def _quiet(progress: SeriesProgress, policy: Policy, now: float) -> bool:
-    return now - progress.last_instance_at >= policy.quiet_s
-
-
-def due(progress: SeriesProgress, policy: Policy, now: float) -> bool:
-    """Tell whether it is worth reading the headers of a series now.
-
-    Parameters
-    ----------
-    progress : SeriesProgress
-        What has come of the series so far.
-    policy : Policy
-        `settle_s` and `quiet_s` of the settings.
-    now : float
-        Seconds since the epoch.
-
-    Returns
-    -------
-    bool
-    """
-    return due_in_s(progress, policy, now) <= 0
+    if progress.open_associations or progress.aborted or since is None:
+        return math.inf
+    return policy.settle_s - (now - since)
 
 
 def due_in_s(progress: SeriesProgress, policy: Policy, now: float) -> float:
@@ -102,11 +82,7 @@ def due_in_s(progress: SeriesProgress, policy: Policy, now: float) -> float:
     float
         If nothing more comes until then; since when it has been, as a negative number.
     """
-    quiet_in = policy.quiet_s - (now - progress.last_instance_at)
-    since = progress.last_released_at
-    if progress.open_associations or progress.aborted or since is None:
-        return quiet_in
-    return min(quiet_in, policy.settle_s - (now - since))
+    return min(_quiet_in_s(progress, policy, now), _released_in_s(progress, policy, now))
 
 
 def judge(
@@ -133,8 +109,8 @@ def judge(
     problems = position_problems(headers)
     if expected is not None and progress.instance_count < expected:
         problems.append(f"{progress.instance_count} of {expected} announced instances are there")
-    quiet = _quiet(progress, policy, now)
-    released = _released(progress, policy, now)
+    quiet = _quiet_in_s(progress, policy, now) <= 0
+    released = _released_in_s(progress, policy, now) <= 0
     evidence: dict[str, Any] = {
         "instances": progress.instance_count,
         "announced": expected,

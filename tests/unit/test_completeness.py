@@ -14,7 +14,6 @@ from pydicom.filereader import read_dataset
 from node.model.records import SeriesProgress
 from node.series.completeness import (
     Policy,
-    due,
     due_in_s,
     expected_count,
     judge,
@@ -71,9 +70,9 @@ def test_released_and_without_a_gap_is_whole() -> None:
 def test_without_a_release_it_waits_for_quiet(progress: SeriesProgress) -> None:
     """An abort often means that the rest comes on the next association."""
     assert not judge(progress, WHOLE, POLICY, now=113.0).complete
-    assert not due(progress, POLICY, now=113.0)
+    assert due_in_s(progress, POLICY, now=113.0) > 0
     assert judge(progress, WHOLE, POLICY, now=170.0).complete
-    assert due(progress, POLICY, now=170.0)
+    assert due_in_s(progress, POLICY, now=170.0) <= 0
 
 
 @pytest.mark.parametrize(
@@ -87,8 +86,8 @@ def test_without_a_release_it_waits_for_quiet(progress: SeriesProgress) -> None:
 def test_when_it_is_due_is_known_before(progress: SeriesProgress, in_s: float) -> None:
     """Looked at then, it is due; a moment before, it is not."""
     assert due_in_s(progress, POLICY, now=112.25) == in_s
-    assert not due(progress, POLICY, now=112.25 + in_s - 0.125)
-    assert due(progress, POLICY, now=112.25 + in_s)
+    assert due_in_s(progress, POLICY, now=112.25 + in_s - 0.125) > 0
+    assert due_in_s(progress, POLICY, now=112.25 + in_s) <= 0
 
 
 def test_a_gap_waits_for_quiet_and_is_recorded() -> None:
@@ -202,14 +201,14 @@ def test_any_single_missing_slice_is_seen(
 def test_a_verdict_is_never_given_before_it_is_due(
     now: float, opened: int, released: float | None, aborted: bool, heights: list[float]
 ) -> None:
-    """`due` may be asked instead of reading headers; and the evidence is JSON."""
+    """`due_in_s` may be asked instead of reading headers; and the evidence is JSON."""
     progress = replace(
         RELEASED, open_associations=opened, last_released_at=released, aborted=aborted
     )
 
     verdict = judge(progress, headers(*heights), POLICY, now)
 
-    assert due(progress, POLICY, now) or not verdict.complete
+    assert due_in_s(progress, POLICY, now) <= 0 or not verdict.complete
     assert verdict.complete == ("because" in json.loads(json.dumps(verdict.evidence)))
     if now - progress.last_instance_at >= POLICY.quiet_s:
         assert verdict.complete
