@@ -17,6 +17,7 @@ from node.identity import is_own_output
 from node.views.studies import page_of_studies
 from radnet.volume.series import read_volume
 from tests.node_process import NodeProcess, running, wait_for
+from tests.pacs_settings import SEGMENT_LIVER, by_c_store, everything_to
 from tests.peers import NO_NAGLE, RunningOrthanc
 
 REPORTS = (ComprehensiveSRStorage, Comprehensive3DSRStorage)
@@ -25,30 +26,14 @@ REPORTS = (ComprehensiveSRStorage, Comprehensive3DSRStorage)
 @pytest.fixture
 def node(tmp_path: Path, orthanc: RunningOrthanc) -> Iterator[NodeProcess]:
     """Run a node that sends everything to Orthanc and labels it there."""
-    text = f"""
-[[destinations]]
-name = "pacs"
-kind = "dimse"
-ae_title = "{orthanc.ae_title}"
-host = "127.0.0.1"
-port = {orthanc.dicom_port}
-
+    labels = f"""
 [[destinations]]
 name = "labels"
 kind = "orthanc"
 url = "{orthanc.url}"
-
-[[rules]]
-name = "all"
-when = "true"
-deliver = ["pacs", "labels"]
-
-[[rules]]
-name = "liver"
-when = '''findings.sequence.value == "CT" && "liver" in findings.coverage.value'''
-segment = ["liver"]
-results_to = ["pacs"]
 """
+    rules = everything_to("pacs", "labels") + SEGMENT_LIVER
+    text = by_c_store(orthanc) + labels + rules
     with running(tmp_path, text) as process:
         yield process
 

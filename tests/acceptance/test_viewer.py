@@ -21,6 +21,7 @@ from node.segment.liver import encode, segment_liver
 from radnet.phantom.study import write_phantom_study
 from tests.made_ct import MADE, SERIES, STUDY, MadeModel, edition, lopsided, write_ct
 from tests.node_process import running, wait_for
+from tests.pacs_settings import SEGMENT_LIVER, by_c_store, everything_to
 from tests.peers import NO_NAGLE, ROOT, RunningOrthanc
 from tests.viewer_page import OpenedPage, opened, running_viewer
 
@@ -74,25 +75,7 @@ def test_a_ct_through_the_node_hangs_beside_its_liver(
     """Sent by storescu; nothing is clicked, and each voxel in the page is one of the SEG."""
     sent = [pydicom.dcmread(path) for path in write_phantom_study(tmp_path / "study", 5)]
     study = str(sent[0].StudyInstanceUID)
-    settings = f"""
-[[destinations]]
-name = "pacs"
-kind = "dimse"
-ae_title = "{orthanc.ae_title}"
-host = "127.0.0.1"
-port = {orthanc.dicom_port}
-
-[[rules]]
-name = "all"
-when = "true"
-deliver = ["pacs"]
-
-[[rules]]
-name = "liver"
-when = '''findings.sequence.value == "CT" && "liver" in findings.coverage.value'''
-segment = ["liver"]
-results_to = ["pacs"]
-"""
+    settings = by_c_store(orthanc) + everything_to("pacs") + SEGMENT_LIVER
     with running(tmp_path, settings) as node:
         address = ["-aec", "RADNODE", "127.0.0.1", str(node.port)]
         subprocess.run(
