@@ -114,7 +114,8 @@ class Worker:
         self.due.resume(self.engine.launch)
 
     def forget(self) -> None:
-        """Remove jobs of the engine that ended long ago."""
+        """Remove jobs of the engine that ended long ago, and let it rest where it can."""
+        self.engine.rest()
         self.engine.forget(self.outside.clock() - JOBS_KEPT_S)
 
     def jobs(self) -> list[tuple[Recurring, float]]:

@@ -1,5 +1,6 @@
 """Commands that run the node, or a part of it, until told to stop."""
 
+import gc
 import sys
 import threading
 from pathlib import Path
@@ -60,7 +61,11 @@ def receive(config: ConfigFile = DEFAULT_CONFIG, parent: Parent = None) -> None:
     from node import app
 
     with reported_errors():
-        app.receive(usable(config), _stopped_by(parent))
+        settings, stop = usable(config), _stopped_by(parent)
+        # pynetdicom collects garbage every few connections and seconds, by walking through every
+        # object: those of the code, which never go away, cost an idle node 1 % of a core.
+        gc.freeze()
+        app.receive(settings, stop)
 
 
 @commands.command()

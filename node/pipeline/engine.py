@@ -7,8 +7,6 @@ database. A job is started directly: it waits on no queue, for it was claimed wh
 """
 
 import asyncio
-import sqlite3
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,10 +21,12 @@ from dbos import (
     PortableWorkflowError,
     SetWorkflowID,
 )
+from dbos import _workflow_commands as dbos_commands
 from dbos import error as dbos_error
 from sqlalchemy import make_url
 
 from node.errors import NodeError, StoreError, UnforeseenError, reason_of
+from node.pipeline.durable_connection import DurableConnection
 from node.pipeline.time_limit import LONGEST_S, time_limited
 from node.store.looking import look_at_pipeline
 from node.store.private import private_database
@@ -39,6 +39,17 @@ jobs tell their version, so that no job of an older one stands for it."""
 OLDER_VERSIONS: Final = ["pipeline-1", "pipeline-2"]
 CLOSED_WITHIN_S: Final = 0.5
 """So long the end of an engine may wait for DBOS's listener to messages, of which we send none."""
+REST_S: Final = 30.0
+"""So seldom DBOS looks for what an idle node never has: delayed and timed out jobs, and jobs on
+its own queue, where only those that it resumes at a launch ever wait. By itself it looks each
+second, for 1 % of a core (measured in DECISIONS.md)."""
+INTERNALS: Final = {
+    "dbos._workflow_commands": {"_BACKGROUND_JOBS_INTERVAL_SEC": "no setting says it"},
+    "dbos.DBOS": {"_registry": "knows its own queue"},
+    "dbos._dbos.DBOSRegistry": {"get_internal_queue": "its own queue"},
+    "dbos.Queue": {"_polling_interval_sec": "its setter is for queues in the database alone"},
+}
+"""What is touched here and no part of DBOS's interface; `pyproject.toml` pins its version."""
 RECOVERY_ATTEMPTS: Final = 3
 LIVE_STATES: Final = ["PENDING", "ENQUEUED", "DELAYED"]
 ENDED_STATES: Final = ["SUCCESS", "CANCELLED", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
@@ -50,23 +61,6 @@ STORE_BACKOFF: Final = 1.5
 """All waits together: an hour and a quarter."""
 
 Workflow = Callable[..., Any]
-
-
-class DurableConnection(sqlite3.Connection):
-    """SQLite connection with a write-ahead log, full fsync and a clock finer than a second.
-
-    SQLite before 3.42 has no ``unixepoch('subsec')``, and DBOS's fallback counts whole
-    seconds, which loses the order of jobs; both functions are replaced on this connection.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.create_function("unixepoch", -1, lambda *_: time.time())
-        self.create_function(
-            "strftime", 2, lambda form, of: time.time() if (form, of) == ("%s", "now") else None
-        )
-        self.execute("PRAGMA journal_mode=WAL")
-        self.execute("PRAGMA synchronous=FULL")
 
 
 @dataclass(frozen=True)
@@ -116,6 +110,14 @@ def _unquoting(function: Workflow) -> Workflow:
     return run
 
 
+def _live(**which: Any) -> list[str]:
+    """Return the ids of jobs that have not ended."""
+    found = DBOS.list_workflows(
+        status=list(LIVE_STATES), load_input=False, load_output=False, **which
+    )
+    return [job.workflow_id for job in found]
+
+
 class Engine:
     """Durable workflows, each in a thread of its own from its start; one engine a process.
 
@@ -151,7 +153,9 @@ class Engine:
             config["db_engine_kwargs"] = {
                 "connect_args": {"factory": DurableConnection, "timeout": 30}
             }
-        DBOS(config=config)
+        dbos_commands._BACKGROUND_JOBS_INTERVAL_SEC = REST_S
+        self._dbos = DBOS(config=config)
+        self._resumed: list[str] = []
 
     def workflow(
         self, name: str, lives: int = RECOVERY_ATTEMPTS
@@ -198,6 +202,23 @@ class Engine:
         """Resume what this executor left unfinished; from now on jobs can be started."""
         DBOS.listen_queues([])  # but for DBOS's own, by which it resumes jobs
         DBOS.launch()
+        self._resumed = _live(app_version=APPLICATION_VERSION)
+        self.rest()
+
+    def rest(self) -> float:
+        """Let DBOS look seldom at its own queue, once all that was resumed has ended.
+
+        Returns
+        -------
+        float
+            How often it looks there from now on, in seconds.
+        """
+        if self._resumed:
+            self._resumed = _live(workflow_ids=self._resumed)
+        own = self._dbos._registry.get_internal_queue()
+        if not self._resumed:
+            own._polling_interval_sec = REST_S
+        return own._polling_interval_sec
 
     def start(self, job: str, workflow: Workflow, *arguments: Any) -> None:
         """Run a job at once, in a thread of its own; one that is known is left as it is.

@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from inspect import getsource
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
@@ -17,8 +19,10 @@ from node.errors import UnusableSeriesError
 from node.pipeline.engine import (
     APPLICATION_VERSION,
     ENDED_STATES,
+    INTERNALS,
     LIVE_STATES,
     OLDER_VERSIONS,
+    REST_S,
     Engine,
 )
 from tests.node_process import wait_for
@@ -433,3 +437,57 @@ def test_a_job_is_resumed_where_the_machine_has_another_name(tmp_path: Path) -> 
     ]
 
     assert codes == [-signal.SIGKILL, 0]
+
+
+RESTING = """
+import os, pathlib, sys, threading
+from dbos import DBOS
+from node.pipeline.engine import Engine
+
+folder = pathlib.Path(sys.argv[1])
+engine = Engine(f"sqlite:///{folder / 'pipeline.sqlite'}", "test:worker")
+may_end = threading.Event()
+
+@engine.workflow("waiting")
+def waiting():
+    if sys.argv[2] == "first":
+        os.kill(os.getpid(), 9)
+    may_end.wait(60)
+
+engine.launch()
+if sys.argv[2] == "first":
+    engine.start("waiting/1", waiting)
+    threading.Event().wait(60)
+begun = engine.rest()
+may_end.set()
+while not DBOS.list_workflows(status="SUCCESS"):
+    threading.Event().wait(0.05)
+print(begun, engine.rest())
+engine.close()
+"""
+
+
+def test_its_own_queue_is_looked_at_seldom_once_what_was_resumed_has_ended(tmp_path: Path) -> None:
+    """What waits there would otherwise wait for half a minute."""
+    argv = [sys.executable, "-c", RESTING, str(tmp_path)]
+    first = subprocess.run([*argv, "first"], timeout=120, check=False)
+    second = subprocess.run([*argv, "second"], timeout=120, check=True, capture_output=True)
+
+    assert first.returncode == -signal.SIGKILL
+    assert second.stdout.decode().split() == ["1.0", str(REST_S)]
+
+
+def test_nothing_resumed_lets_it_rest_at_once(engine: Engine) -> None:
+    """An idle node costs nothing."""
+    engine.launch()
+
+    assert engine.rest() == REST_S
+
+
+@pytest.mark.parametrize("owner", INTERNALS)
+def test_what_is_touched_inside_of_dbos_exists(owner: str) -> None:
+    """An upgrade may move it, and nothing would say so: setting an attribute makes it."""
+    source = getsource(resolve_name(owner))
+
+    for name in INTERNALS[owner]:
+        assert re.search(rf"^\s*(def {name}\(|(self\.)?{name}\b.* = )", source, re.MULTILINE)
