@@ -17,6 +17,8 @@ SOFTWARE_VERSION: Final = version("radnet-node")
 MANUFACTURER: Final = "radnet-node project"
 MODEL_NAME: Final = "radnet-node"
 DEVICE_SERIAL_NUMBER: Final = "0"
+ALGORITHM: Final = "3D-RADNet"
+"""What recognises and segments, as every result names it."""
 
 _NAMESPACE: Final = UUID("6f6b4a0e-4f1c-5c53-9d5e-0c7a6d1e2b90")
 

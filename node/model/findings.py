@@ -20,6 +20,7 @@ from pydicom.sr.coding import Code
 
 from radnet.labels.vocabulary import (
     CONTRAST_CODES,
+    LOCAL_SCHEME,
     PLANE_CODES,
     REGION_CODES,
     SEQUENCE_CODES,
@@ -69,6 +70,7 @@ class Use(StrEnum):
     RULES = "fact of a rule"
     STATUS = "status line"
     REPORT = "structured report"
+    RECOGNITION = "recognition report"  # the structured report of a study's series
 
 
 class Presence(StrEnum):
@@ -118,6 +120,9 @@ PRESENCE_CODES: Final[Mapping[Presence, Code]] = {  # CID 240 "Present-Absent"
 }
 YES_NO_CODES: Final[Mapping[bool, Code]] = {False: codes.SCT.No, True: codes.SCT.Yes}  # CID 230
 
+UNKNOWN: Final = Code("261665006", "SCT", "Unknown")
+"""The value of a finding of which nobody can tell, coded."""
+
 YES_NO_TEXTS: Final[Mapping[bool, str]] = {False: "0", True: "1"}
 """What rules, labels and people are told of a yes or no."""
 
@@ -125,24 +130,27 @@ SOME_INSTANCES: Final = "instances"
 """Key of the evidence of a yes that holds for these SOP Instance UIDs of the series only."""
 
 _PEOPLE: Final = frozenset({Use.LABEL, Use.METADATA, Use.RULES})
+_SHOWN: Final = frozenset({Use.STATUS, Use.RECOGNITION})
 _MEASURED: Final = frozenset({Use.STATUS, Use.REPORT})
 _ASKED: Final = (
     FindingName.SEQUENCE, FindingName.PLANE, FindingName.CONTRAST, FindingName.COVERAGE,
 )  # fmt: skip
 
 FINDINGS: Final[Mapping[str, FindingKind]] = {
-    # Modality and MR weighting in one answer: no standard has a concept for both together.
+    # Modality and MR weighting in one answer: no standard has a concept for both together, nor for
+    # a region that may be covered, nor for reformats and projections in one.
     FindingName.SEQUENCE: FindingKind(
         ValueType.CLASS,
         "CT, by its Modality, or the weighting of an MR series",
-        _PEOPLE | {Use.STATUS},
+        _PEOPLE | _SHOWN,
         permitted=tuple(map(str, Sequence)),
+        concept=Code("SEQUENCE", LOCAL_SCHEME, "Modality or MR weighting"),
         value_codes=SEQUENCE_CODES,
     ),
     FindingName.PLANE: FindingKind(
         ValueType.CLASS,
         "of the slices",
-        _PEOPLE | {Use.STATUS},
+        _PEOPLE | _SHOWN,
         permitted=tuple(map(str, Plane)),
         concept=codes.DCM.CrossSectionalScanPlaneOrientation,
         value_codes=PLANE_CODES,
@@ -150,7 +158,7 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
     FindingName.CONTRAST: FindingKind(
         ValueType.CLASS,
         "whether an intravenous agent was at work",
-        _PEOPLE | {Use.STATUS},
+        _PEOPLE | _SHOWN,
         permitted=tuple(map(str, Contrast)),
         concept=codes.DCM.ContrastAdministered,
         value_codes=CONTRAST_CODES,
@@ -158,7 +166,7 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
     FindingName.COVERAGE: FindingKind(
         ValueType.CLASSES,
         "the regions that the series covers",
-        _PEOPLE | {Use.STATUS},
+        _PEOPLE | _SHOWN,
         permitted=tuple(map(str, Region)),
         concept=codes.DCM.TargetRegion,
         value_codes=REGION_CODES,
@@ -166,21 +174,23 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
     FindingName.COVERAGE_UNKNOWN: FindingKind(
         ValueType.CLASSES,
         "regions that may be covered: nobody can tell",
-        frozenset({Use.RULES, Use.STATUS}),
+        frozenset({Use.RULES}) | _SHOWN,
         permitted=tuple(map(str, Region)),
+        concept=Code("REGION_UNKNOWN", LOCAL_SCHEME, "Target Region that may be covered"),
         value_codes=REGION_CODES,
     ),
     FindingName.LOCALIZER: FindingKind(
         ValueType.YES_NO,
         "a scout, no volume",
-        _PEOPLE | {Use.STATUS},
+        _PEOPLE | _SHOWN,
         concept=codes.DCM.Localizer,
         value_codes=YES_NO_CODES,
     ),
     FindingName.DERIVED: FindingKind(
         ValueType.YES_NO,
         "reformatted, projected or computed of other images",
-        _PEOPLE,
+        _PEOPLE | {Use.RECOGNITION},
+        concept=Code("DERIVED", LOCAL_SCHEME, "Reformatted, projected or computed"),
         value_codes=YES_NO_CODES,
     ),
     FindingName.STRANGE: FindingKind(

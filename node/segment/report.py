@@ -14,10 +14,11 @@ from pydicom.sr.codedict import codes
 
 from node.derived.belonging import MAKER, finish, series_number
 from node.derived.edition import Edition
-from node.identity import DEVICE_SERIAL_NUMBER, MANUFACTURER, MODEL_NAME, derived_uid
+from node.derived.observer import device_observer
+from node.identity import ALGORITHM, MANUFACTURER, derived_uid
 from node.model.findings import MILLILITRE, PRESENCE, PRESENCE_CODES, VOLUME, Presence
 from node.segment.model import LiverModel
-from node.segment.seg import ALGORITHM, object_uid, tracking_uid
+from node.segment.seg import object_uid, tracking_uid
 from node.segment.source import SourceSeries
 from radnet.volume.headers import quiet_headers
 
@@ -54,7 +55,7 @@ def build_report(
     """
     group = _absence(source, model) if found is None else _volume(source, model, *found)
     content = hd.sr.MeasurementReport(
-        observation_context=hd.sr.ObservationContext(observer_device_context=_observer()),
+        observation_context=hd.sr.ObservationContext(observer_device_context=device_observer()),
         procedure_reported=codes.LN.CTUnspecifiedBodyRegion,
         imaging_measurements=[group],
         title=codes.DCM.ImagingMeasurementReport,
@@ -77,19 +78,6 @@ def build_report(
         )
     finish(report, source.original, edition)
     return report
-
-
-def _observer() -> hd.sr.ObserverContext:
-    return hd.sr.ObserverContext(
-        observer_type=codes.DCM.Device,
-        observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(
-            uid=derived_uid("device", DEVICE_SERIAL_NUMBER),
-            name=MODEL_NAME,
-            manufacturer_name=MANUFACTURER,
-            model_name=MODEL_NAME,
-            serial_number=DEVICE_SERIAL_NUMBER,
-        ),
-    )
 
 
 def _algorithm(model: LiverModel) -> hd.sr.AlgorithmIdentification:

@@ -14,12 +14,11 @@ from pydicom.sr.codedict import codes
 
 from node.derived.belonging import MAKER, finish, series_number
 from node.derived.edition import Edition
-from node.identity import derived_uid
+from node.identity import ALGORITHM, derived_uid
 from node.segment.model import LiverModel
 from node.segment.source import SourceSeries
 from radnet.volume.headers import MULTI_FRAME, quiet_headers
 
-ALGORITHM: Final = "3D-RADNet"
 LIVER_RGB: Final = (221, 130, 101)
 KIND: Final = "liver segmentation"
 

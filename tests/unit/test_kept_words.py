@@ -62,6 +62,9 @@ def test_what_no_source_would_cure_is_told_by_how_it_begins() -> None:
 
 
 CONCEPTS = {
+    "sequence": ("SEQUENCE", "99RADNET"),
+    "coverage_unknown": ("REGION_UNKNOWN", "99RADNET"),
+    "derived": ("DERIVED", "99RADNET"),
     "plane": ("130546", "DCM"),
     "contrast": ("122086", "DCM"),
     "coverage": ("123014", "DCM"),
@@ -177,18 +180,19 @@ def test_regions_without_a_term_of_their_own_have_none() -> None:
 PEOPLE = {findings.Use.LABEL, findings.Use.METADATA, findings.Use.RULES}
 MEASURED = {findings.Use.STATUS, findings.Use.REPORT}
 STATUS, RULES = findings.Use.STATUS, findings.Use.RULES
+SHOWN = {STATUS, findings.Use.RECOGNITION}
 
 
 @pytest.mark.parametrize(
     ("name", "uses"),
     [
-        ("sequence", PEOPLE | {STATUS}),
-        ("plane", PEOPLE | {STATUS}),
-        ("contrast", PEOPLE | {STATUS}),
-        ("coverage", PEOPLE | {STATUS}),
-        ("coverage_unknown", {RULES, STATUS}),
-        ("localizer", PEOPLE | {STATUS}),
-        ("derived", PEOPLE),
+        ("sequence", PEOPLE | SHOWN),
+        ("plane", PEOPLE | SHOWN),
+        ("contrast", PEOPLE | SHOWN),
+        ("coverage", PEOPLE | SHOWN),
+        ("coverage_unknown", {RULES} | SHOWN),
+        ("localizer", PEOPLE | SHOWN),
+        ("derived", PEOPLE | {findings.Use.RECOGNITION}),
         ("strange", {findings.Use.METADATA, RULES, STATUS}),
         ("disagreement", {findings.Use.METADATA, RULES}),
         ("own_output", {RULES, STATUS}),
@@ -198,5 +202,5 @@ STATUS, RULES = findings.Use.STATUS, findings.Use.RULES
     ],
 )
 def test_each_finding_is_given_to_whom_it_is_for(name: str, uses: set[findings.Use]) -> None:
-    """Labels of an Orthanc, facts of rules, lines of the status, the report."""
+    """Labels of an Orthanc, facts of rules, lines of the status, the reports."""
     assert FINDINGS[name].uses == uses
