@@ -21,7 +21,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 NO_NAGLE: Final = {"TCP_NODELAY": "1"}
 """dcmtk and Orthanc stall about 50 ms per instance on loopback without it."""
 
-DCMTK_TOOLS: Final = ("storescu", "storescp", "echoscu", "dciodvfy")
+DCMTK_TOOLS: Final = ("storescu", "storescp", "echoscu", "dciodvfy", "dsrdump")
 
 
 def missing(what: str) -> None:

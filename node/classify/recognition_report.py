@@ -60,7 +60,7 @@ def recognition_series_uid(study_instance_uid: str) -> str:
 
 def build_recognition_report(
     study: StudyFindings, edition: Edition, previous: Sequence[Dataset] = ()
-) -> hd.sr.ComprehensiveSR:
+) -> Dataset:
     """Write what was recognised of a study as a structured report.
 
     Each series is a Measurement Group with its Series Instance UID, one image of it, and a CODE
@@ -79,8 +79,8 @@ def build_recognition_report(
 
     Returns
     -------
-    highdicom.sr.ComprehensiveSR
-        UIDs, dates and so the bytes depend on the arguments alone.
+    Dataset
+        A Comprehensive SR. UIDs, dates and so the bytes depend on the arguments alone.
 
     Raises
     ------
@@ -93,10 +93,11 @@ def build_recognition_report(
         raise UnusableSeriesError(
             f"study {study_uid}: no series found; expected one to report on."
         )
+    first, *others = (_group(shown, study_uid, study.rules) for shown in series)
     content = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(observer_device_context=device_observer()),
         procedure_reported=_procedures(series),
-        imaging_measurements=[_group(shown, study_uid, study.rules) for shown in series],
+        imaging_measurements=[first],
         title=TITLE,
     )
     with quiet_headers():
@@ -114,6 +115,10 @@ def build_recognition_report(
             series_description=SERIES_DESCRIPTION,
             **MAKER,
         )
+    # highdicom walks and copies all it is given: of 300 series that is most of the time
+    measurements = report.ContentSequence[-1].ContentSequence
+    for group in others:
+        measurements.extend(group)
     finish(report, study.original, edition)
     report.CodingSchemeIdentificationSequence = [_local_scheme()]
     return report
