@@ -45,8 +45,9 @@ THING: Final = NAMES | TECHNIQUE | PHASE
 DETERMINER: Final = frozenset({"determiner"})
 AFTER_NEGATION: Final = frozenset({"after-negation"})
 STOPS: Final = NAMES | AFTER | BEFORE
+STRANGE: Final = 2  # words of no role between a negation and an agent that still make it doubtful
 JOINED: Final = ("and", "und", "et", "y", "e", "og", "och", "plus")  # of both, not of either
-NO_VOLUME: Final = re.compile(r"0 (ml|cc)\b")
+NO_VOLUME: Final = re.compile(r"0 ?(ml|cc)\b|0$")  # of the rest of a line
 
 
 @cache
@@ -171,14 +172,20 @@ def _gut(text: _Line, start: int, end: int) -> bool:
 def _alone(text: _Line, at: int) -> _Reading:
     """Read a phrase that nothing before it governs."""
     end = _phrase(text, at)
-    if text.plays(end, COMPOUND):
-        return _Reading(at, end + 1, ())
+    if (beyond := _compound(text, end)) is not None:
+        return _Reading(at, beyond, ())
     if _gut(text, at, end):
         return _Reading(at, end, ())
     beyond = _negation_after(text, end)
     if beyond is None:
         return _Reading(at, end, None)
     return _Reading(at, beyond, NEGATED) if beyond > end else _same(text, at, end)
+
+
+def _compound(text: _Line, end: int) -> int | None:
+    """Return where a word ends that makes another thing of a phrase, None where there is none."""
+    at = text.over(end, LINK, STOPS)
+    return at + 1 if text.plays(at, COMPOUND) else None
 
 
 def _same(text: _Line, start: int, end: int, *, given: bool = False) -> _Reading:
@@ -196,11 +203,28 @@ def _governed(text: _Line, at: int) -> _Reading | None:
         return _judged(text, at, first, start)
     if first == start and _noun(text, start):  # "with con"
         return _same(text, at, start + 1, given=True)
+    if negates and (distant := _far_agent(text, start)):
+        return _Reading(at, distant, None)
     things = TECHNIQUE | PHASE if negates else WAY
     if text.plays(start, things) and not past:
         return _Reading(at, text.over(start, things, GOVERNORS), ())
     if text.plays(first - 1, BARE) and (start == len(text.words) or text.plays(start, END)):
         return _Reading(at, first, NEGATED)
+    return None
+
+
+def _far_agent(text: _Line, start: int) -> int | None:
+    """Return where a phrase ends that up to two strange words part from its negation.
+
+    "No plans for contrast", "ohne erkennbares KM": nobody can list those words, and a region
+    among them ("no chest contrast") leaves open what is negated. None where there is no such phrase.
+    """
+    for at in range(start, min(start + STRANGE, len(text.words) - 1)):
+        if text.roles[at]:
+            return None
+        agent = text.over(at + 1, LINK, NAMES)
+        if text.plays(agent, NAMES):
+            return _phrase(text, agent)
     return None
 
 
@@ -217,8 +241,8 @@ def _governors(text: _Line, at: int) -> int:
 def _judged(text: _Line, at: int, first: int, start: int) -> _Reading:
     """Read the phrase at `start` under the governors from `at` up to `first`."""
     end = _phrase(text, start)
-    if text.plays(end, COMPOUND):
-        return _Reading(at, end + 1, ())
+    if (beyond := _compound(text, end)) is not None:
+        return _Reading(at, beyond, ())
     if _gut(text, start, end):
         return _Reading(at, end, ())
     ruling = [i for i in range(at, first) if text.plays(i, GOVERNORS)]
@@ -244,8 +268,10 @@ def _negation_after(text: _Line, end: int) -> int | None:
     """Return where a negation that follows a phrase ends, `end` without one; None: not told."""
     at = text.over(end, LINK, STOPS)
     beyond = text.over(at + 1, LINK, STOPS)
-    if NO_VOLUME.match(" ".join(text.words[at : at + 2])):
-        return at + 2
+    if none := NO_VOLUME.match(" ".join(text.words[at:])):
+        return at + len(none.group(0).split())
+    if text.words[at : at + 1] == ["0"] and not text.plays(at + 1, END):
+        return None
     if text.plays(at, LAST) and not text.plays(at, AFTER | BEFORE):
         return at + 1 if at + 1 == len(text.words) else None
     if text.plays(at, AFTER):

@@ -14,16 +14,21 @@ LONGEST: Final = 1024  # characters read of a text; LO holds 64, LT 10240 (PS3.5
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?!s\b)[a-z])")
 _TO: Final = re.compile(r"(?<=[A-Z0-9])to(?=[A-Z])")  # STIRtoPET
 _BEFORE: Final = re.compile(r"\b[Ff]ør\b")  # Danish and Norwegian; without its stroke it is "for"
+_NOUGHT: Final = re.compile(r"(?<!\w)[Øø∅](?!\w)")  # "Ø KM"
 _LETTERS: Final = str.maketrans("øØłŁđĐ\u0131", "oOlLdDi", "")  # that Unicode does not take apart
 _SIGNED: Final = r"(?:i[ .]?v\.?|e\.?v\.?|km|kl|gd|mdc|pdc|inj)"  # an agent that a sign may follow
 _SLASHED: Final = (
     r"c(?:\b|te\b|iv\b|ontr)|k(?:m\b|ontr)|g(?:d\b|ad)|i[ .]?v\b|inj|m(?:dc|edio|eio|ezzo)\b"
+    r"|p(?:dc|roduit)\b"
 )
 _NAMED: Final = r"(?:contr\w*|kontr\w*|gad\w*)"
 _STEPS: Final = tuple(  # expression, what stands for it, the signs without which it finds nothing
     (re.compile(pattern), words, frozenset("".join(signs)))
     for pattern, words, *signs in (
         (r"p0st", "post"),
+        (r"\bwith out\b(?! of)", "without"),
+        (r"\b(?:m\.d\.c|m dc|md c)\b\.?|\bm d c\b", "mdc"),
+        (r"\bk\.m\b\.?", "km", "."),
         (r"\bt[il](?=[ _]|$)(?=.*(mprage|flair|spgr|vibe))", "t1"),
         (r"(?<![a-z])(ax|cor|sag|axial|coronal|sagittal)(?=wo?(?![a-z]))", r"\1 "),
         (r"\bw ?[/\\&+_.-]? ?(?:and|und|et)? ?w(?: ?[/\\] ?| ?|[._-])o\b", " both "),
@@ -53,8 +58,8 @@ _STEPS: Final = tuple(  # expression, what stands for it, the signs without whic
             "-\u2013",
         ),
         (
-            r"(?<![a-z/])(?:[su] ?/|s[ .]+(?=contraste|cte\b|civ\b)|u[ .]+(?=kontr)|o ?[./]) ?"
-            rf"(?={_SLASHED})",
+            r"(?<![a-z/])(?:[su] ?/|z ?/(?= ?c| ?iv c| ?i\.v\.? c)|s[ .]+(?=contraste|cte\b|civ\b)"
+            rf"|s\. ?(?=gad|contrasto|m(?:dc|edio|eio|ezzo)\b)|u[ .]+(?=kontr)|o ?[./]) ?(?={_SLASHED})",
             " without ",
             "/. ",
         ),
@@ -123,7 +128,7 @@ def plain(text: str) -> str:
         Letters and digits without accents, words with one space between them; '' where there are
         none.
     """
-    text = _BEFORE.sub("before", text[:LONGEST])
+    text = _NOUGHT.sub(" zero ", _BEFORE.sub("before", text[:LONGEST]))
     flat = unicodedata.normalize("NFKD", text.translate(_LETTERS))
     flat = "".join(sign for sign in flat if not unicodedata.combining(sign))
     flat = _CAMEL.sub(" ", _TO.sub(" to ", flat)).lower()
