@@ -216,8 +216,8 @@ def _governed(text: _Line, at: int) -> _Reading | None:
 def _far_agent(text: _Line, start: int) -> int | None:
     """Return where a phrase ends that up to two strange words part from its negation.
 
-    "No plans for contrast", "ohne erkennbares KM": nobody can list those words, and a region
-    among them ("no chest contrast") leaves open what is negated. None where there is no such phrase.
+    "No plans for contrast", "ohne erkennbares KM": nobody can list those words, and a
+    region among them ("no chest contrast") leaves open what is negated. None: no such phrase.
     """
     for at in range(start, min(start + STRANGE, len(text.words) - 1)):
         if text.roles[at]:

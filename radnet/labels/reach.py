@@ -27,7 +27,8 @@ PELVIS: Final = ORDER.index(Region.PELVIS)
 LEGS: Final = len(ORDER)
 UNJOINED: Final = frozenset(
     {"vertex", "skull", "skullbase", "eye", "eyes", "orbit", "orbits", "crest", "crests"}
-)  # that may stand beside the other end: "skull thigh", "diaph crest"
+    | {"neck", "hals", "chest", "thorax", "torax", "torace"}
+)  # that may stand beside the other end: "skull thigh", "diaph crest", "neck pelvis"
 LONGEST: Final = 200  # characters of a line that can hold a range
 
 
@@ -51,10 +52,12 @@ def landmarks() -> tuple[tuple[Landmark, ...], re.Pattern[str], frozenset[str]]:
     any_of = "|".join(row["words"] for row in rows)
     legs = "|".join(row["words"] for row in rows if row["from"] == LEGS)
     heads = "vertex|skull(?: ?base)?|eyes?|orbits?"
+    trunk, pelvis = "necks?|hals|chest|thorax|torax|torace", "pelvis|pelv|pel|becken|bassin|bekken"
     article = r"(?:the |le |la |les |el |il |lo |den |het |o |od |du |mid )?"
     pattern = (
         rf"\b(?:(?P<a>{any_of}) (?:{table['joints']}) {article}(?P<b>{any_of})"
-        rf"|(?P<c>{heads}) (?P<d>{legs})|(?P<e>dia(?:ph|gr)\w*) (?P<f>(?:iliac )?crests?))\b"
+        rf"|(?P<c>{heads}) (?P<d>{legs})|(?P<e>dia(?:ph|gr)\w*) (?P<f>(?:iliac )?crests?)"
+        rf"|(?P<g>{trunk}) (?P<h>{pelvis}))\b"
     )
     joints = {joint.split("(")[0].split()[0] for joint in table["joints"].split("|")}
     return known, re.compile(re.sub(r"\((?!\?)", "(?:", pattern)), frozenset(joints) | UNJOINED

@@ -59,7 +59,8 @@ _STEPS: Final = tuple(  # expression, what stands for it, the signs without whic
         ),
         (
             r"(?<![a-z/])(?:[su] ?/|z ?/(?= ?c| ?iv c| ?i\.v\.? c)|s[ .]+(?=contraste|cte\b|civ\b)"
-            rf"|s\. ?(?=gad|contrasto|m(?:dc|edio|eio|ezzo)\b)|u[ .]+(?=kontr)|o ?[./]) ?(?={_SLASHED})",
+            r"|s\. ?(?=gad|contrasto|m(?:dc|edio|eio|ezzo)\b)|u[ .]+(?=kontr)|o ?[./]) ?"
+            rf"(?={_SLASHED})",
             " without ",
             "/. ",
         ),

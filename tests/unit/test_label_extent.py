@@ -40,6 +40,9 @@ def covered(modality: str, description: str, body_part: str = "", collection: st
         ("I- Top Kidney to greater Troc", "kidney;intestine;pelvis"),
         ("apex to diaphragm", "lung"), ("vertex to skull base", "brain"),
         ("skull base to thoracic inlet", NECK), ("symphysis to neck", WHOLE),
+        ("NECK-PELVIS", WHOLE), ("chest - pelvis", CAP), ("lung bases to symphysis", CAP),
+        ("nose to knees", WHOLE), ("dome to tuberosities", AP),
+        ("clavicle to adrenals", "lung;liver;kidney"), ("Thorax/Becken", CAP),
         # German
         ("Schädelbasis bis Oberschenkel", WHOLE), ("Hals bis Symphyse", WHOLE),
         ("Zwerchfell bis Symphyse", AP), ("Scheitel bis Sohle", WHOLE),
@@ -94,7 +97,9 @@ def test_other_ranges_are_none(modality: str, description: str, expected: str) -
         ("torace addome", f"lung;{LKI}"),
         ("Thorax/Oberbauch", f"lung;{LKI}"), ("KUB", AP), ("kidneys/bladder", AP),
         ("panc/pel", AP), ("LIVER and BLADDER", AP), ("CTA CHEST/RUNOFF", "lung"),
-        ("CTPA ABD PELV", CAP), ("ABD/PEL/THIGH", AP),
+        ("CTPA ABD PELV", CAP), ("tho-abd-bec", CAP), ("TX/ABD", f"lung;{LKI}"),
+        ("abdominopelvic", AP), ("thoraco-abdo-pelvien", CAP), ("toraco-abdominal", f"lung;{LKI}"),
+        ("ABD/PEL/THIGH", AP),
     ],
 )  # fmt: skip
 def test_pairs_are_joined(description: str, expected: str) -> None:
@@ -124,6 +129,9 @@ def test_pairs_are_joined(description: str, expected: str) -> None:
         ("CT", "AC for PET", "CHEST", "lung"),
         ("CT", "CT Atten Cor Head INF to SUP", "", ""), ("CT", "CT ATTEN H&N", "", NECK),
         ("CT", "AC FB Stress Cardiac", "ABDOMEN", "lung"), ("CT", "Brain AC CT", "", "brain"),
+        ("CT", "ACCT HEAD", "", "brain"), ("CT", "AC CT Brain", "", "brain"),
+        ("CT", "CTAC cardiac", "", "lung"), ("MR", "Gamma knife T1", "", "brain"),
+        ("CT", "medtronic navigation", "", "brain"),
     ],
 )  # fmt: skip
 def test_what_a_name_implies_counts_where_nothing_names_a_region(
@@ -144,6 +152,7 @@ def test_what_a_name_implies_counts_where_nothing_names_a_region(
         ("CT", "C-SPINE", "HEADNECK"), ("MR", "cspine ax gre", ""),
         ("MR", "L SPINE", ""), ("MR", "SAG T2 LUMBAR", "PELVIS"), ("CT", "", "LSPINE"),
         ("MR", "T SPINE", "CHEST"), ("CT", "LWS", "ABDOMEN"), ("MR", "SACRUM", "PELVIS"),
+        ("MR", "cervical cord", ""), ("MR", "spinal cord", "HEAD"),
     ],
 )  # fmt: skip
 def test_spine_is_unknown(modality: str, description: str, body_part: str) -> None:

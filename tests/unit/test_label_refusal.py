@@ -26,7 +26,8 @@ BEFORE = {
            "mezzo di contrasto|MdC ev|m.d.c.|gadolinio"),
     "nl": ("zonder gebruik van|vrij van|afwezigheid van|nooit|z/", "contrast|iv contrast"),
     "pt": ("sem uso de|não usar|ausência de|livre de|isento de", "contraste|contraste EV"),
-    "da-no-sv": ("uden brug af|utan tillförsel av|fri for|aldrig|foran", "kontrast|kontrastmiddel"),
+    "da-no-sv": ("uden brug af|utan tillförsel av|fri for|aldrig|foran",
+                 "kontrast|kontrastmiddel"),
     "ro": ("nu|lipsă|absența|niciun|nici un", "contrast|substanță de contrast"),
 }  # fmt: skip
 AFTER = {
@@ -70,7 +71,7 @@ def test_agent_after_words_of_refusal_was_not_given(tongue: str) -> None:
 
 @pytest.mark.parametrize("tongue", AFTER)
 def test_agent_before_words_of_refusal_was_not_given(tongue: str) -> None:
-    """ "KM verweigert", "contrast held", "contraste: nul"."""
+    """As in "KM verweigert", "contrast held", "contraste: nul"."""
     negations, agents = (words.split("|") for words in AFTER[tongue])
     texts = [
         text
