@@ -119,9 +119,21 @@ def build_recognition_report(
     measurements = report.ContentSequence[-1].ContentSequence
     for group in others:
         measurements.extend(group)
+    _part(report)
     finish(report, study.original, edition)
     report.CodingSchemeIdentificationSequence = [_local_scheme()]
     return report
+
+
+def _part(container: Dataset) -> None:
+    """Say that items are read apart, in place: viewers then show the name of each.
+
+    Of what is continuous they show the values alone, one after the other (PS3.3 Table C.18.8-1).
+    """
+    container.ContinuityOfContent = "SEPARATE"
+    for item in container.ContentSequence:
+        if item.ValueType == "CONTAINER":
+            _part(item)
 
 
 def _is_foreign(series: SeriesFindings) -> bool:

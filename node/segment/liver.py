@@ -14,7 +14,7 @@ from node.identity import derived_uid
 from node.segment import report, seg
 from node.segment.certificate import certify
 from node.segment.model import LiverModel, MaskLike
-from node.segment.source import read_source, voxel_ml
+from node.segment.source import mask_ml, read_source
 from radnet.volume.headers import quiet_headers
 
 __all__ = [
@@ -117,7 +117,7 @@ def segment_liver(
         log.info("no liver found", series=series, revision=edition.revision)
         negative = report.build_report(source, segmenter, edition, None, previous)
         return LiverResult(None, negative, 0.0, {})
-    volume_ml = float(mask.sum()) * voxel_ml(source.volume)
+    volume_ml = mask_ml(mask, source.volume)
     segmentation = seg.build_segmentation(source, mask, segmenter, edition)
     certificate = certify(encode(segmentation), mask, source.volume)
     measured = (segmentation, volume_ml)

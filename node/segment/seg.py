@@ -16,9 +16,10 @@ from node.derived.belonging import MAKER, finish, series_number
 from node.derived.edition import Edition
 from node.identity import ALGORITHM, derived_uid
 from node.segment.model import LiverModel
-from node.segment.source import SourceSeries
+from node.segment.source import SourceSeries, mask_ml
 from radnet.volume.headers import MULTI_FRAME, quiet_headers
 
+WHOLE_ML: Final = 10.0  # below it tenths are told, too
 LIVER_RGB: Final = (221, 130, 101)
 KIND: Final = "liver segmentation"
 
@@ -55,6 +56,7 @@ def build_segmentation(
         With a frame for every slice that holds liver. UIDs, dates and so the bytes depend on the
         arguments alone.
     """
+    measured = measured_text(mask_ml(mask, source.volume))
     several_frames = source.original.SOPClassUID in MULTI_FRAME
     pixels = source.volume.with_array(mask.astype(np.uint8)) if several_frames else mask
     with quiet_headers():
@@ -62,13 +64,13 @@ def build_segmentation(
             source_images=list(source.headers),
             pixel_array=pixels,
             segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-            segment_descriptions=[_description(source, model)],
+            segment_descriptions=[_description(source, model, measured)],
             series_instance_uid=derived_uid(*source.names, KIND),
             series_number=series_number(source.original, 1),
             sop_instance_uid=object_uid(source, model, edition, KIND),
             instance_number=edition.revision,
             content_label="LIVER",
-            content_description="Liver, automatic",
+            content_description=f"{measured}, automatic",
             series_description="Liver segmentation (3D-RADNet)",
             **MAKER,
         )
@@ -80,11 +82,22 @@ def build_segmentation(
     return segmentation
 
 
-def _description(source: SourceSeries, model: LiverModel) -> hd.seg.SegmentDescription:
-    """Describe segment 1: what it shows, and what made it."""
-    return hd.seg.SegmentDescription(
+def measured_text(volume_ml: float) -> str:
+    """Return what a person is told who reads no structured report, such as "Liver 1046 mL".
+
+    Never a text of the series: it would differ between the revisions in one series, of which an
+    archive keeps what came first.
+    """
+    return f"Liver {volume_ml:.0f} mL" if volume_ml >= WHOLE_ML else f"Liver {volume_ml:.1f} mL"
+
+
+def _description(
+    source: SourceSeries, model: LiverModel, measured: str
+) -> hd.seg.SegmentDescription:
+    """Describe segment 1: what it shows, how much of it there is, and what made it."""
+    description = hd.seg.SegmentDescription(
         segment_number=1,
-        segment_label="Liver",
+        segment_label=measured,
         segmented_property_category=codes.SCT.AnatomicalStructure,
         segmented_property_type=codes.SCT.Liver,
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
@@ -98,3 +111,5 @@ def _description(source: SourceSeries, model: LiverModel) -> hd.seg.SegmentDescr
         tracking_id="Liver",
         display_color=hd.color.CIELabColor.from_rgb(*LIVER_RGB),
     )
+    description.SegmentDescription = measured
+    return description

@@ -8,6 +8,7 @@ from typing import Final
 
 import highdicom as hd
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 
 from node.derived.belonging import PATIENT_AND_STUDY, is_valid
@@ -130,6 +131,6 @@ def _for_highdicom(header: Dataset, frame: str) -> Dataset:
     return part
 
 
-def voxel_ml(volume: hd.Volume) -> float:
-    """Return the volume of one voxel in mL."""
-    return float(np.prod(volume.spacing)) / 1000.0
+def mask_ml(mask: NDArray[np.bool_], volume: hd.Volume) -> float:
+    """Return how much a mask on the grid of a volume holds, in mL."""
+    return float(mask.sum()) * float(np.prod(volume.spacing)) / 1000.0

@@ -121,6 +121,15 @@ def test_what_nobody_can_tell_is_said_to_be_unknown() -> None:
     ]
 
 
+def test_every_container_is_read_item_by_item() -> None:
+    """Of continuous ones OHIF shows bare values in one line, without what was asked."""
+    report = _read(study(recognised(4, *findings()), recognised(5, *findings())))
+    (measurements,) = _named(report, codes.DCM.ImagingMeasurements)
+
+    containers = [report, measurements, *_groups(report)]
+    assert [item.ContinuityOfContent for item in containers] == ["SEPARATE"] * 4
+
+
 def test_whatever_is_written_has_a_concept() -> None:
     """A finding without one would be left out in silence."""
     assert set(CONCEPTS) == {name for name in FINDINGS if is_for(name, Use.RECOGNITION)}

@@ -18,6 +18,7 @@ from node.errors import UnusableSeriesError
 from node.identity import derived_uid, is_own_output
 from node.model.findings import FINDINGS, FindingName, Presence
 from node.segment.liver import LiverResult, encode, segment_liver
+from node.segment.seg import measured_text
 from radnet.volume.series import read_volume
 from tests.made_ct import (
     AXIAL,
@@ -92,6 +93,27 @@ def test_the_segment_is_named_by_the_standard(result: LiverResult) -> None:
     algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]
     assert algorithm.AlgorithmName == "3D-RADNet"
     assert "ab" * 32 in algorithm.AlgorithmParameters
+
+
+def test_the_volume_is_read_without_a_reader_of_reports(result: LiverResult) -> None:
+    """Lists of segments and of instances show it; texts of the series are the same ever after."""
+    segmentation = _seg(result)
+    (segment,) = segmentation.SegmentSequence
+
+    assert f"{result.volume_ml:.1f}" == "2.3"
+    assert segment.SegmentLabel == segment.SegmentDescription == "Liver 2.3 mL"
+    assert segmentation.ContentDescription == "Liver 2.3 mL, automatic"
+    assert segmentation.SeriesDescription == "Liver segmentation (3D-RADNet)"
+    assert segment.TrackingID == "Liver"
+
+
+@pytest.mark.parametrize(
+    ("volume_ml", "text"),
+    [(1046.4, "Liver 1046 mL"), (10.0, "Liver 10 mL"), (9.94, "Liver 9.9 mL")],
+)
+def test_a_volume_is_told_as_exactly_as_it_is_known(volume_ml: float, text: str) -> None:
+    """Tenths of a whole liver are noise; of a sliver they are all there is."""
+    assert measured_text(volume_ml) == text
 
 
 def _content(report: Dataset) -> hd.sr.MeasurementReport:
