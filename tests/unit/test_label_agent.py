@@ -39,6 +39,10 @@ from radnet.labels.agent import settled
         ("abdomen no oral contrast liver", "abdomen liver"),
         ("abdomen with water liver", "abdomen liver"),
         ("abdomen no oral or iv contrast liver", "abdomen unenhanced liver"),
+        ("abdomen no oral or contrast liver", "abdomen unenhanced liver"),
+        ("abdomen oral iv contrast liver", "abdomen oral iv contrast liver"),
+        ("abdomen oral or iv liver", "abdomen oral or iv liver"),
+        ("abdomen oral and rectal contrast liver", "abdomen liver"),
         ("abdomen with oral and iv contrast liver", "abdomen with oral and iv contrast liver"),
         # something else
         ("chest contrast enema liver", "chest liver"),

@@ -72,6 +72,9 @@ from radnet.labels.text import plain
         ("STIRtoPET", "stir to pet"),
         ("PreContrast", "pre contrast"),
         ("MRIs Brain", "mris brain"),
+        ("CTAbdomen", "ct abdomen"),
+        ("PETs CT", "pets ct"),
+        ("DWItoADC", "dwi to adc"),
         # spaces
         ("  a -- b__c  ", "a b c"),
         ("***", ""),

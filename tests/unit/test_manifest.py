@@ -276,3 +276,45 @@ def test_a_rare_class_counts_more_within_bounds() -> None:
     assert found.contrast.tolist() == [1.0, 1.0]
     assert float(found.covered[0]) == pytest.approx(2.0)
     assert found.covered[1] == 1.0
+
+
+def test_one_patient_in_seven_is_for_the_test_and_one_in_ten_for_validation(
+    tmp_path: Path,
+) -> None:
+    """Where nothing else is asked for: 15 and 10 % of the patients, by a hash of each."""
+    out = tmp_path / "m.parquet"
+
+    counts = make_manifest(
+        table(tmp_path / "l", [labelled(n) for n in range(200)]), out, ManifestOrder()
+    )
+
+    assert sum(counts.values()) == 200
+    assert counts["test"] / 200 == pytest.approx(0.15, abs=0.04)
+    assert counts["validation"] / 200 == pytest.approx(0.1, abs=0.04)
+
+
+@pytest.mark.parametrize(("sure", "known"), [(0.89, False), (0.9, True)])
+def test_a_label_is_learned_from_once_it_is_nine_times_in_ten_right(
+    sure: float, known: bool, tmp_path: Path
+) -> None:
+    """The bound is of the sure side."""
+    out = tmp_path / "m.parquet"
+
+    make_manifest(
+        table(tmp_path / "l", [labelled(1, plane_confidence=sure)]), out, ManifestOrder()
+    )
+
+    assert (read_table(out)[0].plane is not None) is known
+
+
+@pytest.mark.parametrize(("instances", "taken"), [(4, 0), (5, 1)])
+def test_a_series_worth_learning_from_has_five_instances(
+    instances: int, taken: int, tmp_path: Path
+) -> None:
+    """Fewer are a localizer, or what is left of a series."""
+    rows = [labelled(1), labelled(2, instances=instances)]
+    out = tmp_path / "m.parquet"
+
+    make_manifest(table(tmp_path / "l", rows), out, ManifestOrder())
+
+    assert len(read_table(out)) == 1 + taken

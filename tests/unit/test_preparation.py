@@ -56,6 +56,26 @@ def test_nothing_can_be_seen_in_one_slice_or_one_value() -> None:
     assert usable(scan(ramp((2, 40, 40)).astype(np.int16))).array.dtype == np.float32
 
 
+@pytest.mark.parametrize("shape", [(0, 40, 40), (3, 40, 0)])
+def test_nothing_can_be_seen_where_nothing_is(shape: tuple[int, int, int]) -> None:
+    """Nor can a least value be told of it."""
+    with pytest.raises(UnusableVolumeError, match=r"of shape \(.*\); expected three axes"):
+        usable(scan(ramp(shape)))
+
+
+def test_a_volume_of_colours_is_none() -> None:
+    """A network would see slices where there are channels."""
+    colours = hd.Volume(
+        np.zeros((3, 4, 5, 3), np.float32),
+        affine=np.eye(4),
+        coordinate_system="PATIENT",
+        channels={hd.RGB_COLOR_CHANNEL_DESCRIPTOR: ["R", "G", "B"]},
+    )
+
+    with pytest.raises(UnusableVolumeError, match=r"shape \(3, 4, 5, 3\); expected three axes"):
+        usable(colours)
+
+
 def test_no_patient_is_longer_than_a_patient() -> None:
     """Or the steps are no millimetres."""
     with pytest.raises(UnusableVolumeError):
@@ -249,3 +269,24 @@ def test_a_fine_scan_is_averaged_to_the_steps_of_the_grid_on_every_axis(
 
     inside = found[:, 93:99, 93:99]
     assert inside == pytest.approx(50.0)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize("axis", [0, 1, 2], ids=["z", "y", "x"])
+def test_what_the_grid_can_show_is_not_averaged_away(
+    axis: int, order: tuple[int, int, int]
+) -> None:
+    """Stripes as thick as a step of the grid stay: 4 mm along the patient, 2.5 mm across."""
+    shape, steps = (16, 40, 40), np.array([2.0, 1.25, 1.25])
+    stripes = np.indices(shape)[axis] // 2 % 2 * 100.0
+    affine = np.eye(4)
+    affine[:3, :3] = (np.eye(3)[:, ::-1] * steps)[:, list(order)]
+    source = made_volume(np.transpose(stripes, order).astype(np.float32), affine)
+    grid, depth = axial_grid(source)
+
+    found = on_grid(source, grid, depth, -1.0).array
+
+    inside = np.moveaxis(found[:, 86:106, 86:106], axis, 0)
+    assert inside.shape[0] == shape[axis] // 2
+    assert inside[0::2] == pytest.approx(0.0, abs=1e-3)
+    assert inside[1::2] == pytest.approx(100.0, abs=1e-3)

@@ -20,6 +20,7 @@ from radnet.volume.agreement import (
     Patient,
     frame_of_reference,
     images_of_patients,
+    patient_of,
     refuse_mixed,
 )
 from tests.made_ct import made_headers
@@ -152,3 +153,33 @@ def test_no_frame_and_one_for_each_image_are_one_case() -> None:
     assert frame_of_reference(each) == (None, EACH_ITS_OWN)
     with pytest.raises(MixedSeriesError):  # of two images, two frames may well be meant
         frame_of_reference(each[:2])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "DOE^JOHN",
+        "Doe^John^^^",
+        "DOE ^ JOHN",
+        " Doe^John^Q",
+        "DOE^JOHN^^DR^III",
+        "Doe^John=ドウ^ジョン",
+    ],
+)
+def test_a_name_is_one_in_every_spelling(other: str) -> None:
+    """Letters, blanks, a middle name, titles, a second alphabet (PS3.5 Section 6.2.1)."""
+    header = Dataset()
+    header.PatientName = other
+
+    assert patient_of(header) == Patient(name="doe^john")
+
+
+@pytest.mark.parametrize(
+    "other", ["DOE^JO HN", "DO^EJOHN", "JOHN^DOE", "DOE", "ドウ^ジョン=DOE^JOHN"]
+)
+def test_other_names_are_of_others(other: str) -> None:
+    """Family and given name, in this order, of the first alphabet."""
+    header = Dataset()
+    header.PatientName = other
+
+    assert patient_of(header).name not in ("", "doe^john")

@@ -204,10 +204,20 @@ def test_an_enhanced_ct_says_it_in_its_functional_groups(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("thick", "apart", "refused"),
-    [(10, 5.0, False), (10, 4.9, True), (2, 4.0, False), (2, 4.1, True), (0, 9, False)],
+    [
+        (10, 5.0, False),
+        (10, 4.9, True),
+        (2, 4.0, False),
+        (2, 4.1, True),
+        (0, 9, False),
+        (-1, 9, False),
+        (None, 9, False),
+        (0.5, 1.1, True),
+        (0.5, 1.0, False),
+    ],
 )
 def test_slices_of_a_reformat_overlap_by_five_millimetres_and_leave_gaps_of_their_thickness(
-    thick: float, apart: float, refused: bool
+    thick: float | None, apart: float, refused: bool
 ) -> None:
     """At most; where no thickness is told nothing is known."""
     header = Dataset()
