@@ -83,7 +83,10 @@ def equal(left: Part, right: Part) -> Iterator[str]:
         if right.kind.shape in _PLAIN and right.kind.shape != "texts" and not right.kind.several:
             yield f"{named(right.kind)} is {SHAPES[right.kind.shape]}, no list; write: in [...]"
         for literal in left.literals:
-            yield from _value(replace(right.kind, shape="text"), literal)
+            member = (
+                replace(right.kind, shape="text") if right.kind.shape == "texts" else right.kind
+            )
+            yield from _value(member, literal)
     else:
         yield from _value(right.kind, left.literals[0])
 

@@ -23,6 +23,7 @@ _CALLS: Final = {
     PRESENT: TRUTH,
 }  # fmt: skip
 _CONDITIONS: Final = ("truth", "anything")
+ANY_PLACE: Final = "[...]"  # a member of a list, who knows which: two of them may well differ
 
 _Bound = Mapping[str, ValueKind]
 
@@ -165,7 +166,8 @@ class _Walk:
         owner = self.part(node.children[0], bound).kind
         index = self.part(node.children[1], bound).literal
         if owner.shape == "texts":
-            return Part(replace(owner, shape="text"))
+            place = f"[{index:g}]" if isinstance(index, float) else ANY_PLACE
+            return Part(replace(owner, shape="text", name=owner.name and owner.name + place))
         return self._member(owner, index) if isinstance(index, str) else Part(ANYTHING)
 
     def _member(self, owner: ValueKind, name: str) -> Part:
@@ -232,6 +234,8 @@ def _fixed(left: Part, right: Part) -> frozenset[tuple[str, Any]]:
     """Return what `left == right` says of something with a name."""
     if left.literal is not None:
         left, right = right, left
-    if right.literal is None or not left.kind.name or left.kind.shape not in ("text", "number"):
+    if right.literal is None or left.kind.shape not in ("text", "number"):
+        return frozenset()
+    if not left.kind.name or left.kind.name.endswith(ANY_PLACE):
         return frozenset()
     return frozenset({(left.kind.name, right.literal)})

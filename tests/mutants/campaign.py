@@ -60,6 +60,7 @@ class Campaign:
     note: Callable[[str], None]
     found: dict[Mutant, Verdict] = field(default_factory=dict)
     reached: dict[str, Reached] = field(default_factory=dict)
+    _tests_of: dict[Mutant, list[str]] = field(default_factory=dict, repr=False)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -118,21 +119,30 @@ class Campaign:
     def tests_of(self, mutant: Mutant) -> list[str]:
         """Return the tests that run what is changed, the quickest first.
 
-        What runs at import is run by no test alone: there every test counts that reaches the
-        file, or stands in one that imports it.
+        What runs at import is run by no test alone, and so is a function that is called there
+        only: then every test counts that reaches the file, or stands in one that imports it.
         """
+        if mutant not in self._tests_of:
+            found = self._running(mutant) if mutant.in_function else []
+            found = found or self._importing(mutant.path)
+            self._tests_of[mutant] = sorted(found, key=lambda name: self.reached[name].seconds)
+        return self._tests_of[mutant]
+
+    def _running(self, mutant: Mutant) -> list[str]:
         changed = set(range(mutant.line, mutant.until + 1))
-        about = (
-            set() if mutant.in_function else set(tests_about(self.copy, self.kept, [mutant.path]))
-        )
-        found = []
-        for name, what in self.reached.items():
-            lines = what.lines.get(mutant.path, [])
-            if changed.intersection(lines) or (
-                not mutant.in_function and (lines or file_of(name) in about)
-            ):
-                found.append(name)
-        return sorted(found, key=lambda name: self.reached[name].seconds)
+        return [
+            name
+            for name, what in self.reached.items()
+            if changed.intersection(what.lines.get(mutant.path, []))
+        ]
+
+    def _importing(self, path: str) -> list[str]:
+        about = set(tests_about(self.copy, self.kept, [path]))
+        return [
+            name
+            for name, what in self.reached.items()
+            if what.lines.get(path) or file_of(name) in about
+        ]
 
     def affordable(self, mutant: Mutant) -> tuple[list[str], float]:
         """Return the tests for a mutant that take at most `MOST_SECONDS`, and their seconds."""

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +50,29 @@ def module_name(path: str) -> str:
     return ".".join(Path(path).with_suffix("").parts)
 
 
+def sources_of(copy: Path, test_file: str, names: Iterable[str]) -> list[str]:
+    """Return those of some files that a file of tests imports, or what it imports, sorted.
+
+    What it reaches holds for as long as these are as they were; others may change.
+    """
+    files = {module_name(name): name for name in names if name.endswith(".py")}
+    waiting, found = [test_file], {"tests/conftest.py", "tests/unit/conftest.py"} & {*names}
+    while waiting:
+        path = waiting.pop()
+        parents = {str(one / "__init__.py") for one in Path(path).parents}
+        near = {files[module] for module in _imported(copy / path) if module in files}
+        near |= {
+            files[f"{module}.__init__"]
+            for module in _imported(copy / path)
+            if f"{module}.__init__" in files
+        }
+        new = (near | (parents & {*names})) - found
+        found |= new
+        waiting += new
+    return sorted(found)
+
+
+@functools.cache
 def _imported(path: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -66,7 +90,7 @@ def cpu_seconds() -> float:
 
 def run_in_turn(session: pytest.Session, items: list[pytest.Item], *, to_the_end: bool) -> bool:
     """Run tests; return whether all passed. Without `to_the_end` the first failure ends it."""
-    for item, following in zip(items, [*items[1:], None], strict=True):
+    for item, following in zip_longest(items, items[1:]):
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         if session.testsfailed and not to_the_end:
             return False

@@ -26,7 +26,7 @@ from tests.mutants import trial
 from tests.mutants.campaign import Campaign, digest
 from tests.mutants.known import known_equivalent
 from tests.mutants.mutation import Mutant, mutants
-from tests.mutants.reach import tests_about
+from tests.mutants.reach import sources_of, tests_about
 from tests.mutants.rooms import pure_files
 from tests.mutants.trial import Verdict
 
@@ -51,30 +51,42 @@ def copied(root: Path, copy: Path) -> list[str]:
     return names
 
 
-def chosen(copy: Path, pure: list[str], seed: int, count: int) -> list[Mutant]:
-    """Return mutants at random, the same for the same seed and sources."""
-    every = [
+def every(copy: Path, pure: list[str]) -> list[Mutant]:
+    """Return all mutants of some files."""
+    return [
         mutant
         for path in pure
         for mutant in mutants(path, (copy / path).read_text(encoding="utf-8"))
     ]
-    print(f"{len(every)} mutants in {len(pure)} files, seed {seed}")
-    return random.Random(seed).sample(every, min(count, len(every)))  # noqa: S311  no secret
+
+
+def chosen(copy: Path, pure: list[str], seed: int, count: int) -> list[Mutant]:
+    """Return mutants at random, the same for the same seed and sources."""
+    there = every(copy, pure)
+    print(f"{len(there)} mutants in {len(pure)} files, seed {seed}")
+    return random.Random(seed).sample(there, min(count, len(there)))  # noqa: S311  no secret
+
+
+def survived(copy: Path, pure: list[str], seeds: list[int]) -> list[Mutant]:
+    """Return the mutants that survived, or were not decided, when these seeds were tried."""
+    kept = [
+        json.loads(line)
+        for seed in seeds
+        for line in (VAR / f"verdicts-{seed}.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    again = {
+        one["diff"] for one in kept if one["verdict"] in (Verdict.SURVIVED, Verdict.UNDECIDED)
+    }
+    return [mutant for mutant in every(copy, pure) if mutant.change() in again]
 
 
 def where_kept(copy: Path, names: list[str], pure: list[str]) -> dict[str, Path]:
-    """Return where it is kept what the tests of a file reach; it holds for these very sources."""
-    tests = tests_about(copy, names, pure)
-    shared = [
-        name
-        for name in names
-        if name.endswith(".py")
-        if not name.startswith(("tests/unit/test_", "tests/mutants/"))
-    ]
-    sources = digest(copy, shared)
+    """Return where it is kept what the tests of a file reach; it holds for what they import."""
     VAR.mkdir(parents=True, exist_ok=True)
     return {
-        name: VAR / f"{Path(name).stem}-{sources}-{digest(copy, [name])}.json" for name in tests
+        name: VAR
+        / f"{Path(name).stem}-{digest(copy, [name, *sources_of(copy, name, names)])}.json"
+        for name in tests_about(copy, names, pure)
     }
 
 
@@ -123,14 +135,20 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=10000)
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--only", default="", help="part of the path of the files")
+    parser.add_argument(
+        "--again", type=int, nargs="+", help="seeds that were tried: only what survived of them"
+    )
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="radmutants") as folder:
         copy = Path(folder) / "tree"
         copy.mkdir()
         names = copied(ROOT, copy)
         pure = pure_files(copy)
-        wanted = chosen(
-            copy, [path for path in pure if asked.only in path], asked.seed, asked.mutants
+        of = [path for path in pure if asked.only in path]
+        wanted = (
+            survived(copy, of, asked.again)
+            if asked.again
+            else chosen(copy, of, asked.seed, asked.mutants)
         )
         kept = where_kept(copy, names, sorted({mutant.path for mutant in wanted}))
         campaign = Campaign(copy, pure, wanted, kept, asked.jobs, asked.minutes, _note)

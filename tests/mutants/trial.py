@@ -12,7 +12,7 @@ import importlib.util
 import os
 import signal
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -85,9 +85,13 @@ def tried_quickly(
         0 if all passed, or the mutant does not fit into the functions that are there.
     """
     path = copy / mutant.path
-    text = mutant.applied(path.read_text(encoding="utf-8"))
+    source = path.read_text(encoding="utf-8")
     try:
-        _change_functions(str(path), compile(text, path, "exec"))
+        _change_functions(
+            str(path),
+            _by_name(compile(source, path, "exec")),
+            _by_name(compile(mutant.applied(source), path, "exec")),
+        )
     except (KeyError, ValueError):  # another function, or other variables of the one around it
         return 0
     by_name = {item.nodeid: item for item in session.items}
@@ -95,14 +99,27 @@ def tried_quickly(
     return 0 if passed else int(pytest.ExitCode.TESTS_FAILED)
 
 
-def _change_functions(path: str, changed: CodeType) -> None:
-    codes = {code.co_qualname: code for code in _codes(changed)}
+def _change_functions(
+    path: str, before: dict[str, list[CodeType]], after: dict[str, list[CodeType]]
+) -> None:
+    """Give each function of a file the code that stands in its place, also where names repeat."""
     for there in gc.get_objects():
         kind = type(there)  # isinstance would ask lazy objects of torch what they are
         if kind is FunctionType and there.__code__.co_filename == path:
-            there.__code__ = codes[there.__code__.co_qualname]
+            name = there.__code__.co_qualname  # all lambdas of a file have the same
+            if len(before[name]) != len(after[name]):
+                raise KeyError(name)
+            there.__code__ = after[name][before[name].index(there.__code__)]
         elif kind is CACHED:
             there.cache_clear()
+
+
+def _by_name(code: CodeType) -> dict[str, list[CodeType]]:
+    """Return the code of all functions by their names, in the order of their lines."""
+    found = defaultdict[str, list[CodeType]](list)
+    for one in _codes(code):
+        found[one.co_qualname].append(one)
+    return found
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -1,12 +1,15 @@
 """`make mutants`: which changes are made, and that a change is seen where it should be."""
 
 import ast
+import importlib
 import os
 import signal
 import textwrap
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,7 +20,7 @@ from tests.mutants.mutation import Mutant, mutants
 from tests.mutants.reach import Reached
 from tests.mutants.rooms import PURE, pure_files
 from tests.mutants.run import chosen
-from tests.mutants.trial import Verdict, verdict
+from tests.mutants.trial import Verdict, tried_quickly, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -178,6 +181,13 @@ def test_the_tests_that_run_a_changed_line_are_tried_the_quickest_first(tmp_path
     assert campaign({}, tmp_path).affordable(A) == ([], 0.0)
 
 
+def test_what_is_called_at_import_alone_is_tried_like_what_runs_there(tmp_path: Path) -> None:
+    """No test runs its lines; those of the file notice what came of it."""
+    reached = {"other": Reached(0.2, {"a.py": [9]}), "elsewhere": Reached(0.1, {"b.py": [5]})}
+
+    assert campaign(reached, tmp_path).tests_of(A) == ["other"]
+
+
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
@@ -217,3 +227,21 @@ def test_children_end_with_their_status_or_at_their_limit(tmp_path: Path) -> Non
     assert dict(children.run(jobs())) == {0: 0, 1: 1, 2: 2, 3: -signal.SIGXCPU}
     assert dict(children.run(iter([Job(9, printing, 60)]))) == {9: 70}
     assert children.printed(9) == "seen"
+
+
+def test_of_two_lambdas_one_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have one name; to change both would be noticed where one is not."""
+    path = tmp_path / "two_lambdas.py"
+    path.write_text("LESS = lambda a, b: a < b\nMORE = lambda a, b: a > b\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    two = importlib.import_module("two_lambdas")
+    mutant = next(
+        one
+        for one in mutants(path.name, path.read_text(encoding="utf-8"))
+        if "(a <= b)" in one.new
+    )
+    session: Any = SimpleNamespace(items=[], testsfailed=0)
+
+    assert tried_quickly(session, tmp_path, mutant, []) == 0
+
+    assert (two.LESS(1, 1), two.MORE(1, 1), two.MORE(2, 1)) == (True, False, True)

@@ -1,5 +1,6 @@
 """A rule that can never match is found by `radnode check`, not by the study that went nowhere."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,37 @@ def test_what_can_never_be_so_is_named_with_what_is_expected(when: str, told: st
         '(findings.plane.value == "axial") == true',
         'findings.plane.value == "axial" ? true : findings.own_output.value == "1"',
         'string(findings.plane.value) == "axial"',
+        # members of a list, and lists
+        'header.ImageType[0] == "DERIVED" && header.ImageType[2] == "AXIAL"',
+        'header.ImageType[size(header.ImageType) - 1] == "A" && header.ImageType[0] == "B"',
+        'header.ImageType.exists(k, k == "A") && header.ImageType.exists(k, k == "B")',
+        'header.ImageType == ["A", "B"] || header.SeriesDescription == ["A", "B"]',
+        'findings.coverage.value == ["liver", header.BodyPartExamined]',
+        "[1].map(x, x) == [5] || header.ImageType.map(x, x) == 5",
+        "header.ImageType == header.SeriesDescription",
+        'header.SeriesDescription.exists(x, x == "a")',
+        "header.Rows[0] == 1",
+        # what is said of one side of || or of its opposite
+        '(header.Modality == "CT" || header.Rows == 5) && header.Modality == "MR"',
+        '!(header.Modality == "CT") && header.Modality == "MR"',
+        '(header.Modality == "CT") == false && header.Modality == "MR"',
+        'header.Modality != "CT" && header.Modality == "MR"',
+        'header.Modality == header.ProtocolName && header.Modality == "CT"',
+        'findings.plane.value == null && findings.plane.value == "axial"',
+        'header.Modality + "x" == "CTx" && header.Modality + "y" == "CTy"',
+        "header.Rows == 0x10u && header.Rows == 16",
+        '1 + 1 == 2 && "a" == "a"',
+        # kinds that nobody knows, or that have no bounds
+        "(true ? header.Rows : header.Columns) == 5",
+        "true ? header.Rows : header.Columns",
+        'true ? true : "x"',
+        "findings.sequence.probability + 1.0 > 1.5",
+        'findings.plane.value + "x" == "axialx"',
+        'b"x" == "y" || findings.plane.value == b"y"',
+        'header.Modality.contains("a", "b")',
+        'header.AccessionNumber == "a text of more than sixteen characters"',
+        "true == true || true != false",
+        """findings.plane.value == \'\'\'axial\'\'\'""",
     ],
 )
 def test_what_can_be_so_is_left_alone(when: str) -> None:
@@ -210,7 +242,7 @@ def test_the_reference_is_what_the_code_says() -> None:
         ),
         (
             "header.ImageType[0] == header.Rows",
-            "header.Rows is a number, header.ImageType is a text: they are not compared",
+            "header.Rows is a number, header.ImageType[0] is a text: they are not compared",
         ),
         ("header.Rows in header.ImageType", "header.ImageType holds texts, never a number"),
         (
@@ -239,11 +271,133 @@ def test_the_reference_is_what_the_code_says() -> None:
             'header.Modality == "CT" && header.Modality == "MR" && header.Modality == "CT"',
             "header.Modality is never 'CT' and 'MR' at once; write ||",
         ),
+        # what holds on one side of an && holds beside the other, however they are nested
+        (
+            '(header.Modality == "CT" && has(header.KVP)) && header.Modality == "MR"',
+            "header.Modality is never 'CT' and 'MR' at once; write ||",
+        ),
+        (
+            'header.Modality == "CT" && (header.Rows == 5 && (header.Modality == "MR"))',
+            "header.Modality is never 'CT' and 'MR' at once; write ||",
+        ),
+        (
+            "6 == header.Rows && header.Rows == 5",
+            "header.Rows is never 5.0 and 6.0 at once; write ||",
+        ),
+        (
+            'header.ImageType[0] == "A" && header.ImageType[0] == "B"',
+            "header.ImageType[0] is never 'A' and 'B' at once; write ||",
+        ),
+        # lists
+        ('1 in "abc"', "in a text that is written out, which is no list; write [...]"),
+        ("1 in true", "in true or false that is written out, which is no list; write [...]"),
+        ("true in header.ImageType", "header.ImageType holds texts, never true or false"),
+        ("header.Rows == [5]", "header.Rows is a number, no list; write: in [...]"),
+        (
+            'findings.plane.value == ["axial"]',
+            "findings.plane.value is a text, no list; write: in [...]",
+        ),
+        (
+            'header.ImageType + header.ImageType == "A"',
+            "a list of texts that is written out is a list and never equals 'A'",
+        ),
+        (
+            "findings.coverage.value == findings.plane.value",
+            "findings.plane.value is a text, findings.coverage.value is a list of texts: "
+            "they are not compared",
+        ),
+        (
+            "header.ImageType.filter(x, true)",
+            "header.ImageType is a list of texts, not true or false",
+        ),
+        ("header.ImageType.all(x, x)", "header.ImageType is a text, not true or false"),
+        (
+            'findings.plane.value.exists(x, x == "a")',
+            "findings.plane.value is a text, no list for exists",
+        ),
+        (
+            "true.exists(x, true)",
+            "true or false that is written out is true or false, no list for exists",
+        ),
+        # members
+        ("header.Rows.x == 1", "header.Rows is a number and has no 'x'"),
+        ('header.Modality["x"] == "y"', "header.Modality is a text and has no 'x'"),
+        # kinds that pass through
+        ("true ? header.Rows : header.Rows", "header.Rows is a number, not true or false"),
+        ("true || header.Modality", "header.Modality is a text, not true or false"),
+        ("header.Modality || true", "header.Modality is a text, not true or false"),
+        ('1 + header.Rows == "x"', "a number that is written out is a number and never 'x'"),
+        ('header.Rows - 1 == "x"', "a number that is written out is a number and never 'x'"),
+        (
+            'header.Modality.size() == "x"',
+            "a number that is written out is a number and never 'x'",
+        ),
+        ("size(header.Modality)", "a number that is written out is a number, not true or false"),
+        ("true == 5", "a number that is written out is a number and never True"),
+        ('false == "x"', "a text that is written out is a text and never False"),
+        ('header.Rows == """5"""', "header.Rows is a number and never '5'"),
     ],
 )
 def test_a_doubt_is_one_sentence_that_says_found_and_expected(when: str, told: str) -> None:
     """Word for word: an administrator has nothing else to go by."""
     assert doubted(when) == f"rule 'rule': {told}"
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ('findings.coverage.value == ["Leber"]', "'Leber'; expected 'brain', .*perhaps 'liver'"),
+        ('["Leber"] != findings.coverage.value', "'Leber'; expected 'brain', .*perhaps 'liver'"),
+        ('findings.plane.value == ["Axial"]', "no list; .*\n.*is never 'Axial'"),
+        ('header.Rows == ["5"]', "no list; .*\n.*header.Rows is a number and never '5'"),
+    ],
+)
+def test_each_member_of_a_list_that_is_written_out_is_looked_at(when: str, told: str) -> None:
+    """Whichever side it stands on."""
+    assert re.search(told, doubted(when))
+
+
+@pytest.mark.parametrize(
+    ("actions", "told"),
+    [
+        ({"urgent": True, "deliver": ("PACS",)}, ""),
+        ({"urgent": True, "deliver": (), "segment": ("liver",), "results_to": ("PACS",)}, ""),
+        ({"deliver": (), "stop": True}, ""),
+        ({"deliver": (), "segment": ("liver",)}, ""),
+        (
+            {"deliver": (), "results_to": ("PACS",)},
+            "it has results_to, but no rule has segment, so that there are no results",
+        ),
+        (
+            {"deliver": (), "urgent": True},
+            "it is urgent and sends nothing; expected destinations in deliver or results_to",
+        ),
+        ({"deliver": ()}, "it does nothing; expected deliver, segment, results_to or stop"),
+    ],
+)
+def test_an_action_that_leads_nowhere_is_told_in_one_sentence(
+    actions: dict[str, object], told: str
+) -> None:
+    """One rule alone: what is wrong with it, and nothing else."""
+    found = doubts(compile_rules([rule("has(header.KVP)", **actions)]))
+
+    assert found == ([f"rule 'rule': {told}"] if told else [])
+
+
+def test_every_rule_behind_one_that_always_stops_is_named() -> None:
+    """Those before it are reached; so are those behind one that stops now and then."""
+    table = [
+        rule("true", "first"),
+        rule("has(header.KVP)", "sometimes", stop=True),
+        rule(" true ", "always", stop=True),
+        rule("true", "late"),
+        rule("true", "later", stop=True),
+    ]
+
+    assert doubts(compile_rules(table)) == [
+        f"rule {name!r}: it is never reached, for 'always' always stops"
+        for name in ("late", "later")
+    ]
 
 
 @pytest.mark.parametrize(
