@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -376,7 +377,7 @@ def test_each_member_of_a_list_that_is_written_out_is_looked_at(when: str, told:
     ],
 )
 def test_an_action_that_leads_nowhere_is_told_in_one_sentence(
-    actions: dict[str, object], told: str
+    actions: dict[str, Any], told: str
 ) -> None:
     """One rule alone: what is wrong with it, and nothing else."""
     found = doubts(compile_rules([rule("has(header.KVP)", **actions)]))
