@@ -13,6 +13,7 @@ from node.errors import InvalidInstanceError, StoreError
 from node.model.records import StoredInstance
 from node.model.states import Origin, Recorded
 from node.receive.header import Found, identify
+from node.receive.negotiation import is_stored
 from node.receive.spool import Spool
 from node.receive.statuses import StoreStatus
 from node.receive.tally import AssociationTally
@@ -105,6 +106,14 @@ class Reception:
                 because="command and data set name different SOP classes or instances",
             )
             return StoreStatus.DATA_SET_DOES_NOT_MATCH
+        if not is_stored(identity.sop_class_uid):  # sent on the context of a service, or another's
+            log.warning(
+                "instance refused",
+                calling_ae=arrival.calling_ae,
+                instance=identity.sop_instance_uid,
+                because=f"SOP class {identity.sop_class_uid} is not stored",
+            )
+            return StoreStatus.NO_SUCH_CLASS
         if (found.transfer_syntax, found.start) == (content.transfer_syntax, 0):
             return StoreStatus.SUCCESS
         log.warning(

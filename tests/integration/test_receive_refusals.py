@@ -52,6 +52,21 @@ def test_what_cannot_be_understood_is_refused(
     assoc.release()
 
 
+@pytest.mark.parametrize("sop_class", ["1.2.840.10008.1.20.1", "1.2.840.10008.1.1"])
+def test_an_object_of_a_service_is_not_stored(node: Node, sop_class: str) -> None:
+    """Its context is accepted for another operation: no archive would take such an object."""
+    assoc = node.associate(CTImageStorage, "1.2.840.10008.1.20.1")
+    ds = ct_slice(1)
+    ds.SOPClassUID = sop_class
+
+    status = send_bytes(assoc, sop_class, str(ds.SOPInstanceUID), encoded(ds))
+
+    assert status == StoreStatus.NO_SUCH_CLASS
+    assert node.stored() == []
+    assert send(assoc, ct_slice(2)) == StoreStatus.SUCCESS
+    assoc.release()
+
+
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"])
 @pytest.mark.parametrize("uid", ["../../x", "1.2/../../x", "", "1..2", "1." * 40 + "1"])
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
