@@ -423,6 +423,42 @@ def test_one_organ_of_the_abdomen_may_be_scanned_alone() -> None:
     assert covered(30, SeriesDescription="ABDOMEN").coverage.value == LKI
 
 
+def places(**named: str) -> Rules:
+    """Return rules that find each of these words, and what it names in BodyPartExamined."""
+    rows = [
+        rule(id=word, head="coverage", value=value, words=rf"\b{word}\b")
+        for word, value in named.items()
+    ]
+    return Rules(tuple(rows), (), {**RULES.trust, "coverage": {"SeriesDescription": 4.5}})
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "regions"),
+    [
+        ("spine", "", {}),
+        ("spine knee", "", {}),
+        ("knee spine", "", {}),
+        ("knee", "elsewhere", {"liver": 1 - sure(4.5), "lung": 1 - sure(4.5)}),
+        ("spine liver", "liver", {"liver": sure(4.5), "lung": 1 - sure(4.5)}),
+        ("knee liver", "liver", {"liver": sure(4.5), "lung": 1 - sure(4.5)}),
+    ],
+)
+def test_beside_what_cannot_be_told_only_a_region_counts(
+    text: str, value: str, regions: dict[str, float]
+) -> None:
+    """A spine and a knee may show a kidney; a spine and a liver show the liver."""
+    facts = HeaderFacts("CT", {"SeriesDescription": text})
+
+    labels = judge(facts, places(spine="untold", knee="elsewhere", liver="liver"))
+
+    assert labels.coverage.value == value
+    assert {name: labels.regions[name] for name in regions} == pytest.approx(regions)
+    assert bool(labels.regions) is bool(regions)
+    assert [one.value for one in labels.coverage.evidence] == [value or "untold"]
+    assert sorted(labels.coverage.evidence[0].found.split(", ")) == sorted(text.split())
+    assert sorted(labels.coverage.evidence[0].rule.split(" + ")) == sorted(text.split())
+
+
 def test_regions_are_listed_from_head_to_foot() -> None:
     """Whatever the order in which they were named."""
     assert in_order(["pelvis", "brain", "lung"]) == "brain;lung;pelvis"

@@ -364,3 +364,81 @@ def test_header_facts_of_the_request_and_of_age() -> None:
         header.PatientAge = "old"
     assert header_facts(header)["AccessionNumber"] == "A2"
     assert "PatientAge" not in header_facts(header)
+
+
+@pytest.mark.parametrize(
+    ("when", "matches"),
+    [
+        # null is what is absent, and nothing else; two that are absent are not alike
+        ("header.EchoTime == null", True),
+        ("null == header.EchoTime", True),
+        ("null == null", True),
+        ("header.Rows == null", False),
+        ("null == header.Rows", False),
+        ("header.Rows != null", True),
+        ("header.EchoTime == header.KVP", False),
+        ("header.EchoTime == 5", False),
+        ("5 == header.EchoTime", False),
+        # numbers of any kind are compared as numbers, also within lists
+        ("512 == header.Rows", True),
+        ("header.Rows == 512u", True),
+        ("1u == 1", True),
+        ("1 == 1.5", False),
+        ('header.Rows in ["a", 512]', True),
+        ("512 in [header.Rows]", True),
+        ("header.Rows in [1, 2]", False),
+        ("[1, 512].exists(x, x == header.Rows)", True),
+        ("header.Rows <= 512 && header.Rows >= 512", True),
+        ("header.Rows < 512 || header.Rows > 512 || header.Rows >= 512.5", False),
+        # methods
+        ('header.Modality.contains("T") && header.Modality.endsWith("T")', True),
+        ('header.Modality.startsWith("T") || header.Modality.matches("^T")', False),
+        ("header.Modality.contains(header.EchoTime)", False),
+        ("header.EchoTime.contains(header.Modality)", False),
+        # presence: of a finding one member is enough
+        ('"sequence" in findings && has(findings.plane)', True),
+        ('"contrast" in findings || has(findings.contrast)', False),
+        ("header.Modality in header", False),
+        # what nobody found
+        ("size(findings.coverage_unknown.value) == 0", True),
+        ("findings.disagreement.probability == 1.0", True),
+        ("findings.own_output.probability == 1.0", True),
+    ],
+)
+def test_what_a_comparison_says_of_null_of_numbers_and_of_absence(
+    when: str, matches: bool
+) -> None:
+    """From either side, and never by failing."""
+    decision = decide([_rule(when)], FACTS)
+
+    assert decision.failed == {}
+    assert (decision.matched == ("rule",)) is matches
+
+
+def test_a_coverage_that_is_unknown_is_an_empty_list() -> None:
+    """Of no length, with no members."""
+    facts = Facts({"coverage": {"value": None, "probability": 0.2}})
+    when = "size(findings.coverage.value) == 0 && !findings.coverage.value.exists(r, true)"
+
+    decision = decide([_rule(when)], facts)
+
+    assert (decision.failed, decision.matched) == ({}, ("rule",))
+
+
+@pytest.mark.parametrize(
+    ("when", "reason"),
+    [
+        ("header.EchoTime + 1 > 2", "an operator does not take what is absent and IntType"),
+        ('header.Rows + "a" == "b"', "an operator does not take DoubleType and StringType"),
+        (
+            "header.Modality.contains(header.Modality + 1)",
+            "an operator does not take StringType and IntType",
+        ),
+        ('findings[header.Modality].value == "x"', "no such key"),
+        ("header.ImageType.x == 1", "a value that is not a map has no members"),
+        ("header.Rows", "the condition is not true or false but DoubleType"),
+    ],
+)
+def test_why_a_condition_failed_is_told_word_for_word(when: str, reason: str) -> None:
+    """The kinds of the values, none of the values."""
+    assert decide([_rule(when)], FACTS).failed == {"rule": reason}

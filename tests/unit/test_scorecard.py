@@ -193,3 +193,62 @@ def test_masks_are_compared_on_the_scans_own_grid() -> None:
     assert found.hd95_mm == pytest.approx(5.0)
     assert found.error_ml == 0
     assert found.truth_ml == pytest.approx(125 * 5 / 1000)
+
+
+def test_what_is_not_known_of_a_scan_is_not_judged() -> None:
+    """A head by the scans whose truth in it is known, and that were asked."""
+    one = FOUND[0]
+    rows = [
+        one,
+        replace(one, scan=replace(one.scan, plane=None)),
+        replace(one, scan=replace(one.scan, contrast=None)),
+        replace(one, scan=replace(one.scan, coverage_whole=False)),
+        replace(one, prediction=replace(one.prediction, plane={})),
+    ]
+
+    judged = {line.name: line.judged for line in scorecard(rows)}
+
+    assert (judged["plane"], judged["axial"], judged["contrast"]) == (3, 3, 4)
+    assert judged["coverage exact"] == judged["liver"] == 4
+    assert "sequence" not in judged  # of a CT it is given
+    assert "coronal" not in judged  # nobody has it or said it
+    assert scorecard([]) == []
+    nothing = replace(one, scan=replace(one.scan, plane=None, contrast=None, coverage_whole=False))
+    assert scorecard([nothing]) == []
+
+
+def test_half_is_not_enough_for_a_yes() -> None:
+    """A probability of exactly a half says no, of an agent and of a region."""
+    one = FOUND[0]
+    even = replace(
+        one.prediction,
+        contrast={Contrast.CONTRAST: 0.5, Contrast.NONCONTRAST: 0.5},
+        coverage=dict.fromkeys(Region, 0.5),
+    )
+
+    lines = {line.name: line for line in scorecard([replace(one, prediction=even)])}
+
+    assert lines["contrast"].accuracy == 0
+    assert (lines["liver"].accuracy, lines["brain"].accuracy) == (0, 1)
+    assert lines["coverage exact"].accuracy == 0
+
+
+def test_a_bin_has_its_upper_end_and_not_its_lower() -> None:
+    """Each answer is in one bin; the mean is weighed by how many there are."""
+    one = FOUND[0]
+    sure = [(0.5, True), (0.5, False), (0.51, True), (1.0, True), (0.1, False)]
+    judged = [HeadVerdict("plane", "axial", "axial" if right else "x", p) for p, right in sure]
+    region = HeadVerdict("liver", "1", "1", 0.9)
+
+    error, bins = calibration([replace(one, verdicts=[*judged, region])])
+
+    assert bins == [
+        (pytest.approx(0.1), 0.0, 1),
+        (0.5, 0.5, 2),
+        (pytest.approx(0.51), 1.0, 1),
+        (1.0, 1.0, 1),
+    ]
+    assert error == pytest.approx((0.1 * 1 + 0.0 * 2 + 0.49 * 1 + 0.0 * 1) / 5)
+    error, bins = calibration([])
+    assert np.isnan(error)
+    assert bins == []

@@ -91,3 +91,85 @@ def test_a_gradient_that_is_wrong_is_seen(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(arithmetic, "weight_gradient", wrong)
 
     assert not arithmetic.bf16_gradients_sound()
+
+
+@pytest.mark.parametrize(("factor", "sound"), [(1.04, True), (0.96, True), (1.06, False)])
+def test_a_gradient_may_be_wrong_by_a_twentieth(
+    factor: float, sound: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its length; rounding to 8 bits makes less than a hundredth."""
+    exact = torch.tensor([3.0, -4.0])
+    monkeypatch.setattr(
+        arithmetic, "weight_gradient", lambda *told: exact * (factor if told[2] else 1.0)
+    )
+
+    assert arithmetic.bf16_gradients_sound() is sound
+
+
+def test_one_unsound_depth_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every depth that the encoder's deeper blocks see is tried, and NaN is no agreement."""
+    seen = []
+
+    def gradient(_: torch.nn.Conv3d, stack: torch.Tensor, half: bool) -> torch.Tensor:
+        seen.append((stack.shape[2], half))
+        return torch.tensor([float("nan") if half and stack.shape[2] == 6 else 1.0])
+
+    monkeypatch.setattr(arithmetic, "weight_gradient", gradient)
+
+    assert not arithmetic.bf16_gradients_sound((3, 6, 8))
+    assert seen == [(3, False), (3, True), (6, False), (6, True)]
+    assert arithmetic.bf16_gradients_sound((3, 8))
+
+
+def test_the_least_of_a_few_times_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What else runs makes a step slower, never faster."""
+    clock = iter([0.0, 5.0, 10.0, 11.5, 20.0, 23.0])
+    halves = []
+    monkeypatch.setattr(arithmetic.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(arithmetic, "weight_gradient", lambda *told: halves.append(told[2]))
+
+    assert arithmetic.convolution_seconds("bf16") == 1.5
+    assert halves == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("gpu", "own", "mkldnn", "precision", "because"),
+    [
+        (True, True, True, "bf16", "this GPU computes it itself"),
+        (True, False, True, "f32", "this GPU has no bf16 of its own"),
+        (False, False, False, "f32", "torch has no oneDNN here"),
+        (False, False, True, "f32", "this processor has no bf16 of its own"),
+    ],
+)
+def test_the_machine_is_asked_before_anything_is_measured(
+    gpu: bool, own: bool, mkldnn: bool, precision: str, because: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A GPU that imitates bf16 does so slowly."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: own or including_emulation,
+    )
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: mkldnn)
+    monkeypatch.setattr(arithmetic, "best_precision", lambda: "f32")
+    monkeypatch.setattr(arithmetic, "bf16_gradients_sound", never)
+
+    found = arithmetic.of_this_machine.__wrapped__()
+
+    assert (found.precision, found.because) == (precision, because)
+    assert found.half is (precision == "bf16")
+
+
+@pytest.mark.parametrize(("here", "agreed"), [("f32", 1.0), ("bf16", 0.0)])
+def test_a_rank_that_measured_otherwise_gives_in(
+    here: TrainedPrecision, agreed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In either direction, and says why."""
+    monkeypatch.setattr(arithmetic, "of_this_machine", lambda: Arithmetic(here, "measured"))
+    monkeypatch.setattr(ranks, "agreed", lambda _: agreed)
+
+    found = arithmetic.settled("")
+
+    assert found == Arithmetic("bf16" if here == "f32" else "f32", "rank 0 measured so")
