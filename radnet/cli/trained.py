@@ -54,9 +54,14 @@ def _came(out: Path, record: Mapping[str, Any]) -> str:
     skipped = record["skipped"]
     left = f", {skipped:,} of them skipped (a gradient was no number)" if skipped else ""
     computed = record["arithmetic"]
+    kept = record.get("kept_step")
+    chosen = (
+        f" Kept are the weights of step {kept:,}, the best on development scans." if kept else ""
+    )
     return escape(
         f"{out}: {_counted(record['steps'], 'step')}{left} in {computed['precision']} "
-        f"({computed['because']}); {told}.{_little(record['steps'] - record['skipped'])}"
+        f"({computed['because']}); {told}.{chosen}"
+        f"{_little(record['steps'] - record['skipped'])}"
     )
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -45,11 +45,27 @@ class Learned:
         Digests of voxels and of patients.
     untold
         Weights that they began from and whose scans nobody told.
+    chosen_by
+        Digests of voxels and of patients that were not learned from, but by which these weights
+        were chosen among others.
     """
 
     scans: frozenset[str] = frozenset()
     patients: frozenset[str] = frozenset()
     untold: tuple[str, ...] = ()
+    chosen_by: frozenset[str] = frozenset()
+
+    def learned(self, content: str, patient: str) -> str:
+        """Return how the weights learned from a scan, '' if they did not.
+
+        Parameters
+        ----------
+        content, patient
+            Its digests; '' where they are not known.
+        """
+        if content in self.scans:
+            return "learned from these very voxels"
+        return "learned from its patient" if patient in self.patients else ""
 
     def why(self, content: str, patient: str) -> str:
         """Return why a scan is no stranger to the weights, '' if it is one.
@@ -59,18 +75,25 @@ class Learned:
         content, patient
             Its digests; '' where they are not known.
         """
-        if content in self.scans:
-            return "from these very voxels"
-        return "from its patient" if patient in self.patients else ""
+        if how := self.learned(content, patient):
+            return how
+        if content in self.chosen_by:
+            return "was chosen by these very voxels"
+        return "was chosen by its patient" if patient in self.chosen_by else ""
 
     def beside(self, scans: Iterable[Known]) -> "Learned":
         """Return what is learned from with more scans."""
         more = list(scans)
-        return Learned(
-            self.scans | {one.content for one in more if one.content},
-            self.patients | {one.patient for one in more if one.patient},
-            self.untold,
+        return replace(
+            self,
+            scans=self.scans | {one.content for one in more if one.content},
+            patients=self.patients | {one.patient for one in more if one.patient},
         )
+
+    def choosing_by(self, scans: Iterable[Known]) -> "Learned":
+        """Return what is learned from where the weights are chosen by other scans."""
+        digests = {digest for one in scans for digest in (one.content, one.patient) if digest}
+        return replace(self, chosen_by=self.chosen_by | digests)
 
     def text(self) -> str:
         """Return the list as it is kept."""
@@ -79,6 +102,8 @@ class Learned:
             "patients": sorted(self.patients),
             "untold": list(self.untold),
         }
+        if self.chosen_by:  # lists of weights that were not chosen are as they always were
+            told["chosen_by"] = sorted(self.chosen_by)
         return json.dumps(told, indent=0) + "\n"
 
     def digest(self) -> str:
@@ -136,7 +161,10 @@ def learned_by(weights: Path, record: Mapping[str, Any]) -> Learned | None:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         found = Learned(
-            frozenset(told["scans"]), frozenset(told["patients"]), tuple(told["untold"])
+            frozenset(told["scans"]),
+            frozenset(told["patients"]),
+            tuple(told["untold"]),
+            frozenset(told.get("chosen_by", ())),
         )
     except (ValueError, KeyError, TypeError):
         return None

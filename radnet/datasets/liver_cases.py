@@ -200,7 +200,7 @@ def case_of_files(name: str, ct: Path, mask: Path) -> Case:
 def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:
     """Return the CTs of `roles` whose liver is known: pairs, drawn masks, scans without any.
 
-    What is `test only` is never among them.
+    What is `test only` is never among them, and nothing is judged by a mask that we drew.
     """
     cases = []
     for scan in read_manifest(folder):
@@ -209,7 +209,7 @@ def real_cases(folder: Path, roles: frozenset[str]) -> list[Case]:
         drawn = DRAWN / f"{scan.name}.nii.gz"
         if scan.kind == "liver pair":
             cases.append(pair_case(folder, scan))
-        elif drawn.is_file():
+        elif drawn.is_file() and scan.role == "train":
             with resources.as_file(drawn) as path:
                 case = drawn_case(scan.name, read_scan(folder, scan), path)
             cases.append(replace(case, patient=patient_of(scan, files(folder, scan))))

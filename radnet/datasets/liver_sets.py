@@ -54,6 +54,12 @@ def _sides(data: Path, roles: frozenset[str]) -> tuple[list[Case], list[Case]]:
     return lits_sides(data)
 
 
+def development(sets: Sequence[Path]) -> list[Case]:
+    """Return the cases of the role ``development`` of folders with MANIFEST.csv."""
+    folders = [one for one in sets if (one / "MANIFEST.csv").is_file()]
+    return [case for one in folders for case in real_cases(one, frozenset({"development"}))]
+
+
 def lits_sides(data: Path) -> tuple[list[Case], list[Case]]:
     """Return the cases of a folder in LiTS layout to learn from, and those held out.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from radnet.datasets.learned import voxel_digest
 from radnet.datasets.masks import mask_beside
 from radnet.datasets.patients import patient_of
-from radnet.datasets.scans import Scan, files, read_manifest, read_scan
+from radnet.datasets.scans import Role, Scan, files, read_manifest, read_scan
 from radnet.datasets.seen_by_eye import UNKNOWN, Seen, covered, read_seen
 from radnet.inference.preparation import (
     CELL_SLICES,
@@ -169,8 +169,8 @@ def real_sample(folder: Path, scan: Scan, seen: Seen | None = None) -> Sample:
     )
 
 
-def real_samples(folders: Iterable[Path]) -> list[Sample]:
-    """Return every real scan that may be trained on.
+def real_samples(folders: Iterable[Path], role: Role = "train") -> list[Sample]:
+    """Return every real scan that may be trained on, or those of another role.
 
     Those that were stored as grey levels of one window are too, where a person looked at them:
     augmentation shows other CTs through such a window, so that it tells nothing.
@@ -180,7 +180,7 @@ def real_samples(folders: Iterable[Path]) -> list[Sample]:
         real_sample(folder, scan, seen.get(scan.name))
         for folder in folders
         for scan in read_manifest(folder)
-        if scan.role == "train" and (not scan.windowed or scan.name in seen)
+        if scan.role == role and (not scan.windowed or scan.name in seen)
     ]
 
 

@@ -16,7 +16,8 @@ coverage   regions, by semicolons; ``elsewhere``: the scan shows none of the nin
 note       free text; tells of the agent where `contrast` is empty
 source     who published it, under which `licence`
 use        ``train``; ``test``: left out, but of a liver with ``--every-scan``; ``test only``:
-           always
+           always; ``development``: never learned from and never reported on, for trainings keep
+           the weights that do best on it
 values*    ``windowed``: grey levels of one window, no Hounsfield units
 liver*     ``none``: no liver in view; ``unfit``: the liver network does not learn from it
 patient*   the same word for all scans of one patient; else DICOM says it, and of other files
@@ -51,7 +52,8 @@ NOTED: Final = {
 }  # what the manifest's note tells of a scan whose column `contrast` is empty
 
 Kind = Literal["dicom", "liver pair", "nifti"]
-Use = Literal["train", "test", "test only"]
+Use = Literal["train", "development", "test", "test only"]
+Role = Literal["train", "development", "test"]
 Values = Literal["", "windowed"]
 Liver = Literal["", "none", "unfit"]
 Word = TypeVar("Word", bound=str)
@@ -71,7 +73,7 @@ class Scan:
     coverage_whole: bool  # False: the regions named are seen, of the others little is known
     source: str
     licence: str
-    role: Literal["train", "test"]
+    role: Role
     test_only: bool = False  # never to be learned from, whatever is asked for
     windowed: bool = False  # grey levels of one window: they tell little of Hounsfield units
     liver: Liver = ""
@@ -114,6 +116,7 @@ def scan_of(row: dict[str, str]) -> Scan:
         If a cell holds a word that its column does not know.
     """
     use: Use = _word(row, "use", get_args(Use))
+    role: Role = "test" if use == "test only" else use
     kind: Kind = _word(row, "kind", get_args(Kind))
     values: Values = _word(row, "values", get_args(Values))
     parts = {part for part in row["coverage"].split(";") if part}
@@ -129,7 +132,7 @@ def scan_of(row: dict[str, str]) -> Scan:
             bool(parts) and kind != "liver pair",
             row["source"],
             row["licence"],
-            "train" if use == "train" else "test",
+            role,
             use == "test only",
             values == "windowed",
             _word(row, "liver", get_args(Liver)),

@@ -51,6 +51,26 @@ def patients_of(names: Sequence[str]) -> Patients:
     return Patients(np.array(found, np.int64), len(numbers))
 
 
+def patient_mean(values: Sequence[float], names: Sequence[str]) -> float:
+    """Return the mean over patients of the mean over each one's scans.
+
+    Parameters
+    ----------
+    values
+        One of each scan; at least one.
+    names
+        The patient of each scan, as of `patients_of`.
+
+    Returns
+    -------
+    float
+    """
+    whose = patients_of(names)
+    scans = np.bincount(whose.of, minlength=whose.count)
+    sums = np.bincount(whose.of, np.asarray(values, np.float64), minlength=whose.count)
+    return float((sums / scans).mean())
+
+
 def interval(right: Right, patients: Patients, seed: int = 0) -> tuple[float, float]:
     """Return the 95 % interval of a share, by bootstrap over patients.
 

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from radnet.datasets.liver_cases import Case
 from radnet.datasets.liver_patches import Patches, patch
+from radnet.evaluation.intervals import patient_mean
 from radnet.inference.preparation import LIVER_SPACING_MM, Array
 from radnet.inference.segmenter import window_probability
 from radnet.network.decoder import LiverNet
@@ -132,6 +133,25 @@ def glance(net: LiverNet | LiverNet2020, seen: Patches) -> float:
     said = torch.cat([net(one[None].to(device)).cpu() > 0 for one in seen.stack])
     known = seen.known > 0.5
     return dice((said & known).numpy(), ((seen.liver > 0.5) & known).numpy())
+
+
+def cost(watched: Sequence[Case], net: LiverNet | LiverNet2020) -> float:
+    """Return 1 minus the mean Dice of `net` on whole cases, each patient as much as another.
+
+    Parameters
+    ----------
+    watched
+        At least one.
+    net
+        Left in ``eval()``.
+
+    Returns
+    -------
+    float
+        0 to 1.
+    """
+    found = [score(net, case).dice for case in watched]
+    return 1 - patient_mean(found, [case.patient for case in watched])
 
 
 def summary(net: LiverNet | LiverNet2020, cases: Sequence[Case]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Strangers:
         why = learned.why(content, patient) if learned else ""
         if why:
             what = "scan" if network == "classifier" else "liver"
-            self.excluded.append(f"{scan}: {what} not scored, the {network} learned {why}")
+            self.excluded.append(f"{scan}: {what} not scored, the {network} {why}")
         return bool(why)
 
     def remarks(self) -> list[str]:

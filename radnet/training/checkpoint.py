@@ -1,7 +1,8 @@
 """Everything a training is made of, on disk so that it goes on after kill -9."""
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -59,6 +60,9 @@ class State:
     loss: float = float("nan")  # of the last step
     first_loss: float = float("nan")  # mean over the first `FIRST` steps
     precision: str = ""  # that the steps were computed in; "": it was not kept
+    weighed: int = 0  # how often the mean was measured on development scans
+    cost: float = float("nan")  # the least that was found; nan: never measured
+    kept_step: int = 0  # where it was found
 
     def count(self, loss: float, learned: bool, seconds: float) -> None:
         """Count a step; one that was not `learned` from is skipped."""
@@ -98,6 +102,7 @@ class Training:
         self._plan = plan
         self._path = path
         self._mean = AveragedModel(net, avg_fn=_moved, use_buffers=True)
+        self._best: dict[str, Tensor] | None = None
         self.state = State()
 
     def resume(self) -> State:
@@ -124,6 +129,7 @@ class Training:
             self._net.load_state_dict(content["net"])
             self._optimizer.load_state_dict(content["optimizer"])
             self._mean.module.load_state_dict(content["mean"])
+            self._best = content.get("best")
             self.state = State(**content["state"])
             self._mean.n_averaged.fill_(self.state.step)
         except (*UNREADABLE, OSError) as error:
@@ -136,6 +142,21 @@ class Training:
         """Move the mean a little towards the weights; fast in the first steps."""
         self._mean.update_parameters(self._net)
 
+    def weigh(self, cost_of: Callable[[nn.Module], float]) -> float:
+        """Return what the mean of the last weights costs; keep it where none costs less.
+
+        Parameters
+        ----------
+        cost_of
+            Takes a network; what it returns is the better the less it is.
+        """
+        cost = cost_of(self._mean.module)
+        if math.isfinite(cost) and not self.state.cost <= cost:
+            self.state.cost, self.state.kept_step = cost, self.state.step
+            mean = self._mean.module.state_dict()
+            self._best = {name: tensor.detach().clone() for name, tensor in mean.items()}
+        return cost
+
     def save(self) -> None:
         """Write the checkpoint; the file is whole and on disk, or is the one before."""
         if self._path is None:
@@ -145,6 +166,7 @@ class Training:
             "net": self._net.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "mean": self._mean.module.state_dict(),
+            "best": self._best,
             "state": asdict(self.state),
             "plan": self._identity(),
             "sources": dict(self._plan.sources),
@@ -156,8 +178,8 @@ class Training:
         fresh.replace(self._path)
 
     def finish(self) -> None:
-        """Put the mean of the last weights into the network."""
-        self._net.load_state_dict(self._mean.module.state_dict())
+        """Put the mean of the weights into the network: the best that was found, else the last."""
+        self._net.load_state_dict(self._best or self._mean.module.state_dict())
 
     def _refuse_other_sources(self, found: Mapping[str, str]) -> None:
         """Refuse to go on with anything but what the training began with."""

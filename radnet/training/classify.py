@@ -1,6 +1,6 @@
 """Train the classifier; reads from top to bottom."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -23,12 +23,13 @@ from radnet.datasets.samples import (
     phantom_samples,
 )
 from radnet.datasets.seen_by_eye import UNKNOWN
+from radnet.evaluation.intervals import patient_mean
 from radnet.network.build import classifier_network
 from radnet.network.heads import Heads, RadNet, WithFeatures, scan_coverage, split
 from radnet.network.layout2020 import RadNet2020
 from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
 from radnet.network.weights import fill, load_weights
-from radnet.training.loop import Progress, optimise
+from radnet.training.loop import Hooks, Progress, optimise
 from radnet.training.ranks import here
 
 Batches = Callable[[int], Iterator[SampleBatch]]
@@ -108,9 +109,37 @@ def train(
     plan: ClassifierPlan,
     checkpoint: Path | None = None,
     weigh: Balance = EVEN,
+    watched: Sequence[Sample] = (),
 ) -> Iterator[Progress]:
-    """Train `net` as planned; yield after every step."""
-    return optimise(net, data, partial(batch_loss, weigh=weigh), plan, checkpoint)
+    """Train `net` as planned; yield after every step.
+
+    Parameters
+    ----------
+    watched
+        Development scans: the weights are kept that cost least on them.
+    """
+    hooks = Hooks(cost_of=partial(cost, watched) if watched else None)
+    return optimise(net, data, partial(batch_loss, weigh=weigh), plan, checkpoint, hooks)
+
+
+@torch.inference_mode()
+def cost(watched: Sequence[Sample], net: nn.Module) -> float:
+    """Return the mean loss of `net` on scans, each patient as much as another.
+
+    Parameters
+    ----------
+    watched
+        At least one.
+    net
+        Left in ``eval()``.
+
+    Returns
+    -------
+    float
+    """
+    net.eval()
+    losses = [float(batch_loss(net, collate([one]), half=False)) for one in watched]
+    return patient_mean(losses, [one.patient for one in watched])
 
 
 def predict(net: RadNet | RadNet2020, samples: Iterable[Sample]) -> tuple[Heads, SampleBatch]:

@@ -226,7 +226,7 @@ def _refuse_seen(start: Path, learned: Learned, held_out: Sequence[Case]) -> Non
     told = ", ".join(f"{name} ({why})" for name, why in seen if why)
     if told:
         raise DataError(
-            f"{start.name}: its encoder learned from held-out cases: {told}; expected strangers. "
+            f"{start.name}: its encoder is no stranger to held-out cases: {told}. "
             "Without --classifier one is trained that saw none"
         )
 

@@ -92,16 +92,19 @@ def classifier_job(request: TrainingRequest, report: Report, first: bool) -> Job
     held_out = classify.held_out_phantoms(plan) if first else []
     weigh = balance(archive.truths()) if archive else EVEN
     seen = (validation or held_out)[:GLANCE]
+    watched = [] if archive else real_samples(request.data, "development")
+    watched = not_learned(before, watched, report)
 
     def glance() -> Scores:
         return _heads(calibration.scores(*classify.predict(net, seen)))
 
     def judge() -> tuple[dict[str, Any], Scores]:
-        found = calibrated(net, held_out, validation, real)
+        found = calibrated(net, held_out, [*validation, *watched], real)
         return found, _heads(found["held_out"])
 
-    steps = classify.train(net, batches, plan, request.checkpoint, weigh)
+    steps = classify.train(net, batches, plan, request.checkpoint, weigh, watched)
     learned = before.beside(archive.series if archive else real).beside(validation)
+    learned = learned.choosing_by(watched)
     return Job(net, steps, record, glance, learned, Stage.CALIBRATING, judge)
 
 
@@ -163,8 +166,10 @@ def liver_job(request: TrainingRequest, report: Report, _first: bool) -> Job:
         judged_on = "left-out scans" if left_out else "phantoms"
         return {"held_out": found, "judged_on": judged_on}, {"Dice": found.get("dice", math.nan)}
 
-    steps = transfer.train(net, batches, plan, request.checkpoint)
-    return Job(net, steps, record, glance, before.beside(learn), Stage.SCORING, judge)
+    watched = not_learned(before, liver_sets.development(request.data), report)
+    steps = transfer.train(net, batches, plan, request.checkpoint, watched)
+    learned = before.beside(learn).choosing_by(watched)
+    return Job(net, steps, record, glance, learned, Stage.SCORING, judge)
 
 
 def begun_from(start: Path | None, *tasks: str) -> Learned:
@@ -181,10 +186,22 @@ def begun_from(start: Path | None, *tasks: str) -> Learned:
 
 def unknown_to(before: Learned, scans: Sequence[S], report: Report) -> list[S]:
     """Return the scans that are strangers to the weights to begin with; tell of the others."""
-    strange = [one for one in scans if not before.why(one.content, one.patient)]
-    if len(strange) < len(scans):
-        report(LearnedBefore(len(scans) - len(strange), len(scans)))
-    return strange
+    return _told([one for one in scans if not before.why(one.content, one.patient)], scans, report)
+
+
+def not_learned(before: Learned, scans: Sequence[S], report: Report) -> list[S]:
+    """Return the scans that the weights to begin with did not learn from; tell of the others.
+
+    Those by which they were chosen are among them: so the next weights are chosen, too.
+    """
+    kept = [one for one in scans if not before.learned(one.content, one.patient)]
+    return _told(kept, scans, report)
+
+
+def _told(kept: list[S], scans: Sequence[S], report: Report) -> list[S]:
+    if len(kept) < len(scans):
+        report(LearnedBefore(len(scans) - len(kept), len(scans)))
+    return kept
 
 
 JOBS: Final[Mapping[TrainingTask, Callable[[TrainingRequest, Report, bool], Job]]] = {

@@ -58,6 +58,8 @@ class Journal:
         self._recent.append(progress)
         if progress.step % EVERY == 0:
             self._sum_up()
+        if np.isfinite(progress.cost):
+            self._add({"step": progress.step, "cost": round(progress.cost, 5)})
 
     def scores(self, step: int, found: Mapping[str, float]) -> None:
         """Take the figures of a validation, those that are numbers."""
@@ -119,6 +121,9 @@ def draw(lines: list[dict[str, Any]], path: Path) -> None:
     losses = np.array([line["loss"] for line in lines if "loss" in line], float)  # None: nan
     top.plot(steps, losses, color="lightsteelblue", linewidth=0.8, label=f"mean of {EVERY} steps")
     top.plot(steps, _running_mean(losses), color="navy", marker=".", label="running mean")
+    costs = [(line["step"], line["cost"]) for line in lines if "cost" in line]
+    if costs:
+        top.plot(*zip(*costs, strict=True), "o", color="darkorange", label="on development scans")
     top.set(ylabel="loss")
     top.legend(loc="upper right", frameon=False)
     rates = [line["rate"] for line in lines if "loss" in line]

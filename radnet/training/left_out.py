@@ -107,7 +107,7 @@ def _answers_of(
         raise DataError(source.doubt)
     volume, patient = source.seen(), patient_of(scan, paths)
     if why := learned.why(voxel_digest(volume), patient):
-        raise DataError(f"the classifier learned {why}")
+        raise DataError(f"the classifier {why}")
     prediction = network.classify(volume, source.modality)
     if prediction.strange:
         raise DataError("strange to the network, so that its pixels have no say")

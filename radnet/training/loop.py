@@ -7,7 +7,7 @@ training that was cut off goes on from its checkpoint as if nothing had happened
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -23,6 +23,7 @@ WARM_UP: Final = 50  # steps
 POWER: Final = 0.9  # of the polynomial decay of the learning rate
 LARGEST_GRADIENT: Final = 5.0
 CHECKPOINT_S: Final = 60.0
+WEIGHED: Final = 20  # times in a training, evenly, where there are scans to choose the weights by
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,24 @@ class Progress:
     arithmetic: Arithmetic
     rate: float = 0.0  # the learning rate of the step
     first_loss: float = float("nan")  # where the loss began
+    cost: float = float("nan")  # of the mean weights on development scans, where measured now
+    kept_step: int = 0  # whose mean weights cost least so far; 0: none was measured
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What happens in a training beside its steps.
+
+    Attributes
+    ----------
+    hold
+        Called after every ``train()``: puts frozen parts back into ``eval()``.
+    cost_of
+        What a network costs on development scans: the less the better. None: there are none.
+    """
+
+    hold: Callable[[], None] = lambda: None
+    cost_of: Callable[[nn.Module], float] | None = None
 
 
 def optimise(
@@ -44,12 +63,13 @@ def optimise(
     loss_of: Callable[[nn.Module, Batch, bool], Tensor],
     plan: Plan,
     checkpoint: Path | None = None,
-    hold: Callable[[], None] = lambda: None,
+    hooks: Hooks = Hooks(),
 ) -> Iterator[Progress]:
     """Train `net` as planned; yield after every step.
 
     When it is through, `net` holds the exponential mean of its weights over the last steps, which
-    does better on strangers than the last step's.
+    does better on strangers than the last step's; with a hook `cost_of` the mean, of `WEIGHED` on
+    the way, that costs least.
 
     Parameters
     ----------
@@ -59,8 +79,8 @@ def optimise(
         The loss of a batch; the flag says whether bf16 may be used.
     checkpoint
         Written every minute and at the end of the generator; taken up if it is there.
-    hold
-        Called after every ``train()``: puts frozen parts back into ``eval()``.
+    hooks
+        What else happens on the way.
 
     Raises
     ------
@@ -75,7 +95,7 @@ def optimise(
     computed = arithmetic.settled(state.precision)
     state.precision = computed.precision
     net.train()
-    hold()
+    hooks.hold()
     model = ranks.parallel(net)
     if state.step and _share(plan, state.step, state.seconds) >= 1:  # cut off after the last step
         training.finish()
@@ -87,16 +107,20 @@ def optimise(
         while (share := ranks.agreed(_share(plan, state.step, time.monotonic() - begun))) < 1:
             torch.manual_seed(rank.seed(plan.seed) * 1_000_003 + state.step)
             net.train()
-            hold()
+            hooks.hold()
             rate = _rate(plan, state.step, share)
             loss = loss_of(model, next(data), computed.half)
             learned = _learned(net, optimizer, loss, rate)
             training.average()
             state.count(float(loss.detach()), learned, time.monotonic() - begun)
+            cost = float("nan")
+            mark = int(WEIGHED * min(1.0, _share(plan, state.step, state.seconds)))
+            if hooks.cost_of and rank.first and mark > state.weighed:
+                cost, state.weighed = training.weigh(hooks.cost_of), mark
             if rank.first and time.monotonic() - saved > CHECKPOINT_S:
                 saved = time.monotonic()
                 training.save()
-            yield _progress(state, share, computed, rate)
+            yield replace(_progress(state, share, computed, rate), cost=cost)
     finally:
         if rank.first and state.step:
             training.save()
@@ -105,7 +129,7 @@ def optimise(
 
 def _progress(state: State, share: float, computed: Arithmetic, rate: float = 0.0) -> Progress:
     told = state.loss, state.skipped, computed, rate, state.first_loss
-    return Progress(state.step, share, *told)
+    return Progress(state.step, share, *told, kept_step=state.kept_step)
 
 
 def _rate(plan: Plan, step: int, share: float) -> float:

@@ -163,4 +163,4 @@ def _recorded(progress: Progress, loss: float | None) -> dict[str, Any]:
         "loss": loss and round(loss, 4),
         "first_loss": round(first, 4) if math.isfinite(first := progress.first_loss) else None,
         "arithmetic": asdict(progress.arithmetic),
-    }
+    } | ({"kept_step": progress.kept_step} if progress.kept_step else {})

@@ -1,7 +1,8 @@
 """Train the liver network under the classifier's encoder; reads from top to bottom."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from radnet.datasets.liver_cases import Case, phantom_cases
 from radnet.datasets.liver_patches import Patches, patches
 from radnet.datasets.loading import ahead
 from radnet.errors import WeightsError
+from radnet.evaluation import liver_score
 from radnet.network.build import liver_network
 from radnet.network.decoder import LiverNet
 from radnet.network.encoder import hold_frozen
@@ -20,7 +22,7 @@ from radnet.network.layout2020 import LiverNet2020
 from radnet.network.medicalnet import MEDICALNET_SUFFIXES, fill_encoder
 from radnet.network.weights import fill, load_weights
 from radnet.network.weights_file import task_of
-from radnet.training.loop import Progress, optimise
+from radnet.training.loop import Hooks, Progress, optimise
 from radnet.training.ranks import here
 
 Batches = Callable[[int], Iterator[Patches]]
@@ -89,14 +91,25 @@ def batch_loss(net: nn.Module, batch: Patches, half: bool) -> Tensor:
 
 
 def train(
-    net: LiverNet | LiverNet2020, data: Batches, plan: LiverPlan, checkpoint: Path | None = None
+    net: LiverNet | LiverNet2020,
+    data: Batches,
+    plan: LiverPlan,
+    checkpoint: Path | None = None,
+    watched: Sequence[Case] = (),
 ) -> Iterator[Progress]:
-    """Train `net` as planned; yield after every step."""
+    """Train `net` as planned; yield after every step.
+
+    Parameters
+    ----------
+    watched
+        Development cases: the weights are kept that cost least on them.
+    """
 
     def hold() -> None:
         hold_frozen(net.encoder, plan.freeze)
 
-    return optimise(net, data, batch_loss, plan, checkpoint, hold)
+    cost_of = partial(liver_score.cost, watched) if watched else None
+    return optimise(net, data, batch_loss, plan, checkpoint, Hooks(hold, cost_of))
 
 
 def start(

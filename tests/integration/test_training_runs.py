@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from radnet.datasets.learned import learned_by
+from radnet.datasets.learned import learned_by, list_beside
 from radnet.errors import DataError, RadnetError, UsageError
 from radnet.network.presets import PRESETS
 from radnet.network.weights import load_weights
@@ -55,6 +55,8 @@ def test_a_training_reports_and_prints_nothing(
     learned = learned_by(trained.out, kept)
     assert learned
     assert len(learned.scans) == 3
+    assert "kept_step" not in kept  # no development scans: the last weights are kept
+    assert "chosen_by" not in list_beside(trained.out).read_text(encoding="utf-8")
     assert kept["held_out"] == trained.record["held_out"]
     assert trained.first
     assert not request_.checkpoint.exists()

@@ -85,7 +85,7 @@ def test_it_is_completed_anew(folder: Path, tmp_path: Path) -> None:
         ("id,colour\nb,red\n", "no column colour"),
         ("name,use\nb,test\n", "no column id"),
         ("id,use\nb\n", "another length"),
-        ("id,use\nb,never\n", "b: use 'never'; expected train, test, test only"),
+        ("id,use\nb,never\n", "b: use 'never'; expected train, development, test, test only"),
         ("id,values\nb,8bit\n", "values '8bit'; expected nothing, windowed"),
         ("id,liver\nb,no\n", "liver 'no'; expected nothing, none, unfit"),
         ("id,coverage\nb,knee\n", "b: 'knee' is not a valid Region"),

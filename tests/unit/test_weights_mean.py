@@ -1,7 +1,10 @@
 """The weights of a finished training are the mean of its last steps, and no other mean."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +12,7 @@ from torch import Tensor, nn
 
 from radnet.training import arithmetic, checkpoint
 from radnet.training.arithmetic import Arithmetic
-from radnet.training.loop import optimise
+from radnet.training.loop import WEIGHED, Hooks, optimise
 
 
 @dataclass(frozen=True)
@@ -108,3 +111,77 @@ def test_a_step_whose_gradient_is_no_number_changes_no_weight(wrong: float) -> N
     (_, first), (_, second), (_, third) = found
     assert first == second
     assert third < second
+
+
+APART = 10
+STEPS = APART * WEIGHED
+
+
+def _weighed(
+    net: Counted,
+    cost_of: Callable[[float], float],
+    checkpoint_: Path | None = None,
+    stop_after: int | None = None,
+) -> list[tuple[int, float, int]]:
+    """Train; return steps that were weighed, what each mean costs, and which was kept then."""
+
+    def cost(mean: nn.Module) -> float:
+        assert isinstance(mean, Counted)
+        return cost_of(float(mean.weight.detach()))
+
+    def loss(net: nn.Module, batch: int, _half: bool) -> Tensor:
+        assert isinstance(net, Counted)
+        return net.weight.sum() * (1 + batch % 2)
+
+    steps = optimise(
+        net, lambda first: iter(range(first, STEPS)), loss, Plan(STEPS), checkpoint_,
+        Hooks(cost_of=cost),
+    )  # fmt: skip
+    found = [(one.step, one.cost, one.kept_step) for one in islice(steps, stop_after)]
+    steps.close()  # type: ignore[attr-defined]
+    return [(step, cost, kept) for step, cost, kept in found if not math.isnan(cost)]
+
+
+def test_weights_are_weighed_evenly_and_at_the_end() -> None:
+    """The last mean is one of them: most often it is the best."""
+    weighed = _weighed(Counted(), lambda _: 1.0)
+
+    assert [step for step, _, _ in weighed] == list(range(APART, STEPS + 1, APART))
+
+
+def test_the_mean_that_costs_least_is_kept() -> None:
+    """What learns on until it is worse again ends with what was best on the way."""
+    net = Counted()
+
+    weighed = _weighed(net, lambda weight: abs(weight - 6.0))
+
+    costs = [cost for _, cost, _ in weighed]
+    best = costs.index(min(costs))
+    assert 0 < best < len(costs) - 1
+    assert weighed[-1][2] == weighed[best][0]
+    assert abs(float(net.weight.detach()) - 6.0) == costs[best]
+
+
+def test_of_equal_ones_the_first_is_kept_and_what_is_no_number_never() -> None:
+    """A cost that is not a number says nothing, and is no best one that nothing can beat."""
+    assert _weighed(Counted(), lambda _: 1.0)[-1][2] == APART
+    assert _weighed(Counted(), lambda w: float("nan") if w > 6.5 else 1.0)[-1][2] > APART
+    assert _weighed(Counted(), lambda _: float("inf"))[-1][2] == 0
+
+
+@pytest.mark.parametrize("stop_after", [1, 55, 60, STEPS])
+def test_a_resumed_training_keeps_what_the_whole_one_keeps(
+    stop_after: int, tmp_path: Path
+) -> None:
+    """The best weights stand in the checkpoint, with what they cost."""
+
+    def cost_of(weight: float) -> float:
+        return abs(weight - 6.0)
+
+    whole, resumed = Counted(), Counted()
+    expected = _weighed(whole, cost_of)
+    found = _weighed(Counted(), cost_of, tmp_path / "c", stop_after)
+    found += _weighed(resumed, cost_of, tmp_path / "c")
+
+    assert found == expected
+    assert float(resumed.weight.detach()) == float(whole.weight.detach())
