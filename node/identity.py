@@ -2,7 +2,8 @@
 
 The node tells its own output by the Contributing Equipment Sequence it writes into every
 derived object, whoever sends that object back (a PACS re-sends under its own Implementation
-Class UID).
+Class UID). An image of others of which it filled empty attributes names it too, says so, and is
+none of its own.
 """
 
 from importlib.metadata import version
@@ -46,6 +47,10 @@ IMPLEMENTATION_CLASS_UID: Final = derived_uid("implementation class")
 IMPLEMENTATION_VERSION_NAME: Final = f"RADNODE_{SOFTWARE_VERSION.replace('.', '_')}"[:16]
 
 
+COERCED: Final = "Empty attributes filled"
+"""Contribution Description (0018,A003) where the node changed an image that others made."""
+
+
 def contributing_equipment() -> Dataset:
     """Return the item of Contributing Equipment Sequence (0018,A001) that names this node.
 
@@ -84,5 +89,6 @@ def is_own_output(header: Dataset) -> bool:
     return isinstance(items, Sequence) and any(
         item.get("Manufacturer") == MANUFACTURER
         and item.get("ManufacturerModelName") == MODEL_NAME
+        and item.get("ContributionDescription") != COERCED
         for item in items
     )

@@ -235,6 +235,7 @@ def _entry(name: str, terms: Terms) -> FolderDestination:
         first_delay_s=terms.retries.first_delay_s,
         longest_delay_s=terms.retries.longest_delay_s,
         break_after=terms.break_after,
+        coerce=tuple(map(str, terms.coerce)),
     )
 
 

@@ -9,6 +9,7 @@ import highdicom as hd
 from pydicom import Dataset
 
 from node.classify.fuse import fuse
+from node.derived.coercion import filled_by_a_node
 from node.identity import is_own_output
 from node.model.failures import Failure, FailureKind, failure
 from node.model.findings import FindingName
@@ -121,6 +122,9 @@ def recognise(
         return Recognition([], unusable=failure(FailureKind.UNREADABLE, str(error)))
     if not headers:
         return Recognition([], unusable=failure(FailureKind.UNREADABLE, str(unreadable[0])))
+    for header in headers:
+        for tag in filled_by_a_node(header):  # our own words are no evidence
+            header.pop(tag, None)
     picked, unusable = _picked(paths, headers)
     if unreadable and not unusable:
         some = f"{len(unreadable)} of {len(paths)} instances"

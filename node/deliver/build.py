@@ -3,6 +3,7 @@
 from node import settings
 from node.deliver.association import Peer
 from node.deliver.attempts import Retries
+from node.deliver.coercion import Fillable
 from node.deliver.destination import Destination
 from node.deliver.dicomweb import DicomwebSender
 from node.deliver.dimse import DimseSender
@@ -88,4 +89,5 @@ def terms_of(entry: settings.DestinationSettings) -> Terms:
         window=window_of(entry.window) if entry.window else None,
         retries=Retries(entry.attempts, entry.first_delay_s, entry.longest_delay_s),
         break_after=entry.break_after,
+        coerce=frozenset(map(Fillable, entry.coerce)),
     )

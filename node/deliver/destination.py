@@ -1,6 +1,7 @@
 """What every destination is to the pipeline, and the words it answers with."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -9,6 +10,10 @@ State = Literal["delivered", "retry", "refused"]
 
 Wanted = Callable[[str], bool]
 """Tells of a SOP Instance UID whether it is still to be sent; asked right before it is."""
+
+
+Prepared = Callable[[Path], AbstractContextManager[Path]]
+"""Lends, of a stored file, the one that is sent; raises OSError where that cannot be made now."""
 
 
 def everything(_sop_instance_uid: str) -> bool:
@@ -28,6 +33,8 @@ class OutboundInstance:
         Absolute path of its Part 10 file.
     attempts : int
         How often it has failed: whoever sends several in one request sends it alone then.
+    prepared : callable
+        Makes of the stored file what is sent; by default that is the file itself.
     """
 
     sop_instance_uid: str
@@ -35,6 +42,18 @@ class OutboundInstance:
     transfer_syntax_uid: str
     path: Path
     attempts: int = 0
+    prepared: Prepared = nullcontext
+
+    def file(self) -> AbstractContextManager[Path]:
+        """Lend the file that is sent; it may be gone afterwards.
+
+        Returns
+        -------
+        context manager of Path
+            A Part 10 file in the same transfer syntax, of the same instance. To enter it raises
+            OSError where it cannot be made now.
+        """
+        return self.prepared(self.path)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ request is made here, on httpx.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import uuid4
@@ -98,6 +99,29 @@ class DicomwebSender:
     def _sent(
         self, server: BoundedHttp, instances: Sequence[OutboundInstance]
     ) -> Iterator[Outcome]:
+        """Make one request with the files that are sent, for as long as they are lent.
+
+        Raises
+        ------
+        httpx.HTTPError
+            If there is no answer.
+        """
+        with ExitStack() as lent:
+            ready: list[OutboundInstance] = []
+            for item in instances:
+                try:
+                    path = lent.enter_context(item.file())
+                except OSError as error:
+                    reason = f"cannot read a stored file: {error.strerror}"
+                    yield Outcome(item.sop_instance_uid, "retry", reason)
+                    continue
+                ready.append(replace(item, path=path, prepared=nullcontext))
+            if ready:
+                yield from self._requested(server, ready)
+
+    def _requested(
+        self, server: BoundedHttp, instances: Sequence[OutboundInstance]
+    ) -> Iterator[Outcome]:
         """Make one request.
 
         One that is refused as a whole, without a word on its instances, is made again in
@@ -126,8 +150,8 @@ class DicomwebSender:
         refused = meaning(response.status_code) == "refused"
         if refused and not named and len(instances) > 1:  # one of them, or only their number?
             middle = len(instances) // 2
-            yield from self._sent(server, instances[:middle])
-            yield from self._sent(server, instances[middle:])
+            yield from self._requested(server, instances[:middle])
+            yield from self._requested(server, instances[middle:])
             return
         searched = response.is_success
         for item in instances:
@@ -162,7 +186,7 @@ class DicomwebSender:
         try:
             with plain_copy(item.path, UID(item.transfer_syntax_uid)) as path:
                 plain = replace(item, path=path, transfer_syntax_uid=ExplicitVRLittleEndian)
-                yield from self._sent(server, [plain])
+                yield from self._requested(server, [plain])
         except PermanentDeliveryError as error:
             yield Outcome(item.sop_instance_uid, "refused", str(error))
         except OSError as error:

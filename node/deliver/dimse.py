@@ -204,7 +204,7 @@ def _accepted(association: Association) -> Mapping[tuple[str, str], int]:
 def _payload(
     accepted: Mapping[tuple[str, str], int], instance: OutboundInstance
 ) -> Iterator[tuple[str, Path]]:
-    """Lend a file and tell its transfer syntax: as stored where the peer takes that.
+    """Lend the file that is sent and tell its transfer syntax: as stored where that is taken.
 
     Raises
     ------
@@ -217,10 +217,11 @@ def _payload(
         name = UID(instance.sop_class_uid).name
         raise PermanentDeliveryError(f"SOP Class not accepted: {name}")
     if stored in syntaxes:
-        yield stored, instance.path
+        with instance.file() as path:
+            yield stored, path
         return
     plain = next((syntax for syntax in _PLAIN if syntax in syntaxes), None)
     if plain is None or stored == ExplicitVRBigEndian:
         raise PermanentDeliveryError(f"transfer syntax not accepted: {stored.name}")
-    with plain_copy(instance.path, stored, plain) as copy:
+    with instance.file() as path, plain_copy(path, stored, plain) as copy:
         yield plain, copy

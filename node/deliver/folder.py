@@ -87,8 +87,9 @@ class FolderSender:
         try:
             self.path.mkdir(mode=FOLDER, exist_ok=True)
             self._tidy()
-            source = pieces(instance.path, instance.transfer_syntax_uid)
-            self._copy(source, self.path / f"{uid}.dcm")
+            with instance.file() as path:
+                source = pieces(path, instance.transfer_syntax_uid)
+                self._copy(source, self.path / f"{uid}.dcm")
         except OSError as error:
             return Outcome(uid, "retry", f"folder: {_reason(error)}")
         return Outcome(uid, "delivered")

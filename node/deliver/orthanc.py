@@ -158,9 +158,10 @@ class OrthancSender:
         """
         syntax = instance.transfer_syntax_uid
         try:  # in pieces: it may be larger than memory
-            length = {"Content-Length": str(size(instance.path, syntax))}
-            body = pieces(instance.path, syntax)
-            response = orthanc.ask("POST", f"{self._root}/instances", body, length)
+            with instance.file() as path:
+                length = {"Content-Length": str(size(path, syntax))}
+                body = pieces(path, syntax)
+                response = orthanc.ask("POST", f"{self._root}/instances", body, length)
         except OSError as error:
             return "retry", f"cannot read the stored file: {error.strerror}"
         state = meaning(response.status_code)

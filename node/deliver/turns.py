@@ -6,6 +6,7 @@ from datetime import time
 from typing import Final, Literal
 
 from node.deliver.attempts import Retries
+from node.deliver.coercion import Fillable
 from node.model.records import Outlet
 from node.model.states import CircuitState
 from node.model.work import Task
@@ -26,6 +27,8 @@ class Terms:
         From when to when in local time what is not urgent may be sent; may reach over midnight.
     break_after : int
         How many failed attempts in a row open its circuit.
+    coerce : frozenset of Fillable
+        Empty attributes of images that are filled for it.
     """
 
     connections: int = 2
@@ -33,6 +36,7 @@ class Terms:
     window: tuple[time, time] | None = None
     retries: Retries = field(default_factory=Retries)
     break_after: int = 5
+    coerce: frozenset[Fillable] = frozenset()
 
 
 def window_of(text: str) -> tuple[time, time]:

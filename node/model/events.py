@@ -22,6 +22,7 @@ class EventKind(StrEnum):
     REPROCESSED = "reprocessed"
     DERIVED = "derived"
     UID_TAKEN = "uid taken"
+    COERCED = "coerced"
     SENT = "sent"
     PARKED = "parked"
     RETRIED = "retried"

@@ -64,6 +64,30 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """Since when an instance is wanted at a destination.
+
+    `at` is when that was asked for; `revision` is the first one of its series that holds the
+    instance, None before there is one.
+    """
+
+    at: float
+    revision: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Coerced:
+    """What was changed in the copy of an instance that a destination was sent.
+
+    `sha256` is that of the copy's data set, encoded as the stored one; `attributes` are the
+    keywords of what was filled.
+    """
+
+    sha256: str
+    attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """Where one instance stands at one destination.
 

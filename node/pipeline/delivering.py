@@ -20,6 +20,7 @@ from node.deliver.destination import (
     Destination,
     OutboundInstance,
     Outcome,
+    Prepared,
     State,
     TaggingDestination,
 )
@@ -27,6 +28,7 @@ from node.deliver.turns import Terms, held_because, is_open
 from node.model.records import StoredInstance
 from node.model.states import CircuitState, DeliveryState
 from node.model.work import Task
+from node.pipeline.coercing import coercion_of
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
 
@@ -129,11 +131,14 @@ class Delivering:
             return False
 
         tally = _Tally()
+        wish = self._terms(destination).coerce
+        coercion = coercion_of(self.catalog, job.key, destination, pending, wish)
         untried: dict[str, list[str]] = {}
         failed = self.catalog.deliveries.failed_attempts(job.key, destination)
         outbound = [
-            self._outbound(instance, failed.get(instance.sop_instance_uid, 0))
+            self._outbound(instance, failed.get(uid, 0), coercion.prepared(uid))
             for instance in pending
+            for uid in [instance.sop_instance_uid]
         ]
         for outcome in target.send(outbound, wanted):
             uid = outcome.sop_instance_uid
@@ -143,9 +148,14 @@ class Delivering:
                 untried.setdefault(outcome.reason, []).append(uid)
                 continue
             state = _AFTER[outcome.state]
-            self.catalog.deliveries.put_outcome(
-                uid, destination, state, outcome.reason, self.clock(), job.key
-            )
+            reason, now = coercion.reason_for(uid, outcome.reason), self.clock()
+            coerced = coercion.done.get(uid)
+            if coerced is not None and state is DeliveryState.DELIVERED:
+                self.catalog.deliveries.put_coerced(
+                    uid, destination, reason, now, job.key, coerced
+                )
+                continue
+            self.catalog.deliveries.put_outcome(uid, destination, state, reason, now, job.key)
         if unheard:
             untried.setdefault(_NO_OUTCOME, []).extend(sorted(unheard))
             tally.reasons.update(dict.fromkeys(unheard, _NO_OUTCOME))
@@ -199,13 +209,16 @@ class Delivering:
     def _terms(self, destination: str) -> Terms:
         return self.terms.get(destination, Terms())
 
-    def _outbound(self, instance: StoredInstance, attempts: int) -> OutboundInstance:
+    def _outbound(
+        self, instance: StoredInstance, attempts: int, prepared: Prepared
+    ) -> OutboundInstance:
         return OutboundInstance(
             instance.sop_instance_uid,
             instance.sop_class_uid,
             instance.transfer_syntax_uid,
             self.files.absolute(instance.path),
             attempts,
+            prepared,
         )
 
 

@@ -41,6 +41,9 @@ class _Outbound(Section):
     """The longest wait between two attempts."""
     break_after: Annotated[int, Field(ge=1, le=1000)] = 5
     """Failed attempts in a row that open the circuit: then it is only probed until it answers."""
+    coerce: tuple[Literal["BodyPartExamined", "SeriesDescription"], ...] = ()
+    """Attributes of images that are filled from the findings on their way there where they are
+    empty, and traced in Original Attributes Sequence; what was received stays as it is."""
 
     @model_validator(mode="after")
     def _delays_grow(self) -> Self:

@@ -151,6 +151,39 @@ def region_term(regions: Iterable[Region]) -> tuple[str, Code] | None:
     return None
 
 
+_WITHIN: Final[tuple[tuple[frozenset[Region], str], ...]] = (
+    (frozenset({Region.BRAIN, Region.UPPER_HEAD_NECK}), "HEAD"),
+    (_NECK | {Region.BRAIN}, "HEADNECK"),
+    (_CHEST | {Region.BREAST}, "CHEST"),
+    (_ABDOMEN, "ABDOMEN"),
+    (_ABDOMEN | _PELVIS, "ABDOMENPELVIS"),
+)  # PS3.16 Annex L: parts of the body that hold several regions, the narrowest first
+
+PAIRED_BODY_PARTS: Final = frozenset({"BREAST", "KIDNEY"})
+"""Terms of paired structures: beside one of them a laterality must stand (PS3.3 C.7.3.1)."""
+
+
+def body_part_examined(regions: Iterable[Region]) -> str | None:
+    """Return Body Part Examined (0018,0015) for what a scan covers, None where no term fits.
+
+    Parameters
+    ----------
+    regions : iterable of Region
+        All that are covered.
+
+    Returns
+    -------
+    str or None
+        The term of exactly these regions (`region_term`), or of the part of the body that they
+        all lie in: liver and kidney are the abdomen. No term is chosen that says more than was
+        seen: the top of the liver below a lung makes no scan of the abdomen.
+    """
+    named = frozenset(regions)
+    if term := region_term(named):
+        return term[0]
+    return next((word for part, word in _WITHIN if named and named <= part), None)
+
+
 HEADS: Final[dict[str, type[StrEnum]]] = {
     "sequence": Sequence,
     "plane": Plane,

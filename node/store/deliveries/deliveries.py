@@ -8,7 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from node.model.events import EventKind, LedgerEvent
-from node.model.records import Delivery, StoredInstance
+from node.model.records import Asked, Coerced, Delivery, StoredInstance
 from node.model.states import (
     DELIVERY_FAILED,
     DELIVERY_REFUSED,
@@ -156,6 +156,34 @@ class Deliveries:
         with self._database.read() as connection:
             return {row.sop_instance_uid: row.attempts for row in connection.execute(query)}
 
+    def asked(self, batch: str, destination: str) -> dict[str, Asked]:
+        """Return since when each pending instance of a batch is wanted; no attempt changes that.
+
+        Parameters
+        ----------
+        batch, destination : str
+            Keys of the deliveries.
+
+        Returns
+        -------
+        dict of str to Asked
+            By SOP Instance UID.
+        """
+        query = (
+            sa.select(delivery.c.sop_instance_uid, delivery.c.added_at, instance.c.revision)
+            .join(instance, instance.c.sop_instance_uid == delivery.c.sop_instance_uid)
+            .where(
+                delivery.c.batch == batch,
+                delivery.c.destination == destination,
+                delivery.c.state == DeliveryState.PENDING,
+            )
+        )
+        with self._database.read() as connection:
+            return {
+                row.sop_instance_uid: Asked(row.added_at, row.revision)
+                for row in connection.execute(query)
+            }
+
     def is_wanted(self, sop_instance_uid: str, destination: str, batch: str | None = None) -> bool:
         """Tell whether an instance is still to be sent: not cancelled, and nobody paused it.
 
@@ -206,6 +234,36 @@ class Deliveries:
         `batch`, it counts only while the instance is part of that: other bytes may have taken
         its place, and those were not sent.
         """
+        self._put((sop_instance_uid, destination, batch), state, reason, now)
+
+    def put_coerced(
+        self,
+        sop_instance_uid: str,
+        destination: str,
+        reason: str,
+        now: float,
+        batch: str | None,
+        coerced: Coerced,
+    ) -> None:
+        """Note that an instance was delivered, and what was filled into it on its way.
+
+        Parameters
+        ----------
+        coerced : Coerced
+            For the ledger, which has it in front of the entry that it was sent.
+        """
+        key = sop_instance_uid, destination, batch
+        self._put(key, DeliveryState.DELIVERED, reason, now, coerced)
+
+    def _put(
+        self,
+        key: tuple[str, str, str | None],
+        state: DeliveryState,
+        reason: str,
+        now: float,
+        coerced: Coerced | None = None,
+    ) -> None:
+        sop_instance_uid, destination, batch = key
         move, event = _OUTCOMES[state]
         with self._database.write() as connection:
             changed = connection.execute(
@@ -229,9 +287,19 @@ class Deliveries:
                 return
             known = connection.execute(_STUDY_OF, {"sop": sop_instance_uid}).one_or_none()
             if known is not None:
-                detail = {"to": destination, "sha256": known.sha256}
-                entry = LedgerEvent(event, known.study_instance_uid, sop_instance_uid, detail)
-                self._ledger.tell(connection, [entry], now)
+                detail: dict[str, Any] = {"to": destination, "sha256": known.sha256}
+                study = known.study_instance_uid
+                entries = [LedgerEvent(event, study, sop_instance_uid, detail)]
+                if coerced is not None:
+                    filled = {
+                        "attributes": list(coerced.attributes),
+                        "sent_sha256": coerced.sha256,
+                    }
+                    change = LedgerEvent(
+                        EventKind.COERCED, study, sop_instance_uid, detail | filled
+                    )
+                    entries.insert(0, change)
+                self._ledger.tell(connection, entries, now)
 
     def of_study(self, study_instance_uid: str) -> list[Delivery]:
         """Return where every instance of a study, received or derived, stands."""
