@@ -43,6 +43,8 @@ from radnet.labels.agent import settled
         ("abdomen oral iv contrast liver", "abdomen oral iv contrast liver"),
         ("abdomen oral or iv liver", "abdomen oral or iv liver"),
         ("abdomen oral and rectal contrast liver", "abdomen liver"),
+        ("abdomen oral medium contrast liver", "abdomen liver"),
+        ("abdomen no rectal administered contrast liver", "abdomen liver"),
         ("abdomen with oral and iv contrast liver", "abdomen with oral and iv contrast liver"),
         # something else
         ("chest contrast enema liver", "chest liver"),
@@ -78,6 +80,7 @@ def test_a_negated_agent_is_one_word_and_all_others_stay(line: str, left: str) -
         "with and without contrast",
         "with contrast and without contrast abdomen",
         "without contrast liver with contrast pelvis",
+        "with con liver without contrast pelvis",
         "abdomen no oral and iv contrast liver",
         "dash contrast",
         "contrast n abdomen",

@@ -3,15 +3,17 @@
 import math
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from radnet.labels.evidence import Evidence, weigh
-from radnet.labels.extent import in_order
+from radnet.labels.extent import REGION_FROM_VERTEX_MM, in_order
 from radnet.labels.facts import HeaderFacts
 from radnet.labels.judge import judge
+from radnet.labels.reader import Reader
 from radnet.labels.rule import LabelRule, Physics
 from radnet.labels.rules import Rules, load_rules
 from radnet.labels.vocabulary import Region, Sequence
@@ -464,3 +466,67 @@ def test_regions_are_listed_from_head_to_foot() -> None:
     assert in_order(["pelvis", "brain", "lung"]) == "brain;lung;pelvis"
     assert in_order([]) == "elsewhere"
     assert in_order(map(str, reversed(Region))).split(";") == [*map(str, Region)]
+
+
+def test_the_table_of_the_adult_goes_from_head_to_foot_without_a_gap() -> None:
+    """Each region begins above the end of the one before; the breast lies beside the lung."""
+    table = [REGION_FROM_VERTEX_MM[region] for region in Region if region is not Region.BREAST]
+
+    assert table[0][0] == 0
+    assert [top for top, _ in table] == sorted(top for top, _ in table)
+    assert [bottom for _, bottom in table] == sorted(bottom for _, bottom in table)
+    for (top, bottom), (below, _) in pairwise(table):
+        assert top < below <= bottom
+    lung, breast = (REGION_FROM_VERTEX_MM[region] for region in (Region.LUNG, Region.BREAST))
+    assert lung[0] < breast[0] < breast[1] < lung[1]
+    assert table[-1][1] == pytest.approx(1700 / 2, abs=60)  # legs are half of us
+
+
+def test_what_a_protocol_implies_counts_beside_a_silent_description() -> None:
+    """Both texts are read as words of one line."""
+    texts = {"SeriesDescription": "AXIAL", "ProtocolName": "FLAIR"}
+
+    assert judge(mr(texts=texts), RULES).coverage.value == "brain"
+
+
+def test_words_stand_beside_the_orientation_that_decides() -> None:
+    """Those that agree are evidence, those that do not are conflicts as well."""
+    for words, conflicts in (("AX", 0), ("COR", 1)):
+        facts = HeaderFacts("CT", {"SeriesDescription": words}, normals=[turned(0)])
+
+        plane = judge(facts, RULES).plane
+
+        assert plane.value == "axial"
+        assert plane.evidence[0].rule == "orientation"
+        assert [one.attribute for one in plane.evidence[1:]] == ["SeriesDescription"]
+        assert len(plane.conflicts) == conflicts
+
+
+def test_silence_is_shown_as_such() -> None:
+    """The evidence of a label that nobody spoke of."""
+    silence = Evidence("0", 2.0, "nothing-said", "all attributes", "-")
+
+    assert judge(HeaderFacts("CT", {}), only()).localizer.evidence == (silence,)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("agent", "contrast"),
+        ("without contrast agent", ""),
+        ("agent quiet", ""),
+        ("agent noise", "contrast"),
+        ("hidden agent", ""),
+    ],
+)
+def test_a_rule_that_silences_sees_the_line_as_it_was(line: str, found: str) -> None:
+    """Also the words that a settled negation took away; wherever it stands in the table."""
+    rules = (
+        rule(),
+        rule(id="mask", value="", hides=True, words="hidden agent"),
+        rule(id="hush", value="", silences=True, words="without contrast|quiet"),
+    )
+    for order in (rules, rules[::-1]):
+        read = Reader(order, "SeriesDescription", "").agent(line, "CT")
+
+        assert [one.value for one in read] == ([found] if found else [])

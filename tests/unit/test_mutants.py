@@ -57,6 +57,14 @@ def changed(text: str) -> set[str]:
         ("a = 0.0", {"a = 1.0"}),
         ("a = 'b'", {"a = 'bx'"}),
         ("raise ValueError('a')", {"pass"}),
+        ("def f():\n    return a", {"return None"}),
+        ("def f():\n    return False", {"return True"}),
+        ("def f():\n    return 0", {"return None", "return 1"}),
+        ("def f():\n    return", set()),
+        ("a = {1: 2.5}", {"a = {2: 2.5}", "a = {1: 5.0}"}),
+        ("a = {'b': (1, 2.5, None)}", {"a = {'bx': (1, 2.5, None)}"}),
+        ("a = {'b': (1, c)}", {"a = {'bx': (1, c)}", "a = {'b': (2, c)}"}),
+        ("a = (1,)", {"a = (2,)"}),
     ],
 )
 def test_each_kind_of_change_is_made(text: str, expected: set[str]) -> None:
