@@ -134,8 +134,7 @@ def _text(keyword: str, value: object) -> str | list[str]:
 
 
 def _number(value: object) -> float | None:
-    if value is None or isinstance(value, MultiValue):
-        return None
+    """Return a number, None where there is none, or several."""
     try:
         return float(str(value))
     except ValueError:

@@ -89,6 +89,10 @@ def test_a_rule_that_looks_at_nothing_holds_always() -> None:
             "not (header.KVP > 130.0 && true) (header.KVP 120.0)",
         ),
         ("header.EchoTime > 1.0", "not header.EchoTime > 1.0 (header.EchoTime absent)"),
+        (  # what is absent differs from everything, so that the first part holds
+            "header.EchoTime != 5.0 && header.KVP > 130.0",
+            "not header.KVP > 130.0 (header.KVP 120.0)",
+        ),
         ("false", "not false"),
     ],
 )
@@ -144,3 +148,45 @@ def test_every_fact_is_called_what_a_rule_calls_it() -> None:
         }
     assert set(FACTS["source"].members) == {"calling_ae", "called_ae"}
     assert FACTS["findings"].members["plane"].members["probability"].range == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ("true", "always"),
+        (
+            "header.Modality == 'CT' && header.KVP > 1.0",
+            "header.Modality 'CT', header.KVP 120.0",
+        ),
+        ("findings.plane.value == 'axial'", "plane axial (0.99)"),
+        ("has(header.AccessionNumber)", "header.AccessionNumber"),
+        ("source.calling_ae == 'CT1'", "source.calling_ae CT1"),
+    ],
+)
+def test_of_a_rule_that_matches_it_is_told_what_it_saw(when: str, told: str) -> None:
+    """With what stands there; a number that leads to a person stays untold."""
+    seen = facts(plane="axial", coverage_unknown=["liver"])
+    named = Facts(seen.findings, {**seen.header, "AccessionNumber": "DOE123"}, seen.source)
+
+    first, second = verdicts(compile_rules([rule(when), rule("true", "next")]), named)
+
+    assert (first.matched, first.because) == (True, told)
+    assert (second.matched, second.because) == (True, ALWAYS)
+
+
+def test_every_rule_behind_one_that_stops_is_listed() -> None:
+    """Each with the rule that stopped."""
+    names = ("stop", "second", "third")
+    table = compile_rules([rule("true", name, stop=True) for name in names])
+
+    found = verdicts(table, facts())
+
+    assert [one.matched for one in found] == [True, None, None]
+    assert [one.because for one in found[1:]] == ["not asked: stop stops"] * 2
+
+
+def test_a_finding_without_a_probability_is_told_without_one() -> None:
+    """Rows of an older node may have none."""
+    (compiled,) = compile_rules([rule("findings.plane.value == 'axial'")]).rules
+
+    assert because(compiled, Facts({"plane": {"value": "axial"}})) == "plane axial"

@@ -167,7 +167,12 @@ def test_what_an_urgent_rule_names_is_urgent_there_and_nowhere_else() -> None:
     ("when", "message"),
     [
         ("", "not CEL at line 1, column 1"),
-        ("header.Rows ==", "not CEL at line 1"),
+        ("header.Rows ==", "not CEL at line 1, column 13"),
+        ("true &&\n header.Rows ==== 3", "not CEL at line 2, column 16"),
+        ("\n\n  ]", "not CEL at line 3, column 3"),
+        (".Modality == 'CT'", "'Modality' is none of findings"),
+        (".open('x') == 1", "no function 'open' at line 1, column 2"),
+        ("(header).Modalty == 'x'", "'Modalty' is none of AccessionNumber"),
         ("header.Modality == 'CT' && header.Modalty == 'CT'", "'Modalty' is none of"),
         ("findings.liver.value == 'x'", "'liver' is none of contrast, coverage"),
         ("source.ip == 'x'", "'ip' is none of calling_ae"),
@@ -359,6 +364,10 @@ def test_header_facts_of_the_request_and_of_age() -> None:
         "RequestedProcedurePriority": "STAT",
         "PatientAge": 1.5,
     }
+    header.AccessionNumber = ""
+    assert header_facts(header)["AccessionNumber"] == "A1"
+    header.RequestAttributesSequence = []
+    assert "AccessionNumber" not in header_facts(header)
     header.AccessionNumber = "A2"
     with pytest.warns(UserWarning, match="Invalid value"):
         header.PatientAge = "old"

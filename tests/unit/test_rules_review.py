@@ -289,7 +289,13 @@ def test_the_reference_is_what_the_code_says() -> None:
             'header.ImageType[0] == "A" && header.ImageType[0] == "B"',
             "header.ImageType[0] is never 'A' and 'B' at once; write ||",
         ),
+        ("header.Modality == 3u", "header.Modality is a text and never 3.0"),
+        ("header.Modality == 0x10", "header.Modality is a text and never 16.0"),
         # lists
+        (
+            'findings.sequence.value.contains(["W"])',
+            "contains of findings.sequence.value expects a text, found a list of texts",
+        ),
         ('1 in "abc"', "in a text that is written out, which is no list; write [...]"),
         ("1 in true", "in true or false that is written out, which is no list; write [...]"),
         ("true in header.ImageType", "header.ImageType holds texts, never true or false"),
