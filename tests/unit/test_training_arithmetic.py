@@ -125,7 +125,7 @@ def test_the_least_of_a_few_times_counts(monkeypatch: pytest.MonkeyPatch) -> Non
     """What else runs makes a step slower, never faster."""
     clock = iter([0.0, 5.0, 10.0, 11.5, 20.0, 23.0])
     halves = []
-    monkeypatch.setattr(arithmetic.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr("radnet.training.arithmetic.time.perf_counter", lambda: next(clock))
     monkeypatch.setattr(arithmetic, "weight_gradient", lambda *told: halves.append(told[2]))
 
     assert arithmetic.convolution_seconds("bf16") == 1.5
