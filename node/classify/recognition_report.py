@@ -19,6 +19,7 @@ from pydicom.uid import UID
 
 from node.classify.study_findings import SeriesFindings, StudyFindings
 from node.derived.belonging import MAKER, PATIENT_AND_STUDY, finish
+from node.derived.content import part_items
 from node.derived.edition import Edition
 from node.derived.observer import device_observer
 from node.errors import UnusableSeriesError
@@ -119,21 +120,10 @@ def build_recognition_report(
     measurements = report.ContentSequence[-1].ContentSequence
     for group in others:
         measurements.extend(group)
-    _part(report)
+    part_items(report)
     finish(report, study.original, edition)
     report.CodingSchemeIdentificationSequence = [_local_scheme()]
     return report
-
-
-def _part(container: Dataset) -> None:
-    """Say that items are read apart, in place: viewers then show the name of each.
-
-    Of what is continuous they show the values alone, one after the other (PS3.3 Table C.18.8-1).
-    """
-    container.ContinuityOfContent = "SEPARATE"
-    for item in container.ContentSequence:
-        if item.ValueType == "CONTAINER":
-            _part(item)
 
 
 def _is_foreign(series: SeriesFindings) -> bool:

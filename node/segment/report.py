@@ -13,6 +13,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from node.derived.belonging import MAKER, finish, series_number
+from node.derived.content import part_items
 from node.derived.edition import Edition
 from node.derived.observer import device_observer
 from node.identity import ALGORITHM, MANUFACTURER, derived_uid
@@ -76,6 +77,7 @@ def build_report(
             series_description="Liver volume (3D-RADNet)",
             **MAKER,
         )
+    part_items(report)
     finish(report, source.original, edition)
     return report
 

@@ -1,7 +1,8 @@
 // Settings of OHIF 3.12 on the PACS beside radnet-node; read by its index.html as they stand.
 // The data source is on the page's own origin: orthanc/viewer.py serves both.
 (() => {
-  let hanging; // the module below, once it is read
+  let hanging; // the modules below, once they are read
+  let reports;
 
   window.config = {
     name: 'radnet-node',
@@ -22,7 +23,9 @@
         id: '@radnet/hanging',
         async preRegistration() {
           hanging = await import('/radnet/hanging.js');
+          reports = await import('/radnet/reports.js');
         },
+        onModeEnter: ({ servicesManager }) => reports.watch(servicesManager.services),
         getHangingProtocolModule: ({ servicesManager }) => hanging.protocols(servicesManager),
       },
     ],

@@ -116,6 +116,16 @@ def test_a_volume_is_told_as_exactly_as_it_is_known(volume_ml: float, text: str)
     assert measured_text(volume_ml) == text
 
 
+@pytest.mark.parametrize("find", [lopsided, nothing])
+def test_a_report_is_read_item_by_item(paths: list[Path], find: Find) -> None:
+    """Of continuous containers OHIF shows bare values in one line."""
+    report = segment_liver(paths, MadeModel(find), edition(1)).report
+
+    measurements = report.ContentSequence[-1]
+    containers = [report, measurements, *measurements.ContentSequence]
+    assert [item.ContinuityOfContent for item in containers] == ["SEPARATE"] * 3
+
+
 def _content(report: Dataset) -> hd.sr.MeasurementReport:
     content = hd.sr.ComprehensiveSR.from_dataset(report).content
     assert isinstance(content, hd.sr.MeasurementReport)

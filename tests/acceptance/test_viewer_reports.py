@@ -1,0 +1,131 @@
+"""What OHIF shows of segments and reports to a radiologist who knows nothing of either."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from node.classify.recognition_report import SERIES_DESCRIPTION, build_recognition_report
+from node.segment.liver import encode, segment_liver
+from radnet.labels.vocabulary import Region
+from tests.made_ct import SERIES, STUDY, MadeModel, edition, lopsided, nothing, write_ct
+from tests.made_findings import findings, recognised, study
+from tests.peers import ROOT, RunningOrthanc
+from tests.viewer_page import WAIT_MS, OpenedPage, opened, running_viewer
+
+pytestmark = [pytest.mark.slow, pytest.mark.orthanc, pytest.mark.viewer]
+
+SCREENSHOTS: Final = ROOT / "var/screenshots"
+LISTED: Final = """description => window.services?.displaySetService
+  ?.getActiveDisplaySets().some(set => set.SeriesDescription === description)"""
+OPEN: Final = """description => {
+  const { displaySetService, viewportGridService } = window.services;
+  const { displaySetInstanceUID } = displaySetService.getActiveDisplaySets()
+    .find(set => set.SeriesDescription === description);
+  const [viewportId] = viewportGridService.getState().viewports.keys();
+  viewportGridService.setDisplaySetsForViewport(
+    { viewportId, displaySetInstanceUIDs: [displaySetInstanceUID] });
+}"""
+
+
+@pytest.fixture
+def viewer(orthanc: RunningOrthanc, tmp_path: Path) -> Iterator[str]:
+    """Give the address of a viewer on the Orthanc of the test."""
+    with running_viewer(orthanc.url, tmp_path / "viewer.log") as address:
+        yield address
+
+
+def _store(orthanc: RunningOrthanc, *instances: bytes) -> None:
+    for instance in instances:
+        httpx.post(f"{orthanc.url}/instances", content=instance, timeout=30).raise_for_status()
+
+
+def _report(page: OpenedPage, description: str) -> str:
+    """Open a series of reports in the first viewport and return the text that is shown."""
+    page.page.wait_for_function(LISTED, arg=description, timeout=WAIT_MS)
+    page.page.evaluate(OPEN, description)
+    report = page.page.locator("div.overflow-auto", has_text="1. ").first
+    report.get_by_text("Observer Type").wait_for(timeout=WAIT_MS)
+    return report.inner_text()
+
+
+def _keep_picture(page: OpenedPage, name: str) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def test_the_volume_is_read_in_the_list_of_segments(
+    orthanc: RunningOrthanc, viewer: str, tmp_path: Path
+) -> None:
+    """And in the report, which OHIF by itself opens black (OHIF/Viewers#3390)."""
+    paths = write_ct(tmp_path / "ct")
+    result = segment_liver(paths, MadeModel(lopsided), edition(1))
+    assert result.seg is not None
+    scan = [path.read_bytes() for path in paths]
+    _store(orthanc, *scan, encode(result.seg), encode(result.report))
+
+    with opened(viewer, STUDY) as page:
+        page.wait_for_overlay("ct+seg")
+        labels = page.page.evaluate(
+            """() => Object.values(window.services.segmentationService.getSegmentations()[0]
+                 .segments).map(segment => segment.label)"""
+        )
+        text = _report(page, "Liver volume (3D-RADNet)")
+        _keep_picture(page, "liver-report")
+
+    assert "Liver 2.3 mL" in labels
+    assert "Volume: 2.34 ml" in text
+    assert (page.errors, page.foreign) == ([], [])
+
+
+def test_a_scan_without_a_liver_says_so(
+    orthanc: RunningOrthanc, viewer: str, tmp_path: Path
+) -> None:
+    """A coded negative is an answer, too."""
+    paths = write_ct(tmp_path / "ct")
+    negative = segment_liver(paths, MadeModel(nothing), edition(1)).report
+    _store(orthanc, *(path.read_bytes() for path in paths), encode(negative))
+
+    with opened(viewer, STUDY) as page:
+        text = _report(page, "Liver volume (3D-RADNet)")
+
+    assert "Presence: Absent" in text
+    assert (page.errors, page.foreign) == ([], [])
+
+
+def test_the_latest_recognition_report_is_the_one_that_is_read(
+    orthanc: RunningOrthanc, viewer: str, tmp_path: Path
+) -> None:
+    """OHIF by itself shows the first of a series; markup in a description is only text."""
+    paths = write_ct(tmp_path / "ct")
+    scan = replace(
+        recognised(
+            4,
+            *findings(sequence=None, coverage=(Region.LIVER,)),
+            modality="CT",
+            description="<img src=x onerror=alert(1)>",
+        ),
+        series_instance_uid=SERIES,
+        sop_instance_uid=f"{SERIES}.1",
+    )
+    first = build_recognition_report(study(scan), edition(1))
+    later = recognised(5, *findings(), description="AX T2 FLAIR")
+    second = build_recognition_report(study(scan, later), edition(2), [first])
+    _store(orthanc, *(path.read_bytes() for path in paths), encode(first), encode(second))
+
+    with opened(viewer, STUDY) as page:
+        dialogs: list[str] = []
+        page.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+        text = _report(page, SERIES_DESCRIPTION)
+        _keep_picture(page, "recognition-report")
+        images = page.page.locator('img[src="x"]').count()
+
+    assert "Tracking Identifier: Series 5: AX T2 FLAIR" in text
+    assert "Modality or MR weighting: Unknown" in text
+    assert "Target Region: Liver" in text
+    assert "Series 4: <img src=x onerror=alert(1)>" in text
+    assert (dialogs, images) == ([], 0)
+    assert (page.errors, page.foreign) == ([], [])
