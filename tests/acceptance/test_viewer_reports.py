@@ -21,6 +21,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.orthanc, pytest.mark.viewer]
 SCREENSHOTS: Final = ROOT / "var/screenshots"
 LISTED: Final = """description => window.services?.displaySetService
   ?.getActiveDisplaySets().some(set => set.SeriesDescription === description)"""
+HUNG: Final = """() => {
+  const { cornerstoneViewportService, viewportGridService } = window.services;
+  const ids = [...viewportGridService.getState().viewports.keys()];
+  const viewports = ids.map(id => cornerstoneViewportService.getCornerstoneViewport(id));
+  return viewports.every(viewport => viewport && viewport.getCurrentImageIdIndex() >= 0
+    && (!viewport.getCornerstoneImage || viewport.getCornerstoneImage()));
+}"""
 OPEN: Final = """description => {
   const { displaySetService, viewportGridService } = window.services;
   const { displaySetInstanceUID } = displaySetService.getActiveDisplaySets()
@@ -46,6 +53,9 @@ def _store(orthanc: RunningOrthanc, *instances: bytes) -> None:
 def _report(page: OpenedPage, description: str) -> str:
     """Open a series of reports in the first viewport and return the text that is shown."""
     page.page.wait_for_function(LISTED, arg=description, timeout=WAIT_MS)
+    page.page.wait_for_function(
+        HUNG, timeout=WAIT_MS
+    )  # else OHIF complains of images that it still waits for
     page.page.evaluate(OPEN, description)
     report = page.page.locator("div.overflow-auto", has_text="1. ").first
     report.get_by_text("Observer Type").wait_for(timeout=WAIT_MS)
