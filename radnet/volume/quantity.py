@@ -29,16 +29,25 @@ GAP: Final = 2.0  # a reformat whose slices are this many times farther apart th
 # PS3.3 Sections C.8.2.1.1.1 (multi-energy) and C.8.16.1.4 (derived pixel contrast), and vendors'
 OTHER: Final = re.compile(
     r"MAT_SPECIFIC|MAT_FRACTIONAL|MAT_VALUE_BASED|EFF_ATOMIC_NUM|ELECTRON_DENSITY|Z_?EFF|RHO"
-    r"|MD|IODINE\w*|MAXIMUM|MINIMUM|SUBTRACTION|DIVISION|MULTIPLICATION|STD_DEVIATION|MASKED"
-    r"|QUANTITY|PERFUSION\w*|R?CB[FV]|MTT|TTP|TMAX|PROJECTION( IMAGE)?"
+    r"|(GSI )?MD([_ ]\w+)*|(\w+[_ ])?IODINE\w*|EFF_?Z|Z_EFFECTIVE|VNCA|URIC_?ACID\w*|PBV"
+    r"|CALC\w*_SUPP\w*|MAXIMUM|MINIMUM|SUBTRACTION|DIVISION|MULTIPLICATION|STD_DEVIATION|MASKED"
+    r"|QUANTITY|(CT_)?PERFUSION\w*|SUB(TRACTED)?|RAY_?SUM|R?CB[FV]|MTT|TTP|TMAX"
+    r"|PROJECTION( IMAGE)?"
     r"|(\w+[_ ])?((MIN|MAX)_?IP|(MIN|MAX|THICK|THIN)?_?MIP)([_ ]\w+)?"
-    r"|VRT?|VOLUME_?REN\w*|SURFACE_?REN\w*|3D_?REN\w*|SSD|SCREEN ?SAVE|SCREEN|CURVED\w*|CPR"
+    r"|(CSA )?VRT?|CSA 3D[ _]\w+|VOLUME_?REN\w*|SURFACE_?REN\w*|3D_?REN\w*"
+    r"|SSD|SCREEN ?SAVE|SCREEN|CURVED\w*|CPR"
     r"|OVERLAY|FUSED|REPORT"
 )
 # and words of a description that say so; "for MIP" is what one is made from
 OTHER_WORDS: Final = re.compile(
     r"(?<!for )(?<!no )(?<!without )(?<!for thin )(?<!for thick )\b(mips?|min ?ips?|max ?ips?"
-    r"|m[ai][nx]imum intensity|iodine (map\w*|overlay|density|conc\w*|water|fat)"
+    r"|m[ai][nx]imum intensity|iodine (map\w*|overlay|density|conc\w*|quant\w*|(no )?water|fat)"
+    r"|iod(ine)?map\w*|jod\w*karte\w*"
+    r"|(carte|cartographie|mapa|mappa) (d |de |di )?(iode|[iy]odio|yodo)"
+    r"|pbv|uric acid|ca(lcium)? ?supp\w*|vn ?ca|cb[fv]|mtt|tmax|perfusion maps?|k edge"
+    r"|(gadolinium|material) maps?|stopping power|subtracted|subtraction|ray ?sum|vrt|3d vr"
+    r"|vr colou?r\w*|curved (mpr|planar)\w*|cpr (lad|rca|lcx|cx)|straightened|endoluminal"
+    r"|fly ?through"
     r"|(water|fat) iodine|(?<!.)iodine(?!.)|z ?eff(ective)?|effective z|electron density|rho ?z"
     r"|volume render\w*)\b"
 )

@@ -92,6 +92,16 @@ OTHER: dict[str, tuple[Edit, str]] = {
     "material": (derived("PRIMARY", "AXIAL", "MAT_SPECIFIC"), "Image Type value MAT_SPECIFIC"),
     "technique": (told(VolumeBasedCalculationTechnique="MAX_IP"), "Technique MAX_IP"),
     "words": (told(SeriesDescription="AX LUNG MIPs 10x2"), "the word 'mips' in their Series"),
+    "iodine by vendor": (derived("SECONDARY", "AXIAL", "DET_IODINE"), "value DET_IODINE"),
+    "basis": (told(ImageType=["ORIGINAL", "PRIMARY", "AXIAL", "GSI MD"]), "value GSI MD"),
+    "blood volume": (derived("SECONDARY", "AXIAL", "PBV"), "value PBV"),
+    "rendered": (derived("SECONDARY", "AXIAL", "CSA VRT"), "value CSA VRT"),
+    "without calcium": (told(SeriesDescription="Bone marrow edema VNCa"), "the word 'vn ca'"),
+    "suppressed": (told(SeriesDescription="CaSupp 40"), "the word 'ca supp'"),
+    "flow": (told(SeriesDescription="CBF 5.0"), "the word 'cbf'"),
+    "subtracted": (told(SeriesDescription="Subtraction"), "the word 'subtraction'"),
+    "Jodkarte": (told(SeriesDescription="Jodkarte Leber"), "the word 'jodkarte'"),
+    "no water": (told(SeriesDescription="Iodine no Water"), "the word 'iodine no water'"),
     "map in words": (told(SeriesDescription="Iodine Map 1.5"), "the word 'iodine map'"),
 }
 
