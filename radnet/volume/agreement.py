@@ -4,6 +4,7 @@ Images of two patients in one series make a body that nobody has. What is said h
 counts only, for it goes into logs, reports and error messages.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from radnet.errors import MixedSeriesError
 from radnet.volume.headers import MULTI_FRAME, SINGLE_FRAME, series_name, value_of
 
 ONE_EACH: Final = 3  # from so many images on, a frame of reference for each of them tells nothing
-PAD: Final = " \0"  # PS3.5 Section 6.2: spaces around a value do not count; archives pad with NUL
+PAD: Final = (
+    " \0\t\r\n"  # PS3.5 Section 6.2: spaces around a value do not count; archives pad with NUL
+)
 UNTOLD: Final = (
     "no Frame of Reference UID: the positions were taken to be of one frame of reference"
 )
@@ -205,5 +208,6 @@ def _items(header: Dataset, keyword: str) -> Items | tuple[()]:
 
 def _spelt(name: str) -> str:
     """Return family and given name as they are alike in every spelling (PS3.5 Section 6.2.1)."""
-    alphabetic = name.split("=")[0].casefold().split("^")
+    bare = unicodedata.normalize("NFKD", name.split("=")[0].casefold().replace(",", "^"))
+    alphabetic = "".join(sign for sign in bare if not unicodedata.combining(sign)).split("^")
     return "^".join(" ".join(part.split()) for part in alphabetic[:2]).strip("^")

@@ -42,7 +42,7 @@ OTHER: Final = re.compile(
 OTHER_WORDS: Final = re.compile(
     r"(?<!for )(?<!no )(?<!without )(?<!for thin )(?<!for thick )\b(mips?|min ?ips?|max ?ips?"
     r"|m[ai][nx]imum intensity|iodine (map\w*|overlay|density|conc\w*|quant\w*|(no )?water|fat)"
-    r"|iod(ine)?map\w*|jod\w*karte\w*"
+    r"|iodmap\w*|iodinemap\w*|jod\w*karte\w*"
     r"|(carte|cartographie|mapa|mappa) (d |de |di )?(iode|[iy]odio|yodo)"
     r"|pbv|uric acid|ca(lcium)? ?supp\w*|vn ?ca|cb[fv]|mtt|tmax|perfusion maps?|k edge"
     r"|(gadolinium|material) maps?|stopping power|subtracted|subtraction|ray ?sum|vrt|3d vr"

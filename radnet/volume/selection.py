@@ -16,7 +16,7 @@ from pydicom import Dataset
 from radnet.errors import MixedSeriesError
 from radnet.volume.agreement import frame_of_reference, makes_volumes, refuse_mixed
 from radnet.volume.headers import MULTI_FRAME, value_of
-from radnet.volume.stacks import OTHER_PLANE, one_stack
+from radnet.volume.stacks import OTHER_PLANE, one_stack, strangers_between
 
 FEW: Final = 8  # slices for each image that is left out: of fewer, nobody knows which are odd
 
@@ -146,7 +146,10 @@ def slices_of(headers: Sequence[Dataset]) -> tuple[int, ...]:
     odd = len(headers) - len(most)
     if direction is None or len(most) < FEW * odd:
         return tuple(range(len(headers)))
-    return tuple(most)
+    strangers = strangers_between([headers[index] for index in most])
+    if len(most) - len(strangers) < FEW * (odd + len(strangers)):
+        return tuple(most)
+    return tuple(index for at, index in enumerate(most) if at not in strangers)
 
 
 def _left_out(headers: Sequence[Dataset], kept: Sequence[int]) -> str:
@@ -162,6 +165,8 @@ def _odd(header: Dataset, slices: Dataset) -> str:
         return "without a position"
     if not _alike(_cosines(header), _cosines(slices)):
         return "of another plane than the slices"
+    if _form(header) == _form(slices):
+        return "of another Image Type than the slices, and between them"
     return "of another size or kind than the slices"
 
 
@@ -173,6 +178,7 @@ def _form(header: Dataset) -> object:
         value_of(header, "Columns"),
         None if spacing is None else tuple(f"{value:.5g}" for value in spacing),
         _is_localizer(header),
+        value_of(header, "PhotometricInterpretation"),
     )
 
 

@@ -31,12 +31,47 @@ NUMBERS: Final = (
     "DiffusionBValue",
     "KVP",
     "FrameReferenceTime",
+    "TemporalPositionIndex",
+    "EffectiveEchoTime",
+    "RepetitionTime",
+    "NominalPercentageOfCardiacPhase",
+    "NominalCardiacTriggerDelayTime",
+    "SliceThickness",
+    "ReconstructionDiameter",
+    "SeriesNumber",
 )
-TEXTS: Final = ("ImageType", "ConvolutionKernel", "SequenceName", "ContrastBolusAgent")
-WHEN: Final = ("AcquisitionNumber", "AcquisitionTime", "AcquisitionDateTime", "AcquisitionUID")
+TEXTS: Final = (
+    "ImageType",
+    "ConvolutionKernel",
+    "SequenceName",
+    "ContrastBolusAgent",
+    "ContrastBolusStartTime",
+    "ComplexImageComponent",
+    "DiffusionGradientOrientation",
+    "ScanningSequence",
+    "SequenceVariant",
+    "ScanOptions",
+    "MRAcquisitionType",
+    "FilterType",
+    "PatientPosition",
+    "ProtocolName",
+    "SeriesDescription",
+    "SeriesTime",
+)  # the last ones where a de-identifier or an archive put two series into one
+WHEN: Final = (
+    "AcquisitionNumber",
+    "AcquisitionTime",
+    "AcquisitionDateTime",
+    "AcquisitionUID",
+    "AcquisitionDate",
+    "IrradiationEventUID",
+    "ContentTime",
+    "ContentDate",
+)
 LEAST: Final = 3  # slices of a group that may be a stack
 MOSTLY: Final = 0.8  # of the images stand in such groups
 ALTERNATE: Final = 1 / 3  # of the neighbours along the stack are of two groups
+UNEVEN: Final = 0.05  # of the mean gap: what the gaps of an even stack differ by
 BESIDE: Final = 1.5  # of the mean gap: what another stack may reach further
 
 Label = tuple[int, float, str]
@@ -140,6 +175,40 @@ def _reaches_all(along: NDArray[np.float64], chosen: NDArray[np.float64]) -> boo
         return False
     beside = BESIDE * float(gaps.mean())
     return bool(along.min() >= chosen.min() - beside and along.max() <= chosen.max() + beside)
+
+
+def strangers_between(headers: Sequence[Dataset]) -> frozenset[int]:
+    """Return the indices of images of another Image Type that lie off the grid of the others.
+
+    Nothing where the others are not evenly spaced without them, or are with them: then such an
+    image may be the slice that is missing there.
+
+    Parameters
+    ----------
+    headers : sequence of Dataset
+        Images of one plane.
+
+    Returns
+    -------
+    frozenset of int
+    """
+    kinds = [_label(header, "ImageType") for header in headers]
+    usual, count = Counter(kinds).most_common(1)[0]
+    along = _along(headers)
+    if along is None or count == len(headers) or _even(along) or _shared(along):
+        return frozenset()
+    of_usual = np.array([kind == usual for kind in kinds])
+    return frozenset(np.flatnonzero(~of_usual).tolist() if _even(along[of_usual]) else ())
+
+
+def _shared(along: NDArray[np.float64]) -> bool:
+    """Tell whether two images lie at one place; which of them counts is chosen by `one_stack`."""
+    return bool((np.diff(np.sort(along)) < SAME_PLACE_MM).any())
+
+
+def _even(along: NDArray[np.float64]) -> bool:
+    gaps = np.diff(np.sort(along))
+    return bool(len(gaps) >= LEAST and np.ptp(gaps) <= UNEVEN * gaps.mean())
 
 
 def _along(headers: Sequence[Dataset]) -> NDArray[np.float64] | None:

@@ -161,6 +161,8 @@ def test_no_frame_and_one_for_each_image_are_one_case() -> None:
         "DOE^JOHN",
         "Doe^John^^^",
         "DOE ^ JOHN",
+        "Doe, John",
+        "Döe^John",
         " Doe^John^Q",
         "DOE^JOHN^^DR^III",
         "Doe^John=ドウ^ジョン",

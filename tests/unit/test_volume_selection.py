@@ -111,6 +111,40 @@ def test_a_slice_that_is_slightly_turned_stays() -> None:
     assert select(headers).kept == tuple(range(20))
 
 
+def _average(place: float) -> Dataset:
+    """Return an axial reformat of several slices, at `place` mm."""
+    (ds,) = edited(1, _set("ImageType", ["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"]))
+    ds.ImagePositionPatient = [0, 0, place]
+    return ds
+
+
+def test_a_reformat_of_the_same_plane_between_the_slices_is_left_out() -> None:
+    """It lies in no row with them, and is no slice that is missing."""
+    chosen = select([*made_headers(44), _average(6.0)])
+
+    assert chosen.kept == tuple(range(44))
+    assert chosen.remarks == (
+        "left out 1 of 45 images: of another Image Type than the slices, and between them",
+    )
+
+
+def test_a_slice_of_another_image_type_stays_in_its_place() -> None:
+    """Left out, it would be a gap."""
+    headers = made_headers(44)
+    headers[20].ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
+
+    assert select(headers).kept == tuple(range(44))
+
+
+def test_a_page_in_colour_among_the_slices_is_left_out() -> None:
+    """A report or a rendering may have the size and place of a slice."""
+    page = made_headers(1)[0]
+    page.PhotometricInterpretation, page.SamplesPerPixel = "RGB", 3
+    page.ImagePositionPatient = [0, 0, 500]
+
+    assert select([*made_headers(20), page]).kept == tuple(range(20))
+
+
 ALTERNATING: dict[str, tuple[list[Dataset], str, int]] = {
     "acquisitions": (edited(40, _set("AcquisitionNumber", 1, 2)), "AcquisitionNumber", 20),
     "three acquisitions": (edited(30, _set("AcquisitionNumber", 7, 8, 9)), "Acquisition", 10),
@@ -130,6 +164,21 @@ ALTERNATING: dict[str, tuple[list[Dataset], str, int]] = {
         20,
     ),
     "two by two": (edited(40, _set("AcquisitionNumber", 1, 1, 2, 2)), "AcquisitionNumber", 20),
+    "cardiac phases": (
+        edited(40, _set("NominalPercentageOfCardiacPhase", 40, 70)),
+        "NominalPercentageOfCardiacPhase: that of 40",
+        20,
+    ),
+    "effective echoes": (edited(40, _mr(_set("EffectiveEchoTime", 9, 90))), "that of 9", 20),
+    "gradients": (
+        edited(40, _mr(_set("DiffusionGradientOrientation", [1, 0, 0], [0, 1, 0]))),
+        "DiffusionGradientOrientation",
+        20,
+    ),
+    "two series in one": (edited(40, _mr(_set("SeriesNumber", 3, 4))), "SeriesNumber", 20),
+    "two descriptions": (edited(40, _set("SeriesDescription", "ART", "VEN")), "Description", 20),
+    "content times": (edited(40, _set("ContentTime", "100000", "101010")), "ContentTime", 20),
+    "events": (edited(40, _set("IrradiationEventUID", "1.2", "1.3")), "IrradiationEventUID", 20),
     "at one place: echoes": (twice(20, _mr(_set("EchoTime", 2.3, 4.6))), "EchoTime", 20),
     "at one place: phases": (twice(20, _set("AcquisitionNumber", 3, 4)), "AcquisitionNumber", 20),
     "at one place: b-values": (twice(20, _mr(_set("DiffusionBValue", 0, 800))), "that of 0", 20),
