@@ -72,10 +72,11 @@ def open_catalog(url: str, clock: Callable[[], float] | None = None) -> Catalog:
 
 @contextmanager
 def catalog_on(url: str, clock: Callable[[], float] | None = None) -> Iterator[Catalog]:
-    """Give an empty catalog in a database that others use after it."""
+    """Give an empty catalog; a server's tables are emptied for who uses them after it."""
     made = open_catalog(url, clock)
     yield made
-    with made.engine.begin() as connection:
-        for table in metadata.sorted_tables:
-            connection.execute(table.delete())
+    if made.engine.dialect.name != "sqlite":  # a file is of one test
+        with made.engine.begin() as connection:
+            for table in metadata.sorted_tables:
+                connection.execute(table.delete())
     made.close()

@@ -67,16 +67,29 @@ class Grid:
     shape: tuple[int, int, int]
     dents: Array
     xyz: Array = field(init=False)
+    deepest: float = field(init=False)  # of the dents that reach outwards
 
     def __post_init__(self) -> None:
         index = np.indices(self.shape, dtype=np.float32)
+        self.deepest = max(0.0, -float(self.dents.min()))
         matrix = self.affine.astype(np.float32)
         self.xyz = np.tensordot(matrix[:3, :3], index, 1) + matrix[:3, 3, None, None, None]
 
-    def box(self, centre: Point, reach: float) -> tuple[slice, slice, slice] | None:
-        """Return the index box around `centre` that holds `reach` mm, or None outside."""
-        index = np.linalg.solve(self.affine[:3, :3], np.array(centre) - self.affine[:3, 3])
-        half = reach / np.linalg.norm(self.affine[:3, :3], axis=0) + 1
+    def box(
+        self, centre: Point, reach: float, within: NDArray[np.float64] | None = None
+    ) -> tuple[slice, slice, slice] | None:
+        """Return the index box around `centre` that holds `reach` mm, or None outside.
+
+        Parameters
+        ----------
+        within
+            Half sides, in mm along x, y and z, of a box that holds all that is drawn.
+        """
+        matrix = self.affine[:3, :3]
+        index = np.linalg.solve(matrix, np.array(centre) - self.affine[:3, 3])
+        half = reach / np.linalg.norm(matrix, axis=0) + 1
+        if within is not None:
+            half = np.minimum(half, np.abs(np.linalg.inv(matrix)) @ within + 1)
         low = np.maximum(np.floor(index - half), 0).astype(int)
         high = np.minimum(np.ceil(index + half) + 1, self.shape).astype(int)
         if np.any(low >= high):
@@ -103,11 +116,26 @@ def level(grid: Grid, shape: Shape, box: tuple[slice, ...]) -> Array:
     return np.asarray(out, np.float32)
 
 
+def half_sides(grid: Grid, shape: Shape) -> NDArray[np.float64]:
+    """Return half the sides of the box that holds `shape` with its dents, in mm along x, y, z.
+
+    Long and thin ones are drawn in a fraction of the cube around them.
+    """
+    outwards = (1.0 + shape.rough * grid.deepest) ** (1.0 / shape.power)
+    x, y, z = np.array(shape.radii) * outwards * 1.001  # for what float32 rounds
+    cos, sin = abs(np.cos(shape.tilt)), abs(np.sin(shape.tilt))
+    return np.array([cos * x + sin * z, y, sin * x + cos * z])
+
+
 def draw(grid: Grid, labels: Labels, shapes: list[Shape]) -> None:
     """Draw `shapes` over `labels` in their order."""
     for shape in shapes:
         reach = np.array(shape.radii) * (1.0 + max(0.0, shape.rough))
-        box = grid.box(shape.centre, float(np.linalg.norm(reach) if shape.tilt else reach.max()))
+        box = grid.box(
+            shape.centre,
+            float(np.linalg.norm(reach) if shape.tilt else reach.max()),
+            half_sides(grid, shape),
+        )
         if box is None:
             continue
         inside = level(grid, shape, box) < 1

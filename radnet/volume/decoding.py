@@ -57,6 +57,25 @@ CPU_S_PER_MPIXEL: Final = 1.0  # eight times what JPEG 2000 takes on a usual mac
 LONGEST_CPU_S: Final = 900
 
 
+DESCRIBED_BY: Final = (
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "FloatPixelData",
+    "DoubleFloatPixelData",
+    "PixelData",
+)
+"""All that native pixels are read by. The rest of the header was parsed before: a second time it
+took as long as everything else that reading an image is."""
+
+
 @dataclass(frozen=True)
 class Plain:
     """A copy in a plain transfer syntax, and whether there were pixels to decode for it."""
@@ -105,7 +124,7 @@ def decoded(path: Path, header: Dataset, pool: Children | None = None) -> NDArra
     if _is_native(header) and path.stat().st_size <= octets + ADDRESS_SPACE:
         try:
             with quiet_headers():
-                return stored_values(read_file(path, pixels=True))
+                return stored_values(read_file(path, pixels=True, only=DESCRIBED_BY))
         except UNDECODABLE as error:
             raise UndecodableError(type(error).__name__) from error
     (array,) = _decoded_together([(path, header)], pool or children())

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.encaps import get_frame
+from pydicom.pixels.utils import as_pixel_options
 from pydicom.uid import (
     UID,
     ExplicitVRLittleEndian,
@@ -24,8 +25,9 @@ from pydicom.uid import (
 from radnet.errors import UndecodableError, UnusableVolumeError
 from radnet.volume import decoder_pool
 from radnet.volume.decoder_pool import Children, Limits
-from radnet.volume.decoding import decoded, plain_file
+from radnet.volume.decoding import DESCRIBED_BY, decoded, plain_file
 from radnet.volume.headers import read_file
+from radnet.volume.pixels import stored_values
 from radnet.volume.series import read_volume
 from tests.hostile_pixels import HOSTILE, put, rle_panic
 from tests.made_ct import SHAPE, made_slice, write_ct
@@ -190,6 +192,39 @@ def test_a_native_file_far_larger_than_its_image_is_not_read_here(
 
     with pytest.raises(UndecodableError, match="more pixels than the header promised"):
         decoded(path, header)
+
+
+def test_native_pixels_are_read_by_what_describes_them_alone(tmp_path: Path) -> None:
+    """Parsing the rest of the header anew took longer than all else; a decoder lacks nothing."""
+    path = write_ct(tmp_path)[0]
+    whole = read_file(path, pixels=True)
+
+    part = read_file(path, pixels=True, only=DESCRIBED_BY)
+
+    assert as_pixel_options(part) == as_pixel_options(whole)
+    assert part.HighBit == whole.HighBit
+    assert "PatientName" not in part
+    assert np.array_equal(decoded(path, read_file(path, pixels=False)), stored_values(whole))
+
+
+def test_native_pixels_are_read_without_the_rest_of_the_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What pydicom may ask for is among it, whatever this image has."""
+    asked: list[object] = []
+
+    def seen(path: Path, *, pixels: bool, only: Sequence[str] | None = None) -> Dataset:
+        asked.append(only)
+        return read_file(path, pixels=pixels, only=only)
+
+    path = write_ct(tmp_path)[0]
+    header = read_file(path, pixels=False)
+    monkeypatch.setattr("radnet.volume.decoding.read_file", seen)
+    decoded(path, header)
+
+    assert asked == [DESCRIBED_BY]
+    others = {"PlanarConfiguration", "NumberOfFrames", "FloatPixelData", "DoubleFloatPixelData"}
+    assert others <= {*DESCRIBED_BY}
 
 
 def test_a_panic_ends_its_process(tmp_path: Path) -> None:
