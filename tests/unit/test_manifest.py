@@ -318,3 +318,119 @@ def test_a_series_worth_learning_from_has_five_instances(
     make_manifest(table(tmp_path / "l", rows), out, ManifestOrder())
 
     assert len(read_table(out)) == 1 + taken
+
+
+def test_a_manifest_may_be_made_before_its_files_are_at_hand(tmp_path: Path) -> None:
+    """`radnet fetch idc --manifest` gets them; with files, a series without any is left out."""
+    labels, out = table(tmp_path / "l", [labelled(1), labelled(2)]), tmp_path / "m.parquet"
+
+    counts = make_manifest(labels, out, ManifestOrder(test=0, validation=0))
+    rows = read_table(out)
+
+    assert counts == {"train": 2, "validation": 0, "test": 0}
+    assert [(row.series_instance_uid, row.files, row.mask) for row in rows] == [
+        ("1.2.1", (), None),
+        ("1.2.2", (), None),
+    ]
+    with pytest.raises(DataError, match="no series of it is left"):
+        make_manifest(labels, out, ManifestOrder(), {})
+    assert list(tmp_path.glob("*.partial")) == []
+
+
+def test_files_and_masks_stand_below_the_manifest_where_they_lie(tmp_path: Path) -> None:
+    """Relative there, as they are elsewhere; a series may have no mask."""
+    home, away = tmp_path / "home", tmp_path / "away"
+    home.mkdir()
+    labels, out = table(tmp_path / "l", [labelled(1), labelled(2)]), home / "m.parquet"
+    files = {"1.2.1": [home / "a" / "1.dcm", home / "a" / "2.dcm"], "1.2.2": [away / "3.dcm"]}
+
+    make_manifest(labels, out, ManifestOrder(), files, {"1.2.1": home / "mask.nii"})
+
+    one, two = read_table(out)
+    assert one.files == tuple(files["1.2.1"])
+    assert (one.mask, two.mask) == (home / "mask.nii", None)
+    assert two.files == (away.resolve() / "3.dcm",)
+    with duckdb.connect() as db:
+        kept = db.execute("SELECT files, mask FROM read_parquet(?)", [str(out)]).fetchall()
+    assert (["a/1.dcm", "a/2.dcm"], "mask.nii") in kept
+
+
+def test_a_patient_is_told_by_the_study_where_nobody_has_a_number(tmp_path: Path) -> None:
+    """Two studies without a number are two patients, two series of one study one."""
+    rows = [
+        labelled(1, patient_id=""),
+        labelled(2, patient_id=None),
+        labelled(3, patient_id="", study_instance_uid="1.1.1"),
+    ]
+    out = tmp_path / "m.parquet"
+
+    make_manifest(table(tmp_path / "l", rows), out, ManifestOrder())
+    one, two, three = read_table(out)
+
+    assert one.patient == three.patient != two.patient
+    assert len(one.patient) == 16
+    assert one.split == three.split
+
+
+def test_what_belongs_to_no_collection_is_not_capped(tmp_path: Path) -> None:
+    """Nor is anything where 0 is asked for."""
+    rows = [labelled(n, collection="" if n % 2 else "C") for n in range(8)]
+    labels, out = table(tmp_path / "l", rows), tmp_path / "m.parquet"
+
+    make_manifest(labels, out, ManifestOrder(per_collection=1))
+    assert Counter(row.collection for row in read_table(out)) == {"": 4, "C": 1}
+    make_manifest(labels, out, ManifestOrder(per_collection=0))
+    assert Counter(row.collection for row in read_table(out)) == {"": 4, "C": 4}
+
+
+def test_another_seed_draws_other_sides(tmp_path: Path) -> None:
+    """And the same seed the same."""
+    labels = table(tmp_path / "l", [labelled(n) for n in range(40)])
+    sides = []
+    for number, seed in enumerate((0, 0, 1)):
+        out = tmp_path / f"{number}.parquet"
+        make_manifest(labels, out, ManifestOrder(seed=seed, test=0.5))
+        sides.append([row.split for row in read_table(out)])
+
+    assert sides[0] == sides[1] != sides[2]
+
+
+def test_a_manifest_needs_its_columns_but_not_all_of_them(tmp_path: Path) -> None:
+    """Who made it, its mask and its licence may be missing; what is learned may not."""
+    out, less, broken = (tmp_path / f"{name}.parquet" for name in ("m", "less", "broken"))
+    make_manifest(table(tmp_path / "l", [labelled(1, manufacturer="GE")]), out, ManifestOrder())
+    with duckdb.connect() as db:
+        for path, left_out in (
+            (less, 'manufacturer, mask, license_short_name, "source_DOI"'),
+            (broken, "plane_known, contrast"),
+        ):
+            db.execute(
+                f"COPY (SELECT * EXCLUDE ({left_out}) FROM read_parquet({quoted(out)})) "  # noqa: S608
+                f"TO {quoted(path)} (FORMAT parquet)"
+            )
+
+    (full,), (bare,) = read_table(out), read_table(less)
+
+    assert full.manufacturer == "GE"
+    assert (bare.manufacturer, bare.mask, bare.licence, bare.doi) == ("", None, "", "")
+    assert (bare.plane, bare.split) == (full.plane, full.split)
+    with pytest.raises(DataError, match=r"no column contrast, plane_known$"):
+        read_table(broken)
+
+
+def test_licences_are_patterns_of_which_one_is_enough(tmp_path: Path) -> None:
+    """What tells none fits none but the pattern of everything."""
+    rows = [
+        labelled(1),
+        labelled(2, license_short_name="CC0"),
+        labelled(3, license_short_name=None),
+    ]
+    labels, out = table(tmp_path / "l", rows), tmp_path / "m.parquet"
+
+    for patterns, expected in (
+        (("CC BY *", "CC0"), ["1.2.1", "1.2.2"]),
+        (("CC0",), ["1.2.2"]),
+        ((), ["1.2.1", "1.2.2", "1.2.3"]),
+    ):
+        make_manifest(labels, out, ManifestOrder(licences=patterns))
+        assert [row.series_instance_uid for row in read_table(out)] == expected
