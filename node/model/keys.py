@@ -12,6 +12,8 @@ class BatchKind(StrEnum):
     """Instances of a received series."""
     RESULT = "result"
     """What the node made of one."""
+    SUMMARY = "summary"
+    """What was recognised of a study; `subject` is the study, `number` that of the report."""
     AGAIN = "again"
     """What a destination took and does not hold; `subject` is a Transaction UID."""
 
@@ -27,9 +29,9 @@ class Batch:
     Attributes
     ----------
     subject : str
-        The catalog's key of a series, or a Transaction UID.
+        The catalog's key of a series, a Study Instance UID, or a Transaction UID.
     number : int
-        The revision of the series, or how often was asked.
+        The revision of the series, the number of a study's report, or how often was asked.
     """
 
     kind: BatchKind
@@ -93,6 +95,22 @@ def result_batch(series: str, revision: int) -> Batch:
     Batch
     """
     return Batch(BatchKind.RESULT, series, revision)
+
+
+def summary_batch(study_instance_uid: str, number: int) -> Batch:
+    """Return the batch of one report of what was recognised of a study.
+
+    Parameters
+    ----------
+    study_instance_uid : str
+    number : int
+        Of the report, from 1 on.
+
+    Returns
+    -------
+    Batch
+    """
+    return Batch(BatchKind.SUMMARY, study_instance_uid, number)
 
 
 @dataclass(frozen=True, slots=True)

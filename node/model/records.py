@@ -1,6 +1,7 @@
 """What the catalog holds, as plain values. Times are seconds since the epoch (UTC)."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -152,6 +153,8 @@ class Revision:
 
     `rounds` counts how often an operator had it run again; with `send_again`, what it delivered
     before is sent again in this round. `failure_kind` is None where nothing went wrong.
+    `summary_to` are the destinations of the study's summary that the rules named because of it,
+    and whether that is urgent.
     """
 
     series_instance_uid: str
@@ -164,6 +167,7 @@ class Revision:
     rounds: int = 0
     send_again: bool = False
     failure_kind: FailureKind | None = None
+    summary_to: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

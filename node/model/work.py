@@ -16,6 +16,8 @@ class WorkKind(StrEnum):
     """Recognise a revision of a series and route it; key: a `RevisionKey`."""
     SEGMENT = "segment"
     """Segment a revision; key: a `RevisionKey`; detail: a `SegmentationPlan`."""
+    SUMMARISE = "summarise"
+    """Write what was recognised of a study as one report; key: the Study Instance UID."""
     DELIVER = "deliver"
     """Send a batch; lane: its destination."""
     ASK = "ask"
@@ -122,6 +124,21 @@ def segmentation_of(revision: RevisionKey) -> TaskKey:
         In the one lane of its kind.
     """
     return TaskKey(WorkKind.SEGMENT, "", str(revision))
+
+
+def summary_of(study_instance_uid: str) -> TaskKey:
+    """Return the work of writing down what was recognised of a study.
+
+    Parameters
+    ----------
+    study_instance_uid : str
+
+    Returns
+    -------
+    TaskKey
+        In the one lane of its kind.
+    """
+    return TaskKey(WorkKind.SUMMARISE, "", study_instance_uid)
 
 
 @dataclass(frozen=True, slots=True)

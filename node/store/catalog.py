@@ -22,6 +22,7 @@ from node.store.studies.retention import Retention
 from node.store.studies.revisions import Revisions
 from node.store.studies.series import Studies
 from node.store.studies.snapshots import Snapshots
+from node.store.studies.summaries import Summaries
 from node.store.unheld import Unheld
 from node.store.work.claims import Claims
 from node.store.work.due_clock import DueClock
@@ -63,9 +64,10 @@ class Catalog(Database):
     requests, promises : Requests, Promises
         ``commitment_request`` and ``commitment_part``; ``commitment_promise``. `reports` takes
         what destinations answer.
-    instances, studies, revisions, snapshots, findings, results
+    instances, studies, revisions, snapshots, findings, results, summaries
         ``instance``, ``conflict``, ``deletion``; ``series``; ``revision``; ``series_header``;
-        ``finding``; ``derived`` and ``result``. `retention` decides what of them may go.
+        ``finding``; ``derived`` and ``result``; ``summary``. `retention` decides what of them may
+        go.
     quarantine : Holds
         ``quarantine``; `unheld` reads what ought to be held.
     outbox : Outbox
@@ -92,7 +94,10 @@ class Catalog(Database):
         self.promises = Promises(self, self.ledger, self.work, self.claims)
         self.instances = Instances(self)
         self.studies = Studies(self, self.ledger, self.instances, self.deliveries)
-        self.revisions = Revisions(self, self.ledger, self.instances, self.studies, self.work)
+        self.summaries = Summaries(self, self.ledger, self.instances, self.work)
+        self.revisions = Revisions(
+            self, self.ledger, self.instances, self.studies, self.summaries, self.work
+        )
         self.snapshots = Snapshots(self)
         self.findings = Findings(self, self.ledger)
         self.results = Results(self, self.ledger, self.instances)

@@ -10,7 +10,8 @@ from node.model.records import Conflict, Delivery, StoredInstance
 from node.store.database import Database
 from node.store.rows import columns, conflict_of, instance_of, record
 from node.store.studies.findings import findings_sha256
-from node.store.tables import conflict, delivery, derived, finding, instance, series
+from node.store.studies.summaries import KIND
+from node.store.tables import conflict, delivery, derived, finding, instance, series, summary
 
 AT_ONCE: Final = 500  # UIDs that one statement names
 
@@ -30,7 +31,8 @@ class StudyRows:
     findings : dict of (str, int) to str
         Digest of all findings, by Series Instance UID and revision.
     derived : dict of (str, int, str) to str
-        SOP Instance UID by Series Instance UID of the source, revision and kind.
+        SOP Instance UID by Series Instance UID of the source, revision and kind; of a report on
+        the whole study by that study, its number and kind.
     """
 
     instances: dict[str, StoredInstance] = field(default_factory=dict)
@@ -83,6 +85,13 @@ class Custody:
             query = sa.select(derived).where(derived.c.source_series_uid.in_(of_study))
             for row in connection.execute(query).mappings():
                 made = row["source_series_uid"], row["revision"], row["kind"]
+                stands.derived[made] = row["sop_instance_uid"]
+            of_all = sa.select(summary).where(
+                summary.c.study_instance_uid == study_instance_uid,
+                summary.c.sop_instance_uid.is_not(None),
+            )
+            for row in connection.execute(of_all).mappings():
+                made = study_instance_uid, row["number"], KIND
                 stands.derived[made] = row["sop_instance_uid"]
         return stands
 

@@ -126,6 +126,8 @@ revision = Table(
     Column("rounds", Integer, nullable=False, server_default="0"),  # run again by an operator
     Column("send_again", Boolean, nullable=False, server_default=false()),
     Column("failure_kind", EnumText(FailureKind)),  # NULL: nothing went wrong
+    # Where the rules want the study's summary because of it: by destination, whether it is urgent
+    Column("summary_to", JSON, nullable=False, server_default="{}"),
     Index("revision_state", "state"),
 )
 
@@ -216,6 +218,19 @@ result = Table(  # what a result is made of besides the images: a repeat makes t
     Column("made_at", Float(53), nullable=False),
     Column("utc_offset_s", Integer, nullable=False),
     Column("edition", Integer, nullable=False),  # how often its UIDs were found taken
+)
+
+summary = Table(  # reports of what was recognised of a study; each supersedes the one before
+    "summary",
+    metadata,
+    Column("study_instance_uid", UID, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("content_sha256", String(64), nullable=False),
+    Column("made_at", Float(53), nullable=False),
+    Column("utc_offset_s", Integer, nullable=False),
+    Column("edition", Integer, nullable=False),  # how often its UID was found taken
+    Column("sop_instance_uid", UID),  # NULL: not made yet
+    Index("summary_instance", "sop_instance_uid"),
 )
 
 ledger = Table(

@@ -43,7 +43,12 @@ class PruningJob:
         owners = (self._catalog.access, self._catalog.promises, self._catalog.requests)
         records = sum(owner.prune(before) for owner in owners)
         records += self._catalog.work.prune([WorkKind.ASK, WorkKind.REPORT], before)
-        through = [WorkKind.RECOGNISE, WorkKind.SEGMENT, WorkKind.DELIVER]
+        through = [
+            WorkKind.RECOGNISE,
+            WorkKind.SEGMENT,
+            WorkKind.SUMMARISE,
+            WorkKind.DELIVER,
+        ]
         batches = self._catalog.work.prune(through, now - self._batches_s)
         if records or batches:
             log.info("old rows removed", records=records, batches=batches)

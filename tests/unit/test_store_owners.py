@@ -23,6 +23,7 @@ OWNERS: Final = {  # a file, or a room
     "finding": "store/studies/findings.py",
     "derived": "store/studies/results.py",
     "result": "store/studies/results.py",
+    "summary": "store/studies/summaries.py",
     "ledger": "store/ledger.py",
     "delivery": "store/deliveries/deliveries.py",
     "outlet": "store/deliveries/outlets.py",

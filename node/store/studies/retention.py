@@ -11,7 +11,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from node.model.events import EventKind, LedgerEvent
-from node.model.states import HoldState
+from node.model.states import HoldState, WorkState
+from node.model.work import WorkKind
 from node.store.database import Database
 from node.store.ledger import Ledger
 from node.store.studies.instances import Instances
@@ -27,6 +28,8 @@ from node.store.tables import (
     quarantine,
     revision,
     series,
+    summary,
+    work,
 )
 
 PAGE: Final = 200
@@ -151,8 +154,15 @@ def _unit(connection: sa.Connection, uid: str) -> RetainedSeries:
     ).all()
     times = [row.completed_at for row in revisions] + [row.changed_at for row in standings]
     times += [row.received_at for row in members]
+    being_told = sa.select(work.c.serial).where(
+        work.c.kind == WorkKind.SUMMARISE,
+        work.c.lane == "",
+        work.c.key == _study_of(uid),
+        work.c.state != WorkState.DONE,
+    )
     return RetainedSeries(
         settled=not found.unsettled,
+        told=connection.execute(being_told).first() is None,
         revisions=tuple((row.state, row.failure_kind) for row in revisions),
         quarantined=_quarantined(connection, uid),
         members=tuple(
@@ -203,10 +213,33 @@ def _quarantined(connection: sa.Connection, uid: str) -> int:
 
 
 def _of_unit(uid: str) -> sa.CompoundSelect[Any]:
-    """Select the UIDs of a series and of what was made of it."""
+    """Select the UIDs of a series and of what was made of it.
+
+    Of the last one of its study also of what was made of all: the reports of what was recognised.
+    """
     return sa.union(
         sa.select(instance.c.sop_instance_uid).where(instance.c.series_instance_uid == uid),
         sa.select(derived.c.sop_instance_uid).where(derived.c.source_series_uid == uid),
+        sa.select(summary.c.sop_instance_uid).where(
+            summary.c.sop_instance_uid.is_not(None),
+            summary.c.study_instance_uid == _study_of(uid),
+            ~_others_here(uid),
+        ),
+    )
+
+
+def _study_of(uid: str) -> sa.ScalarSelect[Any]:
+    query = sa.select(series.c.study_instance_uid).where(series.c.series_instance_uid == uid)
+    return query.scalar_subquery()
+
+
+def _others_here(uid: str) -> sa.Exists:
+    """Tell whether other series of the study of one were not deleted."""
+    other = series.alias()
+    return sa.exists().where(
+        other.c.study_instance_uid == _study_of(uid),
+        other.c.series_instance_uid != uid,
+        other.c.deleted_at.is_(None),
     )
 
 

@@ -19,11 +19,18 @@ from node.model.states import (
     Move,
     RevisionState,
 )
-from node.model.work import SegmentationPlan, Task, recognition_of, segmentation_of
+from node.model.work import (
+    SegmentationPlan,
+    Task,
+    WorkKind,
+    recognition_of,
+    segmentation_of,
+)
 from node.store.database import Database
 from node.store.ledger import Ledger
 from node.store.studies.instances import Instances
 from node.store.studies.series import Studies
+from node.store.studies.summaries import Summaries
 from node.store.tables import revision, series
 from node.store.work.work import Work
 
@@ -51,12 +58,16 @@ class Ending:
         What went wrong; None where the series is what it is.
     segmentation : SegmentationPlan or None
         What follows: only where the state is "queued".
+    summary_to : mapping of str to bool, or None
+        Destinations that are to have the study's summary because of it, and whether that is
+        urgent; None leaves what was said before.
     """
 
     state: RevisionState
     reason: str = ""
     kind: FailureKind | None = None
     segmentation: SegmentationPlan | None = None
+    summary_to: Mapping[str, bool] | None = None
 
 
 _ENDS: Final = {
@@ -73,7 +84,7 @@ class Revisions:
     ----------
     database : Database
         Where the rows are.
-    ledger, instances, studies, work
+    ledger, instances, studies, summaries, work
         Owners of what is written together with a revision.
     """
 
@@ -83,9 +94,11 @@ class Revisions:
         ledger: Ledger,
         instances: Instances,
         studies: Studies,
+        summaries: Summaries,
         work: Work,
     ) -> None:
         self._database = database
+        self._summaries = summaries
         self._work = work
         self._ledger = ledger
         self._instances = instances
@@ -170,8 +183,9 @@ class Revisions:
     def end(self, task: Task, ending: Ending) -> bool:
         """Note how the work on a revision ended; tell whether it was ours to say.
 
-        That it is done, what the revision is now, and that its segmentation is due: all of it,
-        or nothing, where the revision is run again since, or by somebody else.
+        That it is done, what the revision is now, that its segmentation is due, and the summary
+        of its study: all of it, or nothing, where the revision is run again since, or by somebody
+        else.
         """
         with self._database.write() as connection:
             return self.end_in(connection, task, ending)
@@ -179,16 +193,20 @@ class Revisions:
     def end_in(self, connection: sa.Connection, task: Task, ending: Ending) -> bool:
         """Note within a transaction how the work on a revision ended."""
         key = RevisionKey.parse(task.key)
-        # The row of the revision first, as whoever has it run again: else the two would wait for
-        # each other.
-        locked = sa.select(revision.c.state).where(*_of(key.series, key.number))
-        connection.execute(locked.with_for_update())
+        recognised = task.kind is WorkKind.RECOGNISE
+        study = self._summaries.lock_study(connection, key.series) if recognised else None
+        # The row of the revision before its work, as whoever has it run again: else the two would
+        # wait for each other.
+        locked = sa.select(revision.c.send_again).where(*_of(key.series, key.number))
+        send_again = bool(connection.execute(locked.with_for_update()).scalar())
         if not self._work.done_in(connection, task):
             return False
         connection.execute(_ended(key, ending))
         if ending.segmentation is not None:
             plan = ending.segmentation.as_json()
             self._work.add(connection, segmentation_of(key), detail=plan)
+        if study is not None:
+            self._summaries.let_be_due(connection, study, send_again=send_again)
         return True
 
     def of_series(self, series_instance_uid: str) -> list[Revision]:
@@ -315,6 +333,8 @@ def _ended(key: RevisionKey, ending: Ending) -> sa.Update:
     ended: dict[str, Any] = {"reason": ending.reason, "failure_kind": ending.kind}
     if ending.state is not RevisionState.QUEUED:
         ended |= {"send_again": False}  # it was, in this round
+    if ending.summary_to is not None:
+        ended |= {"summary_to": dict(ending.summary_to)}
     return _moved(key.series, key.number, _ENDS[ending.state]).values(ended)
 
 

@@ -18,7 +18,7 @@ from node.store.database import Database
 from node.store.deliveries.deliveries import Deliveries
 from node.store.ledger import Ledger
 from node.store.studies.instances import Instances
-from node.store.tables import association, derived, instance, revision, series
+from node.store.tables import association, derived, instance, revision, series, summary
 
 
 def series_key(study_instance_uid: str, series_instance_uid: str) -> str:
@@ -197,7 +197,13 @@ class Studies:
         What we made ourselves stays delivered: it is kept once more, and no more than that.
         """
         uid = stored.sop_instance_uid
-        of_series = sa.select(derived.c.source_series_uid).where(derived.c.sop_instance_uid == uid)
+        of_series: sa.Select[Any] | sa.CompoundSelect[Any] = sa.union(
+            sa.select(derived.c.source_series_uid).where(derived.c.sop_instance_uid == uid),
+            # What was made of a study goes with its last series: with any of them.
+            sa.select(sa.func.min(series.c.series_instance_uid))
+            .join(summary, summary.c.study_instance_uid == series.c.study_instance_uid)
+            .where(summary.c.sop_instance_uid == uid),
+        )
         state: dict[str, Any] = {"deleted_at": None, "last_instance_at": now}
         if origin is Origin.RECEIVED:
             of_series = sa.select(instance.c.series_instance_uid).where(
