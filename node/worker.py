@@ -32,6 +32,7 @@ from node.pipeline.owed import OwedReports
 from node.pipeline.probing import Probing
 from node.pipeline.stages import ServedNetworks, Stages
 from node.pipeline.strays import Strays
+from node.pipeline.summarising import Summarising
 from node.pipeline.sweep import Sweep
 from node.pipeline.ticker import Look, Recurring, Ticker
 from node.route.rules import compile_rules
@@ -144,6 +145,7 @@ def _stages(
         unknown_below=settings.models.unknown_below,
         clock=outside.clock,
         origins=_origins(settings),
+        unsummarised=frozenset(d.name for d in settings.destinations if not d.summary),
     )
 
 
@@ -251,6 +253,7 @@ def build(
     giving_up = GivingUp(catalog, files)
     due.add([workflows.recognition(engine, stages, giving_up)])
     due.add([workflows.segmentation(engine, stages, giving_up)])
+    due.add([workflows.summary(engine, Summarising(catalog, files, outside.clock))])
     at_once = AT_ONCE + len(delivering.destinations)
     due.add([workflows.delivery(engine, delivering, dispatcher.choose, at_once)])
     due.add([workflows.probes(engine, probing)])

@@ -39,6 +39,7 @@ RULES = (
         when='"liver" in findings.coverage.value',
         segment=("liver",),
         results_to=("pacs",),
+        summary=False,
     ),
 )
 
@@ -86,7 +87,7 @@ class RecordingDestination:
 class Bench:
     """A node without its network: instances in by hand, time by hand."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rules: Sequence[Rule] = RULES) -> None:
         self.moment = Moment(1000.0)
         self.catalog = open_catalog(f"sqlite:///{folder / 'catalog.sqlite'}", self.moment)
         self.files = InstanceFiles(folder)
@@ -102,7 +103,7 @@ class Bench:
             Settings(
                 node=NodeSection(data=folder),
                 destinations=(FolderDestination(name="pacs", kind="folder", path=folder),),
-                rules=RULES,
+                rules=tuple(rules),
             ),
             Storage(self.catalog, self.files),
             self.engine,
@@ -134,7 +135,13 @@ class Bench:
             self.moment.now = value
 
     def _look(self) -> None:
-        for kind in (WorkKind.RECOGNISE, WorkKind.SEGMENT, WorkKind.DELIVER, WorkKind.PROBE):
+        for kind in (
+            WorkKind.RECOGNISE,
+            WorkKind.SEGMENT,
+            WorkKind.SUMMARISE,
+            WorkKind.DELIVER,
+            WorkKind.PROBE,
+        ):
             with self._looking:
                 if kind not in self._by_hand:
                     self.worker.due.look(kind)
@@ -168,10 +175,10 @@ class Bench:
         rows = self.catalog.revisions.of_series(SERIES)
         return rows[-1] if rows else None
 
-    def by_hand(self) -> None:
-        """Let the test do itself what is due of a series."""
+    def by_hand(self, *others: WorkKind) -> None:
+        """Let the test do itself what is due of a series, and of other kinds."""
         with self._looking:
-            self._by_hand |= {WorkKind.RECOGNISE, WorkKind.SEGMENT}
+            self._by_hand |= {WorkKind.RECOGNISE, WorkKind.SEGMENT, *others}
 
     def take_in(self, *instances: Dataset) -> Task:
         """Let a series come in; return its recognition, for the test to do."""
@@ -216,7 +223,12 @@ class Bench:
         mine = partial(DBOS.list_workflows, app_version=APPLICATION_VERSION)
         if mine(status=list(LIVE_STATES), load_input=False, load_output=False):
             return False
-        lanes = ((WorkKind.RECOGNISE, ""), (WorkKind.SEGMENT, ""), (WorkKind.DELIVER, "pacs"))
+        lanes = (
+            (WorkKind.RECOGNISE, ""),
+            (WorkKind.SEGMENT, ""),
+            (WorkKind.SUMMARISE, ""),
+            (WorkKind.DELIVER, "pacs"),
+        )
         return all(
             task.state is WorkState.WAITING and task.due_at > self.now
             for kind, lane in lanes

@@ -98,6 +98,7 @@ def _would(rule: "Rule") -> str:
         for verb, targets in (
             ("deliver to", rule.deliver), ("segment", rule.segment),
             ("send results to", rule.results_to),
+            ("send the study's summary to", rule.results_to if rule.summary else ()),
         )
         if targets
     ]  # fmt: skip

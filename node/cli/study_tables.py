@@ -19,7 +19,7 @@ from node.model.findings import (
 from node.model.headers import HeaderSnapshot, StudyHeader
 from node.model.records import Finding
 from node.views.studies import StudyRow
-from node.views.study import SeriesView, StudyView
+from node.views.study import MadeObject, SeriesView, StudyView
 
 
 def _value(finding: Finding) -> str:
@@ -142,9 +142,8 @@ def study_table(study: StudyView, *, names: bool) -> RenderableType:
             described(series.findings),
             whereabouts(series.counts),
         )
-        for thing in series.made:
-            where = whereabouts(thing.counts).plain
-            made.append(Text(f"{thing.kind}: {thing.sop_instance_uid}  {where}"))
+        made += map(_made, series.made)
+    made += map(_made, study.made)
     made += judged_lines(study)
     if study.kept_apart:
         count = len(study.kept_apart)
@@ -152,6 +151,11 @@ def study_table(study: StudyView, *, names: bool) -> RenderableType:
         made += [Text(f"  {path}") for path in study.kept_apart]
     about = [*(_patient(study.header) if names else ()), *_kind(study.header)]
     return Group(table, *([Text("; ".join(about))] if about else []), *made)
+
+
+def _made(thing: MadeObject) -> Text:
+    where = whereabouts(thing.counts).plain
+    return Text(f"{thing.kind}: {thing.sop_instance_uid}  {where}")
 
 
 def _state(series: SeriesView) -> str:

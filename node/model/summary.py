@@ -9,9 +9,7 @@ from typing import Any, Final
 from node.model.findings import FINDINGS, FindingName, Use, is_for
 from node.model.records import Finding
 
-TOLD: Final = frozenset(
-    {name for name in FINDINGS if is_for(name, Use.LABEL)} | {FindingName.COVERAGE_UNKNOWN}
-)
+TOLD: Final = frozenset(name for name in FINDINGS if is_for(name, Use.RECOGNITION))
 """Findings of a series that the report of its study tells, those that are fused."""
 
 DECIMALS: Final = 4

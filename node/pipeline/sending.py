@@ -89,6 +89,7 @@ class Sending:
             "deliver": list(decision.deliver),
             "segment": list(decision.segment),
             "results_to": list(decision.results_to),
+            "summary_to": list(decision.summary_to),
             "urgent": list(decision.urgent),
         }
         self.catalog.revisions.put_judged(batch.subject, judged, self.clock())

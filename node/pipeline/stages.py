@@ -6,7 +6,7 @@ objects whose UIDs and bytes do not change. Arguments and results are JSON.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +19,6 @@ from node.classify.tags import tags
 from node.classify.weights import with_weights
 from node.deliver.destination import TaggingDestination
 from node.deliver.origin import NO_ORIGINS, Origins
-from node.derived.edition import Edition
 from node.errors import (
     CertificateError,
     PermanentDeliveryError,
@@ -33,6 +32,7 @@ from node.model.keys import Batch, BatchKind, RevisionKey, result_batch, source_
 from node.model.records import Finding, StoredInstance
 from node.model.states import Origin, RevisionState
 from node.model.work import SegmentationPlan, Task
+from node.pipeline.editions import edition_of, making
 from node.pipeline.own_output import (
     MADE_BY_A_NODE,
     UNRECOGNISED,
@@ -48,7 +48,7 @@ from node.segment.liver import LiverModel, LiverResult, segment_liver
 from node.segment.model import LIVER
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
-from node.store.studies.results import Making, ResultKey, ResultRow
+from node.store.studies.results import Making, ResultKey
 from node.store.studies.revisions import Ending
 from radnet.errors import MixedSeriesError, UnusableVolumeError
 
@@ -82,6 +82,8 @@ class Stages:
         In which results are dated; None is that of this machine.
     origins : Origins
         Which destination an instance came from: it is not sent back there.
+    unsummarised : frozenset of str
+        Destinations that want no report of what was recognised of a study.
     """
 
     catalog: Catalog
@@ -92,6 +94,7 @@ class Stages:
     clock: Callable[[], float]
     zone: tzinfo | None = None
     origins: Origins = NO_ORIGINS
+    unsummarised: frozenset[str] = frozenset()
 
     def classify(self, series_instance_uid: str, revision: int) -> dict[str, str | None]:
         """Recognise a series and keep its findings.
@@ -154,7 +157,13 @@ class Stages:
         if unusable and unusable.reason != MADE_BY_A_NODE:
             state = RevisionState.UNUSABLE
         plan = SegmentationPlan(decision.results_to, decision.urgent)
-        ending = Ending(state, "; ".join(reasons), unusable.kind, plan if segment else None)
+        summary_to = {
+            destination: destination in decision.urgent
+            for destination in decision.summary_to
+            if destination not in self.unsummarised
+        }
+        reason = "; ".join(reasons)
+        ending = Ending(state, reason, unusable.kind, plan if segment else None, summary_to)
         self.catalog.revisions.end(task, ending)
 
     def segment(self, task: Task) -> None:
@@ -267,7 +276,8 @@ class Stages:
         earlier = self._earlier_reports(series_instance_uid, revision)
         while True:
             row = self.catalog.results.begin(key, self._now())
-            result = segment_liver(paths, self.networks.liver, _edition(revision, row), earlier)
+            edition = edition_of(revision, row.made, row.series_made, row.number)
+            result = segment_liver(paths, self.networks.liver, edition, earlier)
             if mixed := self._mixed_study(series_instance_uid):  # another may have come meanwhile
                 raise MixedSeriesError(mixed)
             try:
@@ -279,9 +289,7 @@ class Stages:
                 )
 
     def _now(self) -> Making:
-        now = self.clock()
-        offset = datetime.fromtimestamp(now, UTC).astimezone(self.zone).utcoffset()
-        return Making(now, int(offset.total_seconds()) if offset else 0)
+        return making(self.clock(), self.zone)
 
     def _keep(self, series_instance_uid: str, revision: int, result: LiverResult) -> list[str]:
         made = {"segmentation": result.seg, "report": result.report}
@@ -321,14 +329,6 @@ def _refusal(error: UnusableVolumeError | UnusableSeriesError | CertificateError
     refused = isinstance(error, CertificateError)
     kind = FailureKind.CERTIFICATE if refused else FailureKind.SEGMENTATION
     return failure(kind, str(error))
-
-
-def _edition(revision: int, row: ResultRow) -> Edition:
-    return Edition(revision, _moment(row.made), _moment(row.series_made), row.number)
-
-
-def _moment(made: Making) -> datetime:
-    return datetime.fromtimestamp(made.at, timezone(timedelta(seconds=made.utc_offset_s)))
 
 
 def _liver_findings(result: LiverResult) -> list[Finding]:

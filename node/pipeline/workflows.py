@@ -3,8 +3,8 @@
 ::
 
     receive ─> store ─> [sweep] ─> recognise ─┬──────────────> deliver ─> [gather] ─> ask
-                                              └─> segment ─────^  │
-                                                                  └─> probe
+                                              ├─> segment ─────^  │
+                                              └─> summarise ───^  └─> probe
     receive ─> promise ─> report
 
 From `recognise` on, each word without brackets is a kind of work: rows that say what is to be
@@ -19,14 +19,16 @@ recognise  a revision, or the order to run it       its images are routed withou
            again                                    dies, too, the revision is unusable
 segment    the end of the recognition that wants    the revision is unusable
            it
+summarise  the end of the last recognition of a     given up; what is recognised next of the
+           study that is open                       study asks again
 deliver    deliveries, or an order about them       an attempt that failed: later, or parked
 probe      the opening of a circuit                 later
 ask        a request for storage commitment         what it names is asked for in another one
 report     the promise to commit, or not            later, or parked
 =========  =======================================  ==========================================
 
-What the steps of a job do stands in `stages`, `delivering`, `probing`, `commitments` and `owed`;
-here is only their order.
+What the steps of a job do stands in `stages`, `summarising`, `delivering`, `probing`,
+`commitments` and `owed`; here is only their order.
 """
 
 from typing import Final
@@ -41,11 +43,13 @@ from node.pipeline.giving_up import DIED, GivingUp
 from node.pipeline.owed import OwedReports
 from node.pipeline.probing import Probing
 from node.pipeline.stages import Stages
+from node.pipeline.summarising import Summarising
 from node.pipeline.time_limit import (
     LONGEST_PROBE_S,
     LONGEST_RECOGNITION_S,
     LONGEST_ROUTING_S,
     LONGEST_SEGMENTATION_S,
+    LONGEST_SUMMARY_S,
 )
 
 SEGMENT_LIVES: Final = 10
@@ -73,6 +77,12 @@ def segmentation(engine: Engine, stages: Stages, giving_up: GivingUp) -> Handler
     bury, choose = giving_up.segmentation, in_turn()
     ready = stages.networks.is_ready
     return Handler(WorkKind.SEGMENT, 1, segment, bury, choose, SEGMENT_LIVES, ready)
+
+
+def summary(engine: Engine, summarising: Summarising) -> Handler:
+    """Return what is done to write down what was recognised of a study."""
+    summarise = engine.step(summarising.summarise, "summarise", LONGEST_SUMMARY_S)
+    return Handler(WorkKind.SUMMARISE, 1, summarise, summarising.bury, in_turn())
 
 
 def delivery(engine: Engine, delivering: Delivering, choose: Choose, at_once: int) -> Handler:

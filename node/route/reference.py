@@ -34,7 +34,7 @@ name = "liver-on-abdominal-ct"
 when = 'findings.sequence.value == "CT" && "liver" in findings.coverage.value'
 deliver = ["pacs"]        # destinations of the images
 segment = ["liver"]       # what to segment
-results_to = ["pacs"]     # destinations of what is made of them
+results_to = ["pacs"]     # destinations of what is made of them, and of the study's summary
 urgent = false            # true: what it sends overtakes the rest and waits for no window
 stop = false              # true: no rule below it is asked where it matches
 ```

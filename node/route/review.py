@@ -63,8 +63,11 @@ def condition_doubts(tree: Tree[Any]) -> list[str]:
 def _action_doubts(rule: Rule, table: Sequence[Rule]) -> Iterator[str]:
     if rule.urgent and not (rule.deliver or rule.results_to):
         yield "it is urgent and sends nothing; expected destinations in deliver or results_to"
-    if rule.results_to and not any(other.segment for other in table):
-        yield "it has results_to, but no rule has segment, so that there are no results"
+    if rule.results_to and not (rule.summary or any(other.segment for other in table)):
+        yield (
+            "it has results_to without summary, and no rule has segment, so that there are no "
+            "results"
+        )
     if not (rule.deliver or rule.segment or rule.results_to or rule.urgent or rule.stop):
         yield "it does nothing; expected deliver, segment, results_to or stop"
 

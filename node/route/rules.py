@@ -53,6 +53,8 @@ class Decision:
         Organs to segment.
     results_to : tuple[str, ...]
         Destinations of what the node makes of the series.
+    summary_to : tuple[str, ...]
+        Those of them that get the report of what was recognised of its study, too.
     urgent : tuple[str, ...]
         Those of both that an urgent rule named: they overtake others and wait for no window.
     matched : tuple[str, ...]
@@ -66,6 +68,7 @@ class Decision:
     deliver: tuple[str, ...] = ()
     segment: tuple[str, ...] = ()
     results_to: tuple[str, ...] = ()
+    summary_to: tuple[str, ...] = ()
     urgent: tuple[str, ...] = ()
     matched: tuple[str, ...] = ()
     failed: dict[str, str] = field(default_factory=dict)
@@ -125,6 +128,7 @@ def decide(rules: CompiledRules | Sequence[Rule], facts: Facts) -> Decision:
         deliver=_union(rule.deliver for rule in matched),
         segment=_union(rule.segment for rule in matched),
         results_to=_union(rule.results_to for rule in matched),
+        summary_to=_union(rule.results_to for rule in matched if rule.summary),
         urgent=_union((*rule.deliver, *rule.results_to) for rule in matched if rule.urgent),
         matched=tuple(rule.name for rule in matched),
         failed=failed,

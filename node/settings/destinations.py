@@ -39,6 +39,9 @@ class _Outbound(Section):
     """The wait before the second attempt; it doubles, half of it at random."""
     longest_delay_s: Annotated[float, Field(ge=1, le=7 * 86400)] = 6 * 3600.0
     """The longest wait between two attempts."""
+    summary: bool = True
+    """Where a rule's `results_to` names it, it gets the report of what was recognised of a study,
+    too."""
     break_after: Annotated[int, Field(ge=1, le=1000)] = 5
     """Failed attempts in a row that open the circuit: then it is only probed until it answers."""
     coerce: tuple[Literal["BodyPartExamined", "SeriesDescription"], ...] = ()

@@ -128,6 +128,8 @@ class Rule(Section):
     """What to segment."""
     results_to: tuple[Name, ...] = ()
     """Destinations of what is made of them."""
+    summary: bool = True
+    """`results_to` gets the report of what was recognised of the whole study, too."""
     urgent: bool = False
     """What it sends overtakes the rest and waits for no window."""
     stop: bool = False

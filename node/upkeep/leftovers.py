@@ -29,13 +29,29 @@ def remove_leftovers(catalog: Catalog, files: InstanceFiles, series_instance_uid
         return
     study = received[0].study_instance_uid
     for uid in result_series_uids(study, catalog.studies.received_uid(series_instance_uid)):
-        for path in files.made_of_series(study, uid):
-            row = catalog.instances.get(path.name.removesuffix(DERIVED))
-            if row is not None and row.path == path:
-                continue
-            try:
-                files.remove(path)
-            except OSError as error:
-                log.error("leftover not removed", path=str(path), because=error.strerror)  # noqa: TRY400
-            else:
-                log.info("leftover removed", path=str(path))
+        remove_unnamed(catalog, files, study, uid)
+
+
+def remove_unnamed(
+    catalog: Catalog, files: InstanceFiles, study_instance_uid: str, series_instance_uid: str
+) -> None:
+    """Remove what the node wrote into a derived series and no row names.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    files : InstanceFiles
+    study_instance_uid : str
+    series_instance_uid : str
+        Of the derived series.
+    """
+    for path in files.made_of_series(study_instance_uid, series_instance_uid):
+        row = catalog.instances.get(path.name.removesuffix(DERIVED))
+        if row is not None and row.path == path:
+            continue
+        try:
+            files.remove(path)
+        except OSError as error:
+            log.error("leftover not removed", path=str(path), because=error.strerror)  # noqa: TRY400
+        else:
+            log.info("leftover removed", path=str(path))

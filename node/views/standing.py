@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from node.model.states import DeliveryState, HoldState, RevisionState
-from node.store.tables import delivery, instance, quarantine, revision, series
+from node.model.states import DeliveryState, HoldState, RevisionState, WorkState
+from node.model.work import WorkKind
+from node.store.tables import delivery, instance, quarantine, revision, series, work
 from node.views.state import OPEN, StudyState
 
 IN_WORK: Final = (RevisionState.COMPLETE, RevisionState.QUEUED)
@@ -27,6 +28,13 @@ def _worked_on(among: Sequence[str] | None) -> sa.Select[Any]:
         .where(revision.c.state.in_(IN_WORK))
     )
     return query if among is None else query.where(series.c.study_instance_uid.in_(among))
+
+
+def _summarised(among: Sequence[str] | None) -> sa.Select[Any]:
+    query = sa.select(work.c.key.label("study_instance_uid")).where(
+        work.c.kind == WorkKind.SUMMARISE, work.c.state != WorkState.DONE
+    )
+    return query if among is None else query.where(work.c.key.in_(among))
 
 
 def _quarantined(among: Sequence[str] | None) -> sa.Select[Any]:
@@ -57,7 +65,7 @@ def showing(state: StudyState, among: Sequence[str] | None = None) -> list[sa.Se
         case StudyState.RECEIVING:
             return [_received(among)]
         case StudyState.WORKING:
-            return [_worked_on(among)]
+            return [_worked_on(among), _summarised(among)]
         case StudyState.SENDING:
             return [_with_delivery(DeliveryState.PENDING, among)]
         case StudyState.PAUSED:

@@ -13,7 +13,8 @@ class StudyState(StrEnum):
     RECEIVING = "receiving"
     """Instances came that belong to no revision yet."""
     WORKING = "working"
-    """A series is being recognised, routed or segmented, or waits for that."""
+    """A series is being recognised, routed or segmented, what was recognised is written down, or
+    that is to be done."""
     SENDING = "sending"
     """Instances are on their way to a destination, or wait for their next attempt."""
     PAUSED = "paused"

@@ -11,10 +11,12 @@ import sqlalchemy as sa
 from node.model.events import EventKind
 from node.model.headers import HeaderSnapshot, StudyHeader, study_header
 from node.model.records import Finding
-from node.model.states import DeliveryState, Origin, RevisionState
+from node.model.states import DeliveryState, Origin, RevisionState, WorkState
+from node.model.work import WorkKind
 from node.store.database import Database
 from node.store.rows import finding_of
 from node.store.studies.snapshots import snapshot_columns, snapshot_of
+from node.store.studies.summaries import KIND
 from node.store.tables import (
     conflict,
     derived,
@@ -24,6 +26,8 @@ from node.store.tables import (
     revision,
     series,
     series_header,
+    summary,
+    work,
 )
 from node.views.counts import InstanceCount, count_of, counting
 
@@ -80,6 +84,10 @@ class StudyView:
     judged : tuple of (str, dict)
         Series, and what the rules said last of it; of one that holds own output beside images,
         an entry for each.
+    made : tuple of MadeObject
+        Of all of it: the last report of what was recognised.
+    is_summarised : bool
+        No such report is to be written.
     kept_apart : tuple of Path
         Instances that came twice with different bytes, relative to the storage root.
     pending : int
@@ -90,22 +98,24 @@ class StudyView:
     header: StudyHeader
     series: tuple[SeriesView, ...]
     judged: tuple[tuple[str, dict[str, Any]], ...]
+    made: tuple[MadeObject, ...]
+    is_summarised: bool
     kept_apart: tuple[Path, ...]
     pending: int
 
     @property
     def is_finished(self) -> bool:
-        """Whether every series is through and nothing is on its way."""
+        """Whether every series is through, and nothing is to be made or on its way."""
         through = all(
             summary.revision > 0 and summary.state in _THROUGH for summary in self.series
         )
-        return bool(self.series) and through and not self.pending
+        return bool(self.series) and through and self.is_summarised and not self.pending
 
 
 def view_of_study(database: Database, study_instance_uid: str) -> StudyView | None:
     """Return a study; None where no series of it was ever received.
 
-    Six queries, however many series it has.
+    Eight queries, however many series it has.
 
     Parameters
     ----------
@@ -125,6 +135,8 @@ def view_of_study(database: Database, study_instance_uid: str) -> StudyView | No
         made = connection.execute(_MADE, of_study).all()
         judged = connection.execute(_JUDGED, of_study).all()
         apart = connection.execute(_APART, of_study).scalars().all()
+        reports = connection.execute(_REPORTS, of_study).scalars().all()
+        to_be_told = connection.execute(_TO_BE_TOLD, of_study).first()
     if not rows:
         return None
     by_series, by_object = _by("series_instance_uid", counts), _by("made_uid", counts)
@@ -150,6 +162,8 @@ def view_of_study(database: Database, study_instance_uid: str) -> StudyView | No
         header=study_header([view.header for view in views if view.header is not None]),
         series=views,
         judged=_last_judged(judged),
+        made=tuple(MadeObject(KIND, uid, _totals(by_object[uid])) for uid in reports),
+        is_summarised=to_be_told is None,
         kept_apart=tuple(map(Path, apart)),
         pending=sum(row.instances for row in counts if row.state == DeliveryState.PENDING),
     )
@@ -248,6 +262,21 @@ _MADE: Final = (
         instance.c.deleted_at.is_(None),
     )
     .order_by(derived.c.source_series_uid, derived.c.kind)
+)
+
+_REPORTS: Final = (
+    sa.select(summary.c.sop_instance_uid)
+    .join(instance, instance.c.sop_instance_uid == summary.c.sop_instance_uid)
+    .where(summary.c.study_instance_uid == _STUDY, instance.c.deleted_at.is_(None))
+    .order_by(summary.c.number.desc())
+    .limit(1)
+)
+
+_TO_BE_TOLD: Final = sa.select(work.c.serial).where(
+    work.c.kind == WorkKind.SUMMARISE,
+    work.c.lane == "",
+    work.c.key == _STUDY,
+    work.c.state != WorkState.DONE,
 )
 
 _JUDGED: Final = (

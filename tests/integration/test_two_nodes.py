@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
 
+import pydicom
 import pytest
+from pydicom import Dataset
 
 from node.app import Storage
 from node.deliver.association import Peer
@@ -30,8 +32,11 @@ EVERYTHING = (
         when='"liver" in findings.coverage.value',
         segment=("liver",),
         results_to=("other",),
+        summary=False,
     ),
 )
+
+TOLD = (Rule(name="all", when="true", deliver=("other",), results_to=("other",)),)
 
 
 @dataclass
@@ -47,7 +52,7 @@ class Station:
         """Take in what has come, and send what is due; return how many instances were due."""
         catalog, now = self.node.catalog, self.node.now
         self.worker.sweep.settle()
-        for kind in (WorkKind.RECOGNISE, WorkKind.SEGMENT):
+        for kind in (WorkKind.RECOGNISE, WorkKind.SEGMENT, WorkKind.SUMMARISE):
             self.worker.due.look(kind)
             self.engine.run_all()
         due = batches_due(catalog, "other", now)
@@ -61,7 +66,13 @@ class Station:
         return Counter(one.event for one in self.node.catalog.ledger.history(STUDY))
 
 
-def station(title: str, node: Node, other: tuple[str, Node], known: bool) -> Station:
+def station(
+    title: str,
+    node: Node,
+    other: tuple[str, Node],
+    known: bool,
+    rules: tuple[Rule, ...] = EVERYTHING,
+) -> Station:
     """Make a node that sends everything to another; `known`: it knows that one's address."""
     host, port = other[1].scp.server_address
     peer = Peer("RADNODE", host, port, title, connect_s=10, response_s=20)
@@ -74,7 +85,7 @@ def station(title: str, node: Node, other: tuple[str, Node], known: bool) -> Sta
         Settings(
             node=NodeSection(ae_title=title, data=node.files.root),
             destinations=(entry,),
-            rules=EVERYTHING,
+            rules=rules,
         ),
         Storage(node.catalog, node.files),
         engine,
@@ -175,3 +186,42 @@ def test_what_was_deleted_here_does_not_come_back_from_where_it_went(
     until_quiet(second, first)
 
     assert first.told()["received"] == 6 + 2  # the other's own results, and no image again
+
+
+def late(*indices: int) -> list[Dataset]:
+    """Return slices of another series of the study."""
+    made = slices(*indices)
+    for ds in made:
+        ds.SeriesInstanceUID = f"{SERIES}.7"
+        ds.SOPInstanceUID = f"{ds.SOPInstanceUID}.7"
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    return made
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["address known", "behind another address"])
+def test_reports_of_a_study_do_not_answer_each_other(
+    nodes: tuple[Node, Node], known: bool
+) -> None:
+    """Each node tells the other once of what came, and the other's report is no news to it."""
+    first = station("NODEA", nodes[0], ("NODEB", nodes[1]), known, TOLD)
+    second = station("NODEB", nodes[1], ("NODEA", nodes[0]), known, TOLD)
+    for number, images in enumerate((slices(*range(6)), late(*range(6))), start=1):
+        assoc = nodes[0].associate()
+        assert [send(assoc, ds) for ds in images] == [0] * 6
+        assoc.release()
+
+        until_quiet(first, second)
+
+        for one in (first, second):
+            assert one.told()["derived"] == number
+            assert one.told()["received"] == number * (6 + 1)
+            assert one.told()["conflict"] == one.told()["parked"] == 0
+    for node, other in (nodes, nodes[::-1]):
+        (_, before), (_, last) = node.catalog.summaries.of_study(STUDY)
+        there = other.catalog.instances.get(last.sop_instance_uid)
+        assert there is not None
+        assert there.sha256 == last.sha256
+        sent = pydicom.dcmread(other.files.absolute(there.path))
+        (study,) = sent.PredecessorDocumentsSequence
+        named = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+        assert [one.ReferencedSOPInstanceUID for one in named] == [before.sop_instance_uid]

@@ -164,7 +164,7 @@ def test_what_can_be_so_is_left_alone(when: str) -> None:
     [
         ([rule("true", urgent=True, deliver=())], "urgent and sends nothing"),
         ([rule("true", deliver=())], "does nothing"),
-        ([rule("true", results_to=("PACS",))], "no rule has segment"),
+        ([rule("true", results_to=("PACS",), summary=False)], "no rule has segment"),
         ([rule("true", stop=True), rule("true", "late")], "'late': it is never reached"),
     ],
     ids=["urgent", "nothing", "no results", "behind stop"],

@@ -99,7 +99,7 @@ def _some(own_output: Finding) -> list[str]:
 
 _OF_STUDY: Final = series.c.study_instance_uid == sa.bindparam("study")
 
-_SERIES: Final = (
+_SERIES: Final[sa.Select[Any]] = (
     sa.select(
         series.c.series_instance_uid,
         series.c.received_uid,

@@ -37,7 +37,7 @@ class Point:
         return self.number in SHORT
 
 
-SHORT: Final = frozenset({3, 5, 6, 7, 12, 14, 17, 20, 23, 28, 30, 31})
+SHORT: Final = frozenset({3, 5, 6, 7, 12, 14, 17, 20, 23, 28, 30, 31, 39, 40})
 
 _FILES = "node.store.files:InstanceFiles"
 _ROWS = "node.store"
@@ -117,4 +117,14 @@ POINTS: Final = (
           "node.pipeline.stages:Stages.route", 2),
     Point(37, "work", "work noted as done, nothing committed", "after",
           f"{_ROWS}.work.work:Work.done_in", 5),
+    Point(38, "work", "study whole, its report not begun", "before",
+          "node.pipeline.summarising:Summarising.summarise"),
+    Point(39, "work", "report written, no row", "before",
+          f"{_ROWS}.studies.summaries:Summaries.put"),
+    Point(40, "work", "report recorded, its deliveries not noted", "after",
+          f"{_ROWS}.studies.summaries:Summaries.put"),
+    Point(41, "work", "report on its way, its work not noted as done", "before",
+          f"{_ROWS}.studies.summaries:Summaries.end"),
+    Point(42, "work", "report's work noted as done, step not ended", "after",
+          f"{_ROWS}.studies.summaries:Summaries.end"),
 )  # fmt: skip

@@ -9,11 +9,13 @@ from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
+from node.store.studies.results import Making
 from node.store.tables import derived
 from tests.acceptance.crash.campaign import Campaign
 from tests.acceptance.crash.peers import Arrivals, Scanner, SentStudy
 from tests.acceptance.crash.studies import data_set_digest
 
+NEVER = Making(0.0, 0)
 DERIVED = {"segmentation": SegmentationStorage, "report": ComprehensiveSRStorage}
 
 
@@ -28,6 +30,7 @@ def broken(done: Campaign) -> list[str]:
     ]
     for study in done.studies:
         found += results(catalog, study, done.peer.held)
+        found += reports(catalog, study, done.peer.held)
     proof = catalog.ledger.proof()
     return found + ([f"ledger: {proof.broken}"] if proof.broken else [])
 
@@ -65,6 +68,23 @@ def results(catalog: Catalog, study: SentStudy, held: dict[str, Arrivals]) -> It
                 yield from (f"{kind} {one} never came" for one in made[kind] if one not in held)
         if uid == study.ct_series_uid and summary.state == "unusable" and not summary.reason:
             yield f"{uid}: no result, and no reason"
+
+
+def reports(catalog: Catalog, study: SentStudy, held: dict[str, Arrivals]) -> Iterator[str]:
+    """Yield what is wrong with the reports of a study: each once, the last of all its series.
+
+    Where a kill parts the series, one is told of before the other has come: then there are two.
+    """
+    uid = study.study_instance_uid
+    made = catalog.summaries.of_study(uid)
+    if [number for number, _ in made] not in ([1], [1, 2]):
+        yield f"{uid}: {len(made)} reports"
+    for _, one in made:
+        if one.sop_instance_uid not in held:
+            yield f"report {one.sop_instance_uid} never came"
+    told = catalog.summaries.recognised(uid)
+    if made and catalog.summaries.begin(uid, told.sha256, NEVER).sop_instance_uid is None:
+        yield f"{uid}: its last report tells something else than its rows"
 
 
 def _made(catalog: Catalog, uid: str, revision: int) -> list[tuple[str, str]]:
@@ -106,6 +126,9 @@ def rows_and_files(
             for number in range(1, len(catalog.revisions.of_series(uid)) + 1):
                 stored += [one for _kind, one in catalog.results.of_series(uid, number)]
             rows |= {files.absolute(one.path): one.sha256 for one in stored}
+        reported = catalog.summaries.of_study(study.study_instance_uid)
+        here = [one for _, one in reported if one.deleted_at is None]
+        rows |= {files.absolute(one.path): one.sha256 for one in here}
         for conflict in catalog.instances.conflicts(study.study_instance_uid):
             yield f"{conflict.sop_instance_uid}: kept apart, though only one was sent"
     there = set((files.root / "instances").rglob("*.dcm"))
