@@ -55,7 +55,17 @@ LONGEST_TEXT: Final = 64  # Series Description is LO (PS3.5 Section 6.2); what i
 
 
 def recognition_series_uid(study_instance_uid: str) -> str:
-    """Return the series that all recognition reports of a study belong to."""
+    """Return the series that all recognition reports of a study belong to.
+
+    Parameters
+    ----------
+    study_instance_uid : str
+
+    Returns
+    -------
+    str
+        A Series Instance UID: always the same for one study.
+    """
     return derived_uid(study_instance_uid, KIND)
 
 

@@ -77,13 +77,13 @@ class RecognisedStudy:
     def sha256(self) -> str:
         """Digest of what is told: where it is the same, there is nothing new to tell."""
         content = sorted(
-            [series.series_instance_uid, [_told(finding) for finding in series.findings]]
+            [series.series_instance_uid, [_content(finding) for finding in series.findings]]
             for series in self.series
         )
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _told(finding: Finding) -> list[Any]:
+def _content(finding: Finding) -> list[Any]:
     """Return what is told of a finding; of coverage, how probable each region is, too."""
     regions = finding.evidence if finding.name == FindingName.COVERAGE else {}
     return [

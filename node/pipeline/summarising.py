@@ -106,11 +106,11 @@ class Summarising:
         original = self._original(study)
         if original is None:
             return None
-        told = self._told(study, original)
+        content = self._findings(study, original)
         previous = [_named(made) for number, made in earlier if number < row.number]
         while True:
             edition = edition_of(row.number, row.made, row.series_made, row.edition)
-            report = build_recognition_report(told, edition, previous)
+            report = build_recognition_report(content, edition, previous)
             try:
                 stored = self.files.write_derived(report, self.clock())
                 self.catalog.summaries.put(row.number, stored, self.clock())
@@ -140,8 +140,8 @@ class Summarising:
                     return read_file(self.files.absolute(image.path), pixels=False)
         return None
 
-    def _told(self, study: RecognisedStudy, original: Dataset) -> StudyFindings:
-        series = tuple(self._series(one) for one in study.series)
+    def _findings(self, study: RecognisedStudy, original: Dataset) -> StudyFindings:
+        series = tuple(self._series(series) for series in study.series)
         return StudyFindings(original, series, SOFTWARE_VERSION)
 
     def _series(self, series: RecognisedSeries) -> SeriesFindings:

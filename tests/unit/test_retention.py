@@ -33,7 +33,7 @@ def whole() -> RetainedSeries:
     """Return a unit that may go."""
     return RetainedSeries(
         settled=True,
-        told=True,
+        summarised=True,
         revisions=((RevisionState.DONE, None),),
         quarantined=0,
         members=(Member("1", STUDY, "a", "0"), Member("2", STUDY, "b", "0")),
@@ -68,7 +68,7 @@ def _standing(unit: RetainedSeries, number: int, **values: str | None) -> Retain
     [
         (replace(whole(), settled=False), "coming in"),
         (replace(whole(), revisions=()), "coming in"),
-        (replace(whole(), told=False), "worked on"),
+        (replace(whole(), summarised=False), "worked on"),
         (
             replace(whole(), revisions=((RevisionState.DONE, None), (RevisionState.QUEUED, None))),
             "worked on",

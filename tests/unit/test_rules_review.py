@@ -178,13 +178,14 @@ def test_actions_that_lead_nowhere_are_named(rules: list[Rule], told: str) -> No
     "rules",
     [
         [rule("true", deliver=(), segment=("liver",))],
+        [rule("true", deliver=(), results_to=("PACS",))],
         [
             rule("true", deliver=(), results_to=("PACS",), urgent=True),
             rule("true", segment=("liver",)),
         ],
         [rule("findings.own_output.value == '1'", deliver=(), stop=True), rule("true", "rest")],
     ],
-    ids=["kept here", "urgent results", "an exception"],
+    ids=["kept here", "a summary", "urgent results", "an exception"],
 )
 def test_actions_that_lead_somewhere_are_left_alone(rules: list[Rule]) -> None:
     """Results that stay here, a rule that only stops."""
@@ -372,8 +373,9 @@ def test_each_member_of_a_list_that_is_written_out_is_looked_at(when: str, told:
         ({"deliver": (), "stop": True}, ""),
         ({"deliver": (), "segment": ("liver",)}, ""),
         (
-            {"deliver": (), "results_to": ("PACS",)},
-            "it has results_to, but no rule has segment, so that there are no results",
+            {"deliver": (), "results_to": ("PACS",), "summary": False},
+            "it has results_to without summary, and no rule has segment, so that there are no "
+            "results",
         ),
         (
             {"deliver": (), "urgent": True},

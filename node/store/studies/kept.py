@@ -38,7 +38,7 @@ class RetainedSeries:
     ----------
     settled : bool
         Every instance belongs to a revision.
-    told : bool
+    summarised : bool
         No report of what was recognised of its study is due.
     revisions : tuple of (RevisionState, FailureKind or None)
         State of each, and what went wrong.
@@ -49,7 +49,7 @@ class RetainedSeries:
     """
 
     settled: bool
-    told: bool
+    summarised: bool
     revisions: tuple[tuple[RevisionState, FailureKind | None], ...]
     quarantined: int
     members: tuple[Member, ...]
@@ -69,7 +69,7 @@ def kept_because(unit: RetainedSeries, before: float, committing: Collection[str
     """
     if not unit.settled or not unit.revisions:
         return "it is still coming in"
-    if not unit.told or any(state not in _FINAL for state, _ in unit.revisions):
+    if not unit.summarised or any(state not in _FINAL for state, _ in unit.revisions):
         return "it is being worked on"
     if any(kind is FailureKind.ROUTING for _, kind in unit.revisions):
         return "nobody knows where it has to go"

@@ -37,7 +37,7 @@ def recognised_study(connection: sa.Connection, study_instance_uid: str) -> Reco
     return RecognisedStudy(
         study_instance_uid,
         is_open=any(map(_is_open, rows)),
-        series=tuple(one for one in known if one is not None),
+        series=tuple(entry for entry in known if entry is not None),
         wanted_by=_wanted_by(rows),
     )
 
@@ -79,10 +79,11 @@ def _recognised(
     connection: sa.Connection, row: sa.Row[Any], found: list[Finding]
 ) -> RecognisedSeries | None:
     """Return a series of which something is told; of own output alone nothing is."""
-    told = tuple(one for one in found if one.name in TOLD)
-    if not told:
+    findings = tuple(finding for finding in found if finding.name in TOLD)
+    if not findings:
         return None
-    own = {uid for one in found if one.name == FindingName.OWN_OUTPUT for uid in _some(one)}
+    own_output = (finding for finding in found if finding.name == FindingName.OWN_OUTPUT)
+    own = {uid for finding in own_output for uid in _some(finding)}
     of_series = _IMAGES.limit(len(own) + 1)
     images = connection.execute(of_series, {"series": row.series_instance_uid}).all()
     first = next((image for image in images if image.sop_instance_uid not in own), None)
@@ -90,7 +91,7 @@ def _recognised(
         return None
     image = FirstImage(first.sop_class_uid, first.sop_instance_uid)
     uid = row.received_uid or row.series_instance_uid
-    return RecognisedSeries(row.series_instance_uid, uid, image, told)
+    return RecognisedSeries(row.series_instance_uid, uid, image, findings)
 
 
 def _some(own_output: Finding) -> list[str]:

@@ -162,7 +162,7 @@ def _unit(connection: sa.Connection, uid: str) -> RetainedSeries:
     )
     return RetainedSeries(
         settled=not found.unsettled,
-        told=connection.execute(being_told).first() is None,
+        summarised=connection.execute(being_told).first() is None,
         revisions=tuple((row.state, row.failure_kind) for row in revisions),
         quarantined=_quarantined(connection, uid),
         members=tuple(
