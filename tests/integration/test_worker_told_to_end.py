@@ -34,6 +34,7 @@ when = "true"
 deliver = ["pacs"]
 segment = ["liver"]
 results_to = ["pacs"]
+summary = false
 """
 
 
