@@ -139,6 +139,8 @@ def _permitted(kind: ValueKind, value: Any) -> Iterator[str]:
         return
     if kind.permitted and value not in kind.permitted:
         yield f"{kind.name} is never {value!r}; expected {choice(value, kind.permitted)}"
+    if kind.name == "header.Modality" and value != value.strip().upper():
+        yield f"{kind.name} is a code in capitals (PS3.3 Section C.7.3.1.1.1); found {value!r}"
     if kind.name.startswith("source.") and not 1 <= len(value.strip()) <= AE_LENGTH:
         yield f"{kind.name} is an AE title of 1 to {AE_LENGTH} characters; found {value!r}"
 

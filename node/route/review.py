@@ -54,7 +54,10 @@ def doubts(rules: CompiledRules) -> list[str]:
 def condition_doubts(tree: Tree[Any]) -> list[str]:
     """Return what is wrong with one condition."""
     walk = _Walk()
-    kind = walk.part(tree, {}).kind
+    whole = walk.part(tree, {})
+    kind = whole.kind
+    if whole.literal is False:
+        walk.found.append("false is never true")
     if kind.shape not in _CONDITIONS:
         walk.found.append(f"{named(kind)} is {SHAPES[kind.shape]}, not true or false")
     return list(dict.fromkeys(walk.found))
