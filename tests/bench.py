@@ -73,7 +73,8 @@ class RecordingDestination:
                 yield Outcome(one.sop_instance_uid, "retry", "nobody there")
                 continue
             try:
-                self.sent.append(pydicom.dcmread(one.path))
+                with one.file() as path:
+                    self.sent.append(pydicom.dcmread(path))
             except InvalidDicomError:
                 yield Outcome(one.sop_instance_uid, "retry", "cannot be read")
             else:

@@ -111,7 +111,8 @@ def _value(fused: Mapping[str, Finding], name: FindingName) -> object:
 def _body_part(fused: Mapping[str, Finding], header: Mapping[int, str]) -> str | None:
     """Return the term for what is covered; None where a region is unknown or none fits.
 
-    One of a paired structure asks for a laterality (type 2C), which the node does not know.
+    One of a paired structure asks for a laterality (type 2C), which the node does not know; and
+    beside Laterality (0020,0060), an empty one too, stands that of a paired structure only.
     """
     covered = _value(fused, FindingName.COVERAGE)
     if not isinstance(covered, list) or _value(fused, FindingName.COVERAGE_UNKNOWN):
@@ -119,9 +120,9 @@ def _body_part(fused: Mapping[str, Finding], header: Mapping[int, str]) -> str |
     if not set(covered) <= set(Region):
         return None
     term = body_part_examined(map(Region, covered))
-    if term in PAIRED_BODY_PARTS and not any(header.get(tag) for tag in LATERALITY):
-        return None
-    return term
+    if term in PAIRED_BODY_PARTS:
+        return term if any(header.get(tag) for tag in LATERALITY) else None
+    return None if Tag("Laterality") in header else term
 
 
 def _description(fused: Mapping[str, Finding]) -> str | None:

@@ -361,3 +361,16 @@ def test_an_orthanc_with_a_password(tmp_path: Path) -> None:
         assert states(list(right.send(sent))) == ["delivered"]
         with pytest.raises(TransientDeliveryError, match="401"):
             wrong.check()
+
+
+@pytest.mark.orthanc
+def test_a_label_with_a_key_and_a_value_is_none_for_orthanc(
+    tmp_path: Path, orthanc: RunningOrthanc
+) -> None:
+    """It takes letters, digits, - and _: so a label is the prefix and the value alone."""
+    list((sender := OrthancSender("orthanc", orthanc.url)).send(series(tmp_path, 1)))
+
+    with pytest.raises(PermanentDeliveryError, match="label"):
+        sender.tag(STUDY, SERIES, {}, ["radnet:seq=T2-FLAIR"])
+    sender.tag(STUDY, SERIES, {}, ["radnet-T2-FLAIR"])
+    assert orthanc.get(f"{_found(orthanc, 'series')}/labels") == ["radnet-T2-FLAIR"]

@@ -111,6 +111,13 @@ def test_a_paired_structure_asks_for_its_side() -> None:
     assert _changes({"ImageLaterality": "R"}, coverage=["kidney"])["BodyPartExamined"] == "KIDNEY"
 
 
+def test_a_side_is_that_of_a_paired_structure() -> None:
+    """An empty one says that the side is unknown, not that there is none."""
+    for side in ("", "L"):
+        assert "BodyPartExamined" not in _changes({"Laterality": side})
+    assert _changes({"ImageLaterality": "U"})["BodyPartExamined"] == "ABDOMEN"
+
+
 def test_only_images_have_a_body_part() -> None:
     """Whatever else lies in a series of images."""
     for sop_class in (ComprehensiveSRStorage, SegmentationStorage, "1.2.3"):

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -350,3 +351,14 @@ def test_a_step_that_an_older_version_began_is_ended_by_this_one(older: Catalog)
     assert kept["own_output"] is True
     assert kept["liver_volume_ml"] == 1234.5
     assert _wrong(older) == []
+
+
+def test_a_label_says_one_thing_and_orthanc_takes_it() -> None:
+    """Letters, digits, - and _, at most 64 with any prefix; no two findings share one."""
+    labels: list[str] = []
+    for name, kind in FINDINGS.items():
+        if is_for(name, Use.LABEL):
+            labels += [str(name)] if kind.type is ValueType.YES_NO else list(kind.permitted)
+
+    assert len(labels) == len(set(labels))
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,32}", label) for label in labels)
