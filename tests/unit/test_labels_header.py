@@ -550,3 +550,15 @@ def test_bytes_in_whatever_representation_does_not_raise(
     ds = Dataset(raw)
     with quiet_headers():
         read_header([ds, ds])
+
+
+@pytest.mark.parametrize(
+    ("column", "known"), [(0.5, False), (0.51, True), (1.0, True), (1.99, True), (2.0, False)]
+)
+def test_rows_and_columns_that_are_no_unit_vectors_tell_no_plane(
+    column: float, known: bool
+) -> None:
+    """Rounded ones do; half as long, or twice, somebody wrote something else."""
+    ds = header(Modality="CT", ImageOrientationPatient=[1, 0, 0, 0, column, 0])
+
+    assert (read_header([ds]).plane.value == "axial") is known
