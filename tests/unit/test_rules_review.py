@@ -42,6 +42,7 @@ NEVER = [
     ('findings.coverage.value.contains("chest")', "'lung'"),
     ('findings.coverage.value[0] == "chest"', "'lung'"),
     ('findings.coverage.value.exists(r, r == "chest")', "'lung'"),
+    ('findings.coverage.value.exists(r, header.Rows == 5 && r == "chest")', "'lung'"),
     ('findings.coverage.value.filter(r, r == "chest").exists(r, true)', "'lung'"),
     ("findings.coverage.value in ['liver']", "is a list"),
     ('"axial" in findings.plane.value', "is a text, no list"),
