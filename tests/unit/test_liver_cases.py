@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from radnet.datasets.bowel import LARGEST, filled, gas_pockets
-from radnet.datasets.liver_cases import DRAWN, UNKNOWN, drawn_case, make_case, real_cases
+from radnet.datasets.liver_cases import DRAWN, UNKNOWN, Case, drawn_case, make_case, real_cases
 from radnet.datasets.scans import read_manifest
 from radnet.errors import DataError
 from radnet.inference.preparation import axial
@@ -72,30 +72,36 @@ def test_a_mask_of_another_scan_is_refused(image: hd.Volume, tmp_path: Path) -> 
         drawn_case("x", image, path)
 
 
+@pytest.fixture(scope="module")
+def learned(real_scans: Path) -> dict[str, Case]:
+    """Return the real cases that are learned from, by name; read once, for they take seconds."""
+    return {one.name: one for one in real_cases(real_scans, frozenset({"train"}))}
+
+
 @pytest.mark.real_data
-def test_every_shipped_mask_lies_on_its_scan(real_scans: Path) -> None:
+def test_every_shipped_mask_lies_on_its_scan(learned: dict[str, Case]) -> None:
     """And says liver where the tissue is liver-like: between water and bone."""
     drawn = {path.name.removesuffix(".nii.gz") for path in DRAWN.iterdir() if ".nii" in path.name}
-    cases = {one.name: one for one in real_cases(real_scans, frozenset({"train"}))}
 
     assert len(drawn) == 3
     for name in drawn:
-        case = cases[name]
+        case = learned[name]
         assert 500 < case.liver.sum() * 0.025 < 2500, name
         assert 40 < case.enhanced < 150, name
         assert (case.hounsfield[case.liver > 0] > -50).mean() > 0.99, name
 
 
 @pytest.mark.real_data
-def test_no_scan_of_the_test_side_is_learned_from(real_scans: Path) -> None:
+def test_no_scan_of_the_test_side_is_learned_from(
+    real_scans: Path, learned: dict[str, Case]
+) -> None:
     """The drawn masks and the scans without liver keep to the split, too."""
     test = {scan.name for scan in read_manifest(real_scans) if scan.role == "test"}
-    learned = {one.name for one in real_cases(real_scans, frozenset({"train"}))}
     with as_file(DRAWN) as folder:
         drawn = {path.name.removesuffix(".nii.gz") for path in folder.glob("*.nii.gz")}
 
-    assert not test & (learned | drawn)
-    assert {"chaos03", "ct_head_ge", *drawn} <= learned
+    assert not test & (learned.keys() | drawn)
+    assert {"chaos03", "ct_head_ge", *drawn} <= learned.keys()
 
 
 def body() -> np.ndarray:

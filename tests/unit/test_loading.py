@@ -1,14 +1,11 @@
-"""Batches are made ahead, in order, without a process that is forked."""
+"""Batches are made ahead, in their order."""
 
-import os
 from collections.abc import Iterator
 from itertools import count, islice
 
 import pytest
 
-from radnet.datasets.liver_cases import phantom_cases
 from radnet.datasets.loading import READY, ahead
-from radnet.datasets.samples import phantom_samples
 
 
 def test_items_come_in_order_and_end() -> None:
@@ -36,18 +33,3 @@ def test_what_goes_wrong_is_raised_where_the_items_are_used() -> None:
     assert next(taken) == 1
     with pytest.raises(ValueError, match="damaged"):
         next(taken)
-
-
-def test_nothing_forks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process with the threads of OpenVINO once died of it."""
-
-    def refuse() -> int:
-        raise AssertionError("a process was forked")
-
-    monkeypatch.setattr(os, "fork", refuse)
-    monkeypatch.setattr("radnet.datasets.liver_cases.FEW", 0)
-    monkeypatch.setattr("radnet.datasets.samples.FEW", 0)
-
-    assert next(ahead(iter([1]))) == 1
-    assert len(phantom_cases(1, 5, workers=1)) == 1
-    assert len(phantom_samples(1, 5, workers=1)) == 1

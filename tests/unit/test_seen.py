@@ -1,13 +1,15 @@
 """What a person saw in real scans, slice by slice."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import highdicom as hd
 import numpy as np
 import pytest
 
-from radnet.datasets.samples import real_samples
-from radnet.datasets.scans import read_manifest, read_scan
+from radnet.datasets.samples import Sample, real_samples
+from radnet.datasets.scans import Scan, read_manifest, read_scan
 from radnet.datasets.seen_by_eye import UNKNOWN, Seen, covered, read_seen
 from radnet.labels.vocabulary import Contrast, Region
 
@@ -45,25 +47,48 @@ def test_the_table_can_be_read() -> None:
     assert {region for scan in read_seen().values() for region in scan.unsure} > {Region.BREAST}
 
 
+@dataclass(frozen=True)
+class Learned:
+    """The real scans that are learned from: what became of each, and how many slices it has."""
+
+    samples: dict[str, Sample]
+    slices: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def learned(real_scans: Path) -> Learned:
+    """Read every scan once; that takes longer than what is tested."""
+    slices: dict[str, int] = {}
+
+    def counted(folder: Path, scan: Scan) -> hd.Volume:
+        volume = read_scan(folder, scan)
+        slices[scan.name] = volume.shape[0]
+        return volume
+
+    train = [scan for scan in read_manifest(real_scans) if scan.role == "train"]
+    names = [one.name for one in train if not one.windowed or one.name in read_seen()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("radnet.datasets.samples.read_scan", counted)
+        samples = dict(zip(names, real_samples([real_scans]), strict=True))
+    return Learned(samples, slices)
+
+
 @pytest.mark.real_data
-def test_the_table_is_about_scans_that_may_be_learned_from(real_scans: Path) -> None:
+def test_the_table_is_about_scans_that_may_be_learned_from(
+    real_scans: Path, learned: Learned
+) -> None:
     """No slice beyond the last, and no scan that a figure is reported on."""
     scans = {scan.name: scan for scan in read_manifest(real_scans)}
     for name, seen in read_seen().items():
         assert scans[name].role == "train", name
-        count = read_scan(real_scans, scans[name]).shape[0]
         ranges = [*seen.seen.values(), *seen.unsure.values()]
-        assert max(last for _, last in ranges) < count, name
+        assert max(last for _, last in ranges) < learned.slices[name], name
 
 
 @pytest.mark.real_data
-def test_a_real_sample_knows_its_slices(real_scans: Path) -> None:
+def test_a_real_sample_knows_its_slices(learned: Learned) -> None:
     """The lungs of an abdominal CT are in its upper slices, and its agent is known."""
-    learned = [scan for scan in read_manifest(real_scans) if scan.role == "train"]
-    names = [one.name for one in learned if not one.windowed or one.name in read_seen()]
-    samples = dict(zip(names, real_samples([real_scans]), strict=True))
-
-    abdomen = samples["lits02_8bit"]
+    abdomen = learned.samples["lits02_8bit"]
     assert abdomen.slices[:10, LUNG].tolist() == [0] * 10
     assert abdomen.slices[15:, LUNG].min() == 1
     assert abdomen.contrast == list(Contrast).index(Contrast.CONTRAST)

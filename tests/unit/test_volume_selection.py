@@ -1,7 +1,6 @@
 """Which images are the slices of the volume: odd ones, and several stacks in one series."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +9,7 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.uid import MRImageStorage
 
-from radnet.errors import UnusableVolumeError
 from radnet.volume.selection import select
-from radnet.volume.series import read_headers
 from tests.made_ct import SAGITTAL, made_headers, reformat
 
 Edit = Callable[[Dataset, int], None]
@@ -292,19 +289,6 @@ def test_chosen_again_nothing_changes(data: st.DataObject) -> None:
     again = select([headers[index] for index in kept])
 
     assert again.kept == tuple(range(len(kept)))
-
-
-@pytest.mark.real_data
-def test_every_real_series_keeps_all_its_images(real_data: Path) -> None:
-    """No scan of a real scanner is parted or loses an image."""
-    for folder in sorted((real_data / "dicom").iterdir()):
-        try:
-            headers = read_headers(sorted(folder.glob("*.dcm")))
-        except UnusableVolumeError:
-            continue
-        chosen = select(headers)
-        assert chosen.kept == tuple(range(len(headers))), folder.name
-        assert chosen.remarks == (), folder.name
 
 
 @pytest.mark.parametrize(
