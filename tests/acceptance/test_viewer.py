@@ -83,7 +83,7 @@ def test_a_ct_through_the_node_hangs_beside_its_liver(
             check=True,
             env=os.environ | NO_NAGLE,
         )
-        wait_for(lambda: len(orthanc.sop_instance_uids()) >= len(sent) + 2, "SEG and SR")
+        wait_for(lambda: len(orthanc.sop_instance_uids()) >= len(sent) + 3, "SEG and SRs")
     (segmentation,) = _segmentations(orthanc)
 
     with opened(viewer, study) as page:

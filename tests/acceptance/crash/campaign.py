@@ -13,6 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from node.model.states import CommitmentState, DeliveryState
+from node.model.work import WorkKind
 from node.store.catalog import Catalog
 from node.store.tables import delivery
 from tests.acceptance.crash.peers import RecordingPeer, Scanner, SentStudy
@@ -162,6 +163,10 @@ class Campaign:
                 for one in catalog.deliveries.of_study(study.study_instance_uid)
                 if one.state == "pending"
             ]
+        found += [
+            f"study {task.key} is to be summarised"
+            for task in catalog.work.open(WorkKind.SUMMARISE, "")
+        ]
         found += [f"{path} is to be removed" for path in catalog.instances.to_remove()]
         now = time.time()
         found += [
