@@ -29,6 +29,7 @@ _STEPS: Final = tuple(  # expression, what stands for it, the signs without whic
         (r"\bwith out\b(?! of)", "without"),
         (r"\b(?:m\.d\.c|m dc|md c)\b\.?|\bm d c\b", "mdc"),
         (r"\bk\.m\b\.?", "km", "."),
+        (r"\bni (?=contraste|inj|iny|iv\b|civ\b|gad|mdc|produit|pdc|medio|iode)", "sans "),
         (r"\bt[il](?=[ _]|$)(?=.*(mprage|flair|spgr|vibe))", "t1"),
         (r"(?<![a-z])(ax|cor|sag|axial|coronal|sagittal)(?=wo?(?![a-z]))", r"\1 "),
         (r"\bw ?[/\\&+_.-]? ?(?:and|und|et)? ?w(?: ?[/\\] ?| ?|[._-])o\b", " both "),
