@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from radnet.datasets.batches import HeldSamples
+from radnet.datasets.batches import HeldSamples, batches
 from radnet.datasets.learned import Learned, learned_by
 from radnet.datasets.liver_sets import development, learn_and_judge
 from radnet.datasets.samples import Sample, phantom_sample
@@ -124,7 +124,7 @@ def test_a_classifier_is_trained_as_before_and_then_chosen(
         net = RadNet(SMALL)
         steps = classify.train(
             net,
-            lambda first: classify.batches(held, HeldSamples([]), 2, 3, first=first),
+            lambda first: batches(held, HeldSamples([]), 2, 3, first=first),
             plan,
             tmp_path / name,
             watched=scans,
