@@ -21,9 +21,10 @@
     extensions: [
       {
         id: '@radnet/hanging',
-        async preRegistration() {
+        async preRegistration({ servicesManager }) {
           hanging = await import('/radnet/hanging.js');
           reports = await import('/radnet/reports.js');
+          hanging.registerAttributes(servicesManager);
         },
         onModeEnter: ({ servicesManager }) => reports.watch(servicesManager.services),
         getHangingProtocolModule: ({ servicesManager }) => hanging.protocols(servicesManager),
@@ -31,8 +32,18 @@
     ],
     modesConfiguration: {
       '@ohif/mode-longitudinal': {
-        // Of several OHIF takes the first that fits the study; 'default' fits every study.
-        hangingProtocol: { $set: ['@radnet/liver', 'default'] },
+        // Of those that fit the study OHIF takes the one with the greatest weight; 'default' fits
+        // every study.
+        hangingProtocol: {
+          $set: [
+            '@radnet/liver',
+            '@radnet/prior',
+            '@radnet/phases',
+            '@radnet/brain',
+            '@radnet/spine',
+            'default',
+          ],
+        },
       },
     },
     defaultDataSourceName: 'pacs',

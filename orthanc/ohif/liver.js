@@ -1,8 +1,9 @@
 // CT | CT + SEG: the scan, and beside it the same scan with the liver that the node segmented,
 // both opened at the liver's middle slice.
 
+import { only, protocolOf, viewport } from './layout.js';
+
 const MANUFACTURER = 'radnet-node project'; // as node/identity.py writes it
-const NOBODY = 'no study';
 
 const list = value => (value === undefined || value === null ? [] : [].concat(value));
 
@@ -64,68 +65,20 @@ export function middleSlice({ scan, segmentation }) {
   return indices[Math.floor(indices.length / 2)];
 }
 
-function only(displaySet) {
-  return {
-    seriesMatchingRules: [
-      {
-        attribute: 'displaySetInstanceUID',
-        constraint: { equals: { value: displaySet?.displaySetInstanceUID ?? NOBODY } },
-        required: true,
-        weight: 10,
-      },
-    ],
-  };
-}
-
-function viewport(viewportId, displaySets, index) {
-  return {
-    viewportOptions: {
-      viewportId,
-      viewportType: 'stack',
-      toolGroupId: 'default',
-      initialImageOptions: index === undefined ? { preset: 'middle' } : { index },
-      syncGroups: [{ type: 'imageSlice', id: 'liver', source: true, target: true }],
-    },
-    displaySets,
-  };
-}
-
 /** Return the protocol for the display sets that are there now; it fits no study without a pair. */
 export function liverProtocol(displaySets) {
   const pair = liverPair(displaySets);
-  const study = pair?.scan.StudyInstanceUID ?? NOBODY;
-  const index = pair && middleSlice(pair);
-  return {
+  const amid = { index: pair && middleSlice(pair), scrolls: 'liver' };
+  return protocolOf({
     id: '@radnet/liver',
     name: 'Liver: CT | CT + SEG',
-    locked: true,
-    numberOfPriorsReferenced: 0,
-    protocolMatchingRules: [
-      {
-        id: 'has a liver by radnet-node',
-        attribute: 'StudyInstanceUID',
-        constraint: { equals: { value: study } },
-        required: true,
-        weight: 100,
-      },
+    weight: 100,
+    studies: pair ? [pair.scan.StudyInstanceUID] : [],
+    selectors: { ct: only(pair?.scan), seg: only(pair?.segmentation) },
+    grid: { rows: 1, columns: 2 },
+    viewports: [
+      viewport('ct', [{ id: 'ct' }], amid),
+      viewport('ct+seg', [{ id: 'ct' }, { id: 'seg' }], amid),
     ],
-    toolGroupIds: ['default'],
-    displaySetSelectors: { ct: only(pair?.scan), seg: only(pair?.segmentation) },
-    defaultViewport: {
-      viewportOptions: { viewportType: 'stack', toolGroupId: 'default', allowUnmatchedView: true },
-      displaySets: [{ id: 'ct', matchedDisplaySetsIndex: -1 }],
-    },
-    stages: [
-      {
-        id: 'ct-and-segmentation',
-        name: 'CT | CT + SEG',
-        stageActivation: { enabled: { minViewportsMatched: 2 } },
-        viewportStructure: { layoutType: 'grid', properties: { rows: 1, columns: 2 } },
-        viewports: [
-          viewport('ct', [{ id: 'ct' }], index),
-          viewport('ct+seg', [{ id: 'ct' }, { id: 'seg' }], index),
-        ],
-      },
-    ],
-  };
+  });
 }
