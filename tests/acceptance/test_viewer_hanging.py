@@ -232,6 +232,7 @@ def test_two_segmentations_of_one_scan_and_one_of_a_scan_that_is_away(
     made = [segment_liver(paths, MadeModel(lopsided), edition(number)).seg for number in (1, 2, 3)]
     first, second, stray = (segmentation for segmentation in made if segmentation is not None)
     stray.ReferencedSeriesSequence[0].SeriesInstanceUID = f"{STUDY}.66"
+    stray.SeriesInstanceUID = f"{STUDY}.67"  # of a series OHIF takes the last instance
     scan = [pydicom.dcmread(path) for path in paths]
     _store(orthanc, *scan, first, second, stray)
 
