@@ -8,8 +8,11 @@ import pytest
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
 
+from node.classify.recognition_report import SERIES_DESCRIPTION, TITLE
+from node.model.findings import FINDINGS
 from node.receive.negotiation import NON_PATIENT, SERVICES, is_stored, is_walked
 from node.receive.statuses import StoreStatus
+from radnet.labels.vocabulary import LOCAL_SCHEME
 
 STATEMENT = (Path(__file__).resolve().parents[2] / "deploy/CONFORMANCE.md").read_text(
     encoding="utf-8"
@@ -47,6 +50,23 @@ def named(uids: Iterable[str]) -> dict[str, str]:
 def test_the_tables_are_those_of_the_code(title: str, right: dict[str, str]) -> None:
     """A class that is added, or that pydicom learns, is stated."""
     assert section(title) == right
+
+
+def test_every_code_of_our_own_is_stated() -> None:
+    """Whoever reads our reports finds them nowhere else."""
+    kinds = [
+        code for kind in FINDINGS.values() for code in (kind.concept, *kind.value_codes.values())
+    ]
+    own = {
+        code.value: code.meaning
+        for code in (TITLE, *kinds)
+        if code and code.scheme_designator == LOCAL_SCHEME
+    }
+    (objects,) = re.findall(r"^## Objects made\n(.*?)^## ", STATEMENT, re.DOTALL | re.MULTILINE)
+
+    assert dict(re.findall(r"^\| ([A-Z][A-Z0-9_-]+) \| (.*?) \|$", objects, re.MULTILINE)) == own
+    for description in (SERIES_DESCRIPTION, "Liver segmentation (3D-RADNet)"):
+        assert f"| `{description}` |" in objects
 
 
 def test_every_status_is_stated() -> None:
