@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import httpx
 import pytest
@@ -24,7 +24,7 @@ NO_NAGLE: Final = {"TCP_NODELAY": "1"}
 DCMTK_TOOLS: Final = ("storescu", "storescp", "echoscu", "dciodvfy", "dsrdump")
 
 
-def missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
     """Skip the test for want of a peer, or fail it where ``REQUIRE_PEERS=1`` forbids that."""
     if os.environ.get("REQUIRE_PEERS") == "1":
         pytest.fail(f"{what} is not here, and REQUIRE_PEERS=1: run `make peers`")

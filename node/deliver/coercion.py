@@ -130,7 +130,7 @@ def _description(fused: Mapping[str, Finding]) -> str | None:
     words = [_value(fused, name) for name in (
         FindingName.SEQUENCE, FindingName.PLANE, FindingName.CONTRAST,
     )]  # fmt: skip
-    known = ({*Sequence} - {Sequence.OTHER}, set(Plane), set(Contrast))
+    known: tuple[set[str], ...] = ({*Sequence} - {Sequence.OTHER}, {*Plane}, {*Contrast})
     if not all(word in values for word, values in zip(words, known, strict=True)):
         return None
     return f"{AUTHOR}: {' '.join(map(str, words))}"
