@@ -26,7 +26,7 @@ and no turn for it, rests."""
 LEAST_REST_S: Final = 0.02
 """Between two looks at the same: who is woken very often looks for several at once."""
 
-LONGEST_REST_S: Final = 30.0
+LONGEST_REST_S: Final = 10.0
 """A look is made so often at least: what is due by the time of day changes no row."""
 
 

@@ -137,8 +137,8 @@ def two_cases(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("learned", "why"),
     [
-        (Learned(frozenset({"v2"})), r"b \(from these very voxels\)"),
-        (Learned(patients=frozenset({"p2"})), r"b \(from its patient\)"),
+        (Learned(frozenset({"v2"})), r"b \(learned from these very voxels\)"),
+        (Learned(patients=frozenset({"p2"})), r"b \(learned from its patient\)"),
     ],
 )
 def test_an_encoder_that_saw_held_out_scans_is_refused(

@@ -225,5 +225,6 @@ def test_a_training_of_an_archive_weighs_its_rare_classes(
     with mock.patch.object(classify, "train") as train:
         jobs.classifier_job(request, lambda _: None, False)
 
-    *_, weigh = train.call_args.args
+    *_, weigh, watched = train.call_args.args
+    assert watched == []
     assert float(weigh.contrast[0] / weigh.contrast[1]) == pytest.approx(3.0)

@@ -74,15 +74,16 @@ def reports(catalog: Catalog, study: SentStudy, held: dict[str, Arrivals]) -> It
     """Yield what is wrong with the reports of a study: each once, the last of all its series.
 
     Where a kill parts the series, one is told of before the other has come: then there are two.
+    There is none where nothing is known, for the recognition of every series was given up.
     """
     uid = study.study_instance_uid
     made = catalog.summaries.of_study(uid)
-    if [number for number, _ in made] not in ([1], [1, 2]):
+    told = catalog.summaries.recognised(uid)
+    if [number for number, _ in made] not in ([1], [1, 2]) and (made or told.is_known):
         yield f"{uid}: {len(made)} reports"
     for _, one in made:
         if one.sop_instance_uid not in held:
             yield f"report {one.sop_instance_uid} never came"
-    told = catalog.summaries.recognised(uid)
     if made and catalog.summaries.begin(uid, told.sha256, NEVER).sop_instance_uid is None:
         yield f"{uid}: its last report tells something else than its rows"
 
