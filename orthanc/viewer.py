@@ -104,7 +104,11 @@ async def hand_on(request: Request) -> Response:
     target = request.url.path + (f"?{query}" if query else "")
     asked = client.build_request(request.method, target, headers=headers)
     try:
-        answer = await client.send(asked, stream=True)
+        try:
+            answer = await client.send(asked, stream=True)
+        except httpx.RemoteProtocolError:
+            # Orthanc ended a kept connection just as it was used again; only GET comes here.
+            answer = await client.send(asked, stream=True)
     except httpx.HTTPError as error:
         return PlainTextResponse(
             f"Orthanc at {client.base_url} does not answer ({type(error).__name__}).\n",
