@@ -74,13 +74,14 @@ def reports(catalog: Catalog, study: SentStudy, held: dict[str, Arrivals]) -> It
     """Yield what is wrong with the reports of a study: each once, the last of all its series.
 
     Where a kill parts the series, one is told of before the other has come: then there are two.
-    There is none where nothing is known, for the recognition of every series was given up.
+    There is none where nobody wants one, for recognition was given up of what rules ask for.
     """
     uid = study.study_instance_uid
     made = catalog.summaries.of_study(uid)
     told = catalog.summaries.recognised(uid)
-    if [number for number, _ in made] not in ([1], [1, 2]) and (made or told.is_known):
-        yield f"{uid}: {len(made)} reports"
+    wanted = told.is_known and told.wanted_by
+    if [number for number, _ in made] not in ([1], [1, 2]) and (made or wanted):
+        yield f"{uid}: {len(made)} reports, wanted by {sorted(told.wanted_by)}"
     for _, one in made:
         if one.sop_instance_uid not in held:
             yield f"report {one.sop_instance_uid} never came"
