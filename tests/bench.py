@@ -238,9 +238,11 @@ class Bench:
 
     def nothing_pending(self) -> bool:
         """Tell whether every job has ended and every delivery is through."""
-        return self.at_rest() and all(
-            one.state != "pending" for one in self.catalog.deliveries.of_study(STUDY)
-        )
+        return self.at_rest() and self.all_delivered()
+
+    def all_delivered(self) -> bool:
+        """Tell whether every delivery that there is so far is through."""
+        return all(one.state != "pending" for one in self.catalog.deliveries.of_study(STUDY))
 
 
 def slices(*indices: int) -> list[Dataset]:
