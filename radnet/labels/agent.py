@@ -10,6 +10,8 @@ negation is of any language, before it or after it. So this is grammar, over the
   stand before a noun ("no", "ohne") does so only where no noun follows it.
 * Any other word ends the scope: a region, a technique, a preposition, another agent.
 * An agent of the gut or of a cavity is no intravenous one, with or without a negation.
+* What the agent does, or what is of it, is another thing: "contrast leak", "allergy to contrast".
+* A sign or a word that leaves it open ("- contrast", "KM X", "contrast TBD") tells nothing.
 
 What cannot be told ("with and without", "contrast no abdomen") makes the text say nothing.
 """
@@ -25,6 +27,8 @@ from typing import Final
 NEGATED: Final = ("unenhanced",)  # how the rules read a negated agent
 NAMES: Final = frozenset({"agent", "weak", "oral"})  # a phrase begins with one of these
 WITHIN: Final = frozenset({"link", "list"})  # ... and goes on over these to another
+EVENT: Final = frozenset({"event"})
+OTHER: Final = frozenset({"other"})
 GOVERNORS: Final = frozenset({"before", "given", "past", "unsure"})
 UNSURE: Final = frozenset({"unsure"})
 WAY: Final = frozenset({"technique", "way"})
@@ -32,8 +36,9 @@ BEFORE: Final = frozenset({"before"})
 PAST: Final = frozenset({"past"})
 AFTER: Final = frozenset({"after"})
 LAST: Final = frozenset({"last"})
-COMPOUND: Final = frozenset({"compound"})
+COMPOUND: Final = frozenset({"compound"}) | EVENT
 LINK: Final = frozenset({"link"})
+JOINT: Final = LINK | {"joint"}
 LIST: Final = frozenset({"list"})
 ORAL: Final = frozenset({"oral"})
 BARE: Final = frozenset({"bare"})
@@ -47,6 +52,7 @@ AFTER_NEGATION: Final = frozenset({"after-negation"})
 STOPS: Final = NAMES | AFTER | BEFORE
 STRANGE: Final = 2  # words of no role between a negation and an agent that still make it doubtful
 JOINED: Final = ("and", "und", "et", "y", "e", "og", "och", "plus")  # of both, not of either
+VOLUME: Final = re.compile(r"\d+ ?(ml|cc)\b")
 NO_VOLUME: Final = re.compile(r"0 ?(ml|cc)\b|0$")  # of the rest of a line
 
 
@@ -79,6 +85,9 @@ class _Line:
     def __init__(self, line: str, modality: str) -> None:
         self.words = line.split()
         self.roles = [_in_modality(roles_of(word), word, modality) for word in self.words]
+        for at, word in enumerate(self.words):
+            if word == "x" and VOLUME.match(" ".join(self.words[at + 1 : at + 3])):
+                self.roles[at] = frozenset()  # "contrast x 100 ml"
 
     def plays(self, at: int, roles: frozenset[str]) -> bool:
         """Tell whether the word at `at` can play one of `roles`; False beyond the end."""
@@ -132,8 +141,13 @@ def _replaced(words: Sequence[str], readings: Sequence[_Reading]) -> str:
 
 
 def _reading(text: _Line, at: int) -> _Reading | None:
+    if text.plays(at, OTHER):
+        return _Reading(at, at + 1, ())
     if text.plays(at, WHOLE):
         return _Reading(at, at + 1, NEGATED)
+    if text.plays(at, EVENT):
+        agent = text.over(at + 1, JOINT, NAMES)
+        return _Reading(at, _phrase(text, agent), ()) if text.plays(agent, NAMES) else None
     if text.plays(at, GOVERNORS):
         governed = _governed(text, at)
         if governed is not None:
@@ -185,7 +199,10 @@ def _alone(text: _Line, at: int) -> _Reading:
 def _compound(text: _Line, end: int) -> int | None:
     """Return where a word ends that makes another thing of a phrase, None where there is none."""
     at = text.over(end, LINK, STOPS)
-    return at + 1 if text.plays(at, COMPOUND) else None
+    if not text.plays(at, COMPOUND):
+        return None
+    agent = text.over(at + 1, JOINT, NAMES)  # "contrast allergy to contrast"
+    return _phrase(text, agent) if agent > at + 1 and text.plays(agent, NAMES) else at + 1
 
 
 def _same(text: _Line, start: int, end: int, *, given: bool = False) -> _Reading:
@@ -202,6 +219,8 @@ def _governed(text: _Line, at: int) -> _Reading | None:
     if text.plays(start, NAMES) or (negates and _noun(text, start)):
         return _judged(text, at, first, start)
     if first == start and _noun(text, start):  # "with con"
+        if any(text.plays(i, UNSURE) for i in ruled):
+            return _Reading(at, start + 1, None)
         return _same(text, at, start + 1, given=True)
     if negates and (distant := _far_agent(text, start)):
         return _Reading(at, distant, None)
@@ -274,6 +293,8 @@ def _negation_after(text: _Line, end: int) -> int | None:
         return None
     if text.plays(at, LAST) and not text.plays(at, AFTER | BEFORE):
         return at + 1 if at + 1 == len(text.words) else None
+    if text.plays(at, UNSURE):
+        return None
     if text.plays(at, AFTER):
         other = text.plays(beyond, THING | PAST) or text.words[beyond:][:1] == ["pre"]
         return end if other else at + 1

@@ -54,10 +54,23 @@ _STEPS: Final = tuple(  # expression, what stands for it, the signs without whic
         ),
         (
             r"(?:(?<=[\s(\[,;:])|^)(?<!post )(?<!pre )(?<!with )(?<!non )(?<!no )"
-            rf"[-\u2013](?={_NAMED})",
+            rf"[-\u2013](?={_NAMED}| +(?:{_SIGNED}|{_NAMED})\b(?![ -]enh))",
             " dash ",
             "-\u2013",
         ),
+        (
+            rf"(?:\u00b1|\+ ?/ ?[-\u2013]|\[ ?\]|\( ?\)|\?) ?(?=(?:{_SIGNED}|{_NAMED})(?![a-z]))",
+            " dash ",
+            "\u00b1/[(?",
+        ),
+        (
+            rf"(?<![a-z])({_SIGNED}|{_NAMED}) ?[:(\[]? ?"
+            r"(?:\u00b1|\?|\[ ?\]|\( ?\)|[yj] ?/ ?n\b)",
+            r" \1 dash ",
+            "\u00b1/[(?",
+        ),
+        (r"(?<![a-z0-9/])z[ ./]+(?=(?:km|gd|gad\w*|mdc|iv|i\.v\.)(?![a-z]))", " dash ", "z"),
+        (r"(?<![a-z0-9/])z ?/ ?(?=kontr)", " dash ", "/"),
         (
             r"(?<![a-z/])(?:[su] ?/|z ?/(?= ?c| ?iv c| ?i\.v\.? c)|s[ .]+(?=contraste|cte\b|civ\b)"
             r"|s\. ?(?=gad|contrasto|m(?:dc|edio|eio|ezzo)\b)|u[ .]+(?=kontr)|o ?[./]) ?"
