@@ -15,6 +15,7 @@ from pydicom.sequence import Sequence as Items
 from radnet.errors import UnusableVolumeError
 from radnet.labels.header import number_of, text_of
 from radnet.labels.text import plain
+from radnet.volume.derived_kinds import KIND, WORDS
 from radnet.volume.headers import CT_CLASSES, series_name
 
 HOUNSFIELD: Final = frozenset({"HU", "HU_MOD"})  # PS3.3 Section C.11.1.1.2
@@ -25,32 +26,6 @@ LONGEST_WALK: Final = 20000  # nested data sets looked at, frames of a long enha
 SLAB_MM: Final = 5.0  # a reformat whose slices overlap by more is one of slabs
 GAP: Final = 2.0  # a reformat whose slices are this many times farther apart than thick has gaps
 
-# Image Type values of CT whose pixels are something else, or of something else than one slice:
-# PS3.3 Sections C.8.2.1.1.1 (multi-energy) and C.8.16.1.4 (derived pixel contrast), and vendors'
-OTHER: Final = re.compile(
-    r"MAT_SPECIFIC|MAT_FRACTIONAL|MAT_VALUE_BASED|EFF_ATOMIC_NUM|ELECTRON_DENSITY|Z_?EFF|RHO"
-    r"|(GSI )?MD([_ ]\w+)*|(\w+[_ ])?IODINE\w*|EFF_?Z|Z_EFFECTIVE|VNCA|URIC_?ACID\w*|PBV"
-    r"|CALC\w*_SUPP\w*|MAXIMUM|MINIMUM|SUBTRACTION|DIVISION|MULTIPLICATION|STD_DEVIATION|MASKED"
-    r"|QUANTITY|(CT_)?PERFUSION\w*|SUB(TRACTED)?|RAY_?SUM|R?CB[FV]|MTT|TTP|TMAX"
-    r"|PROJECTION( IMAGE)?"
-    r"|(\w+[_ ])?((MIN|MAX)_?IP|(MIN|MAX|THICK|THIN)?_?MIP)([_ ]\w+)?"
-    r"|(CSA )?VRT?|CSA 3D[ _]\w+|VOLUME_?REN\w*|SURFACE_?REN\w*|3D_?REN\w*"
-    r"|SSD|SCREEN ?SAVE|SCREEN|CURVED\w*|CPR"
-    r"|OVERLAY|FUSED|REPORT"
-)
-# and words of a description that say so; "for MIP" is what one is made from
-OTHER_WORDS: Final = re.compile(
-    r"(?<!for )(?<!no )(?<!without )(?<!for thin )(?<!for thick )\b(mips?|min ?ips?|max ?ips?"
-    r"|m[ai][nx]imum intensity|iodine (map\w*|overlay|density|conc\w*|quant\w*|(no )?water|fat)"
-    r"|iodmap\w*|iodinemap\w*|jod\w*karte\w*"
-    r"|(carte|cartographie|mapa|mappa) (d |de |di )?(iode|[iy]odio|yodo)"
-    r"|pbv|uric acid|ca(lcium)? ?supp\w*|vn ?ca|cb[fv]|mtt|tmax|perfusion maps?|k edge"
-    r"|(gadolinium|material) maps?|stopping power|subtracted|subtraction|ray ?sum|vrt|3d vr"
-    r"|vr colou?r\w*|curved (mpr|planar)\w*|cpr (lad|rca|lcx|cx)|straightened|endoluminal"
-    r"|fly ?through"
-    r"|(water|fat) iodine|(?<!.)iodine(?!.)|z ?eff(ective)?|effective z|electron density|rho ?z"
-    r"|volume render\w*)\b"
-)
 NESTED: Final = (  # sequences that lead to what pixels measure
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
@@ -133,13 +108,13 @@ def _kind(header: Dataset) -> str:
             values = part.get(keyword) or ()
             kinds = [values] if isinstance(values, str) else [str(value) for value in values]
             for kind in (kind.strip().upper() for kind in kinds[2:]):
-                if OTHER.fullmatch(kind):
+                if KIND.fullmatch(kind):
                     return f"{keyword.replace('Type', ' Type')} value {kind}"
         made = text_of(part, "VolumeBasedCalculationTechnique").strip().upper()
         if made in RENDERED:
             return f"Volume Based Calculation Technique {made}"
     for keyword in ("SeriesDescription", "DerivationDescription"):
-        if found := OTHER_WORDS.search(plain(text_of(header, keyword))):
+        if found := WORDS.search(plain(text_of(header, keyword))):
             return f"the word {found.group().strip()!r} in their {keyword}"
     return ""
 
