@@ -30,8 +30,10 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/radnet models
 	touch $@
 
+# Where `make pacs` runs, the study goes there, too.
 run: $(INSTALLED)
-	RADNODE_LOG_LEVEL=warning $(BIN)/radnode demo $(if $(STUDY),'$(STUDY)') $(if $(ONCE),--once)
+	RADNODE_LOG_LEVEL=warning $(BIN)/radnode demo $(if $(STUDY),'$(STUDY)') $(if $(ONCE),--once) \
+		--viewer http://127.0.0.1:8043 --viewer-config deploy/pacs.toml
 
 # WORKERS processes share the tests, each with one thread for BLAS and torch; WORKERS=0 is this one.
 test: $(INSTALLED)

@@ -21,6 +21,7 @@ from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
 from tests.peers import ROOT, free_port, missing
 
 OHIF: Final = ROOT / ".peers/ohif"
+SCREENSHOTS: Final = ROOT / "var/screenshots"
 WAIT_MS: Final = 120_000
 """For a busy machine; every wait is for a condition."""
 
@@ -95,6 +96,11 @@ class OpenedPage:
             str(uid): np.frombuffer(base64.b64decode(data), np.uint8).reshape(rows, columns)
             for uid, rows, columns, data in self.page.evaluate(LABELMAP)
         }
+
+    def keep_picture(self, name: str) -> None:
+        """Leave what the page shows for a person to look at."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
     def note_console(self, message: ConsoleMessage) -> None:
         """Keep what the page complains of."""

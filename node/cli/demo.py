@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pydicom
 from pydicom.errors import InvalidDicomError
 from rich.console import Console
@@ -21,6 +22,7 @@ from node.views.study import StudyView, view_of_study
 START_LIMIT_S: Final = 120.0
 RESULT_LIMIT_S: Final = 1800.0
 _LOOK_S: Final = 0.3
+_VIEWER_S: Final = 5.0
 
 
 @contextmanager
@@ -53,6 +55,15 @@ def wait_until_up(receiver: Destination, stop: threading.Event) -> None:
                 raise NodeError(f"the receiver does not answer: {error}") from error
         else:
             return
+
+
+def viewer_answers(address: str) -> bool:
+    """Tell whether our settings of OHIF are served at an address, as `orthanc/viewer.py` does."""
+    try:
+        answer = httpx.get(f"{address}/app-config.js", timeout=_VIEWER_S, trust_env=False)
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return False
+    return answer.is_success
 
 
 def studies_in(folder: Path) -> list[str]:

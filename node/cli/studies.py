@@ -156,22 +156,43 @@ def _phantom(folder: Path) -> None:
     write_phantom_study(folder, seed=1)
 
 
+def _tell_results(storage: "Storage", study: str, pictures: Path, viewer: str) -> None:
+    from node.cli.study_tables import study_table
+    from node.views.study import view_of_study
+
+    if (found := view_of_study(storage.catalog, study)) is not None:
+        console.print(study_table(found, names=False))
+    for picture in _draw(storage, study, pictures):
+        console.print(f"picture: {picture}", markup=False, soft_wrap=True)
+    if viewer:
+        page = f"{viewer}/viewer?StudyInstanceUIDs={study}"
+        console.print(f"in the viewer: {page}", markup=False, soft_wrap=True)
+
+
 @commands.command("demo")
 def show(
     study: Annotated[
         Path | None, typer.Argument(help="Folder of DICOM files; without it, a phantom.")
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="End after the result.")] = False,
+    viewer: Annotated[
+        str,
+        typer.Option(help="Address of the viewer of `make pacs`; names the study's page there."),
+    ] = "",
+    viewer_config: Annotated[
+        Path | None, typer.Option(help="Settings in place of --config where the viewer answers.")
+    ] = None,
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Start the whole node, send it a study, and show what comes of it."""
     from node import app, supervise
     from node.cli import demo
-    from node.cli.study_tables import study_table
     from node.deliver.build import build
-    from node.views.study import view_of_study
 
     with reported_errors():
+        viewer = viewer if viewer and demo.viewer_answers(viewer) else ""
+        if viewer and viewer_config is not None:
+            config = viewer_config
         settings = checked(config)
         storage = app.open_storage(settings)
         if study is None:
@@ -188,10 +209,7 @@ def show(
             refused = send_files(study, peer, "RADNODE_DEMO")
             demo.wait_for_results(storage.catalog, studies, console, stop)
             for uid in studies:
-                if (found := view_of_study(storage.catalog, uid)) is not None:
-                    console.print(study_table(found, names=False))
-                for picture in _draw(storage, uid, settings.node.data / "preview"):
-                    console.print(f"picture: {picture}", markup=False, soft_wrap=True)
+                _tell_results(storage, uid, settings.node.data / "preview", viewer)
             if not once:
                 console.print("The node goes on running; Ctrl-C ends it.")
                 stop.wait()

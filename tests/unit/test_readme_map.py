@@ -52,7 +52,7 @@ def test_every_picture_that_a_paper_shows_is_there_and_small(paper: Path) -> Non
 def test_the_readme_is_short_and_shows_what_comes_out() -> None:
     """A newcomer reads two pages; everything else has a paper of its own."""
     assert len(README.splitlines()) <= 130
-    assert "](deploy/pictures/liver.png)" in README
+    assert "](deploy/pictures/viewer.png)" in README
 
 
 def test_every_paper_is_reached_from_the_readme() -> None:
