@@ -1,6 +1,6 @@
-"""Take the picture in the README anew: a study of `make run`, as the viewer of `make pacs` opens it.
+"""Take the picture in the README anew: what `make run` sends, as the viewer of `make pacs` opens it.
 
-`make picture` runs the test that leaves it. Only the phantom is ever shown: no study can be named.
+`make picture` runs the test that leaves it. Only the phantom is ever shown; no study can be named.
 """
 
 import subprocess
