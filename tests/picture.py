@@ -1,4 +1,4 @@
-"""Take the picture in the README anew: what `make run` sends, as the viewer of `make pacs` opens it.
+"""Take the picture in the README anew: what `make run` sends, opened in the viewer.
 
 `make picture` runs the test that leaves it. Only the phantom is ever shown; no study can be named.
 """
