@@ -9,7 +9,7 @@ attribute parts the images into groups, and these share places or alternate alon
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Final
 
 import numpy as np
@@ -71,6 +71,7 @@ WHEN: Final = (
 LEAST: Final = 3  # slices of a group that may be a stack
 MOSTLY: Final = 0.8  # of the images stand in such groups
 ALTERNATE: Final = 1 / 3  # of the neighbours along the stack are of two groups
+RETURNS: Final = 2  # runs along the stack at least of a group that lies in blocks
 UNEVEN: Final = 0.05  # of the mean gap: what the gaps of an even stack differ by
 BESIDE: Final = 1.5  # of the mean gap: what another stack may reach further
 
@@ -159,13 +160,21 @@ def _separates(places: NDArray[np.int64], labels: Sequence[Label]) -> bool:
 
 
 def _alternates(labels: Sequence[Label]) -> bool:
-    """Tell whether the slices of several groups lie between each other."""
+    """Tell whether the slices of several groups lie between each other, alone or in blocks.
+
+    Two ranges of the table follow one another, and of the slices of a rotation each has its
+    number once; a group that is left and comes back is another stack.
+    """
     counts = Counter(labels)
     ranks = [label for label in labels if counts[label] >= LEAST]
     if len(set(ranks)) < 2 or len(ranks) < MOSTLY * len(labels):
         return False
     changes = sum(one != other for one, other in pairwise(ranks))
-    return changes > ALTERNATE * (len(ranks) - 1)
+    if changes > ALTERNATE * (len(ranks) - 1):
+        return True
+    runs = Counter(label for label, _ in groupby(ranks))
+    back = [label for label, count in runs.items() if count >= RETURNS]
+    return len(back) > 1 and sum(counts[label] for label in back) >= MOSTLY * len(ranks)
 
 
 def _reaches_all(along: NDArray[np.float64], chosen: NDArray[np.float64]) -> bool:
@@ -173,7 +182,7 @@ def _reaches_all(along: NDArray[np.float64], chosen: NDArray[np.float64]) -> boo
     gaps = np.diff(np.unique(np.round(chosen / SAME_PLACE_MM))) * SAME_PLACE_MM
     if len(chosen) < 2 or not gaps.size:
         return False
-    beside = BESIDE * float(gaps.mean())
+    beside = max(BESIDE * float(gaps.mean()), float(gaps.max()))  # blocks lie apart
     return bool(along.min() >= chosen.min() - beside and along.max() <= chosen.max() + beside)
 
 

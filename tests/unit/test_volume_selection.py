@@ -1,6 +1,7 @@
 """Which images are the slices of the volume: odd ones, and several stacks in one series."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.uid import MRImageStorage
 
+from radnet.errors import UnusableVolumeError
 from radnet.volume.selection import select
-from tests.made_ct import SAGITTAL, made_headers, reformat
+from radnet.volume.series import read_volume
+from tests.made_ct import SAGITTAL, made_headers, made_slice, reformat
 
 Edit = Callable[[Dataset, int], None]
 
@@ -357,12 +360,55 @@ def test_places_within_a_hundredth_of_a_millimetre_are_one(spacing: float, kept:
     assert len(select(headers).kept) == kept
 
 
-@pytest.mark.parametrize(("run", "kept"), [(1, 12), (2, 12), (3, 24), (4, 24)])
+@pytest.mark.parametrize(
+    ("run", "kept"), [(1, 12), (2, 12), (3, 12), (4, 12), (5, 14), (6, 12), (8, 24), (12, 24)]
+)
 def test_stacks_that_lie_between_each_other_alternate(run: int, kept: int) -> None:
-    """More than every third neighbour is of another; ranges of a table follow one another."""
+    """In blocks of any length, for a group comes back; ranges of a table follow one another."""
     headers = edited(24, lambda ds, i: setattr(ds, "AcquisitionNumber", 1 + i // run % 2))
 
     assert len(select(headers).kept) == kept
+
+
+@pytest.mark.parametrize("keyword", ["AcquisitionNumber", "KVP", "SeriesNumber", "EchoNumbers"])
+@pytest.mark.parametrize("blocks", ["333333", "345345", "36363", "33333", "4343", "33221133"])
+@pytest.mark.parametrize("groups", [2, 3])
+def test_blocks_of_several_stacks_are_told_apart(blocks: str, groups: int, keyword: str) -> None:
+    """Of one length or of several; what is chosen is of one group, and says so."""
+    order = [number % groups + 1 for number, run in enumerate(blocks * 2) for _ in range(int(run))]
+    headers = edited(len(order), lambda ds, i: setattr(ds, keyword, order[i]))
+
+    chosen = select(headers)
+
+    assert len({order[index] for index in chosen.kept}) == 1
+    assert keyword in chosen.remarks[0]
+
+
+def test_a_stack_in_blocks_is_no_volume(tmp_path: Path) -> None:
+    """What is chosen has gaps, which the reader tells; both together would be one false body."""
+    paths = []
+    for index in range(24):
+        ds = made_slice(index)
+        ds.AcquisitionNumber = 1 + index // 3 % 2
+        paths.append(tmp_path / f"{index}.dcm")
+        ds.save_as(paths[-1], enforce_file_format=True)
+
+    with pytest.raises(UnusableVolumeError, match="gap"):
+        read_volume(paths)
+
+
+def _inserted(ds: Dataset, index: int) -> None:
+    ds.AcquisitionNumber = 2 if 10 <= index < 14 else 1
+
+
+def _written_by_two(ds: Dataset, index: int) -> None:
+    ds.ContentTime = f"1000{index // 3 - (index // 3 % 5 == 4):02d}"
+
+
+@pytest.mark.parametrize("edit", [_inserted, _written_by_two])
+def test_what_comes_back_once_or_rarely_is_no_block(edit: Edit) -> None:
+    """A piece of the stack with a number of its own; times of images written in turn."""
+    assert select(edited(60, edit)).kept == tuple(range(60))
 
 
 @pytest.mark.parametrize(("lone", "parted"), [((5, 9, 13, 17), True), ((5, 8, 11, 14, 17), False)])
