@@ -242,7 +242,7 @@ class Bench:
 
     def all_delivered(self) -> bool:
         """Tell whether every delivery that there is so far is through."""
-        return all(one.state != "pending" for one in self.catalog.deliveries.of_study(STUDY))
+        return all(one.state != "pending" for one in self.catalog.delivery_states.of_study(STUDY))
 
 
 def slices(*indices: int) -> list[Dataset]:

@@ -189,17 +189,17 @@ class Desk:
 
     def rows(self, uids: Sequence[str]) -> list[Delivery]:
         """Return where instances stand, in the order of their UIDs."""
-        rows = self.catalog.deliveries.of_study(STUDY)
+        rows = self.catalog.delivery_states.of_study(STUDY)
         return [one for one in rows if one.sop_instance_uid in uids]
 
     def states(self, uids: Sequence[str] | None = None) -> list[str]:
         """Return the states of instances, in the order of their UIDs."""
-        rows = self.catalog.deliveries.of_study(STUDY)
+        rows = self.catalog.delivery_states.of_study(STUDY)
         return [one.state for one in rows if uids is None or one.sop_instance_uid in uids]
 
     def reasons(self) -> list[str]:
         """Return the reasons of all instances, in the order of their UIDs."""
-        return [one.reason for one in self.catalog.deliveries.of_study(STUDY)]
+        return [one.reason for one in self.catalog.delivery_states.of_study(STUDY)]
 
     def check(self) -> None:
         """Hold every row against the promise: nothing is lost, nothing is parked without a word.
@@ -207,7 +207,7 @@ class Desk:
         Delivered; or pending, with its batch waiting for a known time or on the line; or parked,
         paused or cancelled, with the reason.
         """
-        for one in self.catalog.deliveries.of_study(STUDY):
+        for one in self.catalog.delivery_states.of_study(STUDY):
             if one.state == "pending":
                 jobs = self.catalog.work.open(WorkKind.DELIVER, one.destination)
                 (job,) = [job for job in jobs if job.key == one.batch]

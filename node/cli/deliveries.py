@@ -36,7 +36,7 @@ def _scope(settings: "Settings", catalog: "Catalog", what: str, to: str | None) 
     from node.store.deliveries.scope import Scope
 
     names = {destination.name for destination in settings.destinations} | set(
-        catalog.deliveries.counted(Scope())
+        catalog.delivery_states.counted(Scope())
     )
     for name in (what, to):
         if name is not None and name not in names and (name == to or not _UID.fullmatch(name)):
@@ -122,7 +122,9 @@ def show(
             found = destinations(catalog, terms, app.local_time())
             console.print(destinations_table(found))
             return
-        rows = catalog.deliveries.selected(_scope(settings, catalog, what, to), wanted, SHOWN + 1)
+        rows = catalog.delivery_states.selected(
+            _scope(settings, catalog, what, to), wanted, SHOWN + 1
+        )
     console.print(deliveries_table(rows[:SHOWN]))
     if len(rows) > SHOWN:
         console.print(f"only the first {SHOWN} are shown; name a series or an instance")

@@ -61,7 +61,7 @@ def expedite(
         If the rows cannot be changed.
     """
     due = catalog.orders.hasten(scope)
-    counts = catalog.deliveries.counted(scope)
+    counts = catalog.delivery_states.counted(scope)
     names = sorted(name for name, states in counts.items() if states["pending"])
     return [
         _expedited(catalog, name, counts[name]["pending"], due[name], (terms, now, local))

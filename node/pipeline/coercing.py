@@ -88,7 +88,7 @@ def coercion_of(
     """
     if not wanted:
         return BatchCoercion()
-    asked = catalog.deliveries.asked(batch, destination)
+    asked = catalog.pending.asked(batch, destination)
     groups: dict[tuple[str, int], list[StoredInstance]] = {}
     for instance in pending:
         of = asked.get(instance.sop_instance_uid)

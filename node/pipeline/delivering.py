@@ -111,7 +111,7 @@ class Delivering:
 
     def bury(self, job: Task) -> None:
         """Count an attempt whose job died; the next one comes after the usual wait."""
-        pending = self.catalog.deliveries.pending(job.key, job.lane)
+        pending = self.catalog.pending.of_batch(job.key, job.lane)
         uids = [instance.sop_instance_uid for instance in pending]
         reason = f"delivery died: {job.reason}"
         self.catalog.deliveries.put_untried(uids, job.lane, reason, self.clock())
@@ -120,12 +120,12 @@ class Delivering:
     def _attempt(self, target: Destination, job: Task) -> _Tally:
         destination = job.lane
         window = None if job.urgent else self._terms(destination).window
-        pending = self.catalog.deliveries.pending(job.key, destination)
+        pending = self.catalog.pending.of_batch(job.key, destination)
         unheard = {instance.sop_instance_uid for instance in pending}
 
         def wanted(uid: str) -> bool:
             in_time = is_open(window, self.local_time())
-            if in_time and self.catalog.deliveries.is_wanted(uid, destination, job.key):
+            if in_time and self.catalog.pending.is_wanted(uid, destination, job.key):
                 return True
             unheard.discard(uid)
             return False
@@ -134,7 +134,7 @@ class Delivering:
         wish = self._terms(destination).coerce
         coercion = coercion_of(self.catalog, job.key, destination, pending, wish)
         untried: dict[str, list[str]] = {}
-        failed = self.catalog.deliveries.failed_attempts(job.key, destination)
+        failed = self.catalog.pending.failed_attempts(job.key, destination)
         outbound = [
             self._outbound(instance, failed.get(uid, 0), coercion.prepared(uid))
             for instance in pending
@@ -195,7 +195,7 @@ class Delivering:
         self.catalog.work.later(job, delay_s, attempts=attempts, reason=reason)
 
     def _give_up(self, job: Task, because: str, reasons: Mapping[str, str]) -> None:
-        for instance in self.catalog.deliveries.pending(job.key, job.lane):
+        for instance in self.catalog.pending.of_batch(job.key, job.lane):
             uid = instance.sop_instance_uid
             reason = f"{because}: {reasons[uid]}" if reasons.get(uid) else because
             now = self.clock()

@@ -12,6 +12,8 @@ from node.store.deliveries import commitment
 from node.store.deliveries.deliveries import Deliveries
 from node.store.deliveries.orders import Orders
 from node.store.deliveries.outlets import Outlets
+from node.store.deliveries.pending import Pending
+from node.store.deliveries.standing import DeliveryStates
 from node.store.holds import Holds, Owners
 from node.store.ledger import Ledger
 from node.store.outbox import Outbox
@@ -60,7 +62,8 @@ class Catalog(Database):
     access : AccessLog
         Who came and who was turned away: ``association``, ``rejection``.
     outlets, deliveries : Outlets, Deliveries
-        ``outlet``, ``delivery``; `orders` carries out what an operator orders.
+        ``outlet``, ``delivery``; `pending` reads what is to be sent, `delivery_states` where each
+        stands, and `orders` carries out what an operator orders.
     requests, promises : Requests, Promises
         ``commitment_request`` and ``commitment_part``; ``commitment_promise``. `reports` takes
         what destinations answer.
@@ -88,6 +91,8 @@ class Catalog(Database):
         self.custody = Custody(self)
         self.outlets = Outlets(self, self.work)
         self.deliveries = Deliveries(self, self.ledger, self.work)
+        self.pending = Pending(self)
+        self.delivery_states = DeliveryStates(self)
         self.orders = Orders(self, self.ledger, self.deliveries, self.work)
         self.requests = Requests(self, self.ledger, self.work)
         self.reports = CommitmentAnswers(self, self.ledger, self.requests, self.work)

@@ -221,7 +221,7 @@ class Quarantine:
                 path = catalog.instances.conflict_path(uid, sha256)
                 return [] if path is None else [path]
             case HeldDeliveries(destination):
-                return catalog.deliveries.parked_paths(series, destination)
+                return catalog.delivery_states.parked_paths(series, destination)
             case HeldRevision(revision):
                 stored = catalog.instances.of_series(series, Origin.RECEIVED, revision)
                 return [instance.path for instance in stored]

@@ -46,7 +46,7 @@ def destinations(catalog: Catalog, terms: Mapping[str, Terms], local: time) -> l
     list of Whereabouts
         By name.
     """
-    counts, outlets = catalog.deliveries.counted(Scope()), catalog.outlets.all()
+    counts, outlets = catalog.delivery_states.counted(Scope()), catalog.outlets.all()
     at_work = _at_work(catalog)
     found = []
     for name in sorted({*terms, *counts}):

@@ -88,7 +88,9 @@ def test_a_node_killed_between_request_and_report_hears_it_all_the_same(
 
     kind, report = report_of(again.transaction_uid, again.wanted, [])
     assert report_anew(("127.0.0.1", node.port), "RADNODE", kind, report) == 0x0000
-    assert {row.commitment for row in node.catalog.deliveries.of_study(STUDY)} == {"committed"}
+    assert {row.commitment for row in node.catalog.delivery_states.of_study(STUDY)} == {
+        "committed"
+    }
     told = proof(node)
     assert told.count(" committed ") == COUNT
     assert told.count("commitment failed") == 1

@@ -42,7 +42,7 @@ def _order(node: NodeProcess, *arguments: str) -> str:
 
 
 def _states(node: NodeProcess) -> list[str]:
-    return [one.state for one in node.catalog.deliveries.of_study(STUDY)]
+    return [one.state for one in node.catalog.delivery_states.of_study(STUDY)]
 
 
 @pytest.mark.slow

@@ -50,7 +50,9 @@ def _said(config: str, *arguments: str, exit_code: int = 0) -> str:
 
 
 def _states(catalog: Catalog, destination: str = "pacs") -> list[str]:
-    return [d.state for d in catalog.deliveries.of_study(STUDY) if d.destination == destination]
+    return [
+        d.state for d in catalog.delivery_states.of_study(STUDY) if d.destination == destination
+    ]
 
 
 def test_a_paused_destination_says_so_and_goes_on(catalog: Catalog, config: str) -> None:

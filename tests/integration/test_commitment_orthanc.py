@@ -92,7 +92,7 @@ def asked(node: Node, orthanc: RunningOrthanc) -> None:
 
 def rows(node: Node) -> dict[str, Delivery]:
     """Return the deliveries by instance."""
-    return {one.sop_instance_uid: one for one in node.catalog.deliveries.of_study(STUDY)}
+    return {one.sop_instance_uid: one for one in node.catalog.delivery_states.of_study(STUDY)}
 
 
 def test_orthanc_commits_to_what_it_holds_and_gets_again_what_it_lost(tmp_path: Path) -> None:
@@ -112,9 +112,9 @@ def test_orthanc_commits_to_what_it_holds_and_gets_again_what_it_lost(tmp_path: 
         assert others == ["committed", "committed"]
 
         batch = rows(node)[lost].batch
-        assert [
-            one.sop_instance_uid for one in node.catalog.deliveries.pending(batch, "pacs")
-        ] == [lost]
+        assert [one.sop_instance_uid for one in node.catalog.pending.of_batch(batch, "pacs")] == [
+            lost
+        ]
         delivered(node, orthanc, [slices[1]])
         asked(node, orthanc)
         wait_for(lambda: rows(node)[lost].commitment == "committed", "the second report", 60)

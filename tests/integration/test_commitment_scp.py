@@ -456,7 +456,9 @@ def test_a_report_on_a_new_association_commits(node: Node) -> None:
     statuses = [report_anew(node.scp.server_address, "RADNODE", kind, ds) for _ in range(2)]
 
     assert statuses == [0x0000, 0x0000]
-    assert [row.commitment for row in node.catalog.deliveries.of_study(STUDY)] == ["committed"]
+    assert [row.commitment for row in node.catalog.delivery_states.of_study(STUDY)] == [
+        "committed"
+    ]
     assert [e.event for e in node.catalog.ledger.history(STUDY)].count("committed") == 1
 
 
@@ -466,7 +468,7 @@ def test_failures_on_a_new_association_are_sent_again(node: Node) -> None:
     kind, ds = report_of(TRANSACTION, [], [Failed(one, 0x0112)])
 
     assert report_anew(node.scp.server_address, "RADNODE", kind, ds) == 0x0000
-    (row,) = node.catalog.deliveries.of_study(STUDY)
+    (row,) = node.catalog.delivery_states.of_study(STUDY)
     assert row.state == "pending"
     assert row.batch.startswith("again/")
 
@@ -510,7 +512,7 @@ def test_a_wrong_report_is_refused(
     kind, ds, instance = report
 
     assert report_anew(node.scp.server_address, "RADNODE", kind, ds, instance) == status
-    assert [row.commitment for row in node.catalog.deliveries.of_study(STUDY)] == ["asked"]
+    assert [row.commitment for row in node.catalog.delivery_states.of_study(STUDY)] == ["asked"]
 
 
 def test_images_come_in_while_a_slow_scanner_is_told(node: Node, scanner: Scanner) -> None:

@@ -78,7 +78,7 @@ class Node:
 
     def rows(self) -> list[Delivery]:
         """Return the deliveries in the order of their instances."""
-        return self.catalog.deliveries.of_study(STUDY)
+        return self.catalog.delivery_states.of_study(STUDY)
 
     def standing(self) -> set[str | None]:
         """Return how the instances stand."""
@@ -203,7 +203,7 @@ def test_failures_are_sent_again_alone(node: Node, peer: CommitmentPeer) -> None
     ]  # fmt: skip
     assert "0112" in node.rows()[1].reason
     again = batches_due(node.catalog, "pacs", node.now)[0]  # "again" before "b"
-    (pending,) = node.catalog.deliveries.pending(again.key, "pacs")
+    (pending,) = node.catalog.pending.of_batch(again.key, "pacs")
     assert pending.sop_instance_uid == stored(1).sop_instance_uid
 
 

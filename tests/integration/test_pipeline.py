@@ -78,12 +78,12 @@ def test_what_a_destination_does_not_take_stays_pending(bench: Bench) -> None:
     bench.tick(3)
 
     wait_for(
-        lambda: any(d.attempts for d in bench.catalog.deliveries.of_study(STUDY)),
+        lambda: any(d.attempts for d in bench.catalog.delivery_states.of_study(STUDY)),
         "the first attempt",
         60,
     )
 
-    states = {(d.state, d.reason) for d in bench.catalog.deliveries.of_study(STUDY)}
+    states = {(d.state, d.reason) for d in bench.catalog.delivery_states.of_study(STUDY)}
     assert ("pending", "nobody there") in states
 
 

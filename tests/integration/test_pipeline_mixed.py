@@ -152,7 +152,8 @@ def test_results_that_are_not_on_their_way_yet_stay_here(bench: Bench) -> None:
 
     made = {one.sop_instance_uid for _, one in bench.catalog.results.of_series(SERIES)}
     states = {
-        (d.sop_instance_uid in made, d.state) for d in bench.catalog.deliveries.of_study(STUDY)
+        (d.sop_instance_uid in made, d.state)
+        for d in bench.catalog.delivery_states.of_study(STUDY)
     }
     assert states == {(True, "cancelled"), (False, "pending")}
 

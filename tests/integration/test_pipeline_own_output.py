@@ -89,7 +89,9 @@ def test_rules_can_tell_own_output_from_images(bench: Bench) -> None:
 
     stages.route(recognition, why)
 
-    where = {(d.sop_instance_uid, d.destination) for d in bench.catalog.deliveries.of_study(STUDY)}
+    where = {
+        (d.sop_instance_uid, d.destination) for d in bench.catalog.delivery_states.of_study(STUDY)
+    }
     assert {to for uid, to in where if uid == f"{SERIES}.1"} == {"archive"}
     assert {to for uid, to in where if uid != f"{SERIES}.1"} >= {"pacs"}
     row = bench.last()
@@ -104,7 +106,7 @@ def test_own_output_is_told_by_the_files_where_recognition_died(bench: Bench) ->
 
     bench.stages.route(recognition, failure(FailureKind.RECOGNITION, "x").as_json())
 
-    assert len(bench.catalog.deliveries.of_study(STUDY)) == 2
+    assert len(bench.catalog.delivery_states.of_study(STUDY)) == 2
 
 
 def odd(ds: Dataset) -> None:
@@ -137,7 +139,7 @@ def test_nothing_is_sent_back_to_where_it_came_from(
 
     stages.route(recognition, why)
 
-    assert len(bench.catalog.deliveries.of_study(STUDY)) == 3 - back
+    assert len(bench.catalog.delivery_states.of_study(STUDY)) == 3 - back
     row = bench.last()
     assert row is not None
     assert ("3 came from pacs and are not sent back there" in row.reason) == bool(back)

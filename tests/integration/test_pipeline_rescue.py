@@ -151,7 +151,7 @@ def test_a_segmentation_that_was_overtaken_sends_nothing(bench: Bench) -> None:
     bench.stages.segment(stale)
 
     def results() -> int:
-        batches = [Batch.parse(one.batch) for one in bench.catalog.deliveries.of_study(STUDY)]
+        batches = [Batch.parse(one.batch) for one in bench.catalog.delivery_states.of_study(STUDY)]
         return sum(batch.kind is BatchKind.RESULT for batch in batches)
 
     assert results() == 0

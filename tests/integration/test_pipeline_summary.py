@@ -301,7 +301,7 @@ def test_a_study_of_two_patients_has_no_report_and_none_goes_on(bench: Bench) ->
     ((number, made),) = bench.catalog.summaries.of_study(STUDY)
     assert number == 1
     scope = Scope(uid=made.sop_instance_uid)
-    assert bench.catalog.deliveries.counted(scope)["pacs"] == {"cancelled": 1}
+    assert bench.catalog.delivery_states.counted(scope)["pacs"] == {"cancelled": 1}
 
 
 def come_in_only(bench: Bench, *images: Dataset) -> None:

@@ -278,7 +278,7 @@ def test_parked_deliveries_are_held_and_sent_again(bench: Bench, quarantine: Qua
 
     bench.tick(60)
     wait_for(lambda: len(bench.pacs.sent) == 5 and bench.nothing_pending(), "all of it", 60)
-    assert {d.state for d in bench.catalog.deliveries.of_study(STUDY)} == {"delivered"}
+    assert {d.state for d in bench.catalog.delivery_states.of_study(STUDY)} == {"delivered"}
 
 
 def test_the_operator_does_it_by_command(

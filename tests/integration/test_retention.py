@@ -75,7 +75,7 @@ def test_what_was_deleted_and_comes_again_is_new_again(node: Node, removed_first
     remove(node)
 
     first = held(node)
-    assert node.catalog.deliveries.of_study(STUDY) == []
+    assert node.catalog.delivery_states.of_study(STUDY) == []
     assert [one.series_instance_uid for one in node.catalog.studies.unsettled()] == [SERIES]
     assert len(node.stored()) == 1
     assert list(changed_files(node.catalog, node.files, node.catalog.ledger.history(STUDY))) == []

@@ -76,7 +76,7 @@ def test_findings_deliveries_and_derived_objects_are_kept(catalog: Catalog) -> N
     catalog.findings.put(SERIES, 1, findings, 101.0, "f" * 64)
     catalog.results.put(SERIES, 1, {"report": stored(9, origin=Origin.DERIVED)}, 102.0)
     catalog.deliveries.add("b", "pacs", [stored(1).sop_instance_uid], 103.0)
-    assert [one.sop_instance_uid for one in catalog.deliveries.pending("b", "pacs")] == [
+    assert [one.sop_instance_uid for one in catalog.pending.of_batch("b", "pacs")] == [
         stored(1).sop_instance_uid
     ]
     catalog.deliveries.put_outcome(
@@ -85,7 +85,7 @@ def test_findings_deliveries_and_derived_objects_are_kept(catalog: Catalog) -> N
 
     assert catalog.findings.of_series(SERIES) == findings
     assert catalog.results.of_series(SERIES) == [("report", stored(9, origin=Origin.DERIVED))]
-    assert catalog.deliveries.pending("b", "pacs") == []
+    assert catalog.pending.of_batch("b", "pacs") == []
     assert [one.event for one in catalog.ledger.history(STUDY)] == [
         "received", "classified", "derived", "routed", "sent",
     ]  # fmt: skip

@@ -56,7 +56,7 @@ class Station:
             self.worker.due.look(kind)
             self.engine.run_all()
         due = batches_due(catalog, "other", now)
-        count = sum(len(catalog.deliveries.pending(one.key, "other")) for one in due)
+        count = sum(len(catalog.pending.of_batch(one.key, "other")) for one in due)
         for one in due:
             self.worker.delivering.send(batch_claimed(catalog, "other", one.key))
         return count

@@ -262,7 +262,7 @@ def test_what_is_asked_for_while_its_batch_is_cancelled_is_due(
     empty_catalog.deliveries.add("b", "pacs", uids[1:], 101.0)
     thread.join(60)
     assert cancelled == [1]
-    assert dict(empty_catalog.deliveries.counted(Scope())["pacs"]) == {
+    assert dict(empty_catalog.delivery_states.counted(Scope())["pacs"]) == {
         "cancelled": 1,
         "pending": 1,
     }

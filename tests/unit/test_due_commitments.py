@@ -83,4 +83,4 @@ def test_what_is_answered_moves_no_more(asked: Catalog, moment: Moment) -> None:
     asked.reports.take(T2, [reference], [], lambda *_: Remedied("ask", 0.0, ""), moment.now)
     moment.now += DAY
     _look(asked)
-    assert [one.commitment for one in asked.deliveries.of_study(STUDY)] == ["committed"]
+    assert [one.commitment for one in asked.delivery_states.of_study(STUDY)] == ["committed"]

@@ -278,7 +278,7 @@ def test_a_late_report_does_not_speak_for_bytes_that_came_in_their_place(desk: D
         "2.25.1", [reference], [], lambda *_: Remedied("ask", 0.0, ""), desk.now
     )
 
-    (row,) = desk.catalog.deliveries.of_study(STUDY)
+    (row,) = desk.catalog.delivery_states.of_study(STUDY)
     assert (row.state, row.commitment) == ("pending", None)
     assert desk.catalog.requests.is_answered("2.25.1")
 
@@ -294,13 +294,13 @@ def test_an_attempt_under_way_does_not_speak_for_bytes_that_came_in_their_place(
     desk.quarantine.release(desk.only())
     desk.catalog.deliveries.add("source/1/2", "pacs", [uid], desk.now)
 
-    assert not desk.catalog.deliveries.is_wanted(uid, "pacs", "source/1/1")
+    assert not desk.catalog.pending.is_wanted(uid, "pacs", "source/1/1")
     desk.catalog.deliveries.put_outcome(
         uid, "pacs", DeliveryState.DELIVERED, "", desk.now, "source/1/1"
     )
 
-    assert [one.state for one in desk.catalog.deliveries.of_study(STUDY)] == ["pending"]
-    assert desk.catalog.deliveries.is_wanted(uid, "pacs", "source/1/2")
+    assert [one.state for one in desk.catalog.delivery_states.of_study(STUDY)] == ["pending"]
+    assert desk.catalog.pending.is_wanted(uid, "pacs", "source/1/2")
 
 
 def test_a_file_that_cannot_be_read_is_named_and_the_others_are_looked_at(

@@ -170,7 +170,7 @@ def test_a_series_goes_with_what_was_made_of_it_and_its_rows_stay(node: Node) ->
     assert kept.deleted_at == NOW
     assert node.catalog.instances.of_series(SERIES) == []
     assert node.catalog.results.of_series(SERIES) == []
-    assert len(node.catalog.deliveries.of_study(STUDY)) == 3
+    assert len(node.catalog.delivery_states.of_study(STUDY)) == 3
     assert node.catalog.ledger.proof().broken == ""
 
 
@@ -273,7 +273,7 @@ def test_our_own_object_that_comes_back_is_kept_as_long_again(node: Node) -> Non
     assert node.catalog.studies.record(again, NOW) == "new"
 
     assert [one for _, one in node.catalog.results.of_series(SERIES)] == [again]
-    assert node.catalog.deliveries.pending("b", "pacs") == []
+    assert node.catalog.pending.of_batch("b", "pacs") == []
     node.keeper().tick()
     assert node.files.absolute(again.path).exists()
     node.now += DAYS * DAY_S + 1

@@ -51,7 +51,7 @@ def shown(table: RenderableType) -> str:
 
 def test_tables_show_reasons_as_they_are(catalog: Catalog) -> None:
     """A peer words its answer; an error may hold anything."""
-    rows = catalog.deliveries.of_study(STUDY)
+    rows = catalog.delivery_states.of_study(STUDY)
     study = view_of_study(catalog, STUDY)
     assert study is not None
     entry = Entry(1, 1.0, "sent", STUDY, SERIES, {"because": ODD}, "", "")

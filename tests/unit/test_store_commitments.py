@@ -55,7 +55,7 @@ def ask(catalog: Catalog, transaction: str, now: float, timeout: float = 100.0) 
 
 def rows(catalog: Catalog) -> dict[str, Delivery]:
     """Return the deliveries by instance."""
-    return {one.sop_instance_uid: one for one in catalog.deliveries.of_study(STUDY)}
+    return {one.sop_instance_uid: one for one in catalog.delivery_states.of_study(STUDY)}
 
 
 def told(catalog: Catalog, event: str) -> list[tuple[str, dict[str, object]]]:
@@ -187,7 +187,7 @@ def test_what_failed_is_sent_again_and_asked_for_anew(catalog: Catalog) -> None:
     assert (row.state, row.reason, row.commitment) == ("pending", "told 0112", None)
     assert batches_due(catalog, "pacs", 143.0)[0].key == "b"
     (again,) = [d for d in batches_due(catalog, "pacs", 144.0) if d.key != "b"]
-    assert [one.sop_instance_uid for one in catalog.deliveries.pending(again.key, "pacs")] == [
+    assert [one.sop_instance_uid for one in catalog.pending.of_batch(again.key, "pacs")] == [
         uid(1)
     ]
     assert [(s, d["then"]) for s, d in told(catalog, "commitment failed")] == [(uid(1), "send")]
@@ -270,7 +270,7 @@ def test_any_number_is_given_up(empty_catalog: Catalog) -> None:
     assert catalog.requests.give_up("pacs", 3, "no answer", 300.0) == count
 
     assert 1000 < most < 1100
-    assert catalog.deliveries.counted(Scope())["pacs"] == {"parked": count}
+    assert catalog.delivery_states.counted(Scope())["pacs"] == {"parked": count}
     assert catalog.ledger.proof() == replace(catalog.ledger.proof(), entries=count, broken="")
     assert catalog.requests.give_up("pacs", 3, "no answer", 300.0) == 0
 

@@ -34,7 +34,7 @@ def catalog(empty_catalog: Catalog) -> Catalog:
 
 
 def _states(catalog: Catalog) -> list[str]:
-    return [one.state for one in catalog.deliveries.of_study(STUDY)]
+    return [one.state for one in catalog.delivery_states.of_study(STUDY)]
 
 
 def test_a_batch_is_due_once_and_its_job_has_a_number(catalog: Catalog) -> None:
@@ -91,7 +91,7 @@ def test_cancelled_is_not_wanted_and_not_brought_back(catalog: Catalog, uid: str
     count = catalog.orders.give(CANCEL, Scope("pacs", uid), 101.0)
 
     assert count == (1 if uid == UIDS[0] else 3)
-    assert not catalog.deliveries.is_wanted(UIDS[0], "pacs")
+    assert not catalog.pending.is_wanted(UIDS[0], "pacs")
     catalog.deliveries.put_outcome(UIDS[0], "pacs", DeliveryState.PENDING, "no answer", 102.0)
     catalog.deliveries.put_untried([UIDS[0]], "pacs", "nobody there", 102.0)
     catalog.deliveries.add("b", "pacs", UIDS, 103.0)
@@ -121,11 +121,11 @@ def test_pause_holds_instances_and_resume_gives_them_back_with_their_past(
 
     assert catalog.orders.give(PAUSE, Scope(uid=SERIES), 102.0) == 3
     assert destinations_due(catalog, 200.0) == []
-    assert not catalog.deliveries.is_wanted(UIDS[0], "pacs")
+    assert not catalog.pending.is_wanted(UIDS[0], "pacs")
     assert catalog.orders.give(RESUME, Scope(uid=UIDS[0]), 103.0) == 1
 
     assert _states(catalog) == ["pending", "paused", "paused"]
-    assert catalog.deliveries.of_study(STUDY)[0].attempts == 1
+    assert catalog.delivery_states.of_study(STUDY)[0].attempts == 1
     assert destinations_due(catalog, 103.0) == ["pacs"]
     assert catalog.orders.give(CANCEL, Scope("pacs"), 104.0) == 3
 
@@ -141,10 +141,10 @@ def test_replay_gives_all_attempts_back(catalog: Catalog) -> None:
 
     assert count == 2
     assert _states(catalog) == ["delivered", "pending", "pending"]
-    assert [one.attempts for one in catalog.deliveries.of_study(STUDY)] == [1, 0, 0]
+    assert [one.attempts for one in catalog.delivery_states.of_study(STUDY)] == [1, 0, 0]
     (due,) = batches_due(catalog, "pacs", 103.0)
     assert due.attempts == 0
-    assert catalog.deliveries.counted(Scope())["pacs"] == {"delivered": 1, "pending": 2}
+    assert catalog.delivery_states.counted(Scope())["pacs"] == {"delivered": 1, "pending": 2}
 
 
 def test_replay_finds_what_was_parked_before_there_were_batches(catalog: Catalog) -> None:
@@ -239,9 +239,9 @@ def test_an_attempt_that_never_came_to_an_instance_is_not_its_own(catalog: Catal
     catalog.deliveries.put_untried(UIDS[1:], "pacs", "nobody there", 101.0)
     catalog.deliveries.put_outcome(UIDS[0], "pacs", DeliveryState.PENDING, "no answer", 101.0)
 
-    assert [one.attempts for one in catalog.deliveries.of_study(STUDY)] == [1, 0, 0]
-    assert catalog.deliveries.of_study(STUDY)[1].reason == "nobody there"
-    assert [one.sop_instance_uid for one in catalog.deliveries.pending("b", "pacs")] == [
+    assert [one.attempts for one in catalog.delivery_states.of_study(STUDY)] == [1, 0, 0]
+    assert catalog.delivery_states.of_study(STUDY)[1].reason == "nobody there"
+    assert [one.sop_instance_uid for one in catalog.pending.of_batch("b", "pacs")] == [
         UIDS[1], UIDS[2], UIDS[0],
     ]  # fmt: skip
 
@@ -265,10 +265,10 @@ def test_pause_and_circuit_stand_side_by_side(catalog: Catalog) -> None:
     other.outlets.change_circuit("pacs", lambda _: opened, 102.0)
 
     assert catalog.outlets.all() == {"pacs": Outlet(True, opened)}
-    assert not catalog.deliveries.is_wanted(UIDS[0], "pacs")
+    assert not catalog.pending.is_wanted(UIDS[0], "pacs")
     other.outlets.set_paused("pacs", False, 103.0)
     assert catalog.outlets.get("pacs") == Outlet(False, opened)
-    assert catalog.deliveries.is_wanted(UIDS[0], "pacs")
+    assert catalog.pending.is_wanted(UIDS[0], "pacs")
     other.close()
 
 

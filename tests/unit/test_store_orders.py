@@ -33,7 +33,7 @@ def catalog(empty_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Catalog:
 
 
 def _counted(catalog: Catalog) -> dict[str, int]:
-    return dict(catalog.deliveries.counted(Scope())["pacs"])
+    return dict(catalog.delivery_states.counted(Scope())["pacs"])
 
 
 def _jobs(catalog: Catalog) -> set[tuple[str, float]]:

@@ -148,7 +148,7 @@ def test_requests_go_with_their_parts_where_nobody_waits_for_an_answer(catalog: 
     assert set(_ids(catalog, tables.commitment_part.c.transaction_uid)) == set(kept)
     late = [Reference(CT, uid) for uid in _parts(catalog, "2.25.4")]
     assert catalog.reports.take("2.25.4", late, [], lambda *_: Remedied("ask", 0, ""), BEFORE)
-    assert [one.commitment for one in catalog.deliveries.of_study(STUDY)].count(
+    assert [one.commitment for one in catalog.delivery_states.of_study(STUDY)].count(
         CommitmentState.COMMITTED
     ) == 10
 
@@ -199,7 +199,7 @@ def test_the_ledger_stays_whole(catalog: Catalog) -> None:
     assert _ids(catalog, tables.work.c.key) == ["2.25.1"]  # no worker looked for it
     assert (catalog.ledger.proof(), catalog.ledger.history(STUDY)) == (proof, history)
     assert proof.broken == ""
-    assert [one.commitment for one in catalog.deliveries.of_study(STUDY)] == ["committed"]
+    assert [one.commitment for one in catalog.delivery_states.of_study(STUDY)] == ["committed"]
 
 
 def test_each_kind_of_row_has_its_own_age(catalog: Catalog) -> None:

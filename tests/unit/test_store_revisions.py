@@ -252,12 +252,10 @@ def test_a_delivery_is_pending_until_it_is_not(catalog: Catalog) -> None:
     catalog.deliveries.put_outcome(uids[1], "pacs", DeliveryState.PENDING, "A700", 202.0)
     catalog.deliveries.put_outcome(uids[2], "pacs", DeliveryState.PARKED, "C000", 201.0)
 
-    assert [i.sop_instance_uid for i in catalog.deliveries.pending("batch", "pacs")] == [uids[1]]
-    assert [i.sop_instance_uid for i in catalog.deliveries.pending("batch", "archive")] == [
-        uids[0]
-    ]
-    assert catalog.deliveries.pending("other", "pacs") == []
-    assert catalog.deliveries.of_study(STUDY) == [
+    assert [i.sop_instance_uid for i in catalog.pending.of_batch("batch", "pacs")] == [uids[1]]
+    assert [i.sop_instance_uid for i in catalog.pending.of_batch("batch", "archive")] == [uids[0]]
+    assert catalog.pending.of_batch("other", "pacs") == []
+    assert catalog.delivery_states.of_study(STUDY) == [
         Delivery(uids[0], "archive", "batch", DeliveryState.PENDING, 0, "", None, SERIES),
         Delivery(uids[0], "pacs", "batch", DeliveryState.DELIVERED, 1, "", None, SERIES),
         Delivery(uids[1], "pacs", "batch", DeliveryState.PENDING, 2, "A700", None, SERIES),
@@ -275,8 +273,8 @@ def test_what_was_delivered_is_not_asked_for_again(catalog: Catalog) -> None:
     catalog.deliveries.add("second", "pacs", uids, 300.0)
     catalog.deliveries.add("second", "pacs", [], 300.0)
 
-    assert catalog.deliveries.pending("first", "pacs") == []
-    assert [i.sop_instance_uid for i in catalog.deliveries.pending("second", "pacs")] == [uids[1]]
+    assert catalog.pending.of_batch("first", "pacs") == []
+    assert [i.sop_instance_uid for i in catalog.pending.of_batch("second", "pacs")] == [uids[1]]
 
 
 def test_an_instance_that_came_since_the_verdict_is_judged_first(catalog: Catalog) -> None:

@@ -83,7 +83,7 @@ def test_what_is_new_in_a_batch_that_was_through_is_due_at_once(through: Catalog
 
     (again,) = batches_due(through, "pacs", 140.0, only_urgent=True)
     assert again.serial == task.serial
-    assert [one.sop_instance_uid for one in through.deliveries.pending(batch, "pacs")] == [second]
+    assert [one.sop_instance_uid for one in through.pending.of_batch(batch, "pacs")] == [second]
 
 
 def test_an_association_is_counted_by_study_within_bounds() -> None:

@@ -197,10 +197,10 @@ def test_a_delivery_stays_in_its_state(
 
     catalog = old.migrated()
 
-    (row,) = catalog.deliveries.of_study(STUDY)
+    (row,) = catalog.delivery_states.of_study(STUDY)
     assert (row.state, row.commitment, row.attempts, row.reason) == (state, commitment, 3, "busy")
     wanted = state is DeliveryState.PENDING
-    assert catalog.deliveries.is_wanted(sop, "pacs") is wanted
+    assert catalog.pending.is_wanted(sop, "pacs") is wanted
     catalog.close()
 
 

@@ -1,14 +1,12 @@
-"""What is to go where, and where it stands."""
+"""What is to go where: asked for, tried, ordered otherwise, forgotten."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from node.model.events import EventKind, LedgerEvent
-from node.model.records import Asked, Coerced, Delivery, StoredInstance
+from node.model.records import Coerced
 from node.model.states import (
     DELIVERY_FAILED,
     DELIVERY_REFUSED,
@@ -19,10 +17,9 @@ from node.model.states import (
 )
 from node.model.work import Task, TaskKey, WorkKind
 from node.store.database import Database
-from node.store.deliveries.scope import Scope, within
+from node.store.deliveries.pending import is_anything_pending, part_of
 from node.store.ledger import Ledger
-from node.store.rows import columns, instance_columns, instance_of, record
-from node.store.tables import delivery, instance, outlet, work
+from node.store.tables import delivery, instance, work
 from node.store.work.work import Work
 
 _OUTCOMES: Final[dict[DeliveryState, tuple[Move[DeliveryState], EventKind]]] = {
@@ -125,81 +122,6 @@ class Deliveries:
                 return False
             return self._work.done_in(connection, task)
 
-    def pending(self, batch: str, destination: str) -> list[StoredInstance]:
-        """Return the instances of a batch that the destination has yet to take.
-
-        Those that failed most come last: one that makes the peer fall over must not keep the
-        others from arriving.
-        """
-        query = (
-            sa.select(*instance_columns())
-            .join(delivery, delivery.c.sop_instance_uid == instance.c.sop_instance_uid)
-            .where(
-                delivery.c.batch == batch,
-                delivery.c.destination == destination,
-                delivery.c.state == DeliveryState.PENDING,
-            )
-            .order_by(
-                delivery.c.attempts, instance.c.series_instance_uid, instance.c.sop_instance_uid
-            )
-        )
-        with self._database.read() as connection:
-            return [instance_of(row) for row in connection.execute(query)]
-
-    def failed_attempts(self, batch: str, destination: str) -> dict[str, int]:
-        """Return how often each pending instance of a batch has failed."""
-        query = sa.select(delivery.c.sop_instance_uid, delivery.c.attempts).where(
-            delivery.c.batch == batch,
-            delivery.c.destination == destination,
-            delivery.c.state == DeliveryState.PENDING,
-        )
-        with self._database.read() as connection:
-            return {row.sop_instance_uid: row.attempts for row in connection.execute(query)}
-
-    def asked(self, batch: str, destination: str) -> dict[str, Asked]:
-        """Return since when each pending instance of a batch is wanted; no attempt changes that.
-
-        Parameters
-        ----------
-        batch, destination : str
-            Keys of the deliveries.
-
-        Returns
-        -------
-        dict of str to Asked
-            By SOP Instance UID.
-        """
-        query = (
-            sa.select(delivery.c.sop_instance_uid, delivery.c.added_at, instance.c.revision)
-            .join(instance, instance.c.sop_instance_uid == delivery.c.sop_instance_uid)
-            .where(
-                delivery.c.batch == batch,
-                delivery.c.destination == destination,
-                delivery.c.state == DeliveryState.PENDING,
-            )
-        )
-        with self._database.read() as connection:
-            return {
-                row.sop_instance_uid: Asked(row.added_at, row.revision)
-                for row in connection.execute(query)
-            }
-
-    def is_wanted(self, sop_instance_uid: str, destination: str, batch: str | None = None) -> bool:
-        """Tell whether an instance is still to be sent: not cancelled, and nobody paused it.
-
-        With `batch`, only as part of it: other bytes may have taken the instance's place since.
-        """
-        paused = sa.exists().where(outlet.c.destination == destination, outlet.c.paused)
-        query = sa.select(delivery.c.state).where(
-            delivery.c.sop_instance_uid == sop_instance_uid,
-            delivery.c.destination == destination,
-            delivery.c.state == DeliveryState.PENDING,
-            ~paused,
-            *_still_of(batch),
-        )
-        with self._database.read() as connection:
-            return connection.execute(query).first() is not None
-
     def put_untried(
         self, sop_instance_uids: Sequence[str], destination: str, reason: str, now: float
     ) -> None:
@@ -272,7 +194,7 @@ class Deliveries:
                     delivery.c.sop_instance_uid == sop_instance_uid,
                     delivery.c.destination == destination,
                     delivery.c.state.in_(move.of),
-                    *_still_of(batch),
+                    *part_of(batch),
                 )
                 .values(
                     state=move.to,
@@ -300,61 +222,6 @@ class Deliveries:
                     )
                     entries.insert(0, change)
                 self._ledger.tell(connection, entries, now)
-
-    def of_study(self, study_instance_uid: str) -> list[Delivery]:
-        """Return where every instance of a study, received or derived, stands."""
-        query = (
-            sa.select(
-                *columns(Delivery, delivery),
-                instance.c.series_instance_uid,
-                instance.c.deleted_at.is_not(None).label("deleted"),
-            )
-            .join(instance, instance.c.sop_instance_uid == delivery.c.sop_instance_uid)
-            .where(instance.c.study_instance_uid == study_instance_uid)
-            .order_by(delivery.c.destination, delivery.c.sop_instance_uid)
-        )
-        with self._database.read() as connection:
-            return [record(Delivery, row) for row in connection.execute(query)]
-
-    def parked_paths(self, series_instance_uid: str, destination: str) -> list[Path]:
-        """Return the files of a series that are parked at a destination."""
-        query = (
-            sa.select(instance.c.path)
-            .join(delivery, delivery.c.sop_instance_uid == instance.c.sop_instance_uid)
-            .where(
-                instance.c.series_instance_uid == series_instance_uid,
-                delivery.c.destination == destination,
-                delivery.c.state == DeliveryState.PARKED,
-            )
-        )
-        with self._database.read() as connection:
-            return [Path(path) for path in connection.execute(query).scalars()]
-
-    def selected(
-        self, scope: Scope, states: Sequence[DeliveryState], limit: int
-    ) -> list[Delivery]:
-        """Return the deliveries within a scope, at most `limit` of them."""
-        query = (
-            sa.select(*columns(Delivery, delivery))
-            .where(*within(scope), delivery.c.state.in_(states))
-            .order_by(delivery.c.destination, delivery.c.batch, delivery.c.sop_instance_uid)
-            .limit(limit)
-        )
-        with self._database.read() as connection:
-            return [record(Delivery, row) for row in connection.execute(query)]
-
-    def counted(self, scope: Scope) -> dict[str, Counter[str]]:
-        """Return how many deliveries stand in which state, by destination."""
-        query = (
-            sa.select(delivery.c.destination, delivery.c.state, sa.func.count())
-            .where(*within(scope))
-            .group_by(delivery.c.destination, delivery.c.state)
-        )
-        counts: dict[str, Counter[str]] = {}
-        with self._database.read() as connection:
-            for destination, state, count in connection.execute(query):
-                counts.setdefault(destination, Counter())[state] = count
-        return counts
 
     def forget(self, connection: sa.Connection, sop_instance_uid: str) -> None:
         """Forget where an instance had to go: it is another one from here on."""
@@ -404,20 +271,6 @@ def _routed(
     return [LedgerEvent(EventKind.ROUTED, known.study_instance_uid, subject, detail)]
 
 
-def _still_of(batch: str | None) -> list[sa.ColumnElement[bool]]:
-    return [] if batch is None else [delivery.c.batch == batch]
-
-
 _STUDY_OF = sa.select(
     instance.c.study_instance_uid, instance.c.series_instance_uid, instance.c.sha256
 ).where(instance.c.sop_instance_uid == sa.bindparam("sop"))
-
-
-def is_anything_pending(connection: sa.Connection, destination: str, batch: str) -> bool:
-    """Tell whether a destination has yet to take something of a batch."""
-    query = sa.select(delivery.c.sop_instance_uid).where(
-        delivery.c.destination == destination,
-        delivery.c.batch == batch,
-        delivery.c.state == DeliveryState.PENDING,
-    )
-    return connection.execute(query.limit(1)).first() is not None

@@ -24,7 +24,8 @@ from node.model.states import (
 )
 from node.model.work import TaskKey, WorkKind
 from node.store.database import Database
-from node.store.deliveries.deliveries import Deliveries, is_anything_pending
+from node.store.deliveries.deliveries import Deliveries
+from node.store.deliveries.pending import is_anything_pending
 from node.store.deliveries.scope import Scope, within
 from node.store.ledger import Ledger
 from node.store.tables import delivery, instance

@@ -160,7 +160,7 @@ class Campaign:
             found += [
                 f"{one.sop_instance_uid} is pending: {one.batch}, attempt {one.attempts}, "
                 f"{one.reason!r}"
-                for one in catalog.deliveries.of_study(study.study_instance_uid)
+                for one in catalog.delivery_states.of_study(study.study_instance_uid)
                 if one.state == "pending"
             ]
         found += [

@@ -101,7 +101,7 @@ def _made(catalog: Catalog, uid: str, revision: int) -> list[tuple[str, str]]:
 def without_reason(catalog: Catalog, studies: list[SentStudy]) -> Iterator[str]:
     """Yield instances that stand nowhere, and deliveries parked without a reason."""
     for study in studies:
-        deliveries = catalog.deliveries.of_study(study.study_instance_uid)
+        deliveries = catalog.delivery_states.of_study(study.study_instance_uid)
         for one in deliveries:
             if one.state != "delivered" and not (one.state == "parked" and one.reason):
                 yield f"{one.sop_instance_uid}: {one.state} at {one.destination}, {one.reason!r}"
