@@ -13,7 +13,7 @@ from node.model.work import Task, WorkKind, summary_of
 from node.store.catalog import Catalog
 from node.store.studies.results import Making
 from node.store.studies.revisions import Ending
-from node.store.studies.summaries import SummaryRow
+from node.store.studies.summaries import SEND_AGAIN, SummaryRow
 from tests.due_time import task_claimed
 from tests.store_rows import SERIES, STUDY, stored
 
@@ -218,6 +218,22 @@ def test_what_changed_while_a_report_was_written_is_told_after_it(
     empty_catalog.summaries.end(again, empty_catalog.summaries.recognised(STUDY))
     assert due(empty_catalog) == []
     empty_catalog.summaries.end(task, seen)  # whoever is stale changes nothing
+    assert due(empty_catalog) == []
+
+
+def test_what_is_to_be_sent_again_meanwhile_is_sent_after_it(empty_catalog: Catalog) -> None:
+    """An operator's order that came while the report was written is not lost."""
+    settled(empty_catalog, SERIES)
+    recognised(empty_catalog, SERIES)
+    task = claimed(empty_catalog)
+    with empty_catalog.write() as connection:
+        empty_catalog.summaries.let_be_due(connection, STUDY, send_again=True)
+
+    empty_catalog.summaries.end(task, empty_catalog.summaries.recognised(STUDY))
+
+    again = claimed(empty_catalog)
+    assert again.detail == {SEND_AGAIN: True}
+    empty_catalog.summaries.end(again, empty_catalog.summaries.recognised(STUDY))
     assert due(empty_catalog) == []
 
 

@@ -104,6 +104,8 @@ class Summaries:
         """
         if is_to_be_told(connection, study_instance_uid):
             detail = {SEND_AGAIN: send_again}
+            if send_again:
+                self._work.tell(connection, summary_of(study_instance_uid), detail)
             self._work.add(connection, summary_of(study_instance_uid), detail=detail)
 
     def recognised(self, study_instance_uid: str) -> RecognisedStudy:
@@ -112,17 +114,21 @@ class Summaries:
             return recognised_study(connection, study_instance_uid)
 
     def end(self, task: Task, seen: RecognisedStudy) -> None:
-        """Note that a report tells what was seen; where it is another by now, it is due again."""
+        """Note that a report tells what was seen.
+
+        Where it is another by now, or was to be sent again meanwhile, it is due again.
+        """
         with self._database.write() as connection:
             # Locked first: who ends a recognition waits, and then lets the report be due again.
-            if not self._work.is_held(connection, task):
+            detail = self._work.held_detail(connection, task)
+            if detail is None:
                 return
             now = recognised_study(connection, task.key)
-            if now == seen or now.is_open:  # open: the end of that lets it be due
+            is_told = now == seen and detail == task.detail
+            if is_told or now.is_open:  # open: the end of that lets it be due
                 self._work.done_in(connection, task)
             else:
-                detail = task.detail
-                self._work.later_in(connection, task, 0.0, attempts=0, detail=detail)
+                self._work.later_in(connection, task, 0.0, attempts=0)
 
     def begin(self, study_instance_uid: str, content_sha256: str, now: Making) -> SummaryRow:
         """Return the row of the report that tells this, made now where the last tells other.

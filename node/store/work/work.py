@@ -144,6 +144,11 @@ class Work:
             )
         )  # fmt: skip
 
+    def tell(self, connection: sa.Connection, of: TaskKey, detail: Mapping[str, Any]) -> None:
+        """Let whoever is at something find what else it needs when it ends; nobody is, nothing."""
+        at_work = (*task_is(of), work.c.state.in_(AT_WORK))
+        connection.execute(sa.update(work).where(*at_work).values(detail=dict(detail)))
+
     def restart(self, connection: sa.Connection, of: TaskKey) -> None:
         """Let something be done from its beginning, at once; whoever is at it is stale."""
         self.empty(connection, of)
@@ -151,10 +156,15 @@ class Work:
 
     def is_held(self, connection: sa.Connection, task: Task) -> bool:
         """Tell whether a claim still holds; what changes it waits for this transaction."""
-        query = sa.select(work.c.serial).where(
+        return self.held_detail(connection, task) is not None
+
+    def held_detail(self, connection: sa.Connection, task: Task) -> Mapping[str, Any] | None:
+        """Return what a claim is told by now, None where it does not hold; as `is_held`."""
+        query = sa.select(work.c.detail).where(
             *claim_is(task.of, task.serial), work.c.state.in_(AT_WORK)
         )
-        return connection.execute(query.with_for_update()).first() is not None
+        found: Mapping[str, Any] | None = connection.execute(query.with_for_update()).scalar()
+        return found
 
     # -- how it ends; each does nothing where somebody else has claimed it since
 
