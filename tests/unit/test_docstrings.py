@@ -10,6 +10,8 @@ from typing import TypeGuard
 
 import pytest
 
+from tests.parsed import parsed
+
 ROOT = Path(__file__).parents[2]
 COMPLETE = (
     "node.app",
@@ -68,7 +70,7 @@ def room_of(module: str) -> str:
 def trees() -> dict[str, ast.Module]:
     """Return every file by the dotted name of its module."""
     return {
-        module_of(path): ast.parse(path.read_text("utf-8"))
+        module_of(path): parsed(path)
         for package in ("node", "radnet")
         for path in (ROOT / package).rglob("*.py")
         if "migrations" not in path.parts

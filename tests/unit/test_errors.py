@@ -10,6 +10,7 @@ import node.errors
 from node.errors import StoreError, frames_of, reason_of
 from node.store.files import InstanceFiles
 from radnet.errors import UnusableVolumeError
+from tests.parsed import nodes
 
 
 def _raised(by: object) -> BaseException:
@@ -47,7 +48,7 @@ def test_the_tree_at_the_top_names_every_error() -> None:
     """Whoever raises or catches one looks there first; it would be wrong soon after."""
     bases: dict[str, set[str]] = {}
     for file in Path(node.errors.__file__).parent.rglob("*.py"):
-        for found in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for found in nodes(file):
             if isinstance(found, ast.ClassDef):
                 bases[found.name] = {ast.unparse(base) for base in found.bases}
     ours = {"NodeError"}
@@ -64,7 +65,7 @@ def test_what_a_class_leaves_open_is_abstract() -> None:
     left = [
         f"{file.stem}:{found.lineno}"
         for file in Path(node.errors.__file__).parent.rglob("*.py")
-        for found in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for found in nodes(file)
         if isinstance(found, ast.Raise)
         and found.exc is not None
         and "NotImplemented" in ast.unparse(found.exc)

@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.parsed import nodes
+
 ROOT = Path(__file__).parents[2]
 KNOWN: dict[str, str] = {}
 """Why a name is defined more than once."""
@@ -14,7 +16,7 @@ def defined_twice(files: Iterable[Path]) -> dict[str, list[str]]:
     """Return names of classes that several files define, with the places."""
     places: dict[str, list[str]] = defaultdict(list)
     for file in sorted(files):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in nodes(file):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(f"{file.relative_to(ROOT)}:{node.lineno}")
     return {name: where for name, where in places.items() if len(where) > 1}
@@ -34,7 +36,7 @@ def test_no_value_of_the_node_is_called_one_told_or_said() -> None:
     """A name says what it holds: an instance, an entry, a reason."""
     found = []
     for file in sorted((ROOT / "node").rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in nodes(file):
             match node:
                 case ast.Name(id=bound, ctx=ast.Store()) | ast.arg(arg=bound):
                     pass

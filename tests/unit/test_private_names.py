@@ -7,18 +7,25 @@ import ast
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from node.wire.internals import INTERNALS
+from tests.parsed import parsed
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 BY_NAME: Final = ("getattr", "setattr", "hasattr", "delattr")
 OURS: Final = ("node", "radnet")
 IN_TEXT: Final = re.compile(rf"\b(?:{'|'.join(OURS)})(?:\.\w+)*[.:](?:\w+\.)*_[a-zA-Z]\w*")
 """The place of something private, as `monkeypatch` and the crash points take it."""
+
+NAMING: Final = (
+    ast.Import, ast.ImportFrom, ast.Attribute, ast.Constant, ast.Call, ast.ClassDef
+)  # fmt: skip
+"""What the functions below look at; the most part of a file is none of it."""
 
 WIRE: Final = frozenset(name for names in INTERNALS.values() for name in names)
 """What of pynetdicom is private and used by us, with reasons: tests play peers with it."""
@@ -97,19 +104,27 @@ def touched(tree: ast.Module) -> Iterator[tuple[int, str]]:
         for alias in node.names
     }
     for node in ast.walk(tree):
+        if not isinstance(node, NAMING):
+            continue
         names = [*of_imports(node), *of_accesses(node), *of_texts(node)]
         names += of_subclasses(node, foreign)
         yield from ((getattr(node, "lineno", 0), name) for name in names)
 
 
-def touches() -> Iterator[tuple[str, int, str]]:
-    """Yield file, line and name of what the tests touch, without what is of the wire."""
-    for path in sorted((ROOT / "tests").rglob("*.py")):
-        file = path.relative_to(ROOT).as_posix()
-        if path != Path(__file__).resolve():
-            for line, name in touched(ast.parse(path.read_text(encoding="utf-8"))):
-                if name not in WIRE or name in EXCEPTIONS.get(file, {}):
-                    yield file, line, name
+@cache
+def touches() -> tuple[tuple[str, int, str], ...]:
+    """Return file, line and name of what the tests touch, without what is of the wire."""
+    files = {
+        path.relative_to(ROOT).as_posix(): path
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        if path != Path(__file__).resolve()
+    }
+    return tuple(
+        (file, line, name)
+        for file, path in files.items()
+        for line, name in touched(parsed(path))
+        if name not in WIRE or name in EXCEPTIONS.get(file, {})
+    )
 
 
 def test_the_tests_touch_nothing_private() -> None:

@@ -20,6 +20,7 @@ from radnet.errors import (
     UnusableVolumeError,
     UsageError,
 )
+from tests.parsed import nodes
 
 ROOT = Path(radnet.errors.__file__).parent
 OF_VOLUMES = {"volume", "inference", "datasets", "evaluation"}
@@ -37,7 +38,7 @@ def test_the_tree_at_the_top_names_every_error() -> None:
 def raised() -> Iterator[tuple[Path, str]]:
     """Return every error that radnet raises by name, with its file."""
     for file in ROOT.rglob("*.py"):
-        for found in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for found in nodes(file):
             if isinstance(found, ast.Raise) and isinstance(found.exc, ast.Call):
                 yield file.relative_to(ROOT), ast.unparse(found.exc.func)
 

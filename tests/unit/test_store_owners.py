@@ -9,6 +9,7 @@ import pytest
 
 import node
 from node.store.tables import metadata
+from tests.parsed import parsed
 
 NODE: Final = Path(node.__file__).parent
 OWNERS: Final = {  # a file, or a room
@@ -46,7 +47,7 @@ def _files() -> Iterator[tuple[str, ast.Module]]:
     for path in sorted(NODE.rglob("*.py")):
         name = path.relative_to(NODE).as_posix()
         if "migrations" not in path.parts:
-            yield name, ast.parse(path.read_text(encoding="utf-8"))
+            yield name, parsed(path)
 
 
 def _writers(module: ast.Module) -> Iterator[str]:

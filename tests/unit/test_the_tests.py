@@ -2,13 +2,15 @@
 
 import ast
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from tests.parsed import parsed
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TESTS: Final = ROOT / "tests"
@@ -20,6 +22,7 @@ LEVELS: Final = 3
 """How many calls deep an assertion may stand."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+Files = Mapping[str, "SourceFile"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,11 @@ class SourceFile:
 
     path: Path
     tree: ast.Module
+
+    @cached_property
+    def module(self) -> str:
+        """The dotted name that it is imported by."""
+        return ".".join(self.path.relative_to(ROOT).with_suffix("").parts)
 
     @cached_property
     def functions(self) -> dict[str, list[Function]]:
@@ -55,12 +63,9 @@ def source(text: str, name: str = "test_sample.py") -> SourceFile:
     return SourceFile(TESTS / name, ast.parse(textwrap.dedent(text)))
 
 
-def source_files() -> list[SourceFile]:
-    """Return every file of the tests."""
-    return [
-        SourceFile(path, ast.parse(path.read_text(encoding="utf-8")))
-        for path in sorted(TESTS.rglob("*.py"))
-    ]
+def by_module(*files: SourceFile) -> Files:
+    """Return files by what they are imported by."""
+    return {file.module: file for file in files}
 
 
 def body(function: Function) -> Iterator[ast.AST]:
@@ -81,20 +86,15 @@ def called(node: ast.AST) -> str:
     return function.id if isinstance(function, ast.Name) else ""
 
 
-def helpers(file: SourceFile, files: list[SourceFile]) -> list[SourceFile]:
+def helpers(file: SourceFile, files: Files) -> list[SourceFile]:
     """Return where a function that a file calls may stand: there, imported, or in a conftest."""
-    found = [file]
-    for other in files:
-        module = ".".join(other.path.relative_to(ROOT).with_suffix("").parts)
-        near = other.path.name == "conftest.py" and other.path.parent in file.path.parents
-        if near or module in file.imported:
-            found.append(other)
-    return found
+    folder, above = file.module, []
+    while folder := folder.rpartition(".")[0]:
+        above.append(f"{folder}.conftest")
+    return [file, *(files[module] for module in (*file.imported, *above) if module in files)]
 
 
-def asserts(
-    function: Function, file: SourceFile, files: list[SourceFile], levels: int = LEVELS
-) -> bool:
+def asserts(function: Function, file: SourceFile, files: Files, levels: int = LEVELS) -> bool:
     """Tell whether a function asserts something, or calls a function of the tests that does."""
     names = set()
     for node in body(function):
@@ -111,7 +111,7 @@ def asserts(
     )
 
 
-def silent(file: SourceFile, files: list[SourceFile]) -> list[str]:
+def silent(file: SourceFile, files: Files) -> list[str]:
     """Return the tests of a file that cannot fail but by an exception, and do not say so."""
     return [
         f"{file.path.relative_to(ROOT)}:{function.lineno}: {name}"
@@ -124,8 +124,8 @@ def silent(file: SourceFile, files: list[SourceFile]) -> list[str]:
 
 def test_every_test_asserts_something() -> None:
     """Or says in its name that to raise nothing is what it is about."""
-    files = source_files()
-    tests = [file for file in files if file.path.name.startswith("test_")]
+    files = by_module(*(SourceFile(path, parsed(path)) for path in TESTS.rglob("*.py")))
+    tests = [file for _, file in sorted(files.items()) if file.path.name.startswith("test_")]
 
     assert [name for file in tests for name in silent(file, files)] == []
 
@@ -141,7 +141,7 @@ def test_every_test_asserts_something() -> None:
 )
 def test_a_test_without_an_assertion_is_seen(text: str) -> None:
     """The test above would notice."""
-    assert len(silent(source(text), [])) == 1
+    assert len(silent(source(text), {})) == 1
 
 
 @pytest.mark.parametrize(
@@ -158,4 +158,4 @@ def test_an_assertion_is_found_wherever_it_stands(text: str) -> None:
     """In the test, in a function it calls, in another file."""
     helping = source("def check(): assert run()", "helping.py")
 
-    assert silent(source(text), [helping]) == []
+    assert silent(source(text), by_module(helping)) == []

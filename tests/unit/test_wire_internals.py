@@ -7,7 +7,7 @@ import textwrap
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from pynetdicom.fsm import EVENTS as THEIR_EVENTS
 from pynetdicom.fsm import STATES as THEIR_STATES
 
 from node.wire.internals import EVENTS, INTERNALS, STATES
+from tests.parsed import nodes, parsed
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROVIDERS: Final = {  # what does the work behind an association
@@ -124,6 +125,15 @@ class SourceFile:
             elif isinstance(node, ast.ClassDef):
                 self.names[node.name] = f"{self.module}.{node.name}"
 
+    @cached_property
+    def classes(self) -> dict[str, set[str]]:
+        """What each class of the file is derived from, by dotted paths."""
+        return {
+            f"{self.module}.{node.name}": {self.path(base) for base in node.bases}
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.ClassDef)
+        }
+
     def path(self, node: ast.expr) -> str:
         """Return the dotted path that an expression names; '' where it is none we know."""
         match node:
@@ -141,7 +151,7 @@ def sources() -> tuple[SourceFile, ...]:
     return tuple(
         SourceFile(
             ".".join(path.relative_to(ROOT).with_suffix("").parts),
-            ast.parse(path.read_text(encoding="utf-8")),
+            parsed(path),
         )
         for path in sorted((ROOT / "node").rglob("*.py"))
     )
@@ -149,12 +159,7 @@ def sources() -> tuple[SourceFile, ...]:
 
 def bases(files: Iterable[SourceFile]) -> dict[str, set[str]]:
     """Return the classes of pynetdicom that each class of ours is derived from."""
-    direct = {
-        f"{source.module}.{node.name}": {source.path(base) for base in node.bases}
-        for source in files
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.ClassDef)
-    }
+    direct = {name: above for source in files for name, above in source.classes.items()}
 
     def above(name: str) -> set[str]:
         if name.startswith("pynetdicom"):
@@ -303,7 +308,7 @@ def test_the_list_names_nothing_that_is_not_used() -> None:
         getattr(node, "attr", getattr(node, "name", getattr(node, "value", None)))
         for path in (ROOT / "node/wire").glob("*.py")
         if path.stem != "internals"
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute | ast.alias | ast.FunctionDef | ast.Constant)
     }
     names = {name for names in INTERNALS.values() for name in names} | {*EVENTS, *STATES}
