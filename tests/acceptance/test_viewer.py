@@ -28,6 +28,8 @@ from tests.viewer_page import OpenedPage, opened, running_viewer
 pytestmark = [pytest.mark.slow, pytest.mark.orthanc, pytest.mark.viewer]
 
 SCREENSHOTS = ROOT / "var/screenshots"
+ODD = (251, 253)
+"""Rows and columns."""
 
 
 @pytest.fixture
@@ -137,6 +139,37 @@ def test_of_two_segmentations_the_latest_hangs(
         page.wait_for_overlay("ct+seg")
 
         assert _mismatches(page.labelmap(), _written(encode(second.seg))) == 0
+        _without_trouble(page)
+
+
+def _odd_size(ds: Dataset, index: int) -> None:
+    """Give a slice rows and columns of which eight pixels never end with a row: an `Edit`."""
+    ds.Rows, ds.Columns = ODD
+    ds.PixelData = (np.indices(ODD).sum(axis=0) + index).astype("<u2").tobytes()
+
+
+def _scattered(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return a body of voxels here and there, so that a bit in a wrong place is seen."""
+    body: NDArray[np.bool_] = np.random.default_rng(7).random(shape) < 0.3
+    return body
+
+
+def test_frames_that_end_amid_an_octet_show_voxel_by_voxel(
+    orthanc: RunningOrthanc, viewer: str, tmp_path: Path
+) -> None:
+    """PS3.5 8.1.1 packs bits across frames; a viewer that begins each at an octet garbles it."""
+    paths = write_ct(tmp_path / "ct", _odd_size)
+    found = segment_liver(paths, MadeModel(_scattered), edition(1)).seg
+    assert found is not None
+    assert (found.Rows * found.Columns) % 8
+    _stored(orthanc, *(path.read_bytes() for path in paths), encode(found))
+
+    with opened(viewer, STUDY) as page:
+        page.wait_for_overlay("ct+seg")
+
+        written = _written(encode(found))
+        assert _mismatches(page.labelmap(), written) == 0
+        assert all(plane.any() for plane in written.values())
         _without_trouble(page)
 
 
