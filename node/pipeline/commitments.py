@@ -90,7 +90,7 @@ class CommitmentRequests:
         now = self._catalog.work.now()
         attempts = committing.retries.attempts
         reason = f"not committed: no answer to {attempts} requests"
-        if parked := self._catalog.requests.give_up(destination, attempts, reason, now):
+        if parked := self._catalog.unanswered.give_up(destination, attempts, reason, now):
             log.error("commitment given up", destination=destination, instances=parked)
         # Random, since nobody but the peer may know it: it is all a report has to show.
         transaction_uid = derived_uid("commitment", destination, repr(now), repr(self._random()))

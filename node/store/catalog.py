@@ -6,6 +6,7 @@ from node.store.access import AccessLog
 from node.store.commitments.promises import Promises
 from node.store.commitments.reports import CommitmentAnswers
 from node.store.commitments.requests import Requests
+from node.store.commitments.unanswered import Unanswered
 from node.store.custody import Custody
 from node.store.database import Database
 from node.store.deliveries import commitment
@@ -66,7 +67,7 @@ class Catalog(Database):
         stands, and `orders` carries out what an operator orders.
     requests, promises : Requests, Promises
         ``commitment_request`` and ``commitment_part``; ``commitment_promise``. `reports` takes
-        what destinations answer.
+        what destinations answer; `unanswered` gives up what they never answer for.
     instances, studies, revisions, snapshots, findings, results, summaries
         ``instance``, ``conflict``, ``deletion``; ``series``; ``revision``; ``series_header``;
         ``finding``; ``derived`` and ``result``; ``summary``. `retention` decides what of them may
@@ -94,7 +95,8 @@ class Catalog(Database):
         self.pending = Pending(self)
         self.delivery_states = DeliveryStates(self)
         self.orders = Orders(self, self.ledger, self.deliveries, self.work)
-        self.requests = Requests(self, self.ledger, self.work)
+        self.requests = Requests(self, self.work)
+        self.unanswered = Unanswered(self, self.ledger)
         self.reports = CommitmentAnswers(self, self.ledger, self.requests, self.work)
         self.promises = Promises(self, self.ledger, self.work, self.claims)
         self.instances = Instances(self)

@@ -123,7 +123,7 @@ STEPS: Final[list[Step]] = [
         for order in ORDERS
     ),
     *(committed(1, then) for then in ("yes", "ask", "send", "park")),
-    lambda catalog, now: catalog.requests.give_up("pacs", 0, "no answer", now + 1e6),
+    lambda catalog, now: catalog.unanswered.give_up("pacs", 0, "no answer", now + 1e6),
     settled,
     lambda catalog, now: catalog.retention.delete(SERIES, 1e12, (), now),
     decided("released"),

@@ -241,9 +241,9 @@ def test_what_is_never_answered_is_given_up_with_a_reason(catalog: Catalog) -> N
     """Parked, to be seen; the ledger tells it."""
     for number in range(3):
         ask(catalog, f"2.25.{number}", 1000.0 * (number + 1), timeout=10.0)
-        assert catalog.requests.give_up("pacs", 3, "no answer", 1000.0 * (number + 1) + 9) == 0
+        assert catalog.unanswered.give_up("pacs", 3, "no answer", 1000.0 * (number + 1) + 9) == 0
 
-    assert catalog.requests.give_up("pacs", 3, "no answer", 4000.0) == 3
+    assert catalog.unanswered.give_up("pacs", 3, "no answer", 4000.0) == 3
     assert {(r.state, r.reason) for r in rows(catalog).values()} == {("parked", "no answer")}
     assert len(told(catalog, "commitment failed")) == 3
 
@@ -267,12 +267,12 @@ def test_any_number_is_given_up(empty_catalog: Catalog) -> None:
         connection.execute(sa.insert(delivery), asked_of)
     sa.event.listen(catalog.engine, "before_cursor_execute", measure)
 
-    assert catalog.requests.give_up("pacs", 3, "no answer", 300.0) == count
+    assert catalog.unanswered.give_up("pacs", 3, "no answer", 300.0) == count
 
     assert 1000 < most < 1100
     assert catalog.delivery_states.counted(Scope())["pacs"] == {"parked": count}
     assert catalog.ledger.proof() == replace(catalog.ledger.proof(), entries=count, broken="")
-    assert catalog.requests.give_up("pacs", 3, "no answer", 300.0) == 0
+    assert catalog.unanswered.give_up("pacs", 3, "no answer", 300.0) == 0
 
 
 def test_a_replay_is_asked_for_anew(catalog: Catalog) -> None:

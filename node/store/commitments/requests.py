@@ -1,25 +1,23 @@
-"""What destinations are asked to commit to: requests, and who has to be asked again."""
+"""What destinations are asked to commit to: requests, from their making to their end."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Final
 
 import sqlalchemy as sa
 
-from node.model.events import EventKind, LedgerEvent
 from node.model.records import StoredInstance
 from node.model.states import (
     REQUEST_ANSWERED,
     REQUEST_ASKED,
     REQUEST_FAILED,
     CommitmentState,
-    DeliveryState,
     Move,
     RequestState,
 )
 from node.model.work import TaskKey, WorkKind
+from node.store.commitments.unanswered import waiting
 from node.store.database import Database
-from node.store.deliveries.commitment import ask_again, mark_asked, park_uncommitted
-from node.store.ledger import Ledger
+from node.store.deliveries.commitment import ask_again, mark_asked
 from node.store.pruning import Spent, prune
 from node.store.rows import instance_columns, instance_of
 from node.store.tables import commitment_part, commitment_request, delivery, instance
@@ -30,12 +28,6 @@ REQUESTS_AT_ONCE: Final = 5
 
 _OVER: Final = (RequestState.ASKED, RequestState.FAILED, RequestState.ANSWERED)
 
-AT_ONCE: Final = 1000
-"""Rows that one statement names: a list of any length would pass what a database takes."""
-
-LONGEST_GATHERING_S: Final = 60.0
-"""Instances are asked for together when their batch is through, or after this long."""
-
 
 class Requests:
     """The owner of tables ``commitment_request`` and ``commitment_part``.
@@ -44,13 +36,12 @@ class Requests:
     ----------
     database : Database
         Where the rows are.
-    ledger, work
-        Owners of what is written together with it.
+    work
+        Owner of what is written together with it.
     """
 
-    def __init__(self, database: Database, ledger: Ledger, work: Work) -> None:
+    def __init__(self, database: Database, work: Work) -> None:
         self._database = database
-        self._ledger = ledger
         self._work = work
 
     def open(
@@ -77,20 +68,7 @@ class Requests:
             How many; 0 where none waits, and then there is no request.
         """
         with self._database.write() as connection:
-            uids: list[str] = []
-            # One after the other: an OR of them would read every delivered row there is.
-            for ripe in (_not_asked(now), _due(now)):
-                waiting = (
-                    sa.select(delivery.c.sop_instance_uid)
-                    .where(
-                        delivery.c.destination == destination,
-                        delivery.c.state == DeliveryState.DELIVERED,
-                        ripe,
-                    )
-                    .order_by(delivery.c.batch, delivery.c.sop_instance_uid)
-                    .limit(limit - len(uids))
-                )
-                uids += connection.execute(waiting).scalars()
+            uids = waiting(connection, destination, limit, now)
             if uids:
                 uids = mark_asked(connection, destination, uids, transaction_uid, due_at)
             if not uids:
@@ -112,58 +90,6 @@ class Requests:
                 ],
             )
             self._work.add(connection, TaskKey(WorkKind.ASK, destination, transaction_uid))
-        return len(uids)
-
-    def give_up(self, destination: str, attempts: int, reason: str, now: float) -> int:
-        """Park what was asked for so often and never answered; return how many.
-
-        In several transactions where those are many: what one has parked, the next looks for no
-        more.
-
-        Parameters
-        ----------
-        destination : str
-            By its name.
-        attempts : int
-            Requests without an answer.
-        reason : str
-            For a person.
-        now : float
-            Seconds since the epoch.
-
-        Returns
-        -------
-        int
-        """
-        count = 0
-        while given_up := self._some_given_up(destination, attempts, reason, now):
-            count += given_up
-            if given_up < AT_ONCE:
-                break
-            self._database.give_way()
-        return count
-
-    def _some_given_up(self, destination: str, attempts: int, reason: str, now: float) -> int:
-        spent = (
-            sa.select(delivery.c.sop_instance_uid)
-            .where(
-                delivery.c.destination == destination,
-                delivery.c.state == DeliveryState.DELIVERED,
-                delivery.c.commitment.in_((CommitmentState.ASKED, CommitmentState.AGAIN)),
-                delivery.c.commitment_due <= now,
-                delivery.c.commitment_attempts >= attempts,
-            )
-            .order_by(delivery.c.sop_instance_uid)
-            .limit(AT_ONCE)
-            .with_for_update()
-        )
-        with self._database.write() as connection:
-            uids = list(connection.execute(spent).scalars())
-            if uids:
-                park_uncommitted(connection, destination, uids, reason, now)
-                self._tell_all(
-                    connection, EventKind.COMMITMENT_FAILED, destination, uids, reason, now
-                )
         return len(uids)
 
     def begin(self, transaction_uid: str) -> list[StoredInstance]:
@@ -291,55 +217,6 @@ class Requests:
         int
         """
         return prune(self._database, _requests(before))
-
-    def _tell_all(
-        self,
-        connection: sa.Connection,
-        event: EventKind,
-        destination: str,
-        uids: Collection[str],
-        reason: str,
-        now: float,
-    ) -> None:
-        studies = sa.select(instance.c.sop_instance_uid, instance.c.study_instance_uid).where(
-            instance.c.sop_instance_uid.in_(uids)
-        )
-        happened = [
-            LedgerEvent(
-                event,
-                row.study_instance_uid,
-                row.sop_instance_uid,
-                {"to": destination, "because": reason},
-            )
-            for row in connection.execute(studies)
-        ]
-        self._ledger.tell(connection, happened, now)
-
-
-def _not_asked(now: float) -> sa.ColumnElement[bool]:
-    """Say what was never asked for: of a batch that is through, or sent a while ago."""
-    other = delivery.alias()
-    batch_unfinished = (
-        sa.exists()
-        .where(
-            other.c.batch == delivery.c.batch,
-            other.c.destination == delivery.c.destination,
-            other.c.state == DeliveryState.PENDING,
-        )
-        .correlate(delivery)
-    )
-    return sa.and_(
-        delivery.c.commitment.is_(None),
-        sa.or_(~batch_unfinished, delivery.c.changed_at <= now - LONGEST_GATHERING_S),
-    )
-
-
-def _due(now: float) -> sa.ColumnElement[bool]:
-    """Say whose answer has been waited for long enough, or whose request failed."""
-    return sa.and_(
-        delivery.c.commitment.in_((CommitmentState.ASKED, CommitmentState.AGAIN)),
-        delivery.c.commitment_due <= now,
-    )
 
 
 def moved(transaction_uid: str, move: Move[RequestState]) -> sa.Update:
