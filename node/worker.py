@@ -146,6 +146,7 @@ def _stages(
         clock=outside.clock,
         origins=_origins(settings),
         unsummarised=frozenset(d.name for d in settings.destinations if not d.summary),
+        capturing=frozenset(d.name for d in settings.destinations if d.capture),
     )
 
 

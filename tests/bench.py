@@ -88,7 +88,7 @@ class RecordingDestination:
 class Bench:
     """A node without its network: instances in by hand, time by hand."""
 
-    def __init__(self, folder: Path, rules: Sequence[Rule] = RULES) -> None:
+    def __init__(self, folder: Path, rules: Sequence[Rule] = RULES, capture: bool = False) -> None:
         self.moment = Moment(1000.0)
         self.catalog = open_catalog(f"sqlite:///{folder / 'catalog.sqlite'}", self.moment)
         self.files = InstanceFiles(folder)
@@ -103,7 +103,9 @@ class Bench:
         self.worker = build(
             Settings(
                 node=NodeSection(data=folder),
-                destinations=(FolderDestination(name="pacs", kind="folder", path=folder),),
+                destinations=(
+                    FolderDestination(name="pacs", kind="folder", path=folder, capture=capture),
+                ),
                 rules=tuple(rules),
             ),
             Storage(self.catalog, self.files),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import pydicom
 import structlog
@@ -54,6 +54,9 @@ from radnet.errors import MixedSeriesError, UnusableVolumeError
 
 log = structlog.get_logger()
 
+CAPTURE: Final = "capture"
+"""Kind of the one result that a destination gets only if it asks."""
+
 
 class ServedNetworks(Protocol):
     """What recognition and segmentation run."""
@@ -84,6 +87,8 @@ class Stages:
         Which destination an instance came from: it is not sent back there.
     unsummarised : frozenset of str
         Destinations that want no report of what was recognised of a study.
+    capturing : frozenset of str
+        Destinations that want the contours of a segmentation as a picture, too.
     """
 
     catalog: Catalog
@@ -95,6 +100,7 @@ class Stages:
     zone: tzinfo | None = None
     origins: Origins = NO_ORIGINS
     unsummarised: frozenset[str] = frozenset()
+    capturing: frozenset[str] = frozenset()
 
     def classify(self, series_instance_uid: str, revision: int) -> dict[str, str | None]:
         """Recognise a series and keep its findings.
@@ -167,7 +173,7 @@ class Stages:
         self.catalog.revisions.end(task, ending)
 
     def segment(self, task: Task) -> None:
-        """Segment the liver, keep SEG and SR, and note where they have to go.
+        """Segment the liver, keep what is made of it, and note where that has to go.
 
         Where there is no result, the reason is recorded on the series.
         """
@@ -180,18 +186,26 @@ class Stages:
         stored = self._received(series_instance_uid, revision)
         own = own_by_finding(self._fused(series_instance_uid, revision), stored)
         paths = self._images(stored, own)
+        plan = SegmentationPlan.from_json(task.detail)
+        with_capture = not self.capturing.isdisjoint(plan.results_to)
         try:
-            uids = self._segmented(series_instance_uid, revision, paths)
+            made = self._segmented(key, paths, with_capture)
         except (UnusableVolumeError, UnusableSeriesError, CertificateError) as error:
             why = _refusal(error)
             reason = self._reason(key, why.reason)
             self.catalog.revisions.end(task, Ending(RevisionState.UNUSABLE, reason, why.kind))
             log.warning("liver not segmented", series=series_instance_uid, because=str(error))
             return
-        self._send_results(task, key, uids)
+        self._send_results(task, key, made)
 
-    def _send_results(self, task: Task, key: RevisionKey, uids: list[str]) -> None:
-        """Note where results have to go, and end a segmentation, unless it is run again since."""
+    def _send_results(self, task: Task, key: RevisionKey, made: Mapping[str, str]) -> None:
+        """Note where results have to go, and end a segmentation, unless it is run again since.
+
+        Parameters
+        ----------
+        made : mapping of str to str
+            SOP Instance UIDs by kind.
+        """
         with self.catalog.read() as connection:
             if not self.catalog.work.is_held(connection, task):
                 return
@@ -199,6 +213,8 @@ class Stages:
         for destination in plan.results_to:
             now = self.clock()
             urgent = destination in plan.urgent
+            unwanted = () if destination in self.capturing else (CAPTURE,)
+            uids = [uid for kind, uid in made.items() if kind not in unwanted]
             self.catalog.deliveries.add(str(batch), destination, uids, now, urgent)
             if self.catalog.revisions.is_sent_again(key.series, key.number):
                 once_more(self.catalog, destination, uids, now)
@@ -266,18 +282,19 @@ class Stages:
             if kind == "report"
         ]
 
-    def _segmented(self, series_instance_uid: str, revision: int, paths: list[Path]) -> list[str]:
-        """Segment a series and keep what comes of it; return the UIDs of that.
+    def _segmented(self, of: RevisionKey, paths: list[Path], with_capture: bool) -> dict[str, str]:
+        """Segment a series and keep what comes of it; return the UIDs of that by kind.
 
         Where a UID names other bytes, received or made, those stay: the result is written anew
         under others. What is written stands in a row first, so that a repeat does the same.
         """
+        series_instance_uid, revision = of.series, of.number
         key = ResultKey(series_instance_uid, revision, self.networks.liver.digest)
         earlier = self._earlier_reports(series_instance_uid, revision)
         while True:
             row = self.catalog.results.begin(key, self._now())
             edition = edition_of(revision, row.made, row.series_made, row.number)
-            result = segment_liver(paths, self.networks.liver, edition, earlier)
+            result = segment_liver(paths, self.networks.liver, edition, earlier, with_capture)
             if mixed := self._mixed_study(series_instance_uid):  # another may have come meanwhile
                 raise MixedSeriesError(mixed)
             try:
@@ -291,8 +308,10 @@ class Stages:
     def _now(self) -> Making:
         return making(self.clock(), self.zone)
 
-    def _keep(self, series_instance_uid: str, revision: int, result: LiverResult) -> list[str]:
-        made = {"segmentation": result.seg, "report": result.report}
+    def _keep(
+        self, series_instance_uid: str, revision: int, result: LiverResult
+    ) -> dict[str, str]:
+        made = {"segmentation": result.seg, "report": result.report, CAPTURE: result.capture}
         kept: dict[str, StoredInstance] = {}
         try:
             for kind, dataset in made.items():
@@ -312,7 +331,7 @@ class Stages:
         self.catalog.findings.put(
             series_instance_uid, revision, findings, self.clock(), self.networks.liver.digest
         )
-        return [instance.sop_instance_uid for instance in kept.values()]
+        return {kind: instance.sop_instance_uid for kind, instance in kept.items()}
 
     def _remove_unnamed(self, written: Iterable[StoredInstance]) -> None:
         """Remove what no row names: its UID was taken, or the same bytes are here already."""

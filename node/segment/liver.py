@@ -1,4 +1,4 @@
-"""From a CT series to its liver: segmentation, report and certificate."""
+"""From a CT series to its liver: segmentation, report, certificate, and a capture if wanted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pydicom import Dataset, dcmwrite
 
 from node.derived.edition import Edition
 from node.identity import derived_uid
-from node.segment import report, seg
+from node.segment import capture, report, seg
 from node.segment.certificate import certify
 from node.segment.model import LiverModel, MaskLike
 from node.segment.source import mask_ml, read_source
@@ -40,6 +40,8 @@ class LiverResult:
         What was proven of `seg`; empty where there is none.
     mean_probability
         Mean of the network's output over the voxels of the mask; 0 where there is none.
+    capture
+        The contours of `seg` as a picture; None where there is no liver, or nobody asked.
     """
 
     seg: Dataset | None
@@ -47,6 +49,7 @@ class LiverResult:
     volume_ml: float
     certificate: dict[str, Any]
     mean_probability: float = 0.0
+    capture: Dataset | None = None
 
 
 def result_series_uids(study_instance_uid: str, series_instance_uid: str) -> tuple[str, ...]:
@@ -62,10 +65,10 @@ def result_series_uids(study_instance_uid: str, series_instance_uid: str) -> tup
     Returns
     -------
     tuple of str
-        Series Instance UIDs of segmentation and report: always the same for one source.
+        Series Instance UIDs of segmentation, report and capture: always the same for one source.
     """
     names = study_instance_uid, series_instance_uid
-    return tuple(derived_uid(*names, kind) for kind in (seg.KIND, report.KIND))
+    return tuple(derived_uid(*names, kind) for kind in (seg.KIND, report.KIND, capture.KIND))
 
 
 def encode(dataset: Dataset) -> bytes:
@@ -81,6 +84,7 @@ def segment_liver(
     segmenter: LiverModel,
     edition: Edition,
     previous: Sequence[Dataset] = (),
+    with_capture: bool = False,
 ) -> LiverResult:
     """Segment the liver of one CT series and write it down.
 
@@ -94,6 +98,8 @@ def segment_liver(
         The revision of the series, and when its result was made first.
     previous
         Reports of earlier revisions; the new report names them as its predecessors.
+    with_capture
+        Draw the contours, too.
 
     Returns
     -------
@@ -122,7 +128,14 @@ def segment_liver(
     certificate = certify(encode(segmentation), mask, source.volume)
     measured = (segmentation, volume_ml)
     written = report.build_report(source, segmenter, edition, measured, previous)
+    pictured = (
+        capture.build_capture(source, mask, segmentation, segmenter, edition)
+        if with_capture
+        else None
+    )
     log.info(
         "liver segmented", series=series, revision=edition.revision, volume_ml=round(volume_ml, 1)
     )
-    return LiverResult(segmentation, written, volume_ml, certificate, found.mean_probability)
+    return LiverResult(
+        segmentation, written, volume_ml, certificate, found.mean_probability, pictured
+    )

@@ -13,27 +13,11 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from node.segment.certificate import decode
+from node.segment.tiles import COLUMNS, WINDOW_HU, chosen_slices, direction_letter
 from node.store.private import opener, private_folder
 from radnet.volume.series import read_volume
 
-TILES: Final = 12
-COLUMNS: Final = 4
-WINDOW_HU: Final = (-160.0, 240.0)  # centre 40, width 400: soft tissue
 COLOUR: Final = "#ff8c42"
-LETTERS: Final = (("R", "L"), ("A", "P"), ("F", "H"))  # towards minus and plus of LPS x, y, z
-
-
-def direction_letter(direction: NDArray[np.float64]) -> str:
-    """Return the letter of the patient's side that a direction (LPS) points to most."""
-    axis = int(np.argmax(np.abs(direction)))
-    return LETTERS[axis][int(direction[axis] > 0)]
-
-
-def chosen_slices(mask: NDArray[np.bool_], tiles: int = TILES) -> list[int]:
-    """Return up to `tiles` slices, even over those with liver; over all where there is none."""
-    inside = np.flatnonzero(mask.any(axis=(1, 2)))
-    first, last = (inside[0], inside[-1]) if inside.size else (0, mask.shape[0] - 1)
-    return sorted({round(value) for value in np.linspace(first, last, tiles)})
 
 
 def draw(sources: Sequence[Path], segmentation: Path, out: Path) -> None:

@@ -42,6 +42,9 @@ class _Outbound(Section):
     summary: bool = True
     """Where a rule's `results_to` names it, it gets the report of what was recognised of a study,
     too."""
+    capture: bool = False
+    """Where a rule's `results_to` names it, it gets the contours of a segmentation and the volume
+    as a picture (Secondary Capture), too: for what shows neither SEG nor SR."""
     break_after: Annotated[int, Field(ge=1, le=1000)] = 5
     """Failed attempts in a row that open the circuit: then it is only probed until it answers."""
     coerce: tuple[Literal["BodyPartExamined", "SeriesDescription"], ...] = ()

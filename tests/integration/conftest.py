@@ -30,14 +30,17 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def make_bench() -> Iterator[Callable[..., Bench]]:
     """Make benches one after the other: the engine is one for a process, so each ends the last.
 
-    The folder of one is made by its second argument, where there is one.
+    The folder of one is made by its second argument, where there is one; with `capture`, its
+    destination asks for pictures.
     """
     with ExitStack() as ends:
 
-        def make(folder: Path, made_by: Callable[[Path], None] = Path.mkdir) -> Bench:
+        def make(
+            folder: Path, made_by: Callable[[Path], None] = Path.mkdir, *, capture: bool = False
+        ) -> Bench:
             ends.close()
             made_by(folder)
-            made = Bench(folder)
+            made = Bench(folder, capture=capture)
             ends.callback(made.close)
             return made
 

@@ -21,13 +21,16 @@ def _errors(program: str, path: Path) -> list[str]:
 
 
 def _all_errors(program: str, paths: list[Path], folder: Path) -> dict[str, list[str]]:
-    """Segment twice, with and without liver, and return the errors of all five objects."""
-    first = segment_liver(paths, MadeModel(lopsided), edition(1))
-    second = segment_liver(paths, MadeModel(lopsided), edition(2), [first.report])
+    """Segment twice, with and without liver, and return the errors of all seven objects."""
+    model = MadeModel(lopsided)
+    first = segment_liver(paths, model, edition(1), with_capture=True)
+    second = segment_liver(paths, model, edition(2), [first.report], with_capture=True)
     negative = segment_liver(paths, MadeModel(nothing), edition(3), [first.report, second.report])
     made = {
         "seg": first.seg,
         "report": first.report,
+        "capture": first.capture,
+        "capture of revision 2": second.capture,
         "seg of revision 2": second.seg,
         "report of revision 2": second.report,
         "negative": negative.report,

@@ -65,7 +65,8 @@ def test_every_code_of_our_own_is_stated() -> None:
     (objects,) = re.findall(r"^## Objects made\n(.*?)^## ", STATEMENT, re.DOTALL | re.MULTILINE)
 
     assert dict(re.findall(r"^\| ([A-Z][A-Z0-9_-]+) \| (.*?) \|$", objects, re.MULTILINE)) == own
-    for description in (SERIES_DESCRIPTION, "Liver segmentation (3D-RADNet)"):
+    liver = "Liver segmentation (3D-RADNet)"
+    for description in (SERIES_DESCRIPTION, liver, f"Contours of {liver}"):
         assert f"| `{description}` |" in objects
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from node.segment.preview import COLOUR, chosen_slices, direction_letter, montage
+from node.segment.preview import COLOUR, montage
+from node.segment.tiles import chosen_slices, direction_letter
 from radnet.volume.series import read_volume
 from tests.made_ct import lopsided, write_ct
 
