@@ -32,7 +32,7 @@ def queued_at(bench: Bench, destination: str) -> set[str]:
     kinds = {one.sop_instance_uid: kind for kind, one in bench.catalog.results.of_series(SERIES)}
     return {
         kinds[one.sop_instance_uid]
-        for one in bench.catalog.deliveries.of_study(STUDY)
+        for one in bench.catalog.delivery_states.of_study(STUDY)
         if one.destination == destination and one.sop_instance_uid in kinds
     }
 
