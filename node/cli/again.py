@@ -39,7 +39,7 @@ def reprocess(
 
     with reported_errors():
         storage = app.open_storage(load(config))
-        candidates = storage.catalog.revisions.candidates(uid, after or None)
+        candidates = storage.catalog.candidates.named(uid, after or None)
         if uid is not None and not candidates:
             fail(f"the node holds no study or series {uid}; `radnode status` lists them", WRONG)
         counts = reprocess(storage.catalog, storage.files, candidates, send_again, time.time())

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from node.route.explain import RuleVerdict
     from node.route.facts import Facts
     from node.settings import Rule, Settings
-    from node.store.studies.revisions import Candidate
+    from node.store.studies.candidates import Candidate
 
 commands = typer.Typer(no_args_is_help=True, help="Try the rules, and see what they may name.")
 
@@ -107,7 +107,7 @@ def _would(rule: "Rule") -> str:
 
 
 def _of_catalog(storage: "Storage", uid: str | None, since: float | None) -> "Iterator[Tried]":
-    candidates = storage.catalog.revisions.candidates(uid, since)
+    candidates = storage.catalog.candidates.named(uid, since)
     if uid is not None and not candidates:
         fail(
             f"{uid} is no file, and the node holds no study or series of this UID; "

@@ -8,7 +8,7 @@ import structlog
 
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
-from node.store.studies.revisions import Candidate
+from node.store.studies.candidates import Candidate
 
 log = structlog.get_logger()
 

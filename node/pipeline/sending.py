@@ -92,7 +92,7 @@ class Sending:
             "summary_to": list(decision.summary_to),
             "urgent": list(decision.urgent),
         }
-        self.catalog.revisions.put_judged(batch.subject, judged, self.clock())
+        self.catalog.findings.put_judged(batch.subject, judged, self.clock())
         study = group[0].study_instance_uid
         log.info("judged by the rules", study=study, series=batch.subject, **judged)
 

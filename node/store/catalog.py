@@ -18,6 +18,7 @@ from node.store.deliveries.standing import DeliveryStates
 from node.store.holds import Holds, Owners
 from node.store.ledger import Ledger
 from node.store.outbox import Outbox
+from node.store.studies.candidates import Candidates
 from node.store.studies.findings import Findings
 from node.store.studies.instances import Instances
 from node.store.studies.results import Results
@@ -70,8 +71,8 @@ class Catalog(Database):
         what destinations answer; `unanswered` gives up what they never answer for.
     instances, studies, revisions, snapshots, findings, results, summaries
         ``instance``, ``conflict``, ``deletion``; ``series``; ``revision``; ``series_header``;
-        ``finding``; ``derived`` and ``result``; ``summary``. `retention` decides what of them may
-        go.
+        ``finding``; ``derived`` and ``result``; ``summary``. `candidates` reads what can be run
+        again; `retention` decides what of them may go.
     quarantine : Holds
         ``quarantine``; `unheld` reads what ought to be held.
     outbox : Outbox
@@ -102,9 +103,8 @@ class Catalog(Database):
         self.instances = Instances(self)
         self.studies = Studies(self, self.ledger, self.instances, self.deliveries)
         self.summaries = Summaries(self, self.ledger, self.instances, self.work)
-        self.revisions = Revisions(
-            self, self.ledger, self.instances, self.studies, self.summaries, self.work
-        )
+        self.revisions = Revisions(self, self.instances, self.studies, self.summaries, self.work)
+        self.candidates = Candidates(self)
         self.snapshots = Snapshots(self)
         self.findings = Findings(self, self.ledger)
         self.results = Results(self, self.ledger, self.instances)

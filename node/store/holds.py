@@ -26,9 +26,10 @@ from node.store.database import Database
 from node.store.deliveries.deliveries import Deliveries
 from node.store.ledger import Ledger
 from node.store.rows import held_of, hold_values
+from node.store.studies.candidates import Candidate
 from node.store.studies.instances import Instances
 from node.store.studies.retention import series_of_unit
-from node.store.studies.revisions import Candidate, Revisions
+from node.store.studies.revisions import Revisions
 from node.store.studies.series import Studies
 from node.store.tables import delivery, instance, quarantine
 from node.store.unheld import OPEN

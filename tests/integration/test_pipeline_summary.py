@@ -124,7 +124,7 @@ def test_reprocessing_makes_a_report_where_findings_changed(
     come_in(bench, *slices(*range(6)))
     if changed:
         bench.classifier.digest = "1" * 64
-    candidates = bench.catalog.revisions.candidates(STUDY)
+    candidates = bench.catalog.candidates.named(STUDY)
 
     assert reprocess(bench.catalog, bench.files, candidates, again, bench.now)["run again"] == 1
     wait_for(bench.nothing_pending, "everything", 60)
@@ -140,7 +140,7 @@ def test_a_destination_that_is_named_later_gets_the_report_there_is(tmp_path: Pa
         come_in(before, *slices(*range(6)))
         assert reports(before) == []
     with closing(Bench(tmp_path, TOLD)) as after:
-        candidates = after.catalog.revisions.candidates(STUDY)
+        candidates = after.catalog.candidates.named(STUDY)
         reprocess(after.catalog, after.files, candidates, False, after.now)
         wait_for(after.nothing_pending, "everything", 60)
 

@@ -22,7 +22,7 @@ from node.model.work import Task, TaskKey, WorkKind
 from node.store.catalog import Catalog
 from node.store.deliveries.orders import CANCEL, REPLAY, REPLAY_DELIVERED
 from node.store.deliveries.scope import Scope
-from node.store.studies.revisions import Candidate
+from node.store.studies.candidates import Candidate
 from node.store.work.leases import LEASE_S
 from node.store.work.waiting import Waiting
 from node.upkeep.quarantine import wanted

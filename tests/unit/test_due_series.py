@@ -110,14 +110,14 @@ def test_a_reprocess_while_a_job_is_at_work_changes_nothing(
 ) -> None:
     """It is judged by the rules of today anyway; its end is told as if nobody had asked."""
     task = at_work(empty_catalog, kind)
-    (candidate,) = empty_catalog.revisions.candidates(SERIES)
+    (candidate,) = empty_catalog.candidates.named(SERIES)
 
     assert candidate.standing == "in work"
     assert not empty_catalog.quarantine.begin_round(candidate, True, 202.0)
 
     assert empty_catalog.work.task(task.of) == task
     assert empty_catalog.revisions.end(task, DONE)
-    (candidate,) = empty_catalog.revisions.candidates(SERIES)
+    (candidate,) = empty_catalog.candidates.named(SERIES)
     assert empty_catalog.quarantine.begin_round(candidate, True, 203.0)
     assert task_claimed(empty_catalog, WorkKind.RECOGNISE).key == task.key
 
@@ -169,7 +169,7 @@ def test_a_round_has_its_work_or_is_not_begun(
         task, Ending(RevisionState.UNUSABLE, "x", FailureKind.MIXED)
     )
     replay = held(empty_catalog)
-    (candidate,) = empty_catalog.revisions.candidates(SERIES)
+    (candidate,) = empty_catalog.candidates.named(SERIES)
     before = empty_catalog.ledger.proof().entries
 
     def killed(*_: object, **__: object) -> None:
@@ -262,7 +262,7 @@ class Worker:
         for _ in range(4000):
             for kind in (WorkKind.RECOGNISE, WorkKind.SEGMENT):
                 self.due.look(kind)
-            found = [one.standing for one in self.catalog.revisions.candidates(STUDY)]
+            found = [one.standing for one in self.catalog.candidates.named(STUDY)]
             if found.count("through") == count:
                 return
         raise AssertionError("not through")

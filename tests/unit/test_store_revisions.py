@@ -179,7 +179,7 @@ def test_what_was_noted_of_a_death_is_not_that_of_the_next_round(catalog: Catalo
     assert second is not None
     assert catalog.revisions.end(second, Ending(RevisionState.UNUSABLE, "died"))
 
-    (one,) = catalog.revisions.candidates(SERIES)
+    (one,) = catalog.candidates.named(SERIES)
     assert catalog.quarantine.begin_round(one, False, 202.0)
 
     assert task_claimed(catalog, WorkKind.RECOGNISE).detail == {}

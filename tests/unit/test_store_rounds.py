@@ -29,7 +29,7 @@ def test_each_round_of_quarantine_and_of_reprocessing_is_a_job_of_its_own(
     """A job's id is made of the claim: one that was used before would run nothing."""
     seen: list[str] = []
     for again in (False, True, False):
-        (one,) = through.revisions.candidates(SERIES)
+        (one,) = through.candidates.named(SERIES)
         assert through.quarantine.begin_round(one, again, 200.0)
         assert through.revisions.is_sent_again(SERIES, 1) is again
         first = task_claimed(through, WorkKind.RECOGNISE)
@@ -49,7 +49,7 @@ def test_each_round_of_quarantine_and_of_reprocessing_is_a_job_of_its_own(
 
 def test_a_round_begins_once(through: Catalog) -> None:
     """Two operators at once have it run once."""
-    (one,) = through.revisions.candidates(STUDY)
+    (one,) = through.candidates.named(STUDY)
 
     assert [through.quarantine.begin_round(one, False, 200.0) for _ in range(2)] == [True, False]
     assert revisions_due(through) == [(SERIES, 1)]
@@ -58,7 +58,7 @@ def test_a_round_begins_once(through: Catalog) -> None:
 
 def test_send_again_lasts_until_the_results_are_noted(through: Catalog) -> None:
     """Routing ends as "queued" where a segmentation follows, whose results are sent again too."""
-    (one,) = through.revisions.candidates(STUDY)
+    (one,) = through.candidates.named(STUDY)
     through.quarantine.begin_round(one, True, 200.0)
 
     through.revisions.finish(SERIES, 1, RevisionState.QUEUED)
@@ -110,7 +110,7 @@ def test_what_is_held_is_run_again_whatever_its_revision_is_at(
 
     Were the order to do nothing, the ledger would tell of a replay that never was.
     """
-    (one,) = through.revisions.candidates(SERIES)
+    (one,) = through.candidates.named(SERIES)
     through.quarantine.begin_round(one, False, 200.0)
     through.quarantine.hold(Hold(HoldKind.RECOGNITION, STUDY, SERIES, HeldRevision(1), "x"), 201.0)
     if state is not RevisionState.COMPLETE:

@@ -1,4 +1,4 @@
-"""What was found about a series."""
+"""What was found about a series, and what the rules said of it."""
 
 import hashlib
 import json
@@ -99,6 +99,13 @@ class Findings:
                 }
                 entry = LedgerEvent(EventKind.CLASSIFIED, study, series_instance_uid, detail)
                 self._ledger.tell(connection, [entry], now)
+
+    def put_judged(self, series_instance_uid: str, detail: Mapping[str, Any], now: float) -> None:
+        """Note in the ledger what the rules said of instances of a series."""
+        with self._database.write() as connection:
+            study = connection.execute(_STUDY_OF, {"uid": series_instance_uid}).scalar_one()
+            entry = LedgerEvent(EventKind.JUDGED, study, series_instance_uid, detail)
+            self._ledger.tell(connection, [entry], now)
 
     def of_series(self, series_instance_uid: str, revision: int | None = None) -> list[Finding]:
         """Return the findings of one revision, by default of the latest that has any."""

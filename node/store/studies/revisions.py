@@ -1,12 +1,11 @@
-"""Revisions: what was judged whole, what became of it, and what is run again."""
+"""Revisions: what was judged whole, what became of it, and that it is run again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import sqlalchemy as sa
 
-from node.model.events import EventKind, LedgerEvent
 from node.model.failures import FailureKind
 from node.model.keys import RevisionKey
 from node.model.records import Revision
@@ -27,25 +26,11 @@ from node.model.work import (
     segmentation_of,
 )
 from node.store.database import Database
-from node.store.ledger import Ledger
 from node.store.studies.instances import Instances
 from node.store.studies.series import Studies
 from node.store.studies.summaries import Summaries
 from node.store.tables import revision, series
 from node.store.work.work import Work
-
-Standing = Literal["through", "in work", "coming in", "deleted"]
-"""Only what is through can be run again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A series with its last revision, and whether that can be run again."""
-
-    study_instance_uid: str
-    series_instance_uid: str
-    revision: int
-    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +69,13 @@ class Revisions:
     ----------
     database : Database
         Where the rows are.
-    ledger, instances, studies, summaries, work
+    instances, studies, summaries, work
         Owners of what is written together with a revision.
     """
 
     def __init__(
         self,
         database: Database,
-        ledger: Ledger,
         instances: Instances,
         studies: Studies,
         summaries: Summaries,
@@ -100,7 +84,6 @@ class Revisions:
         self._database = database
         self._summaries = summaries
         self._work = work
-        self._ledger = ledger
         self._instances = instances
         self._studies = studies
 
@@ -219,56 +202,11 @@ class Revisions:
         with self._database.read() as connection:
             return [Revision(**row._mapping) for row in connection.execute(query)]
 
-    def candidates(self, uid: str | None, since: float | None = None) -> list[Candidate]:
-        """Return the series that a UID names, of a study or series, and that changed since.
-
-        Parameters
-        ----------
-        since
-            Seconds since the epoch: of the last instance that came.
-        """
-        query = (
-            sa.select(series, revision.c.state)
-            .outerjoin(
-                revision,
-                (revision.c.series_instance_uid == series.c.series_instance_uid)
-                & (revision.c.revision == series.c.revision),
-            )
-            .order_by(series.c.first_instance_at, series.c.series_instance_uid)
-        )
-        if uid is not None:
-            query = query.where(
-                sa.or_(
-                    series.c.series_instance_uid == uid,
-                    series.c.received_uid == uid,
-                    series.c.study_instance_uid == uid,
-                )
-            )
-        if since is not None:
-            query = query.where(series.c.last_instance_at >= since)
-        with self._database.read() as connection:
-            return [
-                Candidate(
-                    row.study_instance_uid, row.series_instance_uid, row.revision, _standing(row)
-                )
-                for row in connection.execute(query)
-            ]
-
     def is_sent_again(self, series_instance_uid: str, number: int) -> bool:
         """Tell whether what a revision delivered before is to be sent again in this round."""
         query = sa.select(revision.c.send_again).where(*_of(series_instance_uid, number))
         with self._database.read() as connection:
             return bool(connection.execute(query).scalar())
-
-    def put_judged(self, series_instance_uid: str, detail: Mapping[str, Any], now: float) -> None:
-        """Note in the ledger what the rules said of instances of a series."""
-        with self._database.write() as connection:
-            query = sa.select(series.c.study_instance_uid).where(
-                series.c.series_instance_uid == series_instance_uid
-            )
-            study = connection.execute(query).scalar_one()
-            entry = LedgerEvent(EventKind.JUDGED, study, series_instance_uid, detail)
-            self._ledger.tell(connection, [entry], now)
 
     def begin_again(
         self,
@@ -314,14 +252,6 @@ class Revisions:
         key = RevisionKey(series_instance_uid, number)
         self._work.restart(connection, recognition_of(key))
         self._work.empty(connection, segmentation_of(key))
-
-
-def _standing(row: sa.Row[Any]) -> Standing:
-    if row.deleted_at is not None:
-        return "deleted"
-    if row.unsettled or row.state is None:
-        return "coming in"
-    return "through" if row.state in REVISION_AGAIN.of else "in work"
 
 
 def _of(series_instance_uid: str, number: int) -> Sequence[sa.ColumnElement[bool]]:
