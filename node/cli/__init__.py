@@ -14,6 +14,7 @@ from node.cli import (
     again,
     checking,
     deliveries,
+    hanging,
     proving,
     quarantine,
     rules,
@@ -41,6 +42,7 @@ radnode.add_typer(sources.commands)
 radnode.add_typer(again.commands)
 radnode.add_typer(quarantine.commands, name="quarantine")
 radnode.add_typer(rules.commands, name="rules")
+radnode.add_typer(hanging.commands, name="hanging")
 
 
 def _tell_version(asked: bool) -> None:

@@ -87,6 +87,22 @@ def changes(
     }
 
 
+def series_description(sequence: str, plane: str, contrast: str) -> str:
+    """Return the Series Description of a series of which all three are known.
+
+    Parameters
+    ----------
+    sequence, plane, contrast : str
+        Of `radnet.labels.vocabulary`.
+
+    Returns
+    -------
+    str
+        Such as ``3D-RADNet: T2-FLAIR axial noncontrast``.
+    """
+    return f"{AUTHOR}: {sequence} {plane} {contrast}"
+
+
 def _writable(findings: Collection[Finding]) -> dict[str, Finding] | None:
     """Return the fused findings by name; None where they are not to be written into an image.
 
@@ -133,4 +149,4 @@ def _description(fused: Mapping[str, Finding]) -> str | None:
     known: tuple[set[str], ...] = ({*Sequence} - {Sequence.OTHER}, {*Plane}, {*Contrast})
     if not all(word in values for word, values in zip(words, known, strict=True)):
         return None
-    return f"{AUTHOR}: {' '.join(map(str, words))}"
+    return series_description(*map(str, words))

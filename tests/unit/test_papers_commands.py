@@ -14,7 +14,7 @@ from node.settings import load
 from radnet.cli import app as radnet
 
 ROOT = Path(__file__).parents[2]
-PAPERS = ("README.md", "deploy/RUNBOOK.md", "radnet/README.md")
+PAPERS = ("README.md", "deploy/HANGING.md", "deploy/RUNBOOK.md", "radnet/README.md")
 KNOWN = {
     tuple(command.path.split()): options_of(command)
     for name, program in (("radnode", radnode), ("radnet", radnet))
