@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from pydicom import dcmread, dcmwrite
+from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.uid import HangingProtocolStorage
 from typer.testing import CliRunner, Result
 
@@ -82,8 +82,12 @@ def _put_image_of_ours(path: Path) -> None:
     dcmwrite(path, image, enforce_file_format=True)
 
 
+def _protocol() -> Dataset:
+    return build_hanging_protocol(PROTOCOLS[0], datetime(2020, 2, 3, tzinfo=UTC))
+
+
 def _put_protocol_of_another_maker(path: Path) -> None:
-    made = build_hanging_protocol(PROTOCOLS[0], datetime(2020, 2, 3, tzinfo=UTC))
+    made = _protocol()
     del made.ContributingEquipmentSequence
     dcmwrite(path, made, enforce_file_format=True)
 
@@ -93,7 +97,9 @@ def _put_text(path: Path) -> None:
 
 
 def _put_link(path: Path) -> None:
-    path.symlink_to(path.parent / "elsewhere")
+    ours = path.parents[1] / f"{path.parent.name}.dcm"
+    dcmwrite(ours, _protocol(), enforce_file_format=True)
+    path.symlink_to(ours)
 
 
 @pytest.mark.parametrize(
