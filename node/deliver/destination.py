@@ -69,12 +69,16 @@ class Outcome:
         Why not, or the warning it was delivered with; no patient data.
     tried : bool
         False where the attempt ended before it came to this instance.
+    blamed : bool
+        True where the destination is there, and it is this instance that it does not bear: its
+        failure says nothing of the destination.
     """
 
     sop_instance_uid: str
     state: State
     reason: str = ""
     tried: bool = True
+    blamed: bool = False
 
 
 def untried(instances: Iterable[OutboundInstance], reason: str) -> Iterator[Outcome]:

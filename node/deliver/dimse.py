@@ -38,6 +38,9 @@ CONTEXTS_PER_ASSOCIATION: Final = 128
 ASSOCIATIONS_PER_BATCH: Final = 5
 """So often is a batch gone on with within one attempt, when the peer drops it midway."""
 
+FRUITLESS: Final = 1
+"""So many of them may get nothing through: the first instance may be the one it cannot bear."""
+
 _PLAIN: Final = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
 
@@ -68,9 +71,9 @@ class DimseSender:
 
         Instances of one batch of presentation contexts share an association. Where the peer
         drops it, the instance in flight is ``retry``, and the others go on over a new one,
-        as long as each gets some of them through: one instance that makes the peer fall over
-        must not keep the rest from arriving. A rejected association is ``retry`` for all: it
-        is for the peer's operator to allow us, and then the instances are welcome.
+        until the second that gets none of them through: one instance that makes the peer fall
+        over must not keep the rest from arriving. A rejected association is ``retry`` for all:
+        it is for the peer's operator to allow us, and then the instances are welcome.
         """
         for batch in batches(instances):
             yield from self._sent(batch, wanted)
@@ -78,10 +81,12 @@ class DimseSender:
     def _sent(self, batch: Sequence[OutboundInstance], wanted: Wanted) -> Iterator[Outcome]:
         left = deque(batch)
         reason = ""
+        fruitless = 0
         for _ in range(ASSOCIATIONS_PER_BATCH):
             before = len(left)
             reason = yield from self._over_one_association(left, wanted)
-            if not left or len(left) >= before - 1:  # nothing but the one it was dropped over
+            fruitless += len(left) >= before - 1  # nothing but the one it was dropped over
+            if not left or len(left) == before or fruitless > FRUITLESS:
                 break
         yield from untried(left, reason)
 
@@ -113,9 +118,25 @@ class DimseSender:
         except DeliveryError as error:
             log.warning("association failed", destination=self.name, reason=str(error))
             if on_the_line:
-                yield Outcome(left.popleft().sop_instance_uid, "retry", str(error))
+                yield self._dropped(left.popleft(), str(error))
             return str(error)
         return ""
+
+    def _dropped(self, instance: OutboundInstance, reason: str) -> Outcome:
+        """Tell whose fault it is that an instance got no answer, once that comes again.
+
+        An element of odd length makes some toolkits end the association (PS3.5 Section 7.1.1
+        wants it even), each time, and take everything else.
+        """
+        uid = instance.sop_instance_uid
+        if not instance.attempts:
+            return Outcome(uid, "retry", reason)
+        try:
+            self.check()
+        except DeliveryError:
+            return Outcome(uid, "retry", reason)
+        told = f"{reason}, again over this instance; it answers C-ECHO"
+        return Outcome(uid, "retry", told, blamed=True)
 
 
 def batches(

@@ -51,6 +51,8 @@ class _Tally:
 
     delivered: bool = False
     answered: bool = False
+    failed: bool = False
+    """Whether it says of the destination that it was not there."""
     states: Counter[str] = field(default_factory=Counter)
     """How many instances are now how."""
     reasons: dict[str, str] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class _Tally:
         self.delivered = self.delivered or outcome.state == "delivered"
         self.answered = self.answered or outcome.state != "retry"
         self.states[_AFTER[outcome.state]] += 1
+        self.failed = self.failed or (outcome.state == "retry" and not outcome.blamed)
         if outcome.state == "retry":
             self.reasons[outcome.sop_instance_uid] = outcome.reason
 
@@ -160,6 +163,7 @@ class Delivering:
             untried.setdefault(_NO_OUTCOME, []).extend(sorted(unheard))
             tally.reasons.update(dict.fromkeys(unheard, _NO_OUTCOME))
             tally.states["pending"] += len(unheard)
+            tally.failed = True
         for reason, uids in untried.items():
             self.catalog.deliveries.put_untried(uids, destination, reason, self.clock())
         _tell(job, pending, tally)
@@ -169,7 +173,7 @@ class Delivering:
         now = self.clock()
         if tally.answered:
             self.catalog.outlets.change_circuit(destination, breaker.answered, now)
-        elif tally.reasons:
+        elif tally.failed:
             change = partial(
                 breaker.failed,
                 reason=next(iter(tally.reasons.values())),

@@ -245,7 +245,7 @@ def test_a_dropped_association_costs_the_instance_on_the_line(tmp_path: Path) ->
 
 
 def test_a_peer_that_drops_everything_is_left_alone(tmp_path: Path) -> None:
-    """Not one association for each of a thousand slices; the first alone was tried."""
+    """Not one association for each of a thousand slices; the first two alone were tried."""
 
     def abort(event: evt.Event, count: int) -> int:
         event.assoc.abort()
@@ -254,9 +254,35 @@ def test_a_peer_that_drops_everything_is_left_alone(tmp_path: Path) -> None:
     with storage_scp(answer=abort) as scp:
         outcomes = list(_sender(scp.port).send(series(tmp_path, 5)))
 
-    assert len(scp.received) == 1
+    assert len(scp.received) == 2
     assert states(outcomes) == ["retry"] * 5
-    assert [outcome.tried for outcome in outcomes] == [True, False, False, False, False]
+    assert [outcome.tried for outcome in outcomes] == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "there", "blamed"),
+    [(0, True, False), (1, True, True), (7, True, True), (1, False, False)],
+)
+def test_whose_fault_a_dropped_association_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attempts: int, there: bool, blamed: bool
+) -> None:
+    """The instance's, where it happens again and the peer answers right after it."""
+
+    def abort(event: evt.Event, count: int) -> int:
+        event.assoc.abort()
+        return 0x0000
+
+    def gone(_self: DimseSender) -> str:
+        raise TransientDeliveryError("nobody there")
+
+    if not there:
+        monkeypatch.setattr(DimseSender, "check", gone)
+    (sent,) = series(tmp_path, 1)
+    with storage_scp(answer=abort) as scp:
+        (outcome,) = _sender(scp.port).send([replace(sent, attempts=attempts)])
+
+    assert (outcome.state, outcome.tried, outcome.blamed) == ("retry", True, blamed)
+    assert ("again over this instance" in outcome.reason) is blamed
 
 
 def test_a_peer_that_drops_every_second_is_gone_on_with_a_few_times(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from node.store.deliveries.orders import REPLAY
 from node.store.deliveries.scope import Scope
 from node.store.work.leases import LEASE_S
 from tests.delivery_desk import Desk, MakeDesk
-from tests.fault_peer import FaultPeer
+from tests.fault_peer import ABORT, FaultPeer
 from tests.inline_jobs import HandEngine
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -42,6 +42,35 @@ def test_the_circuit_opens_and_a_c_echo_closes_it(peer: FaultPeer, make_desk: Ma
     assert desk.states() == ["delivered"] * 10
     assert peer.echoes == 1
     assert desk.catalog.outlets.get("pacs").circuit.state == "closed"
+
+
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_an_instance_the_peer_does_not_bear_costs_itself_alone(
+    peer: FaultPeer, make_desk: MakeDesk, place: int
+) -> None:
+    """First, in the midst or last of its batch; the circuit stays closed, later batches go."""
+    desk = make_desk(Terms(connections=1, break_after=2, retries=Retries(attempts=6)))
+    uids = desk.add("b", 4)
+    peer.script = lambda _peer, uid: ABORT if uid == uids[place] else 0x0000
+    peer.start()
+    desk.look()
+    assert desk.states().count("delivered") == 3
+
+    desk.go_on()
+    circuit = desk.catalog.outlets.get("pacs").circuit
+    later = desk.add("later", 2)
+    desk.look()
+
+    assert desk.states(later) == ["delivered"] * 2
+    assert (circuit.state, circuit.openings) == ("closed", 0)
+    states = ["delivered"] * 4
+    states[place] = "parked"
+    assert [one.state for uid in uids for one in desk.rows([uid])] == states
+    (lost,) = desk.rows([uids[place]])
+    assert "gave up after 6 attempts" in lost.reason
+    assert "again over this instance" in lost.reason
+    assert peer.asked.count(uids[place]) == 6
+    assert [peer.asked.count(uid) for uid in uids].count(1) == 3
 
 
 def test_a_peer_that_answers_and_stores_nothing_is_asked_ever_less(

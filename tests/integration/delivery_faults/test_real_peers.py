@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from node.deliver.attempts import Retries
 from node.deliver.destination import Destination, OutboundInstance, Outcome, Wanted, everything
 from node.deliver.dicomweb import DicomwebSender
 from node.deliver.folder import FolderSender
@@ -97,6 +98,39 @@ def test_storescp_that_fails_on_its_own_account_and_then_does_not(
 
     assert desk.states() == ["delivered"] * 4
     assert len(_arrived(out)) == 4
+    desk.check()
+    desk.close()
+
+
+@pytest.mark.dcmtk
+@pytest.mark.parametrize("places", [(0,), (2,), (4,), (0, 1), (1, 3)], ids=str)
+def test_an_element_of_odd_length_costs_its_instance_alone(
+    tmp_path: Path, dcmtk: dict[str, str], places: tuple[int, ...]
+) -> None:
+    """Storescp ends the association over it (PS3.5 7.1.1); it waits with its reason."""
+    port, out = free_port(), tmp_path / "out"
+    (tmp_path / "node").mkdir()
+    terms = {"pacs": Terms(break_after=2, retries=Retries(attempts=5))}
+    desk = Desk(tmp_path / "node", {"pacs": dimse(port)}, terms)
+    uids = desk.add("b", 5)
+    odd = {uids[place] for place in places}
+    for uid in odd:
+        path = desk.folder / f"{uid}.dcm"
+        data = path.read_bytes()
+        at = data.index(b"\x10\0\x10\0PN")
+        private = b"\x09\0\x10\0LO\4\0ACME\x09\0\x01\x10LO\3\0abc"
+        path.write_bytes(data[:at] + private + data[at:])
+
+    with running_storescp(dcmtk["storescp"], out, port):
+        desk.go_on()
+
+    states = {one.sop_instance_uid: one.state for one in desk.rows(uids)}
+    assert {uid for uid, state in states.items() if state == "parked"} == odd
+    assert {uid for uid, state in states.items() if state == "delivered"} == set(uids) - odd
+    assert _arrived(out) == set(uids) - odd
+    assert all("ended the association" in one.reason for one in desk.rows(sorted(odd)))
+    if len(odd) == 1:
+        assert desk.catalog.outlets.get("pacs").circuit.openings == 0
     desk.check()
     desk.close()
 
