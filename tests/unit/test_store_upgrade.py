@@ -127,17 +127,20 @@ def test_why_a_revision_failed_is_read_from_its_reason_once(old: Old) -> None:
     catalog.close()
 
 
-@pytest.mark.parametrize("state", RevisionState)
-def test_a_revision_stays_in_its_state(old: Old, state: RevisionState) -> None:
+def test_revisions_stay_in_their_states(old: Old) -> None:
     """What was complete or at work is taken up; what had ended has ended."""
-    old.series(SERIES, 3, state, "")
+    series = {state: f"{SERIES}.{n}" for n, state in enumerate(RevisionState)}
+    for state, key in series.items():
+        old.series(key, 3, state, "")
 
     catalog = old.migrated()
 
-    (row,) = catalog.revisions.of_series(SERIES)
-    assert (row.revision, row.state) == (3, state)
-    taken_up = state in (RevisionState.COMPLETE, RevisionState.QUEUED)
-    assert revisions_due(catalog) == [(SERIES, 3)] * taken_up
+    rows = {state: catalog.revisions.of_series(key) for state, key in series.items()}
+    assert {state: [(row.revision, row.state) for row in rows[state]] for state in rows} == {
+        state: [(3, state)] for state in RevisionState
+    }
+    taken_up = [series[state] for state in (RevisionState.COMPLETE, RevisionState.QUEUED)]
+    assert sorted(revisions_due(catalog)) == sorted((key, 3) for key in taken_up)
     catalog.close()
 
 
@@ -182,71 +185,79 @@ def test_what_is_held_has_its_key_and_its_id(old: Old) -> None:
     catalog.close()
 
 
-@pytest.mark.parametrize("state", DeliveryState)
-@pytest.mark.parametrize("commitment", [None, *CommitmentState])
-def test_a_delivery_stays_in_its_state(
-    old: Old, state: DeliveryState, commitment: CommitmentState | None
-) -> None:
-    """With its attempts, its reason, and what was promised."""
+def test_deliveries_stay_in_their_states(old: Old) -> None:
+    """With their attempts, their reasons, and what was promised; each at its own destination."""
+    states = [(state, given) for state in DeliveryState for given in (None, *CommitmentState)]
     sop = old.instance(1)
-    old.put(
-        "delivery", sop_instance_uid=sop, destination="pacs", batch=f"source/{SERIES}/1",
-        state=state, attempts=3, reason="busy", added_at=AT, changed_at=AT, commitment=commitment,
-        commitment_due=AT if commitment else None, commitment_attempts=1, transaction_uid="2.25.1",
-    )  # fmt: skip
+    for number, (state, commitment) in enumerate(states):
+        old.put(
+            "delivery", sop_instance_uid=sop, destination=f"pacs{number}",
+            batch=f"source/{SERIES}/1", state=state, attempts=3, reason=f"busy {number}",
+            added_at=AT, changed_at=AT, commitment=commitment,
+            commitment_due=AT if commitment else None, commitment_attempts=1,
+            transaction_uid=f"2.25.{number}",
+        )  # fmt: skip
 
     catalog = old.migrated()
 
-    (row,) = catalog.delivery_states.of_study(STUDY)
-    assert (row.state, row.commitment, row.attempts, row.reason) == (state, commitment, 3, "busy")
-    wanted = state is DeliveryState.PENDING
-    assert catalog.pending.is_wanted(sop, "pacs") is wanted
+    rows = {row.destination: row for row in catalog.delivery_states.of_study(STUDY)}
+    assert len(rows) == len(states)
+    for number, (state, commitment) in enumerate(states):
+        row = rows[f"pacs{number}"]
+        found = (row.state, row.commitment, row.attempts, row.reason)
+        assert found == (state, commitment, 3, f"busy {number}")
+        wanted = state is DeliveryState.PENDING
+        assert catalog.pending.is_wanted(sop, f"pacs{number}") is wanted, (state, commitment)
     catalog.close()
 
 
-@pytest.mark.parametrize("state", PromiseState)
-def test_a_report_that_is_owed_is_still_owed(old: Old, state: PromiseState) -> None:
+def test_reports_that_are_owed_are_still_owed(old: Old) -> None:
     """And one that was given is not given again."""
-    old.put(
-        "commitment_promise", transaction_uid="2.25.1", calling_ae="CT",
-        wanted=[["1.2", uid(1)]], state=state, attempts=2, reason="away", asked_at=AT, due_at=AT,
-    )  # fmt: skip
+    for number, state in enumerate(PromiseState):
+        old.put(
+            "commitment_promise", transaction_uid=f"2.25.{number}", calling_ae="CT",
+            wanted=[["1.2", uid(1)]], state=state, attempts=2, reason=f"away {number}",
+            asked_at=AT, due_at=AT,
+        )  # fmt: skip
 
     catalog = old.migrated()
 
-    promise = catalog.promises.get("2.25.1", "CT")
-    assert promise is not None
-    assert (promise.state, promise.reason) == (state, "away")
+    for number, state in enumerate(PromiseState):
+        promise = catalog.promises.get(f"2.25.{number}", "CT")
+        assert promise is not None
+        assert (promise.state, promise.reason) == (state, f"away {number}")
     catalog.close()
 
 
-@pytest.mark.parametrize("state", ["closed", "open", "probing"])
-def test_a_circuit_stays_in_its_state(old: Old, state: str) -> None:
+def test_circuits_stay_in_their_states(old: Old) -> None:
     """A destination that was given up stays so until it answers."""
-    old.put(
-        "outlet", destination="pacs", paused=True, circuit=state, failures=5, openings=2, probes=1,
-        until=AT, reason="no connection", changed_at=AT,
-    )  # fmt: skip
+    states = ("closed", "open", "probing")
+    for state in states:
+        old.put(
+            "outlet", destination=state, paused=True, circuit=state, failures=5, openings=2,
+            probes=1, until=AT, reason="no connection", changed_at=AT,
+        )  # fmt: skip
 
     catalog = old.migrated()
 
-    found = catalog.outlets.get("pacs")
-    assert found.paused
-    is_open = CircuitState.CLOSED if state == "closed" else CircuitState.OPEN
-    assert (found.circuit.state, found.circuit.failures) == (is_open, 5)
-    assert len(catalog.work.open(WorkKind.PROBE, "pacs")) == (state != "closed")
-    assert isinstance(found.circuit, Circuit)
+    for state in states:
+        found = catalog.outlets.get(state)
+        assert found.paused
+        is_open = CircuitState.CLOSED if state == "closed" else CircuitState.OPEN
+        assert (found.circuit.state, found.circuit.failures) == (is_open, 5)
+        assert len(catalog.work.open(WorkKind.PROBE, state)) == (state != "closed")
+        assert isinstance(found.circuit, Circuit)
     catalog.close()
 
 
-@pytest.mark.parametrize("version", ["0010", "0011", "0012", "0013", "0018", "0019"])
-def test_going_back_is_refused_with_the_reason(old: Old, version: str) -> None:
+def test_going_back_is_refused_with_the_reason(old: Old) -> None:
     """Half of a catalog is worse than none: the back-up is the way back."""
     catalog = old.migrated()
     config = migrations()
 
-    with catalog.write() as connection:
-        config.attributes["connection"] = connection
-        with pytest.raises(StoreError, match=r"does not go back behind version .*back-up"):
+    for version in ("0010", "0011", "0012", "0013", "0018", "0019"):
+        refused = pytest.raises(StoreError, match=r"does not go back behind version .*back-up")
+        with refused, catalog.write() as connection:  # what was undone before is done again
+            config.attributes["connection"] = connection
             command.downgrade(config, version)
     catalog.close()
