@@ -35,7 +35,9 @@ def test_objects_are_valid(
         [dcmtk["dciodvfy"], str(path)], capture_output=True, text=True, check=True
     )
 
-    assert (checked.stdout + checked.stderr).split("\n") == ["HangingProtocol", ""]
+    lines = (checked.stdout + checked.stderr).splitlines()
+    assert "HangingProtocol" in lines
+    assert [line for line in lines if line.startswith(("Error", "Warning"))] == []
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda one: one.short_name)
