@@ -135,8 +135,8 @@ class DimseSender:
             self.check()
         except DeliveryError:
             return Outcome(uid, "retry", reason)
-        told = f"{reason}, again over this instance; it answers C-ECHO"
-        return Outcome(uid, "retry", told, blamed=True)
+        reason = f"{reason}, again over this instance; it answers C-ECHO"
+        return Outcome(uid, "retry", reason, blamed=True)
 
 
 def batches(

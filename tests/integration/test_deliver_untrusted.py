@@ -104,10 +104,11 @@ def test_what_is_no_answer_ends_the_association(
 ) -> None:
     """Not the instance is to blame, and not for as long as the peer likes."""
     with wire_scp(answer) as scp:
-        outcomes = list(_sender(scp.port, response_s=30).send(series(tmp_path, 2)))
+        outcomes = list(_sender(scp.port, response_s=30).send(series(tmp_path, 3)))
 
-    assert states(outcomes) == ["retry"] * 2
-    assert [outcome.tried for outcome in outcomes] == [True, False]
+    assert states(outcomes) == ["retry"] * 3
+    assert [outcome.tried for outcome in outcomes] == [True, True, False]
+    assert not any(outcome.blamed for outcome in outcomes)
 
 
 def test_an_answer_by_octets_does_not_outlive_its_time(tmp_path: Path) -> None:
