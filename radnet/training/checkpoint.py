@@ -16,6 +16,7 @@ from radnet.errors import WeightsError
 from radnet.inference.preparation import PREPARED
 
 FIRST: Final = 10  # steps whose mean loss tells where a training began
+WEIGHED: Final = 20  # times in a training, evenly, where there are scans to choose the weights by
 AVERAGED_STEPS: Final = 200  # the final weights are a mean over about so many
 UNREADABLE: Final = (
     RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError,
@@ -142,19 +143,31 @@ class Training:
         """Move the mean a little towards the weights; fast in the first steps."""
         self._mean.update_parameters(self._net)
 
-    def weigh(self, cost_of: Callable[[nn.Module], float]) -> float:
+    def weigh(self, cost_of: Callable[[nn.Module], float], share: float) -> float:
         """Return what the mean of the last weights costs; keep it where none costs less.
 
         Parameters
         ----------
         cost_of
             Takes a network; what it returns is the better the less it is.
+        share
+            Of the steps or the time that were given; the mean is measured `WEIGHED` times on the
+            way.
+
+        Returns
+        -------
+        float
+            nan: it is not time to measure.
         """
+        mark = int(WEIGHED * min(1.0, share))
+        if mark <= self.state.weighed:
+            return math.nan
         cost = cost_of(self._mean.module)
         if math.isfinite(cost) and not self.state.cost <= cost:
             self.state.cost, self.state.kept_step = cost, self.state.step
             mean = self._mean.module.state_dict()
             self._best = {name: tensor.detach().clone() for name, tensor in mean.items()}
+        self.state.weighed = mark
         return cost
 
     def save(self) -> None:

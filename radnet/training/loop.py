@@ -5,6 +5,7 @@ training that was cut off goes on from its checkpoint as if nothing had happened
 ``torchrun`` every rank has batches of its own, and rank 0 writes the checkpoint.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -23,7 +24,6 @@ WARM_UP: Final = 50  # steps
 POWER: Final = 0.9  # of the polynomial decay of the learning rate
 LARGEST_GRADIENT: Final = 5.0
 CHECKPOINT_S: Final = 60.0
-WEIGHED: Final = 20  # times in a training, evenly, where there are scans to choose the weights by
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,9 @@ def optimise(
             learned = _learned(net, optimizer, loss, rate)
             training.average()
             state.count(float(loss.detach()), learned, time.monotonic() - begun)
-            cost = float("nan")
-            mark = int(WEIGHED * min(1.0, _share(plan, state.step, state.seconds)))
-            if hooks.cost_of and rank.first and mark > state.weighed:
-                cost, state.weighed = training.weigh(hooks.cost_of), mark
+            cost = math.nan
+            if hooks.cost_of and rank.first:
+                cost = training.weigh(hooks.cost_of, _share(plan, state.step, state.seconds))
             if rank.first and time.monotonic() - saved > CHECKPOINT_S:
                 saved = time.monotonic()
                 training.save()

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from radnet.training import arithmetic, checkpoint
 from radnet.training.arithmetic import Arithmetic
-from radnet.training.loop import WEIGHED, Hooks, optimise
+from radnet.training.checkpoint import WEIGHED
+from radnet.training.loop import Hooks, optimise
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What destinations answered for: reports, whenever they come and however often."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -87,13 +87,7 @@ class CommitmentAnswers:
                     _PARTS, {"uid": transaction_uid, "destination": request.destination}
                 )
             }
-            good = [
-                rows[reference.sop_instance_uid]
-                for reference in committed
-                if reference.sop_instance_uid in rows
-                and rows[reference.sop_instance_uid].sop_class_uid == reference.sop_class_uid
-                and rows[reference.sop_instance_uid].answer in ("", "committed")
-            ]
+            good = [row for named in committed if (row := _kept(named, rows)) is not None]
             bad = [
                 (rows[failure.reference.sop_instance_uid], failure.reason)
                 for failure in failed
@@ -166,6 +160,14 @@ class CommitmentAnswers:
                 EventKind.COMMITMENT_FAILED, row.study_instance_uid, row.sop_instance_uid, detail
             )
         ]
+
+
+def _kept(reference: Reference, rows: Mapping[str, Any]) -> Any:
+    """Return the row of what a report says is kept; None where it cannot count."""
+    row = rows.get(reference.sop_instance_uid)
+    if row is None or row.sop_class_uid != reference.sop_class_uid:
+        return None
+    return row if row.answer in ("", "committed") else None
 
 
 _PARTS = (
