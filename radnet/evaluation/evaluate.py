@@ -16,7 +16,7 @@ from radnet.evaluation.report_card import tables
 from radnet.evaluation.report_page import page
 from radnet.evaluation.scorecard import Line, scorecard
 from radnet.evaluation.scoring import About, ScanReport
-from radnet.evaluation.strangers import other_manifest, strangers
+from radnet.evaluation.strangers import Strangers, other_manifest, strangers
 from radnet.evaluation.supported import chooses, remark
 from radnet.inference.classifier import Classifier
 from radnet.inference.conversion import unkept
@@ -169,9 +169,24 @@ def evaluate(request: EvaluationRequest, report: Callable[[EvaluationEvent], Non
     if not found:
         reason = f" but {len(who.excluded)} that was learned from" if who.excluded else ""
         raise DataError(f"{request.name}: no scan to judge{reason}")
+    about = _about(request, found, who, refused, (classifier, segmenter))
+    evaluation = Evaluation(found, scorecard(found), about)
+    _write(request, evaluation)
+    return evaluation
+
+
+def _about(
+    request: EvaluationRequest,
+    found: Sequence[ScanReport],
+    who: Strangers,
+    refused: Sequence[str],
+    judged: tuple[Classifier, LiverSegmenter],
+) -> About:
+    """Return what is said over the figures: which weights on which scans, and what is missing."""
+    classifier, segmenter = judged
     people = patients_of([one.patient for one in found]).count
     records = (("classifier", classifier.record), ("liver", segmenter.record))
-    about = About(
+    return About(
         f"{classifier.name} {classifier.digest[:12]}, {segmenter.name} {segmenter.digest[:12]} "
         f"on {len(found)} scans of {request.name} ({people} patients); {len(refused)} more "
         f"refused, {len(who.excluded)} not scored because they were learned from",
@@ -184,9 +199,6 @@ def evaluate(request: EvaluationRequest, report: Callable[[EvaluationEvent], Non
         ),
         labels_from_headers=request.manifest is not None,
     )
-    evaluation = Evaluation(found, scorecard(found), about)
-    _write(request, evaluation)
-    return evaluation
 
 
 def without_choosers(found: ScanReport, record: Mapping[str, Any]) -> ScanReport:
