@@ -6,15 +6,18 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 from pydicom import Dataset, dcmwrite
 
 from node.derived.edition import Edition
+from node.errors import reason_of
 from node.identity import derived_uid
 from node.segment import capture, report, seg
 from node.segment.certificate import certify
 from node.segment.model import LiverModel, MaskLike
-from node.segment.source import mask_ml, read_source
+from node.segment.source import SourceSeries, mask_ml, read_source
 from radnet.volume.headers import quiet_headers
 
 __all__ = [
@@ -41,7 +44,8 @@ class LiverResult:
     mean_probability
         Mean of the network's output over the voxels of the mask; 0 where there is none.
     capture
-        The contours of `seg` as a picture; None where there is no liver, or nobody asked.
+        The contours of `seg` as a picture; None where there is no liver, nobody asked, or it
+        could not be drawn.
     """
 
     seg: Dataset | None
@@ -128,14 +132,26 @@ def segment_liver(
     certificate = certify(encode(segmentation), mask, source.volume)
     measured = (segmentation, volume_ml)
     written = report.build_report(source, segmenter, edition, measured, previous)
-    pictured = (
-        capture.build_capture(source, mask, segmentation, segmenter, edition)
-        if with_capture
-        else None
-    )
+    pictured = _capture(source, mask, segmentation, segmenter, edition) if with_capture else None
     log.info(
         "liver segmented", series=series, revision=edition.revision, volume_ml=round(volume_ml, 1)
     )
     return LiverResult(
         segmentation, written, volume_ml, certificate, found.mean_probability, pictured
     )
+
+
+def _capture(
+    source: SourceSeries,
+    mask: NDArray[np.bool_],
+    segmentation: Dataset,
+    segmenter: LiverModel,
+    edition: Edition,
+) -> Dataset | None:
+    """Return the picture, None where it cannot be drawn: it costs nobody the segmentation."""
+    try:
+        return capture.build_capture(source, mask, segmentation, segmenter, edition)
+    except Exception as error:  # noqa: BLE001 - whatever fails in a picture fails there alone
+        because = reason_of(error)
+        log.error("no capture", series=source.series_instance_uid, because=because)  # noqa: TRY400
+        return None

@@ -28,6 +28,8 @@ from tests.viewer_page import OpenedPage, opened, running_viewer
 pytestmark = [pytest.mark.slow, pytest.mark.orthanc, pytest.mark.viewer]
 
 SCREENSHOTS = ROOT / "var/screenshots"
+CAPTURE = "capture = true\n"
+"""The contours as a picture: one image more, which hangs nowhere by itself."""
 ODD = (251, 253)
 """Rows and columns."""
 
@@ -77,7 +79,7 @@ def test_a_ct_through_the_node_hangs_beside_its_liver(
     """Sent by storescu; nothing is clicked, and each voxel in the page is one of the SEG."""
     sent = [pydicom.dcmread(path) for path in write_phantom_study(tmp_path / "study", 5)]
     study = str(sent[0].StudyInstanceUID)
-    settings = by_c_store(orthanc) + everything_to("pacs") + SEGMENT_LIVER
+    settings = by_c_store(orthanc) + CAPTURE + everything_to("pacs") + SEGMENT_LIVER
     with running(tmp_path, settings) as node:
         address = ["-aec", "RADNODE", "127.0.0.1", str(node.port)]
         subprocess.run(
@@ -85,7 +87,7 @@ def test_a_ct_through_the_node_hangs_beside_its_liver(
             check=True,
             env=os.environ | NO_NAGLE,
         )
-        wait_for(lambda: len(orthanc.sop_instance_uids()) >= len(sent) + 3, "SEG and SRs")
+        wait_for(lambda: len(orthanc.sop_instance_uids()) >= len(sent) + 4, "SEG, SRs and capture")
     (segmentation,) = _segmentations(orthanc)
 
     with opened(viewer, study) as page:

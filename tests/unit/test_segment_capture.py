@@ -8,6 +8,7 @@ from highdicom.legacy import LegacyConvertedEnhancedCTImage
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.uid import SecondaryCaptureImageStorage
+from structlog.testing import capture_logs
 
 from node.identity import is_own_output
 from node.segment.liver import LiverResult, encode, result_series_uids, segment_liver
@@ -174,6 +175,21 @@ def test_it_is_made_where_somebody_asks_and_there_is_a_liver(tmp_path: Path) -> 
     assert plain.seg is not None
     assert asked.seg is not None
     assert encode(plain.seg) == encode(asked.seg)
+
+
+def test_a_picture_that_cannot_be_drawn_costs_no_segmentation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is what failed quoted: it may be a header's value."""
+    monkeypatch.setattr("node.segment.capture.build_capture", lambda *_: int("Doe^John"))
+    with capture_logs() as logs:
+        result = segment_liver(write_ct(tmp_path), MadeModel(), edition(1), (), True)
+
+    assert result.capture is None
+    assert result.seg is not None
+    (told,) = [entry for entry in logs if entry["event"] == "no capture"]
+    assert told["because"].startswith("ValueError at ")
+    assert "Doe" not in str(logs)
 
 
 def test_a_multi_frame_source_is_named_once(tmp_path: Path) -> None:

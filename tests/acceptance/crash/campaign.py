@@ -41,6 +41,7 @@ commitment = true
 commitment_timeout_s = 20
 commitment_wait_s = 0
 first_delay_s = 1
+capture = true
 [[rules]]
 name = "all"
 when = "true"
@@ -230,7 +231,7 @@ def campaign(folder: Path, database: str = "") -> Iterator[Campaign]:
 def without_result(done: Campaign) -> list[str]:
     """Return why a CT has no segmentation: shown, for it is allowed only with its reason."""
     return [
-        f"no SEG and SR            {one.state}: {one.reason}"
+        f"without results          {one.state}: {one.reason}"
         for study in done.studies
         for one in done.node.catalog.studies.series_of(study.study_instance_uid)
         if one.series_instance_uid == study.ct_series_uid and one.reason
@@ -253,7 +254,7 @@ def table(done: Campaign, lost: int, started: float) -> str:
         f"instances acknowledged   {len(done.scanner.acknowledged)}",
         f"of these delivered       {delivered}",
         f"lost                     {lost}",
-        f"SEG and SR delivered     {len(done.peer.held) - delivered}",
+        f"results delivered        {len(done.peer.held) - delivered}",
         *without_result(done),
         f"commitment reports       {done.peer.reports}",
         f"delivered more than once {copies - len(done.peer.held)} copies",

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import sqlalchemy as sa
-from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 
 from node.store.catalog import Catalog
 from node.store.files import InstanceFiles
@@ -16,7 +15,7 @@ from tests.acceptance.crash.peers import Arrivals, Scanner, SentStudy
 from tests.acceptance.crash.studies import data_set_digest
 
 NEVER = Making(0.0, 0)
-DERIVED = {"segmentation": SegmentationStorage, "report": ComprehensiveSRStorage}
+DERIVED = ("segmentation", "report", "capture")
 
 
 def broken(done: Campaign) -> list[str]:
@@ -53,7 +52,7 @@ def differing(held: dict[str, Arrivals]) -> Iterator[str]:
 
 
 def results(catalog: Catalog, study: SentStudy, held: dict[str, Arrivals]) -> Iterator[str]:
-    """Yield what is wrong with SEG and SR: exactly one of each for a revision, or a reason."""
+    """Yield what is wrong with results: exactly one of each kind for a revision, or a reason."""
     for summary in catalog.studies.series_of(study.study_instance_uid):
         uid = summary.series_instance_uid
         for revision in catalog.revisions.of_series(uid):
