@@ -75,6 +75,15 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningOrthanc
 
 
 @pytest.fixture
+def viewer(orthanc: RunningOrthanc, tmp_path: Path) -> Iterator[str]:
+    """Give the address of a viewer on the Orthanc of the test."""
+    from tests.viewer_page import running_viewer  # here: few tests need a browser
+
+    with running_viewer(orthanc.url, tmp_path / "viewer.log") as address:
+        yield address
+
+
+@pytest.fixture
 def dcmtk() -> dict[str, str]:
     """Return the paths of the dcmtk and dicom3tools programs by name."""
     return {name: tool(name) for name in DCMTK_TOOLS}

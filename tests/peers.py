@@ -189,6 +189,12 @@ class RunningOrthanc:
         response.raise_for_status()
         return response.json()
 
+    def store(self, *instances: bytes) -> None:
+        """Give it DICOM files, one after the other."""
+        with httpx.Client(timeout=60) as client:
+            for instance in instances:
+                client.post(f"{self.url}/instances", content=instance).raise_for_status()
+
     def text(self, path: str) -> str:
         """Return the text at a path of the REST API."""
         response = httpx.get(f"{self.url}{path}", timeout=30)

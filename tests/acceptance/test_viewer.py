@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
@@ -22,33 +22,15 @@ from radnet.phantom.study import write_phantom_study
 from tests.made_ct import MADE, SERIES, STUDY, MadeModel, edition, lopsided, write_ct
 from tests.node_process import running, wait_for
 from tests.pacs_settings import SEGMENT_LIVER, by_c_store, everything_to
-from tests.peers import NO_NAGLE, ROOT, RunningOrthanc
-from tests.viewer_page import OpenedPage, opened, running_viewer
+from tests.peers import NO_NAGLE, RunningOrthanc
+from tests.viewer_page import OpenedPage, opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.orthanc, pytest.mark.viewer]
 
-SCREENSHOTS = ROOT / "var/screenshots"
 CAPTURE = "capture = true\n"
 """The contours as a picture: one image more, which hangs nowhere by itself."""
 ODD = (251, 253)
 """Rows and columns."""
-
-
-@pytest.fixture
-def viewer(orthanc: RunningOrthanc, tmp_path: Path) -> Iterator[str]:
-    """Give the address of a viewer on the Orthanc of the test."""
-    with running_viewer(orthanc.url, tmp_path / "viewer.log") as address:
-        yield address
-
-
-def _stored(orthanc: RunningOrthanc, *instances: bytes) -> None:
-    for instance in instances:
-        httpx.post(f"{orthanc.url}/instances", content=instance, timeout=30).raise_for_status()
-
-
-def _keep_picture(page: OpenedPage, name: str) -> None:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
 def _written(segmentation: bytes) -> dict[str, NDArray[np.uint8]]:
@@ -101,7 +83,7 @@ def test_a_ct_through_the_node_hangs_beside_its_liver(
         assert scan["series"] == beside["series"][:1]
         assert scan["slice"] == beside["slice"]
         assert scan["slice"] in _middle(sent, written)
-        _keep_picture(page, "ct-and-liver")
+        page.keep_picture("ct-and-liver")
         _without_trouble(page)
 
 
@@ -135,7 +117,7 @@ def test_of_two_segmentations_the_latest_hangs(
     assert first.seg is not None
     assert second.seg is not None
     scan = [path.read_bytes() for path in paths]
-    _stored(orthanc, *scan, encode(first.seg), encode(second.seg))
+    orthanc.store(*scan, encode(first.seg), encode(second.seg))
 
     with opened(viewer, STUDY) as page:
         page.wait_for_overlay("ct+seg")
@@ -164,7 +146,7 @@ def test_frames_that_end_amid_an_octet_show_voxel_by_voxel(
     found = segment_liver(paths, MadeModel(_scattered), edition(1)).seg
     assert found is not None
     assert (found.Rows * found.Columns) % 8
-    _stored(orthanc, *(path.read_bytes() for path in paths), encode(found))
+    orthanc.store(*(path.read_bytes() for path in paths), encode(found))
 
     with opened(viewer, STUDY) as page:
         page.wait_for_overlay("ct+seg")
@@ -183,7 +165,7 @@ def test_a_study_we_know_nothing_of_opens_as_ohif_opens_it(
     elsewhere = segment_liver(paths, MadeModel(lopsided), edition(1)).seg
     assert elsewhere is not None
     elsewhere.ReferencedSeriesSequence[0].SeriesInstanceUID = generate_uid()
-    _stored(orthanc, *(path.read_bytes() for path in paths), encode(elsewhere))
+    orthanc.store(*(path.read_bytes() for path in paths), encode(elsewhere))
 
     with opened(viewer, STUDY) as page:
         page.page.wait_for_function(
@@ -201,7 +183,7 @@ def test_the_list_of_studies_names_them(
     """As OHIF asks: with a list whose commas are percent-encoded."""
     slices = [pydicom.dcmread(path) for path in write_ct(tmp_path / "ct")]
     slices[0].StudyDescription = "ABDOMEN"
-    _stored(orthanc, encode(slices[0]))
+    orthanc.store(encode(slices[0]))
 
     answer = httpx.get(f"{viewer}/dicom-web/studies?includefield=00081030%2C00080060", timeout=30)
 

@@ -7,7 +7,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 import pydicom
 import pytest
 from pydicom import Dataset
@@ -30,12 +29,11 @@ from tests.made_ct import (
     write_ct,
 )
 from tests.made_findings import RULES, findings
-from tests.peers import ROOT, RunningOrthanc
-from tests.viewer_page import WAIT_MS, OpenedPage, opened, running_viewer
+from tests.peers import RunningOrthanc
+from tests.viewer_page import WAIT_MS, OpenedPage, opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.orthanc, pytest.mark.viewer]
 
-SCREENSHOTS: Final = ROOT / "var/screenshots"
 PRIOR: Final = f"{STUDY}.7"
 SILENT: Final = (
     "SeriesDescription", "ProtocolName", "ScanningSequence", "SequenceVariant", "SequenceName",
@@ -84,17 +82,8 @@ class MadeSeries:
             yield ds
 
 
-@pytest.fixture
-def viewer(orthanc: RunningOrthanc, tmp_path: Path) -> Iterator[str]:
-    """Give the address of a viewer on the Orthanc of the test."""
-    with running_viewer(orthanc.url, tmp_path / "viewer.log") as address:
-        yield address
-
-
 def _store(orthanc: RunningOrthanc, *instances: Dataset) -> None:
-    with httpx.Client(timeout=60) as client:
-        for instance in instances:
-            client.post(f"{orthanc.url}/instances", content=encode(instance)).raise_for_status()
+    orthanc.store(*map(encode, instances))
 
 
 def _report(*series: tuple[Dataset, tuple[Finding, ...]]) -> Dataset:
@@ -121,8 +110,7 @@ def _hung(page: OpenedPage, *viewports: str, name: str) -> list[str]:
     page.page.wait_for_function(DRAWN, arg=list(viewports), timeout=WAIT_MS)
     shown = page.shown()
     assert [view["id"] for view in shown] == list(viewports)
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    page.keep_picture(name)
     assert (page.errors, page.foreign) == ([], [])
     return [view["series"][0] for view in shown]
 

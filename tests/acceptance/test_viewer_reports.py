@@ -1,11 +1,9 @@
 """What OHIF shows of segments and reports to a radiologist who knows nothing of either."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import httpx
 import pytest
 
 from node.classify.recognition_report import SERIES_DESCRIPTION, build_recognition_report
@@ -13,12 +11,11 @@ from node.segment.liver import encode, segment_liver
 from radnet.labels.vocabulary import Region
 from tests.made_ct import SERIES, STUDY, MadeModel, edition, lopsided, nothing, write_ct
 from tests.made_findings import findings, recognised, study
-from tests.peers import ROOT, RunningOrthanc
-from tests.viewer_page import WAIT_MS, OpenedPage, opened, running_viewer
+from tests.peers import RunningOrthanc
+from tests.viewer_page import WAIT_MS, OpenedPage, opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.orthanc, pytest.mark.viewer]
 
-SCREENSHOTS: Final = ROOT / "var/screenshots"
 LISTED: Final = """description => window.services?.displaySetService
   ?.getActiveDisplaySets().some(set => set.SeriesDescription === description)"""
 HUNG: Final = """() => {
@@ -38,18 +35,6 @@ OPEN: Final = """description => {
 }"""
 
 
-@pytest.fixture
-def viewer(orthanc: RunningOrthanc, tmp_path: Path) -> Iterator[str]:
-    """Give the address of a viewer on the Orthanc of the test."""
-    with running_viewer(orthanc.url, tmp_path / "viewer.log") as address:
-        yield address
-
-
-def _store(orthanc: RunningOrthanc, *instances: bytes) -> None:
-    for instance in instances:
-        httpx.post(f"{orthanc.url}/instances", content=instance, timeout=30).raise_for_status()
-
-
 def _report(page: OpenedPage, description: str) -> str:
     """Open a series of reports in the first viewport and return the text that is shown."""
     page.page.wait_for_function(LISTED, arg=description, timeout=WAIT_MS)
@@ -62,11 +47,6 @@ def _report(page: OpenedPage, description: str) -> str:
     return report.inner_text()
 
 
-def _keep_picture(page: OpenedPage, name: str) -> None:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.page.screenshot(path=SCREENSHOTS / f"{name}.png")
-
-
 def test_the_volume_is_read_in_the_list_of_segments(
     orthanc: RunningOrthanc, viewer: str, tmp_path: Path
 ) -> None:
@@ -75,7 +55,7 @@ def test_the_volume_is_read_in_the_list_of_segments(
     result = segment_liver(paths, MadeModel(lopsided), edition(1))
     assert result.seg is not None
     scan = [path.read_bytes() for path in paths]
-    _store(orthanc, *scan, encode(result.seg), encode(result.report))
+    orthanc.store(*scan, encode(result.seg), encode(result.report))
 
     with opened(viewer, STUDY) as page:
         page.wait_for_overlay("ct+seg")
@@ -84,7 +64,7 @@ def test_the_volume_is_read_in_the_list_of_segments(
                  .segments).map(segment => segment.label)"""
         )
         text = _report(page, "Liver volume (3D-RADNet)")
-        _keep_picture(page, "liver-report")
+        page.keep_picture("liver-report")
 
     assert "Liver 2.3 mL" in labels
     assert "Volume: 2.34 ml" in text
@@ -97,7 +77,7 @@ def test_a_scan_without_a_liver_says_so(
     """A coded negative is an answer, too."""
     paths = write_ct(tmp_path / "ct")
     negative = segment_liver(paths, MadeModel(nothing), edition(1)).report
-    _store(orthanc, *(path.read_bytes() for path in paths), encode(negative))
+    orthanc.store(*(path.read_bytes() for path in paths), encode(negative))
 
     with opened(viewer, STUDY) as page:
         text = _report(page, "Liver volume (3D-RADNet)")
@@ -124,13 +104,13 @@ def test_the_latest_recognition_report_is_the_one_that_is_read(
     first = build_recognition_report(study(scan), edition(1))
     later = recognised(5, *findings(), description="AX T2 FLAIR")
     second = build_recognition_report(study(scan, later), edition(2), [first])
-    _store(orthanc, *(path.read_bytes() for path in paths), encode(first), encode(second))
+    orthanc.store(*(path.read_bytes() for path in paths), encode(first), encode(second))
 
     with opened(viewer, STUDY) as page:
         dialogs: list[str] = []
         page.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
         text = _report(page, SERIES_DESCRIPTION)
-        _keep_picture(page, "recognition-report")
+        page.keep_picture("recognition-report")
         images = page.page.locator('img[src="x"]').count()
 
     assert "Tracking Identifier: Series 5: AX T2 FLAIR" in text
