@@ -104,11 +104,7 @@ async def hand_on(request: Request) -> Response:
     target = request.url.path + (f"?{query}" if query else "")
     asked = client.build_request(request.method, target, headers=headers)
     try:
-        try:
-            answer = await client.send(asked, stream=True)
-        except httpx.RemoteProtocolError:
-            # Orthanc ended a kept connection just as it was used again; only GET comes here.
-            answer = await client.send(asked, stream=True)
+        answer = await client.send(asked, stream=True)
     except httpx.HTTPError as error:
         return PlainTextResponse(
             f"Orthanc at {client.base_url} does not answer ({type(error).__name__}).\n",
@@ -135,8 +131,14 @@ def application(ohif: Path, orthanc: str) -> Starlette:
 
     @asynccontextmanager
     async def connected(app: Starlette) -> AsyncIterator[None]:
-        limits = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
-        async with httpx.AsyncClient(base_url=orthanc, timeout=limits, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=orthanc,
+            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+            # None is kept: Orthanc ends those that rest, sometimes just as one is used again.
+            limits=httpx.Limits(max_keepalive_connections=0),
+            headers={"connection": "close"},
+            trust_env=False,
+        ) as client:
             app.state.orthanc = client
             yield
 

@@ -16,7 +16,7 @@ import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, Request, Response, sync_playwright
 
 from tests.peers import ROOT, free_port, missing
 
@@ -75,11 +75,14 @@ class OpenedPage:
         Of its console, and exceptions nobody caught.
     foreign : list of str
         Requests to another host.
+    unanswered : list of str
+        Requests that failed, each with its status.
     """
 
     page: Page
     errors: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
 
     def shown(self) -> list[dict[str, Any]]:
         """Return each viewport: its id, the series in it, and the UID of its slice."""
@@ -106,6 +109,15 @@ class OpenedPage:
         """Keep what the page complains of."""
         if message.type == "error":
             self.errors.append(message.text)
+
+    def note_response(self, response: Response) -> None:
+        """Keep what was refused."""
+        if response.status >= 400:
+            self.unanswered.append(f"{response.status} {response.url}")
+
+    def note_failure(self, request: Request) -> None:
+        """Keep what had no answer."""
+        self.unanswered.append(f"{request.failure} {request.url}")
 
     def note_request(self, request: Request) -> None:
         """Keep where it asks anybody but this machine."""
@@ -162,11 +174,17 @@ def opened(address: str, study_instance_uid: str) -> Iterator[OpenedPage]:
         page.on("console", watched.note_console)
         page.on("pageerror", lambda error: watched.errors.append(str(error)))
         page.on("request", watched.note_request)
+        page.on("requestfailed", watched.note_failure)
+        page.on("response", watched.note_response)
         page.goto(
             f"{address}/viewer?StudyInstanceUIDs={study_instance_uid}",
             wait_until="domcontentloaded",
         )
         try:
             yield watched
+        except BaseException as error:
+            error.add_note(f"the page complained of {watched.errors}")
+            error.add_note(f"had no answer to {watched.unanswered}")
+            raise
         finally:
             browser.close()

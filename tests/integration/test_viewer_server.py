@@ -1,6 +1,7 @@
 """What serves the viewer: OHIF's files, our settings, and nobody but this machine."""
 
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -81,7 +82,7 @@ def test_lists_are_asked_for_as_orthanc_reads_them() -> None:
     assert repaired(asked) == "includefield=00081030,00080060&PatientName=A%26B,C"
 
 
-def one_request_a_connection(listening: socket.socket) -> None:
+def one_request_a_connection(listening: socket.socket, at_once: bool) -> None:
     """Answer one request of each connection, keep it, and end it when the next one comes."""
     with suppress(OSError):  # the test closes the socket
         while True:
@@ -90,14 +91,19 @@ def one_request_a_connection(listening: socket.socket) -> None:
                 connection.recv(65536)
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
                 connection.recv(65536)
+                if at_once:  # by RST (socket(7), SO_LINGER), as where a request stands unread
+                    linger = struct.pack("ii", 1, 0)
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
 
-def test_a_kept_connection_that_orthanc_ends_is_no_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_kept_connection_that_orthanc_ends_is_no_error(tmp_path: Path, at_once: bool) -> None:
     """A picture of the study stayed away with 502 while the machine was busy."""
     (tmp_path / "index.html").write_text("<title>viewer</title>")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         orthanc = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        threading.Thread(target=one_request_a_connection, args=(listening,), daemon=True).start()
+        ending = (listening, at_once)
+        threading.Thread(target=one_request_a_connection, args=ending, daemon=True).start()
         with running_viewer(orthanc, tmp_path / "log", tmp_path) as address:
             found = [
                 httpx.get(f"{address}/dicom-web/studies", trust_env=False).status_code
